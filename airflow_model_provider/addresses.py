@@ -1,0 +1,190 @@
+"""Where the registry and its store are: which of the places that can say so was the first to do it (design, §3)."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from airflow_model_provider import host, settings
+from airflow_model_provider.exceptions import InvalidConfiguration
+
+DEFAULT_CONN_ID = "model_registry_default"
+CONN_TYPE = "model_registry"
+#: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
+_AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    A registry and its store.
+
+    :param url: SQLAlchemy URL of the registry.
+    :param store: folder or fsspec URL of the artifacts.
+    :param source: which setting said so, for messages.
+    :param storage_options: arguments for fsspec.
+    """
+
+    url: str = field(repr=False)
+    store: str
+    source: str
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was configured: a file and a folder under AIRFLOW_HOME."""
+        return self.source == "AIRFLOW_HOME"
+
+
+def find_address(conn_id: str | None = None, *, url: str | None = None, store: str | None = None) -> Address:
+    """
+    Return the first registry that is given: argument, connection, configuration, default.
+
+    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read.
+    """
+    if url is not None:
+        return Address(url, store or _default_store(), "argument")
+    found = _connection(conn_id or DEFAULT_CONN_ID)
+    if found is None and conn_id is not None and conn_id != DEFAULT_CONN_ID:
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        raise InvalidConfiguration(
+            f"connection {conn_id!r}", "there is no such connection", f"Define it, or {variable}."
+        )
+    return found or _configured() or _default()
+
+
+def _connection(conn_id: str) -> Address | None:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if text := os.environ.get(variable):
+        return address_from_text(text, source=variable)
+    if host.inside_airflow():
+        address: Address | None = importlib.import_module(_AIRFLOW_CONNECTIONS).airflow_address(conn_id)
+        return address
+    return None
+
+
+def _configured() -> Address | None:
+    url, store = settings.option("url"), settings.option("store")
+    if url is None and store is None:
+        return None
+    return Address(url or _default_url(), store or _default_store(), f"[{settings.SECTION}] url and store")
+
+
+def _default() -> Address:
+    if not host.inside_airflow():
+        _warn_of_airflow_cfg()
+    return Address(_default_url(), _default_store(), "AIRFLOW_HOME")
+
+
+def _default_url() -> str:
+    return f"sqlite:///{settings.airflow_home().absolute() / 'model_registry.db'}"
+
+
+def _default_store() -> str:
+    return str(settings.airflow_home().absolute() / "model_artifacts")
+
+
+def _warn_of_airflow_cfg() -> None:
+    """Outside Airflow only the environment is read; a registry that only airflow.cfg names would be missed."""
+    path = os.environ.get("AIRFLOW_CONFIG") or settings.airflow_home() / "airflow.cfg"
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(path)
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return
+    named = parser.get(settings.SECTION, "url", fallback="").strip()
+    if named and named != _default_url():
+        warnings.warn(
+            f"{path} names another model registry than the one used here ({_default_url()}). Outside Airflow only "
+            "the environment is read: set AIRFLOW__MODEL_REGISTRY__URL.",
+            stacklevel=2,
+        )
+
+
+def address_from_text(text: str, *, source: str) -> Address:
+    """
+    Read a connection as Airflow writes it into the environment: JSON, or a URI.
+
+    >>> address_from_text('{"conn_type": "model_registry", "extra": {"url": "sqlite:////r.db"}}',
+    source="x").url 'sqlite:////r.db'
+
+    :raises InvalidConfiguration: if it is neither, or of another connection type.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            data = json.loads(text)
+        except ValueError as err:
+            raise InvalidConfiguration(source, f"this is not JSON ({err})") from None
+        return address_from_fields(source=source, **_known_fields(data))
+    parts = urlsplit(text)
+    if not parts.scheme:
+        raise InvalidConfiguration(source, "this is neither JSON nor a URI", _FORMS)
+    try:
+        port = parts.port
+    except ValueError:
+        raise InvalidConfiguration(source, "the port is not a number", _FORMS) from None
+    query = dict(parse_qsl(parts.query))
+    extra = json.loads(query["__extra__"]) if "__extra__" in query else query
+    return address_from_fields(
+        source=source,
+        conn_type=parts.scheme,
+        host=unquote(parts.hostname or ""),
+        login=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        port=port,
+        schema=unquote(parts.path.lstrip("/")),
+        extra=extra,
+    )
+
+
+_FORMS = (
+    'Examples: {"conn_type": "model_registry", "extra": {"url": "postgresql://...", "store": "s3://..."}} or '
+    "model-registry://user:password@host:5432/database?store=s3%3A%2F%2Fbucket%2Fmodels."
+)
+
+
+def _known_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("conn_type", "host", "login", "password", "port", "schema", "extra")
+    return {key: data[key] for key in known if data.get(key) is not None}
+
+
+def address_from_fields(
+    *,
+    source: str,
+    conn_type: str = CONN_TYPE,
+    host: str = "",
+    login: str = "",
+    password: str = "",
+    port: int | str | None = None,
+    schema: str = "",
+    extra: Mapping[str, Any] | str | None = None,
+) -> Address:
+    """
+    Make an address of a connection's fields: ``extra.url``, or those of a PostgreSQL database.
+
+    :raises InvalidConfiguration: for another connection type, or extras that aren't a JSON object.
+    """
+    if conn_type.replace("-", "_") != CONN_TYPE:
+        raise InvalidConfiguration(source, f"the connection type is {conn_type!r}, not {CONN_TYPE!r}", _FORMS)
+    try:
+        extras = json.loads(extra) if isinstance(extra, str) and extra else (extra or {})
+    except ValueError:
+        extras = None
+    if not isinstance(extras, Mapping):
+        raise InvalidConfiguration(source, "the extra field is not a JSON object", _FORMS)
+    url = extras.get("url") or ""
+    if not url and host:
+        user = f"{quote(login, safe='')}:{quote(password, safe='')}@" if login else ""
+        url = f"postgresql+psycopg://{user}{host}{f':{port}' if port else ''}/{quote(schema, safe='')}"
+    elif url and password and "://" in url and "@" not in url.split("://", 1)[1].split("/")[0]:
+        scheme, rest = url.split("://", 1)
+        url = f"{scheme}://{quote(login, safe='')}:{quote(password, safe='')}@{rest}" if login else url
+    options = extras.get("storage_options") or {}
+    return Address(url or _default_url(), extras.get("store") or _default_store(), source, options)

@@ -1,0 +1,92 @@
+"""Blobs in a folder of this machine (or mounted on it), with nothing but pathlib."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from airflow_model_provider.artifacts.trouble import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class LocalFolder:
+    """
+    The blobs of one registry in a folder.
+
+    :param folder: made when something is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def uri(self, key: str) -> str:
+        """Return the path as text."""
+        return str(self.folder / key)
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a plain file; None where there is none, or something else."""
+        with reported("read", self.uri(key)):
+            try:
+                status = (self.folder / key).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def put(self, path: Path, key: str) -> None:
+        """Move a file of the same file system into place: whole or not at all, and durable."""
+        target = self.folder / key
+        with reported("write", str(target)):
+            if self.size(key) != path.stat().st_size:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+                _make_folder(target.parent)
+                path.replace(target)
+            # Also where it was there already: whoever put it there may not have come this far.
+            _sync(target.parent)
+
+    def remove(self, key: str) -> None:
+        """Remove a blob, if it is there."""
+        with reported("remove", self.uri(key)):
+            (self.folder / key).unlink(missing_ok=True)
+
+    def blobs(self, top: str) -> Iterator[tuple[str, int]]:
+        """Yield name and size of the files two levels below a folder, one folder at a time."""
+        with reported("list", str(self.folder)):
+            for folder in _names(self.folder / top):
+                for name in _names(self.folder / top / folder):
+                    size = self.size(f"{top}/{folder}/{name}")
+                    if size is not None:
+                        yield name, size
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each durable before something is put into it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as err:
+        # Some network file systems know no such thing; their server decides when a name is durable.
+        if err.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,203 @@
+"""A content-addressed store, ``<store>/<registry id>/sha256/ab/abcd...``: all there is whole and final."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.artifacts.copies import LocalCopies
+from airflow_model_provider.artifacts.local import LocalFolder
+from airflow_model_provider.artifacts.private import PrivateFolder
+from airflow_model_provider.artifacts.remote import RemoteFolder
+from airflow_model_provider.artifacts.scratch import file_in, file_in_temporary_folder
+from airflow_model_provider.artifacts.source import VerifiedSource
+from airflow_model_provider.artifacts.trouble import reported, without_secrets
+from airflow_model_provider.artifacts.verification import Verifications
+from airflow_model_provider.exceptions import InvalidConfiguration, InvalidName, PayloadMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+_SETTING = "[model_registry] store"
+_ADVICE = "Give a folder or an fsspec URL."
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LOCAL_SCHEME = re.compile(r"(?:file|local)://", re.IGNORECASE)
+
+
+class ArtifactStore:
+    """
+    Where one registry keeps its artifacts' bytes. Making the object does no I/O.
+
+    :param url: a folder, or any fsspec URL (``s3://bucket/prefix``).
+    :param registry_id: keeps registries apart that share a store.
+    :param cache_dir: folder of local copies and notes of verifications; None means the user's cache folder.
+    :param cache_bytes: size that the local copies are kept under.
+    :param storage_options: arguments of the fsspec file system.
+    :raises InvalidConfiguration: if the URL is no place for files.
+
+    >>> store = ArtifactStore("models", "0b5d")                                        # doctest: +SKIP
+    >>> with store.new_file() as path:                                                 # doctest: +SKIP
+    ...     path.write_bytes(b"...")
+    ...     digest, size = store.digest(path)
+    ...     store.put(path, digest)
+    >>> store.source(digest, size, what="iris_classifier@1/trained_model").read()      # doctest: +SKIP
+    b'...'
+    """
+
+    def __init__(
+        self,
+        url: str,
+        registry_id: str,
+        *,
+        cache_dir: Path | None = None,
+        cache_bytes: int = 10 * 1024**3,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not _REGISTRY_ID.fullmatch(registry_id):
+            raise InvalidName("registry id", registry_id, "It must be one folder's name.")
+        self.url, self.registry_id = without_secrets(url), registry_id
+        folder = _local_folder(url)
+        self._blobs: LocalFolder | RemoteFolder = (
+            RemoteFolder(url, registry_id, storage_options or {})
+            if folder is None
+            else LocalFolder(folder / registry_id)
+        )
+        private = PrivateFolder(cache_dir)
+        self._copies, self._verifications = LocalCopies(private, cache_bytes), Verifications(private)
+
+    def __repr__(self) -> str:
+        return f"ArtifactStore({self.url!r}, {self.registry_id!r})"
+
+    def uri(self, digest: str) -> str:
+        """Return where the bytes of a digest are, without secrets: a path where the store is local."""
+        return self._blobs.uri(_key(digest))
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    def new_file(self) -> AbstractContextManager[Path]:
+        """
+        Give a private local file to write a new artifact to; what is left of it at the end is removed.
+
+        On a local store it is on the same file system, so that :meth:`put` is one rename.
+
+        :raises StoreUnavailable: if there is no place to write, or the disk takes no more.
+        """
+        if isinstance(self._blobs, LocalFolder):
+            return file_in(self._blobs.folder / ".tmp")
+        return file_in_temporary_folder()
+
+    def digest(self, path: Path) -> tuple[str, int]:
+        """
+        Return the SHA-256 (hexadecimal) and the size in bytes of a file.
+
+        :raises StoreUnavailable: if it can't be read.
+        """
+        with reported("read", str(path)), path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+
+    def put(self, path: Path, digest: str) -> None:
+        """
+        Store a file under its digest: all of it or nothing, durable when this returns; again is harmless.
+
+        :param path: of :meth:`new_file`; it may be gone afterwards.
+        :param digest: of :meth:`digest`.
+        :raises StoreUnavailable: if it can't be written; what is visible then is whole.
+        """
+        self._blobs.put(path, _key(digest))
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    def exists(self, digest: str, size: int) -> bool:
+        """
+        Return whether the bytes are there, by name and size; a load checks the digest.
+
+        :raises StoreUnavailable: if the store doesn't answer.
+        """
+        return self._blobs.size(_key(digest)) == size
+
+    def source(self, digest: str, size: int, *, what: str) -> VerifiedSource:
+        """
+        Return the bytes of a digest, to be read verified. This does no I/O yet.
+
+        :param size: the registered number of bytes.
+        :param what: how errors call the artifact.
+        """
+        key = _key(digest)
+        uri = self._blobs.uri(key)
+        return VerifiedSource(
+            digest,
+            size,
+            what=what,
+            uri=uri,
+            origin=_origin(self._blobs, key, PayloadMissing(what, uri)),
+            copies=self._copies,
+            verifications=self._verifications,
+        )
+
+    # --- care ------------------------------------------------------------------------------------------
+
+    def delete(self, digest: str) -> None:
+        """
+        Remove the bytes of a digest; nothing happens where there are none.
+
+        :raises StoreUnavailable: if they can't be removed.
+        """
+        self._blobs.remove(_key(digest))
+
+    def iter_blobs(self) -> Iterator[tuple[str, int]]:
+        """
+        Yield digest and size in bytes of everything stored, in the order of the digests.
+
+        :raises StoreUnavailable: if the store can't be listed.
+        """
+        return (entry for entry in self._blobs.blobs("sha256") if _DIGEST.fullmatch(entry[0]))
+
+    def probe(self) -> None:
+        """
+        Write, read and remove a few bytes that nobody else stores.
+
+        :raises StoreUnavailable: if one of these fails.
+        """
+        with self.new_file() as path:
+            with reported("write", str(path)):
+                path.write_bytes(b"airflow-model-provider " + os.urandom(32))
+            digest, size = self.digest(path)
+            self.put(path, digest)
+        try:
+            self.source(digest, size, what="a probe").read()
+        finally:
+            self.delete(digest)
+            self._copies.drop(digest)
+
+
+def _key(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidName("digest", digest, "It must be 64 hexadecimal digits.")
+    return f"sha256/{digest[:2]}/{digest}"
+
+
+def _origin(
+    blobs: LocalFolder | RemoteFolder, key: str, missing: PayloadMissing
+) -> Path | Callable[[Path], None]:
+    if isinstance(blobs, LocalFolder):
+        return blobs.folder / key
+    return lambda path: blobs.fetch(key, path, missing)
+
+
+def _local_folder(url: str) -> Path | None:
+    """Return the folder that a URL means on this machine, or None for one that is elsewhere."""
+    scheme = _LOCAL_SCHEME.match(url)
+    path = url[scheme.end() :] if scheme else url
+    if not path.strip():
+        raise InvalidConfiguration(_SETTING, f"{url!r} names no folder", _ADVICE)
+    if not scheme and "://" in url:
+        return None
+    folder = Path(path).expanduser()
+    if scheme and not folder.is_absolute():
+        raise InvalidConfiguration(_SETTING, f"{url!r} is not absolute", "Write file:///folder.")
+    return folder.absolute()

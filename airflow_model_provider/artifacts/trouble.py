@@ -1,0 +1,102 @@
+"""Trouble with a file system, told as this package's errors, without the secrets of the store's address."""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_model_provider.exceptions import ModelRegistryError, StoreUnavailable
+
+#: What a disk answers when it takes no more bytes.
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+# numpy reports a short write without an error number.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]*@")
+_PARAMETERS = re.compile(r"(://[^?#\s'\"]*)[?#][^\s'\"]*")
+_SECRET_OPTION = re.compile(
+    r"key|secret|token|password|passwd|credential|sas|connection_string", re.IGNORECASE
+)
+
+
+def without_secrets(text: str) -> str:
+    """
+    Return a text whose URLs have neither user, password, query nor fragment.
+
+    >>> without_secrets("s3://key:secret@bucket/models?token=x")
+    's3://bucket/models'
+    """
+    return _PARAMETERS.sub(r"\1", _CREDENTIALS.sub("", text))
+
+
+def reason(err: BaseException) -> str:
+    """Return what an error says, in a few words."""
+    said = err.strerror if isinstance(err, OSError) else None
+    return without_secrets(str(said or err)) or type(err).__name__
+
+
+@contextmanager
+def reported(operation: str, uri: str, missing: Exception | None = None) -> Iterator[None]:
+    """
+    Turn what a file system raises in the block into one error.
+
+    :param missing: raised instead where there is no such file.
+    :raises StoreUnavailable: for everything else.
+    """
+    try:
+        yield
+    except ModelRegistryError:
+        raise
+    except OSError as err:
+        if missing is not None and isinstance(err, FileNotFoundError | NotADirectoryError):
+            raise missing from None
+        raise StoreUnavailable(uri, operation, reason(err)) from err
+
+
+def refusal(err: BaseException | None) -> OSError | None:
+    """Return the disk's refusal to take more bytes that led to an error, or None."""
+    while err is not None:
+        if isinstance(err, OSError) and (err.errno in REFUSALS or _SHORT_WRITE.search(str(err))):
+            return err
+        err = err.__cause__ or err.__context__
+    return None
+
+
+class Secrets:
+    """
+    What must not be shown of a remote store's address.
+
+    :param url: the store's URL, which may hold user and password.
+    :param options: arguments of the file system.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        from urllib.parse import unquote
+
+        found = {*_secret_options(options)}
+        for credentials in _CREDENTIALS.findall(url):
+            for part in credentials.removesuffix("@").split(":"):
+                found |= {part, unquote(part)}
+        self._values = sorted((value for value in found if value), key=len, reverse=True)
+
+    def mask(self, text: str) -> str:
+        """Return a text without them."""
+        for value in self._values:
+            text = text.replace(value, "***")
+        return without_secrets(text)
+
+    def are_in(self, err: BaseException) -> bool:
+        """Return whether the traceback of an error, its causes included, would show one."""
+        text = "".join(traceback.format_exception(err))
+        return any(value in text for value in self._values)
+
+
+def _secret_options(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secret_options(value)
+        elif isinstance(value, str) and _SECRET_OPTION.search(str(name)):
+            yield value

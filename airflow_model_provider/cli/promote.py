@@ -1,0 +1,42 @@
+"""``airflow model-registry promote``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_model_provider import settings
+from airflow_model_provider.cli.console import command, say
+from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.handles import ModelVersion
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.references import UNSET, Selector
+
+
+@command
+def promote(args: Any) -> None:
+    """Move a version into a stage."""
+    workspace = ModelRegistryHook(args.conn_id).get_conn()
+    selector = Selector.parse(args.version, settings.declared_stages())
+    version = ModelVersion(workspace, workspace.registry.get_version(args.model, selector))
+    event = version.set_stage(
+        args.stage,
+        force=args.force,
+        expected=_expected(args.expected),
+        reason=args.reason,
+        allow_incomplete=args.allow_incomplete,
+    )
+    if event is None:
+        say(f"{version} holds {args.stage} already.")
+    else:
+        before = f", before: version {event.previous}" if event.previous else ""
+        say(f"{version} is {args.stage} now{before} (event {event.sequence}).")
+
+
+def _expected(text: str | None) -> Any:
+    if text is None:
+        return UNSET
+    if text.lower() == "none":
+        return None
+    if not text.isdigit():
+        raise InvalidConfiguration("--expected", f"{text!r} is neither a version number nor none")
+    return int(text)

@@ -1,0 +1,249 @@
+"""``Client``: the registry by hand. Lazy in the body of a pipeline or DAG, eager everywhere else."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider import settings
+from airflow_model_provider.addresses import find_address
+from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin
+from airflow_model_provider.model import Model
+from airflow_model_provider.references import ModelStages, Selector, SelectorKind
+from airflow_model_provider.registry.entities import (
+    ModelRecord,
+    ResolutionRecord,
+    StageEvent,
+    VersionState,
+)
+from airflow_model_provider.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class RegisteredModel:
+    """
+    A model in the registry.
+
+    :param client: the client it was got through.
+    :param record: its entry.
+    """
+
+    def __init__(self, client: Client, record: ModelRecord) -> None:
+        self._client, self.record = client, record
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.record.name
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """License, description, audience, use cases, limitations, trade-offs, ethics: what was said."""
+        return self.record.card
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The model's tags."""
+        return self.record.tags
+
+    def versions(self) -> list[ModelVersion]:
+        """Return its versions, newest first."""
+        return self._client.list_model_versions(self.name)
+
+    def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
+        """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
+        return self._client.workspace.registry.history(self.name, None if stage is None else str(stage))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Client:
+    """
+    The registry by hand.
+
+    In the body of a pipeline or DAG ``get_model_version`` gives a lazy reference; everywhere else methods act
+    at once.
+
+    :param url: SQLAlchemy URL of a registry; None for the configured one.
+    :param store: folder or fsspec URL of its artifacts.
+    :param conn_id: an Airflow connection of type ``model_registry``.
+
+    >>> Client().get_model_version("iris_classifier", "production")  # doctest: +SKIP
+    iris_classifier@2
+    """
+
+    def __init__(
+        self, url: str | None = None, *, store: str | None = None, conn_id: str | None = None
+    ) -> None:
+        self._url, self._store, self._conn_id = url, store, conn_id
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The open registry and store."""
+        refuse_io_in_definition("Client")
+        step = current_step()
+        if step is not None and self._url is None:
+            return step.workspace(self._conn_id)
+        return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
+
+    @property
+    def _origin(self) -> Origin:
+        step = current_step()
+        return Origin(step.attempt) if step is not None else Origin()
+
+    # --- models
+    # ----------------------------------------------------------------------------------------------
+
+    def create_model(self, name: str, **card: Any) -> RegisteredModel:
+        """
+        Make a model.
+
+        :param card: license, description, audience, use_cases, limitations, trade_offs, ethics, tags.
+        :raises AlreadyExists: if there is one of this name.
+        """
+        return RegisteredModel(self, self.workspace.registry.create_model(name, **card))
+
+    def get_model(self, name: str) -> RegisteredModel:
+        """
+        Return a model.
+
+        :raises ModelNotFound: naming those that exist.
+        """
+        return RegisteredModel(self, self.workspace.registry.get_model(name))
+
+    def list_models(self) -> list[RegisteredModel]:
+        """Return all models by name."""
+        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models()]
+
+    def update_model(self, name: str, **card: Any) -> RegisteredModel:
+        """Change what is said about a model. See :meth:`create_model`."""
+        return RegisteredModel(self, self.workspace.registry.update_model(name, **card))
+
+    def delete_model(self, name: str) -> None:
+        """
+        Delete a model.
+
+        :raises VersionInUse: while a version of it holds a stage.
+        """
+        self.workspace.registry.delete_model(name)
+
+    # --- versions
+    # --------------------------------------------------------------------------------------------
+
+    def get_model_version(self, model: str, version: ModelStages | str | int) -> Any:
+        """
+        Return a version: a lazy reference in the body of a pipeline or DAG, the version itself elsewhere.
+
+        :param version: a stage, ``latest``, a number, or a version name.
+        :raises StageNotAssigned: if no version holds the stage (when the task runs, if it is lazy).
+        """
+        lazy = Model(model, version=version, conn_id=self._conn_id)
+        if in_definition():
+            return lazy
+        step = current_step()
+        if step is not None and self._url is None:
+            return lazy.resolve()
+        return ModelVersion(
+            self.workspace, self.workspace.registry.get_version(model, lazy.selector), self._origin
+        )
+
+    def list_model_versions(self, model: str) -> list[ModelVersion]:
+        """Return the versions of a model, newest first."""
+        records = self.workspace.registry.list_versions(model)
+        return [ModelVersion(self.workspace, record, self._origin) for record in records]
+
+    def create_model_version(
+        self, model: str, name: str | None = None, *, description: str | None = None, tags: Sequence[str] = ()
+    ) -> ModelVersion:
+        """Make a version that is ready at once; the model is made if it is missing."""
+        record = self.workspace.registry.create_version(
+            model, name=name, description=description, tags=tuple(tags)
+        )
+        return ModelVersion(self.workspace, record, self._origin)
+
+    @contextmanager
+    def new_model_version(self, model: str, name: str | None = None) -> Iterator[ModelVersion]:
+        """
+        Make a version that is ready when the block ends, and failed if it raises.
+
+        >>> with client.new_model_version("iris_classifier") as version:  # doctest: +SKIP
+        ...     version.save_artifact("trained_model", clf)
+        """
+        registry = self.workspace.registry
+        version = ModelVersion(
+            self.workspace,
+            registry.create_version(model, name=name, state=VersionState.PRODUCING),
+            self._origin,
+        )
+        try:
+            yield version
+        except BaseException:
+            registry.finish_version(version.id, VersionState.FAILED)
+            raise
+        registry.finish_version(version.id, VersionState.READY)
+        version.refresh()
+
+    def update_model_version(
+        self,
+        model: str,
+        version: ModelStages | str | int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> ModelVersion:
+        """Change a version's name, description or tags; what is None stays."""
+        number = self.get_model_version(model, version).number
+        changed = {"name": name, "description": description, "tags": None if tags is None else tuple(tags)}
+        record = self.workspace.registry.update_version(
+            model, number, **{key: value for key, value in changed.items() if value is not None}
+        )
+        return ModelVersion(self.workspace, record, self._origin)
+
+    def delete_model_version(self, model: str, version: str | int) -> None:
+        """
+        Delete a version; its number is never used again.
+
+        :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
+        """
+        selector = Selector.parse(version, settings.declared_stages())
+        if selector.kind is not SelectorKind.NUMBER:
+            selector = Selector(
+                SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
+            )
+        self.workspace.registry.delete_version(model, int(selector.value))
+
+    # --- artifacts and records
+    # -------------------------------------------------------------------------------
+
+    def get_artifact(self, name: str, version: int | None = None) -> Artifact[Any]:
+        """
+        Return an artifact by its own name, whatever model it belongs to.
+
+        :param version: its own version number; None for the newest.
+        :raises ArtifactNotFound: if there is none.
+        """
+        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version))
+
+    def list_resolutions(
+        self,
+        *,
+        model: str | None = None,
+        number: int | None = None,
+        dag_id: str | None = None,
+        run_id: str | None = None,
+        limit: int = 100,
+    ) -> list[ResolutionRecord]:
+        """
+        Return which tasks got which versions, newest first (R11).
+
+        >>> Client().list_resolutions(model="iris_classifier", number=7)  # doctest: +SKIP
+        """
+        return self.workspace.registry.resolutions(
+            model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
+        )

@@ -1,0 +1,205 @@
+"""What surrounds the code that runs now: a pipeline body being built, or a step being executed."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider import host
+from airflow_model_provider.exceptions import InvalidDefinition, LoadingWhileBuilding, MissingModelContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airflow_model_provider.handles import Artifact, ModelVersion
+    from airflow_model_provider.model import Model
+    from airflow_model_provider.references import Reference
+    from airflow_model_provider.registry.entities import Attempt, Resolution
+    from airflow_model_provider.workspace import Workspace
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True)
+class PipelineContext:
+    """
+    The pipeline whose body runs now.
+
+    :param name: the pipeline's name, which is the DAG's id.
+    """
+
+    name: str
+    _model: Model | None = None
+
+    @property
+    def model(self) -> Model:
+        """
+        The pipeline's model; everything reached from it is lazy.
+
+        :raises MissingModelContext: if the pipeline was defined without ``model=``.
+        """
+        if self._model is None:
+            raise MissingModelContext(
+                f"pipeline {self.name!r}", "Define it with @pipeline(model=Model(name=..., version=...))."
+            )
+        return self._model
+
+
+@dataclass
+class StepContext:
+    """
+    The step that runs now.
+
+    :param step: its task id.
+    :param attempt: the Dag run, task, map index and try.
+    :param inputs: handles of the artifacts that its parameters were loaded from, by parameter.
+    """
+
+    step: str
+    attempt: Attempt
+    inputs: Mapping[str, Artifact[Any]]
+    output_names: Sequence[str]
+    _model: ModelVersion | None
+    _resolve: Callable[[Sequence[Reference]], list[Resolution]]
+    _workspace: Callable[[str | None], Workspace]
+    output_metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelVersion:
+        """
+        The concrete version that this task produces or pinned.
+
+        :raises MissingModelContext: if neither the step nor its pipeline has a model.
+        """
+        if self._model is None:
+            raise MissingModelContext(
+                f"step {self.step!r}", "Give the step or its pipeline model=Model(name=..., version=...)."
+            )
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the step or its pipeline has a model."""
+        return self._model is not None
+
+    def add_output_metadata(self, metadata: Mapping[str, Any], output_name: str | None = None) -> None:
+        """
+        Attach metadata to an output of this step; it is registered together with the output.
+
+        :param output_name: which one; may be left out where the step has one output.
+        :raises InvalidDefinition: if there is no such output.
+        """
+        name = output_name or (self.output_names[0] if len(self.output_names) == 1 else None)
+        if name not in self.output_names or name is None:
+            known = ", ".join(self.output_names) or "none"
+            raise InvalidDefinition(
+                f"step {self.step!r}",
+                f"there is no output {output_name!r} to attach metadata to",
+                f"Outputs: {known}.",
+            )
+        self.output_metadata.setdefault(name, {}).update(metadata)
+
+    def resolve(self, reference: Reference) -> Resolution:
+        """Pin a reference under this task's pins and record it."""
+        return self._resolve([reference])[0]
+
+    def workspace(self, conn_id: str | None = None) -> Workspace:
+        """Return the registry and store this task is connected to."""
+        return self._workspace(conn_id)
+
+
+_pipeline: ContextVar[PipelineContext | None] = ContextVar("model_pipeline", default=None)
+_step: ContextVar[StepContext | None] = ContextVar("model_step", default=None)
+
+
+@contextmanager
+def building_pipeline(context: PipelineContext) -> Iterator[PipelineContext]:
+    """Make this the pipeline whose body runs."""
+    token = _pipeline.set(context)
+    try:
+        yield context
+    finally:
+        _pipeline.reset(token)
+
+
+@contextmanager
+def running_step(context: StepContext) -> Iterator[StepContext]:
+    """Make this the step that runs."""
+    token = _step.set(context)
+    try:
+        yield context
+    finally:
+        _step.reset(token)
+
+
+def get_pipeline_context() -> PipelineContext:
+    """
+    Return the context of the pipeline whose body runs now.
+
+    :raises MissingModelContext: outside of a pipeline's body.
+
+    >>> model = get_pipeline_context().model  # doctest: +SKIP
+    >>> predict(model=model.get_model_artifact("trained_model"))  # doctest: +SKIP
+    """
+    context = _pipeline.get()
+    if context is None:
+        raise MissingModelContext(
+            "this place: no pipeline body runs here",
+            "Call get_pipeline_context() in the body of a @pipeline; in a step, get_step_context().",
+        )
+    return context
+
+
+def get_step_context() -> StepContext:
+    """
+    Return the context of the step that runs now.
+
+    :raises MissingModelContext: outside of a running step.
+
+    >>> get_step_context().model.set_stage("production", force=True)  # doctest: +SKIP
+    """
+    context = _step.get()
+    if context is None:
+        raise MissingModelContext(
+            "this place: no step runs here",
+            "Call get_step_context() in the code of a @step; in a pipeline's body, get_pipeline_context().",
+        )
+    return context
+
+
+def current_pipeline() -> PipelineContext | None:
+    """Return the pipeline whose body runs now, or None."""
+    return _pipeline.get()
+
+
+def current_step() -> StepContext | None:
+    """Return the step that runs now, or None."""
+    return _step.get()
+
+
+def in_definition() -> bool:
+    """Return whether a pipeline or DAG body runs: references stay lazy there."""
+    if _step.get() is not None:
+        return False
+    return _pipeline.get() is not None or host.dag_being_built() is not None
+
+
+def refuse_io_in_definition(operation: str) -> None:
+    """
+    Refuse to read the registry while a DAG is built (R1).
+
+    :raises LoadingWhileBuilding: naming the line.
+    """
+    if in_definition():
+        raise LoadingWhileBuilding(operation, _caller())
+
+
+def _caller() -> str:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"

@@ -1,0 +1,162 @@
+"""The only place where definitions become Airflow objects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Param, XComArg
+from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.bases.skipmixin import SkipMixin
+
+from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.operators.close_version import CloseVersionOperator
+from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
+from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
+from airflow_model_provider.pipelines.outputs import declares_tuple
+
+if TYPE_CHECKING:
+    from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
+
+
+def build_dag(pipeline: PipelineDefinition) -> DAG:
+    """
+    Build a pipeline's DAG; Airflow registers it when its ``with`` block closes.
+
+    :param pipeline: what the decorator was given; its options go to the DAG as they are.
+    """
+    with DAG(pipeline.name, **pipeline.options) as dag:
+        dag.fileloc = inspect.unwrap(pipeline.function).__code__.co_filename
+        if pipeline.function.__doc__ and not dag.doc_md:
+            dag.doc_md = inspect.cleandoc(pipeline.function.__doc__)
+        parameters = inspect.signature(pipeline.function).parameters.values()
+        for parameter in parameters:
+            if parameter.name not in dag.params:
+                required = parameter.default is parameter.empty
+                dag.params[parameter.name] = Param() if required else parameter.default
+        with building_pipeline(PipelineContext(pipeline.name, pipeline.model)):
+            pipeline.function(
+                **{parameter.name: PipelineParameter(parameter.name) for parameter in parameters}
+            )
+        _close_what_may_stay_open(dag)
+    return dag
+
+
+def _close_what_may_stay_open(dag: DAG) -> None:
+    """Where a producing task may be mapped or skipped, no task can know that it was the last: one closes (R25)."""
+    producers = [(task, name) for task in dag.tasks if (name := version_made_by(task))]
+    open_ended = [name for task, name in producers if task.is_mapped or _may_be_skipped(task)]
+    for model in dict.fromkeys(open_ended):
+        made_by = [task for task, name in producers if name == model]
+        first: Any = made_by[0]
+        said = first.partial_kwargs if first.is_mapped else vars(first)
+        close = CloseVersionOperator(
+            task_id=f"close_{model}".replace(" ", "_"), step_model=said["step_model"]
+        )
+        close.as_teardown()
+        made_by >> close
+
+
+def _may_be_skipped(task: Any) -> bool:
+    rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
+    return rule != "all_success" or any(
+        isinstance(item, SkipMixin) for item in task.get_flat_relatives(upstream=True)
+    )
+
+
+def add_step(
+    definition: StepDefinition,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    mapped: Any = None,
+    after: Sequence[Any] = (),
+) -> Any:
+    """
+    Add a step's call to the DAG whose body runs, and return its output.
+
+    :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
+    :param after: outputs or task ids that go first without giving an input.
+    :raises InvalidDefinition: if the arguments don't fit.
+    """
+    pipeline = current_pipeline()
+    model = definition.model or (pipeline._model if pipeline is not None else None)
+    names = tuple(output.name for output in definition.outputs)
+    decorator: Any = task_decorator_factory(
+        python_callable=definition.function,
+        multiple_outputs=False,
+        decorated_operator_class=StepDecoratedOperator,
+        task_id=definition.name,
+        step_model=model,
+        substitutions=dict(definition.substitutions),
+        **definition.options,
+    )
+    try:
+        output: Any = _called(decorator, args, kwargs, mapped)
+    except TypeError as err:
+        if isinstance(err, InvalidDefinition):
+            raise
+        raise InvalidDefinition(f"step {definition.name!r}", str(err)) from err
+    for item in after:
+        output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
+    if declares_tuple(definition.function):
+        return StepOutputs(output.operator, names)
+    return output
+
+
+def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapped: Any) -> Any:
+    if mapped is None:
+        return decorator(*args, **kwargs)
+    partial = decorator.partial(**kwargs) if kwargs else decorator
+    return partial.expand(**mapped) if isinstance(mapped, Mapping) else partial.expand_kwargs(mapped)
+
+
+def _operator(dag: DAG, step: str, item: Any) -> Any:
+    if isinstance(item, str):
+        if not dag.has_task(item):
+            known = ", ".join(dag.task_ids)
+            raise InvalidDefinition(
+                f"step {step!r}", f"there is no step {item!r} to run after", f"Steps so far: {known}."
+            )
+        return dag.get_task(item)
+    return getattr(item, "operator", item)
+
+
+class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attributes on it
+    """
+    The outputs of a step that declares several: unpacked in declared order, indexed by name.
+
+    :param operator: the step's operator.
+    :param names: the names of its outputs.
+    """
+
+    operator: Any
+    names: tuple[str, ...]
+
+    def __new__(cls, operator: Any, names: tuple[str, ...]) -> StepOutputs:  # noqa: D102 - see the class
+        outputs = super().__new__(cls, [XComArg(operator, key=name) for name in names])
+        outputs.operator, outputs.names = operator, names
+        return outputs
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            if key not in self.names:
+                raise unknown_output(self.operator.task_id, key, self.names)
+            return super().__getitem__(self.names.index(key))
+        return super().__getitem__(key)
+
+    def __rshift__(self, other: Any) -> Any:
+        return self.operator >> other
+
+    def __lshift__(self, other: Any) -> Any:
+        return self.operator << other
+
+    def __rrshift__(self, other: Any) -> Any:
+        self.operator << other
+        return self
+
+    def __rlshift__(self, other: Any) -> Any:
+        self.operator >> other
+        return self

@@ -1,0 +1,134 @@
+"""``@pipeline``: a DAG where Airflow parses the file, a program everywhere else. No Airflow is imported here."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
+
+from airflow_model_provider import host
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from airflow_model_provider.client import Client
+    from airflow_model_provider.local_run import PipelineResult
+    from airflow_model_provider.model import Model
+
+P = ParamSpec("P")
+
+
+class Pipeline(Generic[P]):
+    """
+    A function that is a pipeline.
+
+    While Airflow parses the file it is registered as a DAG as soon as it is decorated, and calling it returns
+    that DAG. Anywhere else decorating builds nothing, and calling runs it here and now.
+
+    :param definition: what the decorator was given.
+    """
+
+    def __init__(self, definition: PipelineDefinition) -> None:
+        self.definition = definition
+        self.dag: Any = None
+        functools.update_wrapper(self, definition.function)
+        if host.airflow_is_parsing():
+            from airflow_model_provider.dag_builder import build_dag
+
+            self.dag = build_dag(definition)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> PipelineResult:  # noqa: D102 - see the class
+        if self.dag is not None:
+            dag: Any = self.dag
+            return dag  # type: ignore[no-any-return]  # Airflow only needs the DAG to be there
+        return self._run(args, kwargs)
+
+    def run(
+        self,
+        *args: Any,
+        logical_date: datetime | None = None,
+        registry: Client | str | None = None,
+        raise_on_failure: bool = True,
+        **kwargs: Any,
+    ) -> PipelineResult:
+        """
+        Run the pipeline here and now, without Airflow.
+
+        :param logical_date: the date the run is for; now if None.
+        :param registry: another registry than the configured one: its URL, or a client.
+        :param raise_on_failure: raise the first step's error instead of returning a failed result.
+        :return: ``.state``, ``.model_version``, ``.steps["predict"].output.load()``.
+
+        >>> do_predictions.run(registry="sqlite:///registry.db").state  # doctest: +SKIP
+        'success'
+        """
+        return self._run(
+            args, kwargs, logical_date=logical_date, registry=registry, raise_on_failure=raise_on_failure
+        )
+
+    def _run(self, args: Any, kwargs: Any, *, registry: Any = None, **options: Any) -> PipelineResult:
+        from airflow_model_provider.local_run import run
+
+        return run(
+            self.definition, args, kwargs, registry=getattr(registry, "workspace", registry), **options
+        )
+
+    def with_options(
+        self, *, name: str | None = None, model: Model | None = None, **dag_arguments: Any
+    ) -> Pipeline[P]:
+        """Return the pipeline with other options: a name, a model, any argument of an Airflow DAG."""
+        old = self.definition
+        return Pipeline(
+            PipelineDefinition(
+                old.function,
+                name or dag_arguments.pop("dag_id", old.name),
+                check_model(f"pipeline {old.name!r}", model) or old.model,
+                {**old.options, **dag_arguments},
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.definition.name}>"
+
+
+@overload
+def pipeline(function: Callable[P, Any], /) -> Pipeline[P]: ...
+@overload
+def pipeline(
+    *, name: str | None = None, model: Model | None = None, **dag_arguments: Any
+) -> Callable[[Callable[P, Any]], Pipeline[P]]: ...
+def pipeline(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    model: Model | None = None,
+    **dag_arguments: Any,
+) -> Any:
+    """
+    Make a function whose body calls steps a pipeline: an Airflow DAG, and a program.
+
+    :param name: the DAG's id; the function's name if None.
+    :param model: the model of its steps. Without a version each run makes one new version.
+    :param dag_arguments: any argument of an Airflow DAG: ``schedule``, ``start_date``, ``params``, ...
+    :raises InvalidDefinition: if it isn't a function, or ``model`` isn't a ``Model``.
+
+    >>> @pipeline(model=Model(name="iris_classifier", version="production"))
+    ... def do_predictions(): ...
+    >>> do_predictions
+    <pipeline do_predictions>
+    """
+
+    def decorate(decorated: Callable[..., Any]) -> Pipeline[Any]:
+        if not callable(decorated):
+            raise InvalidDefinition(
+                "@pipeline", f"{decorated!r} is not a function", "Put @pipeline above a function."
+            )
+        dag_id = name or dag_arguments.pop("dag_id", None) or decorated.__name__
+        return Pipeline(
+            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), dag_arguments)
+        )
+
+    return decorate if function is None else decorate(function)

@@ -1,0 +1,218 @@
+"""``@step``, which is also ``@task.step``: thin glue over a definition. No Airflow is imported here."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from airflow_model_provider import host
+from airflow_model_provider.context import current_step
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.definition import StepDefinition, check_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_model_provider.model import Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What has been said about the next call: what it runs after, and its partial arguments."""
+
+    after: tuple[Any, ...] = ()
+    partial: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Step(Generic[P, R]):
+    """
+    A function that is a step.
+
+    Called in the body of a pipeline or DAG it adds a task and returns what the task will return; called
+    anywhere else it is the plain function.
+
+    :param definition: what the decorator was given.
+    """
+
+    def __init__(self, definition: StepDefinition, call: _Call | None = None) -> None:
+        self.definition = definition
+        self._next = call or _Call()
+        functools.update_wrapper(self, definition.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - see the class
+        after: Any = kwargs.pop("after", ()) if "after" not in self.definition.signature.parameters else ()
+        builder = _builder()
+        if builder is None:
+            result: R = self.definition.function(*args, **{**self._next.partial, **kwargs})
+            return result
+        after = (*self._next.after, *_several(after))
+        output: R = builder(self.definition, args, {**self._next.partial, **kwargs}, after=after)
+        return output
+
+    def partial(self, **kwargs: Any) -> Step[P, R]:
+        """Fix arguments that are the same for every mapped task instance."""
+        self._check_names("partial", kwargs)
+        return Step(self.definition, replace(self._next, partial={**self._next.partial, **kwargs}))
+
+    def expand(self, **kwargs: Any) -> Any:
+        """
+        Make one task instance per element: of one list, or of the product of several.
+
+        :raises InvalidDefinition: if there is nothing to map over, or outside of a pipeline or DAG.
+        """
+        if not kwargs:
+            raise InvalidDefinition(
+                self._subject, "expand() was given no argument to map over", "Pass a list."
+            )
+        self._check_names("expand", kwargs)
+        return self._mapped("expand", kwargs)
+
+    def expand_kwargs(self, kwargs: Any) -> Any:
+        """Make one task instance per dictionary of arguments in a list, or in what a task returns."""
+        return self._mapped("expand_kwargs", kwargs)
+
+    def after(self, *upstream: Any) -> Step[P, R]:
+        """Run after steps that give no input: their outputs, or their names."""
+        return Step(self.definition, replace(self._next, after=(*self._next.after, *upstream)))
+
+    def with_options(
+        self,
+        *,
+        name: str | None = None,
+        model: Model | None = None,
+        substitutions: Mapping[str, str] | None = None,
+        **task_arguments: Any,
+    ) -> Step[P, R]:
+        """
+        Return the step with other options.
+
+        :param name: another task id.
+        :param model: another model.
+        :param substitutions: values for placeholders in output names.
+        :param task_arguments: any argument of an Airflow task: ``retries``, ``pool``, ``trigger_rule``, ...
+        """
+        old = self.definition
+        definition = replace(
+            old,
+            name=name or task_arguments.pop("task_id", old.name),
+            model=check_model(self._subject, model) or old.model,
+            substitutions={**old.substitutions, **(substitutions or {})},
+            options={**old.options, **task_arguments},
+        )
+        return Step(definition, self._next)
+
+    #: Airflow's name for it.
+    override = with_options
+
+    def _mapped(self, method: str, mapped: Any) -> Any:
+        builder = _builder()
+        if builder is None:
+            raise InvalidDefinition(
+                self._subject,
+                f"{method}() was called outside of a pipeline or DAG",
+                "Call the function itself.",
+            )
+        return builder(self.definition, (), self._next.partial, mapped=mapped, after=self._next.after)
+
+    def _check_names(self, method: str, kwargs: Mapping[str, Any]) -> None:
+        parameters = self.definition.signature.parameters
+        if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
+            return
+        for name in kwargs:
+            if name not in parameters:
+                raise InvalidDefinition(
+                    self._subject,
+                    f"{method}() was given {name!r}",
+                    f"It takes: {', '.join(parameters) or 'nothing'}.",
+                )
+
+    @property
+    def _subject(self) -> str:
+        return f"step {self.definition.name!r}"
+
+    def __repr__(self) -> str:
+        return f"<step {self.definition.name}>"
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _builder() -> Callable[..., Any] | None:
+    """What adds a task here: a local run's builder, Airflow's, or None where steps are plain functions."""
+    if current_step() is not None:
+        return None
+    from airflow_model_provider.pipelines.building import current_builder
+
+    local = current_builder()
+    if local is not None:
+        return local.add
+    if host.dag_being_built() is None:
+        return None
+    from airflow_model_provider.dag_builder import add_step
+
+    return add_step
+
+
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    model: Model | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    **task_arguments: Any,
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    model: Model | None = None,
+    substitutions: Mapping[str, str] | None = None,
+    **task_arguments: Any,
+) -> Any:
+    """
+    Make a function a step. ``@step`` and ``@task.step`` are the same.
+
+    :param name: the task id; the function's name if None.
+    :param model: the model the step belongs to, which beats the pipeline's.
+    :param substitutions: values for placeholders in output names.
+    :param task_arguments: any argument of an Airflow task: ``retries``, ``pool``, ``trigger_rule``, ...
+    :raises InvalidDefinition: if it isn't a function, or the options don't fit.
+
+    >>> @step
+    ... def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> add(1, 2)  # outside of a pipeline it is the plain function
+    3
+    """
+
+    def decorate(decorated: Callable[..., Any]) -> Step[Any, Any]:
+        if not callable(decorated):
+            raise InvalidDefinition(
+                "@step", f"{decorated!r} is not a function", "Put @step above a function."
+            )
+        task_id = name or task_arguments.pop("task_id", None) or decorated.__name__
+        return Step(
+            StepDefinition(
+                decorated,
+                task_id,
+                check_model(f"step {task_id!r}", model),
+                task_arguments,
+                dict(substitutions or {}),
+            )
+        )
+
+    return decorate if function is None else decorate(function)
+
+
+#: What the provider registers as ``@task.step``.
+step_task = step
+
+__all__ = ["Step", "step", "step_task"]

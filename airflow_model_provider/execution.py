@@ -1,0 +1,271 @@
+"""One task: pin its references, load its inputs, run its code, save its outputs. Shared by Airflow and local runs."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from airflow_model_provider.context import StepContext, running_step
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.materializers.json import is_small_json
+from airflow_model_provider.model import Model, new_version_name
+from airflow_model_provider.pipelines.definition import artifact_name
+from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
+from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.references import OutputReference, Reference, read_reference
+from airflow_model_provider.registry.entities import Attempt, Link, Relation, Resolution, VersionRecord
+from airflow_model_provider.resolver import Resolver
+from airflow_model_provider.workspace import Saving, Workspace
+
+if typing.TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    What a task is, apart from its arguments.
+
+    :param function: its code.
+    :param outputs: what it declares to return.
+    :param model: what it belongs to.
+    :param producers: the tasks that a new version of the model waits for; asked only when one is made.
+    :param settled: the tasks upstream of this one.
+    """
+
+    function: Callable[..., Any]
+    outputs: tuple[Output, ...]
+    model: Model | None = None
+    producers: Callable[[], Sequence[str]] = field(default=lambda: ())
+    settled: Callable[[], Collection[str]] = field(default=lambda: ())
+
+
+class StepExecution:
+    """
+    One try of one task.
+
+    :param task: what it is.
+    :param attempt: which try it is.
+    :param workspace: the registry and store of a connection id (None: the default one), opened when first
+        needed.
+    :param log: where it says which versions it got.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        attempt: Attempt,
+        workspace: Callable[[str | None], Workspace],
+        log: logging.Logger | Any,
+    ) -> None:
+        self.task, self.attempt, self.log = task, attempt, log
+        self._workspace = workspace
+        self._resolver = Resolver(attempt, workspace, log)
+        self._bound: inspect.BoundArguments
+        self._pinned: dict[Reference | OutputReference, Resolution] = {}
+        self._version: VersionRecord | None = None
+        self.saved: dict[str, Artifact[Any]] = {}
+
+    # --- before execute
+    # --------------------------------------------------------------------------------------
+
+    def pin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Resolution]:
+        """
+        Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
+
+        :param args: positional arguments, which may hold references at any depth.
+        :param kwargs: keyword arguments, likewise.
+        :raises StageNotAssigned: if a stage that is asked for has no version.
+        """
+        self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        self._bound.apply_defaults()
+        self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
+        wanted: dict[Reference | OutputReference, None] = {}
+        transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
+        model = self.task.model
+        if model is not None and model.makes_version:
+            self._version = self._new_version(model)
+        elif model is not None:
+            wanted[model.reference] = None
+        found = self._resolver.resolve(list(wanted))
+        self._pinned = dict(zip(wanted, found, strict=True))
+        if model is not None and not model.makes_version:
+            self._version = self._pinned[model.reference].version
+        return found
+
+    def _new_version(self, model: Model) -> VersionRecord:
+        version = self._workspace(model.conn_id).registry.version_for_run(
+            model.name,
+            self.attempt.run,
+            producer=self.attempt.producer,
+            producers=self.task.producers,
+            name=new_version_name(model.version, self.attempt.run.run_id),
+            card=model.card,
+        )
+        self.log.info("This run makes %s", version)
+        return version
+
+    # --- execute
+    # ---------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """
+        Load the inputs, run the code, save the outputs.
+
+        :return: what travels in XCom, by output name: small JSON values as they are, else artifact
+            references.
+        :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
+        """
+        try:
+            outputs = self._run()
+        except BaseException:
+            self._settle(failed=True)
+            raise
+        self._settle(failed=False)
+        return outputs
+
+    def _run(self) -> dict[str, Any]:
+        inputs: dict[str, Any] = {}
+        arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
+        bound = inspect.BoundArguments(self._bound.signature, arguments)
+        context = StepContext(
+            step=self.attempt.task_id,
+            attempt=self.attempt,
+            inputs=inputs,
+            output_names=[output.name for output in self.task.outputs],
+            _model=self.model_version(),
+            _resolve=self._resolver.resolve,
+            _workspace=self._workspace,
+        )
+        with running_step(context):
+            result = self.task.function(*bound.args, **bound.kwargs)
+        values = self._split(result)
+        return {
+            output.name: self._save(output, value, context.output_metadata.get(output.name))
+            for output, value in zip(self.task.outputs, values, strict=True)
+        }
+
+    def model_version(self) -> ModelVersion | None:
+        """Return the version that this task makes or pinned for its model, or None where it has no model."""
+        if self._version is None or self.task.model is None:
+            return None
+        origin = Origin(self.attempt, self.task.settled)
+        return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
+
+    def _load(self, parameter: str, value: Any, inputs: dict[str, Any]) -> Any:
+        """Replace the references in one argument by what they are pinned to."""
+        keep_handle = _asks_for_handle(read_annotation(self.task.function, parameter))
+        handles: list[Artifact[Any]] = []
+
+        def visit(part: Any) -> Any:
+            reference = part.reference if isinstance(part, Model) else part
+            if not isinstance(reference, Reference | OutputReference):
+                return WALK
+            conn_id = reference.conn_id if isinstance(reference, Reference) else None
+            found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
+            if not isinstance(found, Artifact):
+                return found
+            handles.append(found)
+            return found if keep_handle else found.load()
+
+        loaded = transform(value, visit)
+        if handles:
+            inputs[parameter] = handles[0] if len(handles) == 1 else handles
+        return loaded
+
+    def _split(self, result: Any) -> Sequence[Any]:
+        count = len(self.task.outputs)
+        if count == 0:
+            return ()
+        if not declares_tuple(self.task.function):
+            return (result,)
+        if not isinstance(result, tuple | list) or len(result) != count:
+            got = f"{len(result)}" if isinstance(result, tuple | list) else f"a {type(result).__name__}"
+            raise InvalidDefinition(
+                f"step {self.attempt.task_id!r}",
+                f"it declares {count} outputs and returned {got}",
+                "Nothing was saved.",
+            )
+        return result
+
+    def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
+        conn_id = self.task.model.conn_id if self.task.model is not None else None
+        workspace = self._workspace(conn_id)
+        versions = self._belongs_to(conn_id)
+        record = workspace.save(
+            value,
+            Saving(
+                artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
+                what=f"output {output.name!r} of step {self.attempt.task_id!r}",
+                kind=output.config.kind,
+                format=output.config.format,
+                output=output.name,
+                metadata={**output.config.run_metadata, **(metadata or {})},
+                environment=_code_digest(self.task.function),
+            ),
+            attempt=self.attempt,
+            links=[Link(version.id, relation) for version, relation in versions],
+        )
+        self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
+        self.log.info("Saved %s as %r", output.name, self.saved[output.name])
+        if is_small_json(value) and _read(value) is value:
+            return value
+        return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+
+    def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
+        if self._version is not None and self.task.model is not None and self.task.model.makes_version:
+            return [(self._version, Relation.OUTPUT)]
+        return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
+
+    def _settle(self, *, failed: bool) -> None:
+        """Tell the version that is being made whether this task's part of it is there (R25)."""
+        model = self.task.model
+        if self._version is None or model is None or not model.makes_version or not self.task.outputs:
+            return
+        task, registry = self.attempt.producer, self._workspace(model.conn_id).registry
+        if not failed:
+            registry.commit_producer(self._version.id, task)
+            return
+        try:
+            registry.fail_producer(self._version.id, task)
+        except ModelRegistryError as err:  # the task's own error is the one to be seen
+            self.log.warning("%s could not be marked as failed: %s", self._version, err)
+
+    @property
+    def model_versions(self) -> list[str]:
+        """Printed forms of the versions this task makes or uses."""
+        used = [str(version) for _, version in self._resolver.versions]
+        return list(dict.fromkeys([*([str(self._version)] if self._version else []), *used]))
+
+
+def _read(value: Any) -> Any:
+    """Turn the JSON forms that came through XCom back into references."""
+    return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
+
+
+def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+    reference = part.reference if isinstance(part, Model) else part
+    if isinstance(reference, Reference | OutputReference):
+        wanted[reference] = None
+        return part
+    return WALK
+
+
+def _asks_for_handle(annotation: Any) -> bool:
+    """Whether a parameter is annotated ``Artifact[...]``, alone or inside a list, a dict or an optional."""
+    if annotation is Artifact or typing.get_origin(annotation) is Artifact:
+        return True
+    return any(_asks_for_handle(part) for part in typing.get_args(annotation))
+
+
+def _code_digest(function: Callable[..., Any]) -> dict[str, str]:
+    try:
+        source = inspect.getsource(inspect.unwrap(function))
+    except (OSError, TypeError):
+        return {}
+    return {"code": f"sha256:{sha256(source.encode()).hexdigest()}"}

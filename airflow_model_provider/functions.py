@@ -1,0 +1,162 @@
+"""What a step's code calls: ``log_metadata``, ``save_artifact``, ``load_artifact``, ``link_artifact_to_model``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.addresses import find_address
+from airflow_model_provider.client import Client
+from airflow_model_provider.context import (
+    StepContext,
+    current_step,
+    get_step_context,
+    refuse_io_in_definition,
+)
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.handles import Artifact
+from airflow_model_provider.model import LazyArtifact, Model
+from airflow_model_provider.references import (
+    ArtifactType,
+    ModelStages,
+    OutputReference,
+    Reference,
+    read_reference,
+)
+from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
+from airflow_model_provider.workspace import Saving, Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def log_metadata(
+    metadata: Mapping[str, Any],
+    *,
+    infer_model: bool = False,
+    infer_artifact: bool = False,
+    artifact_name: str | None = None,
+    artifact_version: int | None = None,
+    model_name: str | None = None,
+    model_version: ModelStages | str | int | None = None,
+) -> None:
+    """
+    Log values onto a model version or an artifact.
+
+    :param metadata: JSON values by key.
+    :param infer_model: onto the version that the running step makes or uses.
+    :param infer_artifact: onto the running step's output (``artifact_name`` says which, if it has several).
+    :param artifact_name: with ``artifact_version``: onto that artifact version.
+    :param model_name: with ``model_version``: onto that model version.
+    :raises InvalidDefinition: if it isn't said onto what.
+
+    >>> log_metadata({"accuracy": 0.97}, infer_model=True)  # doctest: +SKIP
+    """
+    refuse_io_in_definition("log_metadata()")
+    if infer_artifact:
+        get_step_context().add_output_metadata(metadata, artifact_name)
+    elif infer_model:
+        get_step_context().model.log_metadata(metadata)
+    elif model_name is not None and model_version is not None:
+        Client().get_model_version(model_name, model_version).log_metadata(metadata)
+    elif artifact_name is not None:
+        artifact = Client().get_artifact(artifact_name, artifact_version)
+        _here().registry.log_artifact_metadata(artifact.record.id, metadata)
+    else:
+        raise InvalidDefinition(
+            "log_metadata()",
+            "it isn't said onto what",
+            "Pass infer_model=True, infer_artifact=True, artifact_name=, or model_name= and model_version=.",
+        )
+
+
+def save_artifact(
+    data: Any,
+    name: str,
+    *,
+    artifact_type: ArtifactType | str | None = None,
+    format: str | None = None,
+    user_metadata: Mapping[str, Any] | None = None,
+) -> Artifact[Any]:
+    """
+    Save a value under a name. In a step with a model it belongs to the version that the step makes or uses.
+
+    :param artifact_type: model, data or deployment; None takes it from the type.
+    :param format: a format's key, such as ``skops.file``; None for the default of the value's type.
+    :raises NotSerializable: if no format holds the value.
+
+    >>> save_artifact(scaler, "scaler").number  # doctest: +SKIP
+    1
+    """
+    refuse_io_in_definition("save_artifact()")
+    step = current_step()
+    saving = Saving(
+        name,
+        what=f"artifact {name!r}",
+        kind=ArtifactType(artifact_type) if artifact_type else None,
+        format=format,
+        metadata=user_metadata,
+    )
+    workspace = _here()
+    record = workspace.save(data, saving, attempt=_attempt(), links=_links(step))
+    return Artifact(workspace, record)
+
+
+def load_artifact(artifact: Any, version: int | None = None, *, mmap: bool = False) -> Any:
+    """
+    Load an artifact: by name, or from the reference that came through XCom.
+
+    :param artifact: an artifact's name, a handle, a lazy reference, or a reference's JSON form.
+    :param version: with a name: the artifact's version; None for the newest.
+    :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
+    :raises InvalidDefinition: if it is none of these.
+
+    >>> load_artifact("scaler")  # doctest: +SKIP
+    """
+    refuse_io_in_definition("load_artifact()")
+    if isinstance(artifact, str):
+        return Client().get_artifact(artifact, version).load(mmap=mmap)
+    if isinstance(artifact, Artifact):
+        return artifact.load(mmap=mmap)
+    reference = artifact if isinstance(artifact, Reference | OutputReference) else read_reference(artifact)
+    if isinstance(reference, OutputReference):
+        workspace = _here()
+        workspace.check_own(reference)
+        (found,) = workspace.registry.resolve([reference])
+        assert found.artifact is not None
+        return Artifact(workspace, found.artifact).load(mmap=mmap)
+    if isinstance(reference, Reference):
+        return LazyArtifact.from_json(reference.to_json()).load(mmap=mmap)
+    raise InvalidDefinition(
+        "load_artifact()",
+        f"{artifact!r} is neither an artifact's name nor a reference to one",
+        "See its documentation.",
+    )
+
+
+def link_artifact_to_model(artifact: Artifact[Any], model: Model | None = None) -> None:
+    """
+    Link a saved artifact to a model version.
+
+    :param artifact: the handle of the artifact.
+    :param model: the version; None for the one that the running step makes or uses.
+    """
+    refuse_io_in_definition("link_artifact_to_model()")
+    version = get_step_context().model if model is None else model.resolve()
+    _here().registry.link_artifact(version.id, artifact.record.id, Relation.LINKED)
+
+
+def _here() -> Workspace:
+    step = current_step()
+    return step.workspace(None) if step is not None else open_workspace(find_address())
+
+
+def _attempt() -> Attempt | None:
+    step = current_step()
+    return step.attempt if step is not None else None
+
+
+def _links(step: StepContext | None) -> list[Link]:
+    if step is None or not step.has_model:
+        return []
+    made_here = step.model.state is VersionState.PRODUCING
+    return [Link(step.model.id, Relation.OUTPUT if made_here else Relation.DERIVED)]

@@ -1,0 +1,109 @@
+"""What Airflow asks of a provider; imports nothing but the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_model_provider import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return what this package adds to Airflow."""
+    return {
+        "package-name": "airflow-model-provider",
+        "name": "Model registry",
+        "description": "Models, versions and stages; references that are resolved when the task runs.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "model_registry",
+                "hook-class-name": "airflow_model_provider.hooks.model_registry.ModelRegistryHook",
+                "hook-name": "Model registry",
+                "conn-fields": {
+                    "url": _field(
+                        "Registry URL",
+                        "SQLAlchemy URL of a SQLite file or a PostgreSQL database; or fill in host, port, login, "
+                        "password and schema of a PostgreSQL database.",
+                    ),
+                    "store": _field(
+                        "Artifact store", "A folder or an fsspec URL, such as s3://bucket/models."
+                    ),
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": [],
+                    "relabeling": {"schema": "Database", "host": "Database host"},
+                    "placeholders": {
+                        "url": "postgresql://registry.example/models",
+                        "store": "s3://bucket/models",
+                        "extra": '{"storage_options": {"endpoint_url": "https://s3.example"}}',
+                    },
+                },
+            }
+        ],
+        "task-decorators": [
+            {"name": "step", "class-name": "airflow_model_provider.decorators.step.step_task"},
+        ],
+        "config": {"model_registry": {"description": "The model registry.", "options": _OPTIONS}},
+        "cli": ["airflow_model_provider.cli.definition.get_model_registry_cli_commands"],
+    }
+
+
+def _field(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "schema": {"type": ["string", "null"]}, "description": description}
+
+
+def _option(
+    description: str,
+    *,
+    example: str | None = None,
+    default: str | None = None,
+    type: str = "string",
+    sensitive: bool = False,
+) -> dict[str, Any]:
+    return {
+        "description": f"{description}\n",
+        "version_added": "0.1.0",
+        "type": type,
+        "example": example,
+        "default": default,
+        "sensitive": sensitive,
+    }
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "url": _option(
+        "SQLAlchemy URL of the registry: a SQLite file or a PostgreSQL database. Empty means model_registry.db in "
+        "AIRFLOW_HOME. The connection model_registry_default beats it.",
+        example="postgresql://user:password@host/database",
+        sensitive=True,
+    ),
+    "store": _option(
+        "Folder or fsspec URL of the artifacts. Empty means model_artifacts in AIRFLOW_HOME.",
+        example="s3://bucket/models",
+    ),
+    "deployment": _option(
+        "Tells this Airflow apart from others that use the same registry.", default="default"
+    ),
+    "stages": _option(
+        "Comma-separated stages besides staging and production.",
+        example="champion, shadow",
+    ),
+    "sklearn_format": _option(
+        "How scikit-learn models are saved: pickle, or skops, whose files execute nothing when they are loaded.",
+        default="pickle",
+    ),
+    "skops_trusted_types": _option(
+        "Comma-separated types trusted in skops files besides the audited list.",
+        example="my_package.MyTransformer",
+    ),
+    "allow_pickle": _option(
+        "Whether formats that can execute code may be written and loaded.", default="True", type="boolean"
+    ),
+    "cache_dir": _option(
+        "Folder of local copies of remote artifacts, private to the user. Empty means the user's cache folder.",
+        example="/var/cache/airflow/models",
+    ),
+    "cache_size_mb": _option(
+        "Megabytes that the local copies are kept under.", default="10240", type="integer"
+    ),
+}

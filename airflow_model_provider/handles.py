@@ -1,0 +1,378 @@
+"""What is there once a reference is resolved: artifacts and versions that can be read, loaded, promoted."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from airflow_model_provider.exceptions import MetadataNotFound
+from airflow_model_provider.references import (
+    UNSET,
+    ArtifactType,
+    ModelStages,
+    Reference,
+    Selector,
+    SelectorKind,
+    Wanted,
+)
+from airflow_model_provider.registry.entities import (
+    ArtifactRecord,
+    Attempt,
+    Link,
+    Relation,
+    Resolution,
+    StageEvent,
+    VersionRecord,
+    VersionState,
+)
+from airflow_model_provider.workspace import Saving, Workspace
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which task acts, if one does. ``settled`` names tasks that are known to be done (its upstream)."""
+
+    attempt: Attempt | None = None
+    settled: Collection[str] | Callable[[], Collection[str]] = ()
+
+
+class Artifact(Generic[T]):
+    """
+    A pinned artifact: known to the byte, loaded only when asked.
+
+    Annotate a step's parameter ``Artifact[ClassifierMixin]`` to be given this instead of the loaded object.
+
+    :param workspace: where it is registered and stored.
+    :param record: its entry in the registry.
+    :param version: printed form of the model version it was reached through, if any.
+    """
+
+    def __init__(self, workspace: Workspace, record: ArtifactRecord, version: str | None = None) -> None:
+        self._workspace, self.record, self.model_version = workspace, record, version
+
+    @property
+    def name(self) -> str:
+        """The artifact's name."""
+        return self.record.name
+
+    @property
+    def number(self) -> int:
+        """The artifact's own version number, from 1."""
+        return self.record.number
+
+    @property
+    def kind(self) -> ArtifactType:
+        """Model, data or deployment."""
+        return self.record.kind
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the stored bytes, hexadecimal."""
+        return self.record.payload.digest
+
+    @property
+    def size(self) -> int:
+        """Number of stored bytes."""
+        return self.record.payload.size
+
+    @property
+    def type(self) -> str:
+        """The value's type as ``module.Class``."""
+        return self.record.payload.type_names[0]
+
+    @property
+    def uri(self) -> str:
+        """Where the bytes are."""
+        return self._workspace.store.uri(self.digest)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What was logged onto this artifact version."""
+        return self.record.metadata
+
+    @property
+    def signature(self) -> Mapping[str, Any] | None:
+        """The schema of a model's inputs, where it is known."""
+        return self.record.payload.signature
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """Python, platform and library versions it was saved with."""
+        return self.record.payload.environment
+
+    def load(self, *, mmap: bool = False) -> T:
+        """
+        Return the object; the bytes are verified first.
+
+        :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
+        :raises DigestMismatch: if the stored bytes were changed.
+        """
+        value: T = self._workspace.load(self.record, what=repr(self), mmap=mmap)
+        return value
+
+    def path(self) -> Path:
+        """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""
+        return self._workspace.store.source(self.digest, self.size, what=repr(self)).path()
+
+    def __repr__(self) -> str:
+        return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
+
+
+class RunMetadata(Mapping[str, Any]):
+    """The metadata of a version: a mapping whose missing keys name those that exist."""
+
+    def __init__(self, subject: str, values: Mapping[str, Any]) -> None:
+        self._subject, self._values = subject, values
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return self._values[key]
+        except KeyError:
+            raise MetadataNotFound(self._subject, key, tuple(self._values)) from None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, or ``default``."""
+        return self._values.get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._values))
+
+
+class ModelVersion:
+    """
+    One concrete version of a model.
+
+    :param workspace: the registry and store that hold it.
+    :param record: its entry in the registry.
+    :param origin: the task that acts through this handle, recorded with what it does.
+    """
+
+    def __init__(self, workspace: Workspace, record: VersionRecord, origin: Origin = Origin()) -> None:
+        self._workspace, self.record, self._origin = workspace, record, origin
+
+    @property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.record.model
+
+    @property
+    def number(self) -> int:
+        """The version number, from 1, without gaps."""
+        return self.record.number
+
+    @property
+    def id(self) -> int:
+        """The version's id in its registry."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The version's name; its number as text if it has none."""
+        return self.record.name or str(self.record.number)
+
+    @property
+    def state(self) -> VersionState:
+        """producing, ready, failed or deleted."""
+        return self.record.state
+
+    @property
+    def stage(self) -> str:
+        """The first of its stages in declared order, ``archived`` once it was moved out, else ``none``."""
+        return self.record.stage(self._workspace.registry.stages)
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made (UTC)."""
+        return self.record.created_at
+
+    @property
+    def run_metadata(self) -> RunMetadata:
+        """What was logged onto this version, read now."""
+        return RunMetadata(str(self.record), self._workspace.registry.get_metadata(self.id))
+
+    def get_artifact(
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        map_index: int | None = None,
+        default: Any = UNSET,
+        kind: ArtifactType | None = None,
+    ) -> Any:
+        """
+        Return an artifact of this version, unloaded.
+
+        :param version: a given version of the artifact instead of the newest.
+        :param map_index: the element, where a mapped step made a collection.
+        :param default: returned where there is no such artifact, instead of the error.
+        :raises ArtifactNotFound: naming the artifacts that exist.
+        """
+        wanted = Reference(
+            self.record.model,
+            Selector(SelectorKind.NUMBER, self.number),
+            Wanted.ARTIFACT,
+            name,
+            kind=kind,
+            artifact_version=version,
+            map_index=map_index,
+            default=default,
+        )
+        (found,) = self._workspace.registry.resolve([wanted])
+        if found.artifact is None:
+            return default
+        return Artifact(self._workspace, found.artifact, str(self.record))
+
+    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Return a model artifact of this version, unloaded. See :meth:`get_artifact`."""
+        return self.get_artifact(name, version, default=default, kind=ArtifactType.MODEL)
+
+    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Return a data artifact of this version, unloaded. See :meth:`get_artifact`."""
+        return self.get_artifact(name, version, default=default, kind=ArtifactType.DATA)
+
+    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Return a deployment artifact of this version, unloaded. See :meth:`get_artifact`."""
+        return self.get_artifact(name, version, default=default, kind=ArtifactType.DEPLOYMENT)
+
+    def load_artifact(self, name: str, version: int | None = None) -> Any:
+        """Return the object that an artifact of this version holds."""
+        return self.get_artifact(name, version).load()
+
+    def list_artifacts(self) -> list[Artifact[Any]]:
+        """Return the artifacts of this version, newest of each name."""
+        records = self._workspace.registry.list_artifacts(self.id)
+        return [Artifact(self._workspace, record, str(self.record)) for record in records]
+
+    def save_artifact(
+        self,
+        name: str,
+        value: Any,
+        *,
+        kind: ArtifactType | str | None = None,
+        format: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Artifact[Any]:
+        """
+        Save a value as an artifact of this version.
+
+        :param kind: ``model``, ``data`` or ``deployment``; None takes it from the type.
+        :param format: ``skops.file`` for a scikit-learn model that executes nothing when loaded; None for the
+            default.
+        :raises NotSerializable: if no format holds the value.
+        """
+        saving = Saving(
+            name,
+            what=f"artifact {name!r} of {self}",
+            kind=ArtifactType(kind) if kind else None,
+            format=format,
+            metadata=metadata,
+        )
+        link = Link(
+            self.id, Relation.OUTPUT if self.record.state is VersionState.PRODUCING else Relation.LINKED
+        )
+        record = self._workspace.save(value, saving, attempt=self._origin.attempt, links=[link])
+        return Artifact(self._workspace, record, str(self.record))
+
+    def delete_artifact(self, name: str) -> None:
+        """
+        Take an artifact out of this version.
+
+        :raises VersionSealed: if the version was promoted.
+        """
+        self._workspace.registry.delete_artifact(self.id, name)
+
+    def log_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """
+        Log values onto this version.
+
+        :param metadata: JSON values by key.
+        :raises VersionSealed: for a key that the version held when it was first promoted.
+        """
+        self._workspace.registry.log_version_metadata(self.id, metadata, self._origin.attempt)
+
+    def set_stage(
+        self,
+        stage: ModelStages | str,
+        force: bool = False,
+        *,
+        expected: int | Any | None = UNSET,
+        reason: str | None = None,
+        allow_incomplete: bool = False,
+    ) -> StageEvent | None:
+        """
+        Move this version into a stage, in one transaction.
+
+        :param force: replace another holder.
+        :param expected: replace exactly this holder (its number, or None for a free stage); needs no
+            ``force``.
+        :param reason: kept in the stage's history.
+        :param allow_incomplete: promote a version that is not ready.
+        :return: the event, or None if the version held the stage already.
+        :raises StageOccupied: if another version holds it and neither ``force`` nor ``expected`` is given.
+        :raises StageConflict: if the holder is not the one expected.
+        :raises VersionNotReady: if tasks that declare outputs into it have not committed.
+
+        >>> version.set_stage("production", force=True, reason="accuracy 0.97")  # doctest: +SKIP
+        """
+        event = self._workspace.registry.set_stage(
+            self.record.model,
+            self.number,
+            stage.value if isinstance(stage, ModelStages) else stage,
+            force=force,
+            expected=expected,
+            reason=reason,
+            who=None if self._origin.attempt else _user(),
+            attempt=self._origin.attempt,
+            allow_incomplete=allow_incomplete,
+            settled=self._origin.settled,
+        )
+        self.refresh()
+        return event
+
+    def refresh(self) -> None:
+        """Read the version's state and stages again."""
+        selector = Selector(SelectorKind.NUMBER, self.number)
+        self.record = self._workspace.registry.get_version(self.record.model, selector)
+
+    def __repr__(self) -> str:
+        return str(self.record)
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
+
+
+def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = Origin()) -> Any:
+    """Return what a resolution stands for: a plain value, an unloaded artifact, or the version."""
+    reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
+    if resolution.missing is not None:
+        return resolution.value
+    if isinstance(reference, Reference) and reference.attribute == "uri" and artifact is not None:
+        return workspace.store.uri(artifact.payload.digest)
+    if isinstance(reference, Reference) and (reference.attribute or reference.wanted is Wanted.METADATA):
+        return resolution.value
+    if artifact is not None:
+        return Artifact(workspace, artifact, str(version) if version else None)
+    if version is not None:
+        return ModelVersion(workspace, version, origin)
+    return resolution.value

@@ -1,0 +1,114 @@
+"""``ModelRegistryHook``: an Airflow connection → registry and store. It owns no rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_model_provider import host
+from airflow_model_provider.addresses import (
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    Address,
+    address_from_fields,
+    find_address,
+)
+from airflow_model_provider.exceptions import InvalidConfiguration, ModelRegistryError
+
+if TYPE_CHECKING:
+    from airflow_model_provider.workspace import Workspace
+
+#: Executors whose workers share this machine's disk, where a file is a registry for all of them.
+_LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor"})
+
+
+class ModelRegistryHook(BaseHook):
+    """
+    Connect to a model registry.
+
+    The connection (type ``model_registry``) has ``extra.url``, a SQLAlchemy URL, and ``extra.store``, a
+    folder or fsspec URL; or host, port, login, password and schema of a PostgreSQL database. Without a
+    connection the
+    ``[model_registry]`` configuration counts, else a file under AIRFLOW_HOME.
+
+    :param model_registry_conn_id: the connection; None means the default one.
+    """
+
+    conn_name_attr = "model_registry_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONN_TYPE
+    hook_name = "Model registry"
+
+    def __init__(self, model_registry_conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_registry_conn_id = model_registry_conn_id
+
+    def get_address(self) -> Address:
+        """
+        Return where the registry and its store are.
+
+        :raises InvalidConfiguration: for a connection that can't be used, or the default under an executor
+            whose workers may be elsewhere.
+        """
+        host.enter_airflow()
+        address = find_address(self.model_registry_conn_id)
+        if address.is_default:
+            _refuse_default_for_remote_workers()
+        return address
+
+    def get_conn(self) -> Workspace:
+        """Return the registry and store, opened once per process."""
+        from airflow_model_provider.workspace import open_workspace
+
+        return open_workspace(self.get_address())
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Open the registry and write, read and remove a probe in the store."""
+        from airflow_model_provider.workspace import connect
+
+        try:
+            workspace = connect(self.get_address())
+            try:
+                workspace.store.probe()
+            finally:
+                workspace.close()
+        except ModelRegistryError as err:
+            return False, str(err)
+        return (
+            True,
+            f"Registry {workspace.registry.id} at {workspace.registry.url}, artifacts {workspace.address.store}",
+        )
+
+
+def airflow_address(conn_id: str) -> Address | None:
+    """Return the address in an Airflow connection, or None if there is no such connection."""
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+    return address_from_fields(
+        source=f"connection {conn_id!r}",
+        conn_type=connection.conn_type or CONN_TYPE,
+        host=connection.host or "",
+        login=connection.login or "",
+        password=connection.password or "",
+        port=connection.port,
+        schema=connection.schema or "",
+        extra=connection.extra,
+    )
+
+
+def _refuse_default_for_remote_workers() -> None:
+    executors = [
+        name.strip().split(":")[-1] for name in (host.airflow_option("core", "executor") or "").split(",")
+    ]
+    remote = [name for name in executors if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS]
+    if remote:
+        raise InvalidConfiguration(
+            "[model_registry] url",
+            f"no registry is configured, and workers of {remote[0]} may not share this machine's disk",
+            "Set AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url and store to a database and a store "
+            "that all workers reach.",
+        )

@@ -1,0 +1,162 @@
+"""Writing a value to a file and reading it back: chooses the format, explains what fails."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.exceptions import (
+    LoadFailed,
+    MissingDependency,
+    ModelRegistryError,
+    NotSerializable,
+    PickleForbidden,
+    UnknownFormat,
+)
+from airflow_model_provider.materializers import environment as environments
+from airflow_model_provider.materializers import lookup
+from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
+from airflow_model_provider.materializers.signature import input_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Trouble of the disk, not of the value: the store's to explain.
+_STORE_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES})
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """
+    What was written, and all that a load needs to know.
+
+    :param type_names: ``module.Class`` of the value's type and its base classes.
+    :param signature: the schema of a model's inputs, where it is known.
+    :param is_model: whether it has ``predict``.
+    """
+
+    materializer: str
+    format_version: int
+    type_names: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    signature: Mapping[str, Any] | None = None
+    is_model: bool = False
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(
+    value: Any,
+    path: Path,
+    *,
+    what: str,
+    format: str | None = None,
+    sklearn_format: str = "pickle",
+    allow_pickle: bool = True,
+    trusted: Sequence[str] = (),
+) -> Written:
+    """
+    Write a value to a file, in the first format that brings it back equal.
+
+    :param what: how errors call it.
+    :param format: a format's key; None for the one of the value's type.
+    :param sklearn_format: ``pickle`` or ``skops``, for scikit-learn estimators.
+    :param allow_pickle: whether formats that can execute code may be used.
+    :param trusted: types trusted in skops files besides the audited list.
+    :raises NotSerializable: if no format holds it.
+    :raises PickleForbidden: if only pickle would, and that is forbidden.
+    """
+    names = lookup.type_names(value)
+    used, attributes = _save(
+        value, path, _candidates(value, format, sklearn_format, trusted), what, allow_pickle
+    )
+    is_model = callable(getattr(value, "predict", None)) and not isinstance(value, type)
+    return Written(
+        used.key,
+        used.format_version,
+        names,
+        attributes,
+        input_schema(value) if is_model else None,
+        is_model,
+        environments.capture(names),
+    )
+
+
+def _candidates(
+    value: Any, chosen: str | None, sklearn_format: str, trusted: Sequence[str]
+) -> list[Materializer]:
+    if chosen is None and sklearn_format == "skops" and lookup.is_estimator(lookup.type_names(value)):
+        chosen = "skops.file"
+    if chosen is not None:
+        return [_made(lookup.for_key(chosen), trusted)]
+    found = [lookup.for_value(value), lookup.for_key(lookup.FALLBACK)]
+    return [_made(item, trusted) for item in dict.fromkeys(found)]
+
+
+def _made(materializer: type[Materializer], trusted: Sequence[str]) -> Materializer:
+    made: Any = materializer
+    return made(tuple(trusted)) if materializer.key == "skops.file" else made()  # type: ignore[no-any-return]
+
+
+def _save(
+    value: Any, path: Path, candidates: Sequence[Materializer], what: str, allow_pickle: bool
+) -> tuple[Materializer, Mapping[str, Any]]:
+    name = lookup.type_names(value)[0] if lookup.type_names(value) else "object"
+    why = ""
+    for position, candidate in enumerate(candidates):
+        if candidate.executes_code and not allow_pickle:
+            raise PickleForbidden(f"{what}{f': {why}' if why else ''}", name)
+        try:
+            return candidate, candidate.save(value, path)
+        except ExactnessLost as lost:
+            why = str(lost)
+        except Exception as err:
+            path.unlink(missing_ok=True)
+            if isinstance(err, ModelRegistryError) or (
+                isinstance(err, OSError) and err.errno in _STORE_TROUBLE
+            ):
+                raise
+            if isinstance(err, ModuleNotFoundError):
+                raise MissingDependency(what, str(err.name), f"airflow-model-provider[{err.name}]") from None
+            why = f"{type(err).__name__}: {err}"
+            if position == len(candidates) - 1 or isinstance(err, OSError):
+                raise NotSerializable(what, name, why) from err
+    path.unlink(missing_ok=True)
+    raise NotSerializable(what, name, why)
+
+
+def read(
+    source: Source,
+    *,
+    materializer: str,
+    format_version: int,
+    attributes: Mapping[str, Any],
+    what: str,
+    environment: Mapping[str, Any] | None = None,
+    mmap: bool = False,
+    allow_pickle: bool = True,
+    trusted: Sequence[str] = (),
+) -> Any:
+    """
+    Return the value that a file holds.
+
+    :param source: the verified bytes.
+    :param what: how errors call it.
+    :param environment: what it was saved with; named only where loading fails.
+    :raises PickleForbidden: if the format can execute code and that is forbidden.
+    :raises DigestMismatch: if the bytes are not those that were registered.
+    :raises LoadFailed: if they can't be turned into an object here.
+    """
+    found = _made(lookup.for_key(materializer), trusted)
+    if format_version > found.format_version:
+        raise UnknownFormat(materializer, format_version, (f"{materializer} up to {found.format_version}",))
+    if found.executes_code and not allow_pickle:
+        raise PickleForbidden(what, materializer)
+    try:
+        return found.load(source, attributes, mmap=mmap)
+    except ModelRegistryError:
+        raise
+    except Exception as err:
+        changed = tuple(environments.differences(environment or {}))
+        raise LoadFailed(what, f"{type(err).__name__}: {err}", changed) from err

@@ -1,0 +1,58 @@
+"""What a value was made with: Python, platform and library versions (R44)."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}
+#: What pickled estimators depend on besides their own library.
+_BELOW = {
+    "sklearn": ("numpy", "scipy", "scikit-learn"),
+    "pandas": ("numpy", "pyarrow"),
+    "xgboost": ("numpy",),
+}
+
+
+@lru_cache(maxsize=64)
+def _version(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def capture(type_names: Sequence[str]) -> dict[str, Any]:
+    """Return Python, platform and the versions of the libraries that a value of these types needs."""
+    found: dict[str, Any] = {
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "platform": f"{sys.platform}-{platform.machine()}",
+    }
+    roots = dict.fromkeys(name.split(".", 1)[0] for name in type_names)
+    wanted = [item for root in roots for item in (_DISTRIBUTIONS.get(root, root), *_BELOW.get(root, ()))]
+    versions = {item: _version(item) for item in dict.fromkeys(wanted) if item not in sys.stdlib_module_names}
+    libraries = {item: version for item, version in versions.items() if version is not None}
+    return {**found, "libraries": libraries} if libraries else found
+
+
+def differences(recorded: Mapping[str, Any]) -> list[str]:
+    """Return what is another here than it was: ``scikit-learn 1.5.2, here 1.7.0``."""
+    found = []
+    here = {
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "platform": f"{sys.platform}-{platform.machine()}",
+    }
+    for key, now in here.items():
+        if recorded.get(key) not in (None, now):
+            found.append(f"{key} {recorded[key]}, here {now}")
+    for library, then in dict(recorded.get("libraries", {})).items():
+        if _version(library) != then:
+            found.append(f"{library} {then}, here {_version(library) or 'not installed'}")
+    return found

@@ -1,0 +1,135 @@
+"""Which materializer: by the names of a value's types, so that nothing is imported for a type that isn't there."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from airflow_model_provider.exceptions import UnknownFormat
+
+if TYPE_CHECKING:
+    from airflow_model_provider.materializers.base import Materializer
+
+_HERE = "airflow_model_provider.materializers"
+GROUP: Final = "airflow_model_provider.materializers"
+
+_JSON = "json:JsonMaterializer"
+#: Type → materializer. The first type of the value's method resolution order that stands here decides.
+_TYPES: Final = {
+    **{
+        f"builtins.{name}": _JSON
+        for name in (
+            "NoneType",
+            "bool",
+            "int",
+            "float",
+            "complex",
+            "list",
+            "tuple",
+            "dict",
+            "set",
+            "frozenset",
+        )
+    },
+    **{f"datetime.{name}": _JSON for name in ("datetime", "date", "time", "timedelta")},
+    "decimal.Decimal": _JSON,
+    "uuid.UUID": _JSON,
+    "builtins.str": "json:TextMaterializer",
+    "builtins.bytes": "json:BytesMaterializer",
+    "builtins.bytearray": "json:BytesMaterializer",
+    "pathlib.PurePath": "files:PathMaterializer",
+    "numpy.ndarray": "numpy:ArrayMaterializer",
+    "numpy.generic": "numpy:ScalarMaterializer",
+    "pandas.DataFrame": "pandas:FrameMaterializer",
+    "pandas.Series": "pandas:SeriesMaterializer",
+    "pandas.Index": "pandas:IndexMaterializer",
+    "pandas.core.frame.DataFrame": "pandas:FrameMaterializer",
+    "pandas.core.series.Series": "pandas:SeriesMaterializer",
+    "pandas.core.indexes.base.Index": "pandas:IndexMaterializer",
+    **{
+        f"pyarrow.lib.{name}": "arrow:ArrowMaterializer"
+        for name in ("Table", "RecordBatch", "Array", "ChunkedArray", "Schema")
+    },
+    "polars.dataframe.frame.DataFrame": "arrow:PolarsMaterializer",
+    "polars.series.series.Series": "arrow:PolarsMaterializer",
+    "sklearn.base.BaseEstimator": "pickles:SklearnPickleMaterializer",
+}
+#: Only these hold exactly their type; a subclass of another one is more than it.
+_ANY_SUBCLASS: Final = frozenset(
+    {
+        "pathlib.PurePath",
+        "sklearn.base.BaseEstimator",
+        "pandas.Index",
+        "pandas.core.indexes.base.Index",
+        "numpy.generic",
+        "pyarrow.lib.Array",
+    }
+)
+_KEYS: Final = {
+    "json": _JSON,
+    "text.utf8": "json:TextMaterializer",
+    "bytes.raw": "json:BytesMaterializer",
+    "path": "files:PathMaterializer",
+    "numpy.npy": "numpy:ArrayMaterializer",
+    "numpy.scalar": "numpy:ScalarMaterializer",
+    "pandas.frame": "pandas:FrameMaterializer",
+    "pandas.series": "pandas:SeriesMaterializer",
+    "pandas.index": "pandas:IndexMaterializer",
+    "arrow.file": "arrow:ArrowMaterializer",
+    "polars.ipc": "arrow:PolarsMaterializer",
+    "sklearn.pickle": "pickles:SklearnPickleMaterializer",
+    "skops.file": "pickles:SkopsMaterializer",
+    "cloudpickle": "pickles:CloudpickleMaterializer",
+}
+FALLBACK: Final = "cloudpickle"
+
+
+def type_names(value: object) -> tuple[str, ...]:
+    """Return ``module.Class`` of the value's type and of its base classes, without ``object``."""
+    return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__[:-1])
+
+
+def _load(where: str) -> type[Materializer]:
+    module, name = where.split(":")
+    found: type[Materializer] = getattr(importlib.import_module(f"{_HERE}.{module}"), name)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _third_parties() -> dict[str, type[Materializer]]:
+    """What other packages add: entry points named by the type's full name."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.load() for point in entry_points(group=GROUP)}
+
+
+def for_value(value: object) -> type[Materializer]:
+    """Return the materializer of a value's type; cloudpickle's where there is no other."""
+    names = type_names(value)
+    for position, name in enumerate(names):
+        if name in _TYPES and (position == 0 or name in _ANY_SUBCLASS):
+            return _load(_TYPES[name])
+        if name not in _TYPES and name in _third_parties():
+            return _third_parties()[name]
+    return _load(_KEYS[FALLBACK])
+
+
+def for_key(key: str) -> type[Materializer]:
+    """
+    Return the materializer of a format.
+
+    :raises UnknownFormat: if nothing here provides it.
+    """
+    if key in _KEYS:
+        return _load(_KEYS[key])
+    for materializer in _third_parties().values():
+        if materializer.key == key:
+            return materializer
+    known = (*_KEYS, *(materializer.key for materializer in _third_parties().values()))
+    raise UnknownFormat(key, 0, known)
+
+
+def is_estimator(names: tuple[str, ...]) -> bool:
+    """Return whether these are the types of a scikit-learn estimator."""
+    return "sklearn.base.BaseEstimator" in names

@@ -1,0 +1,219 @@
+"""Frames, series and indexes as Arrow IPC files, column by column: exact, executes nothing, memory-maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pandas.testing import assert_frame_equal, assert_index_equal
+
+from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
+from airflow_model_provider.materializers.columns import Base, decode, encode
+from airflow_model_provider.materializers.json import decoded, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: How many rows are read back when a frame is saved, to be sure that its kind of frame is exact.
+_SAMPLE = 20
+
+
+class _Columns:
+    """Arrays that become the columns of one Arrow file."""
+
+    def __init__(self) -> None:
+        self.arrays: list[pa.Array] = []
+
+    def add(self, values: Any) -> dict[str, Any]:
+        """Add a column and return how it is read back."""
+        array, spec = encode(values)
+        self.arrays.append(array)
+        return {**spec, "at": len(self.arrays) - 1}
+
+    def index(self, index: pd.Index) -> dict[str, Any]:
+        """Add an index and return how it is read back."""
+        names = encoded(list(index.names))
+        if type(index) is pd.RangeIndex:
+            return {"range": [index.start, index.stop, index.step], "names": names}
+        if isinstance(index, pd.MultiIndex):
+            levels = [self.add(index.get_level_values(level)) for level in range(index.nlevels)]
+            return {"levels": levels, "names": names}
+        frequency = getattr(index, "freq", None) if not isinstance(index, pd.PeriodIndex) else None
+        return {
+            "values": self.add(index),
+            "names": names,
+            "freq": frequency.freqstr if frequency is not None else None,
+        }
+
+    def table(self) -> pa.Table:
+        """Return the Arrow table."""
+        return pa.table(self.arrays, names=[str(position) for position in range(len(self.arrays))])
+
+
+def _labels(columns: pd.Index) -> dict[str, Any]:
+    """The column labels, which are few, as JSON."""
+    names = encoded(list(columns.names))
+    if type(columns) is pd.RangeIndex:
+        return {"range": [columns.start, columns.stop, columns.step], "names": names}
+    labels = {"json": encoded(columns.tolist()), "dtype": str(columns.dtype), "names": names}
+    if isinstance(columns, pd.MultiIndex):
+        labels["multi"] = True
+    elif columns.dtype not in ("object", "int64", "str", "float64", "bool"):
+        raise ExactnessLost(f"column labels of dtype {columns.dtype}")
+    return labels
+
+
+def _read_labels(spec: Mapping[str, Any]) -> Any:
+    names: Any = decoded(spec["names"])
+    if "range" in spec:
+        start, stop, step = spec["range"]
+        return pd.RangeIndex(start, stop, step, name=names[0])
+    values = decoded(spec["json"])
+    if spec.get("multi"):
+        return pd.MultiIndex.from_tuples(values, names=names)
+    return pd.Index(values, dtype=spec["dtype"], name=names[0])
+
+
+def _read_index(table: pa.Table, spec: Mapping[str, Any], base: Base) -> Any:
+    names: Any = decoded(spec["names"])
+    if "range" in spec:
+        start, stop, step = spec["range"]
+        return pd.RangeIndex(start, stop, step, name=names[0])
+    if "levels" in spec:
+        return pd.MultiIndex.from_arrays(
+            [_column(table, level, base) for level in spec["levels"]], names=names
+        )
+    values = _column(table, spec["values"], base)
+    index: Any = pd.Index(values, name=names[0], copy=False)
+    if index.dtype != getattr(values, "dtype", None):
+        index = pd.Index(values, name=names[0], dtype=values.dtype, copy=False)
+    if spec["freq"]:
+        index.freq = spec["freq"]
+    return index
+
+
+def _column(table: pa.Table, spec: Mapping[str, Any], base: Base) -> Any:
+    chunks = table.column(spec["at"]).chunks
+    array = chunks[0] if chunks else pa.array([], table.schema.field(spec["at"]).type)
+    return decode(array, spec, base)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write an Arrow IPC file in one batch, uncompressed, so that its columns can be mapped whole."""
+    batch = table.combine_chunks()
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(batch, max_chunksize=max(1, table.num_rows))
+
+
+def read_base(source: Source, *, mmap: bool) -> Base:
+    """Return all bytes: mapped read-only, or in one writable allocation filled in one verified pass."""
+    if mmap:
+        return Base(np.asarray(np.memmap(source.path(), dtype=np.uint8, mode="r")))
+    data = np.empty(source.size, np.uint8)
+    with source.open() as reader:
+        reader.readinto(memoryview(data))  # type: ignore[arg-type]
+    return Base(data)
+
+
+def read_table(base: Base) -> pa.Table:
+    """Return the table of an Arrow IPC file over its bytes."""
+    return pa.ipc.open_file(base.buffer).read_all()
+
+
+class FrameMaterializer(Materializer):
+    """A DataFrame."""
+
+    key = "pandas.frame"
+
+    def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        table, attributes = _encode_frame(value)
+        sample = value.iloc[:_SAMPLE]
+        _same(assert_frame_equal, _decode_frame(*_in_memory(*_encode_frame(sample))), sample)
+        write_table(table, path)
+        return attributes
+
+    def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
+        base = read_base(source, mmap=mmap)
+        return _decode_frame(read_table(base), attributes, base)
+
+
+def _encode_frame(frame: pd.DataFrame) -> tuple[pa.Table, dict[str, Any]]:
+    if type(frame) is not pd.DataFrame or not frame.flags.allows_duplicate_labels:
+        raise ExactnessLost(f"{type(frame).__name__} is more than a plain frame")
+    columns = _Columns()
+    specs = [columns.add(frame.iloc[:, position]) for position in range(frame.shape[1])]
+    attributes = {
+        "columns": specs,
+        "index": columns.index(frame.index),
+        "labels": _labels(frame.columns),
+        "attrs": encoded(frame.attrs),
+        "rows": len(frame),
+    }
+    return columns.table(), attributes
+
+
+def _decode_frame(table: pa.Table, attributes: Mapping[str, Any], base: Base) -> pd.DataFrame:
+    index = _read_index(table, attributes["index"], base)
+    data = {position: _column(table, spec, base) for position, spec in enumerate(attributes["columns"])}
+    frame = pd.DataFrame(data, index=index, copy=False)
+    frame.columns = _read_labels(attributes["labels"])
+    frame.attrs = decoded(attributes["attrs"])
+    return frame
+
+
+def _in_memory(table: pa.Table, attributes: dict[str, Any]) -> tuple[pa.Table, dict[str, Any], Base]:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=max(1, table.num_rows))
+    base = Base(np.frombuffer(bytearray(sink.getvalue()), np.uint8))
+    return read_table(base), attributes, base
+
+
+def _same(check: Any, found: Any, expected: Any) -> None:
+    try:
+        check(found, expected, check_exact=True)
+    except AssertionError as err:
+        raise ExactnessLost(str(err).splitlines()[0]) from None
+    for attribute in ("index", "columns"):
+        if type(getattr(found, attribute, None)) is not type(getattr(expected, attribute, None)):
+            raise ExactnessLost(f"another kind of {attribute}")
+
+
+class SeriesMaterializer(Materializer):
+    """A Series, with name, index and dtype."""
+
+    key = "pandas.series"
+
+    def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        if type(value) is not pd.Series:
+            raise ExactnessLost(f"{type(value).__name__} is more than a plain series")
+        frame = pd.DataFrame({0: value}, copy=False)
+        attributes = FrameMaterializer().save(frame, path)
+        return {"frame": attributes, "name": encoded(value.name), "attrs": encoded(value.attrs)}
+
+    def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
+        series = FrameMaterializer().load(source, attributes["frame"], mmap=mmap).iloc[:, 0]
+        series.name = decoded(attributes["name"])
+        series.attrs = decoded(attributes["attrs"])
+        return series
+
+
+class IndexMaterializer(Materializer):
+    """An Index of any kind, with its names and frequency."""
+
+    key = "pandas.index"
+
+    def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        columns = _Columns()
+        spec = columns.index(value)
+        table = columns.table()
+        _same(assert_index_equal, _read_index(*_in_memory(table, spec)), value)
+        write_table(table, path)
+        return {"index": spec}
+
+    def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
+        base = read_base(source, mmap=mmap)
+        return _read_index(read_table(base), attributes["index"], base)

@@ -1,0 +1,344 @@
+"""``Model``: the lazy way to say which version of which model; no I/O in it, nor in what is reached from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider import settings
+from airflow_model_provider.context import current_step, refuse_io_in_definition
+from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
+from airflow_model_provider.references import (
+    UNSET,
+    ArtifactType,
+    ModelStages,
+    Reference,
+    Selector,
+    Wanted,
+    check_name,
+    printed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_model_provider.handles import Artifact, ModelVersion
+    from airflow_model_provider.registry.entities import StageEvent
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+#: What may stand in the name of a new version.
+NAME_TEMPLATES = frozenset({"date", "time", "run_id"})
+
+
+class LazyArtifact(Reference):
+    """A lazy reference to an artifact of a version. Pass it to a step, which is given the loaded object."""
+
+    @property
+    def uri(self) -> Reference:
+        """Where the bytes are, as a plain string when the task runs."""
+        return self._plain("uri")
+
+    @property
+    def digest(self) -> Reference:
+        """SHA-256 of the bytes, as a plain string when the task runs."""
+        return self._plain("digest")
+
+    @property
+    def number(self) -> Reference:
+        """The artifact's own version number, as a plain value when the task runs."""
+        return self._plain("number")
+
+    @property
+    def metadata(self) -> LazyMetadata:
+        """Metadata of the artifact, as plain values when the task runs."""
+        return LazyMetadata(self)
+
+    def _plain(self, attribute: str) -> Reference:
+        return Reference(**{**_fields(self), "attribute": attribute})
+
+    def load(self, *, mmap: bool = False) -> Any:
+        """
+        Resolve and load it here and now.
+
+        :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+        """
+        return self._pinned("load()").load(mmap=mmap)
+
+    def path(self) -> Path:
+        """Resolve it here and now and return a verified local file with its bytes."""
+        return self._pinned("path()").path()
+
+    def _pinned(self, operation: str) -> Artifact[Any]:
+        artifact: Artifact[Any] = resolve_now(self, operation)
+        return artifact
+
+
+def _fields(reference: Reference) -> dict[str, Any]:
+    return {name: getattr(reference, name) for name in Reference.__dataclass_fields__}
+
+
+class LazyMetadata:
+    """
+    Lazy metadata of a version or an artifact; the values are plain when the task runs.
+
+    >>> Model("iris_classifier", version="production").run_metadata["accuracy"]
+    iris_classifier[production].run_metadata['accuracy']
+    """
+
+    def __init__(self, of: Reference) -> None:
+        self._of = of
+
+    def __getitem__(self, key: str) -> Any:
+        return self._value(key, UNSET)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """
+        Return the value of a key.
+
+        :param default: used where the stage, the artifact or the key is missing, and recorded as unresolved.
+        """
+        return self._value(key, default)
+
+    def _value(self, key: str, default: Any) -> Any:
+        if self._of.wanted is Wanted.VERSION:
+            changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
+        else:
+            changed = {"attribute": f"metadata:{key}", "default": default}
+        return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.metadata"
+
+
+@dataclass(frozen=True, repr=False)
+class Model:
+    """
+    A model, and which version of it.
+
+    As ``model=`` of a pipeline or step it says what the step belongs to: with ``version=None`` (or a name
+    with ``{date}``, ``{time}`` or ``{run_id}`` in it) each Dag run makes one new version; otherwise the
+    version is
+    the one that the selector names when the task runs.
+
+    :param name: the model's name.
+    :param version: a stage, ``latest``, a number, or a version name.
+    :param conn_id: the connection of the registry; None means the default one.
+    :raises UnknownStage: for a near miss of a declared stage.
+    :raises InvalidName: for a name the registry doesn't accept.
+
+    >>> Model("iris_classifier", version="production").get_model_artifact("trained_model")
+    iris_classifier[production]/trained_model
+    """
+
+    name: str
+    version: ModelStages | str | int | None = None
+    _: KW_ONLY
+    conn_id: str | None = None
+    license: str | None = None
+    description: str | None = None
+    audience: str | None = None
+    use_cases: str | None = None
+    limitations: str | None = None
+    trade_offs: str | None = None
+    ethics: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("model", self.name)
+        object.__setattr__(self, "tags", tuple(self.tags))
+        if self.makes_version:
+            _check_template(self.version)
+        else:
+            self.selector  # noqa: B018 - reading it checks it
+
+    @property
+    def makes_version(self) -> bool:
+        """Whether a pipeline or step with this model makes a new version in each run."""
+        return self.version is None or (isinstance(self.version, str) and "{" in self.version)
+
+    @property
+    def selector(self) -> Selector:
+        """
+        Which version it means.
+
+        :raises InvalidDefinition: if it names none, because each run makes a new one.
+        """
+        if self.version is None or self.makes_version:
+            raise InvalidDefinition(
+                f"Model({self.name!r})",
+                "it names no version, because each run makes a new one",
+                "To refer to an existing one, say which: version='production', version=3.",
+            )
+        return Selector.parse(self.version, settings.declared_stages())
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What was said about the model: license, description, ..., tags."""
+        said = {name: getattr(self, name) for name in CARD if getattr(self, name)}
+        return {**said, "tags": list(self.tags)} if self.tags else said
+
+    @property
+    def reference(self) -> Reference:
+        """A lazy reference to the version itself."""
+        return Reference(self.name, self.selector, conn_id=self.conn_id)
+
+    @property
+    def number(self) -> Any:
+        """The version's number."""
+        return self._plain("number")
+
+    @property
+    def id(self) -> Any:
+        """The version's id in its registry."""
+        return self._plain("id")
+
+    @property
+    def stage(self) -> Any:
+        """The version's stage."""
+        return self._plain("stage")
+
+    def _plain(self, attribute: str) -> Any:
+        return lazy_or_now(Reference(self.name, self.selector, attribute=attribute, conn_id=self.conn_id))
+
+    @property
+    def run_metadata(self) -> LazyMetadata:
+        """The version's metadata."""
+        return LazyMetadata(self.reference)
+
+    def get_artifact(
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        map_index: int | None = None,
+        default: Any = UNSET,
+    ) -> Any:
+        """
+        Refer to an artifact of the version. In a running step it is resolved at once, to an unloaded handle.
+
+        :param version: a given version of the artifact instead of the newest.
+        :param map_index: the element, where a mapped step made a collection.
+        :param default: a JSON value used where the stage or the artifact is missing.
+        """
+        return self._artifact(name, version, None, map_index, default)
+
+    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Refer to a model artifact. See :meth:`get_artifact`."""
+        return self._artifact(name, version, ArtifactType.MODEL, None, default)
+
+    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Refer to a data artifact. See :meth:`get_artifact`."""
+        return self._artifact(name, version, ArtifactType.DATA, None, default)
+
+    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+        """Refer to a deployment artifact. See :meth:`get_artifact`."""
+        return self._artifact(name, version, ArtifactType.DEPLOYMENT, None, default)
+
+    def _artifact(
+        self, name: str, version: int | None, kind: ArtifactType | None, map_index: int | None, default: Any
+    ) -> Any:
+        check_name("artifact", name)
+        return lazy_or_now(
+            LazyArtifact(
+                self.name,
+                self.selector,
+                Wanted.ARTIFACT,
+                name,
+                kind=kind,
+                artifact_version=version,
+                map_index=map_index,
+                default=default,
+                conn_id=self.conn_id,
+            )
+        )
+
+    def resolve(self) -> ModelVersion:
+        """
+        Return the concrete version, here and now.
+
+        :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+        :raises StageNotAssigned: if no version holds the stage.
+        """
+        version: ModelVersion = resolve_now(self.reference, "Model.resolve()")
+        return version
+
+    def load_artifact(self, name: str, version: int | None = None) -> Any:
+        """Return the object that an artifact of the version holds, here and now."""
+        return self._now("load_artifact()").load_artifact(name, version)
+
+    def log_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Log values onto the version, here and now."""
+        self._now("log_metadata()").log_metadata(metadata)
+
+    def set_stage(
+        self,
+        stage: ModelStages | str,
+        force: bool = False,
+        **options: Any,
+    ) -> StageEvent | None:
+        """Move the version into a stage, here and now. See :meth:`ModelVersion.set_stage`."""
+        return self._now("set_stage()").set_stage(stage, force, **options)
+
+    def delete_artifact(self, name: str) -> None:
+        """Take an artifact out of the version, here and now."""
+        self._now("delete_artifact()").delete_artifact(name)
+
+    def _now(self, operation: str) -> ModelVersion:
+        version: ModelVersion = resolve_now(self.reference, operation)
+        return version
+
+    def __repr__(self) -> str:
+        return f"{self.name}[new]" if self.makes_version else printed(self.name, self.selector)
+
+
+CARD = ("license", "description", "audience", "use_cases", "limitations", "trade_offs", "ethics")
+
+
+def _check_template(name: str | int | ModelStages | None) -> None:
+    if name is None:
+        return
+    unknown = set(_PLACEHOLDER.findall(str(name))) - NAME_TEMPLATES
+    if unknown or "{" in _PLACEHOLDER.sub("", str(name)):
+        known = ", ".join(f"{{{item}}}" for item in sorted(NAME_TEMPLATES))
+        raise InvalidName(
+            "version", name, f"A name of new versions can hold {known} and nothing else in braces."
+        )
+    check_name("version", _PLACEHOLDER.sub("x", str(name)))
+
+
+def new_version_name(template: str | int | ModelStages | None, run_id: str) -> str | None:
+    """Return the name of a run's new version: ``{date}``, ``{time}`` (UTC) and ``{run_id}`` filled in (R26)."""
+    if template is None:
+        return None
+    now = datetime.now(UTC)
+    values = {"date": f"{now:%Y_%m_%d}", "time": f"{now:%H_%M_%S_%f}", "run_id": run_id}
+    filled = _PLACEHOLDER.sub(lambda match: values[match.group(1)], str(template))
+    return re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
+
+
+def lazy_or_now(reference: Reference) -> Any:
+    """Return the reference, or in a running step what it is pinned to."""
+    return reference if current_step() is None else resolve_now(reference, repr(reference))
+
+
+def resolve_now(reference: Reference, operation: str) -> Any:
+    """
+    Resolve a reference here and now: under the task's pins in a running step, by itself elsewhere.
+
+    :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+    """
+    from airflow_model_provider.addresses import find_address
+    from airflow_model_provider.handles import Origin, resolved_value
+    from airflow_model_provider.workspace import open_workspace
+
+    step = current_step()
+    if step is not None:
+        workspace = step.workspace(reference.conn_id)
+        return resolved_value(workspace, step.resolve(reference), Origin(step.attempt))
+    refuse_io_in_definition(operation)
+    workspace = open_workspace(find_address(reference.conn_id))
+    (resolution,) = workspace.registry.resolve([reference])
+    return resolved_value(workspace, resolution)

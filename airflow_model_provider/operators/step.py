@@ -1,0 +1,206 @@
+"""``StepOperator``: pins its references in ``pre_execute``, loads, runs and saves in ``execute``."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.decorator import DecoratedOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_model_provider import host, settings
+from airflow_model_provider.exceptions import ModelRegistryError
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.pipelines.definition import check_model, makes_version_of
+from airflow_model_provider.pipelines.outputs import Output, declared_outputs
+from airflow_model_provider.pipelines.values import WALK, transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_model_provider.execution import StepExecution
+    from airflow_model_provider.model import Model
+    from airflow_model_provider.registry.entities import Attempt
+
+#: The XCom key under which a task says which versions it makes or uses.
+VERSIONS_KEY = "model_versions"
+
+
+class StepOperator(BaseOperator):
+    """
+    Run a function whose inputs may be references to versions and artifacts.
+
+    The references are resolved, pinned and recorded when the task runs, before its code starts; the function
+    is given the loaded objects; what it returns is saved, and only references to it travel in XCom.
+
+    :param python_callable: the function. Its annotations declare its outputs.
+    :param op_args: positional arguments (templated); references can stand at any depth.
+    :param op_kwargs: keyword arguments (templated), likewise.
+    :param step_model: the model the step belongs to. Without a version each Dag run makes one new version.
+    :param substitutions: values for placeholders in output names.
+
+    >>> StepOperator(  # doctest: +SKIP
+    ...     task_id="predict",
+    ...     python_callable=predict,
+    ...     op_kwargs={"model": Model("iris_classifier", version="production").get_model_artifact("trained_model")},
+    ... )
+    """
+
+    template_fields: Sequence[str] = ("op_args", "op_kwargs")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"op_args": "py", "op_kwargs": "py"}
+    # What is open must not be copied when a listener copies the task to render it again.
+    shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution")
+    ui_color = "#d7ecf3"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        step_model: Model | None = None,
+        substitutions: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.python_callable = python_callable
+        self.op_args = op_args or ()
+        self.op_kwargs = op_kwargs or {}
+        self.step_model = check_model(f"step {self.task_id!r}", step_model)
+        self.substitutions = dict(substitutions or {})
+        self._execution: StepExecution | None = None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The declared outputs."""
+        return declared_outputs(self.python_callable, self.substitutions)
+
+    def pre_execute(self, context: Any) -> None:
+        """Pin every reference of the task and record it (R7, R8, R11)."""
+        from airflow_model_provider.execution import StepExecution, Task
+
+        host.enter_airflow()
+        task = Task(
+            self.python_callable,
+            self.outputs,
+            self.step_model,
+            producers=self._producers,
+            settled=lambda: self.get_flat_relative_ids(upstream=True),
+        )
+        execution = StepExecution(
+            task, _attempt(context), lambda conn: ModelRegistryHook(conn).get_conn(), self.log
+        )
+        with _hopeless_fails_at_once():
+            execution.pin([_listed(value) for value in self.op_args], self._keyword_arguments(context))
+        self._execution = execution
+        if execution.model_versions:
+            context["ti"].xcom_push(key=VERSIONS_KEY, value=execution.model_versions)
+
+    def execute(self, context: Context) -> Any:
+        """Load the inputs, run the function, save its outputs, return what travels in XCom (R14, R16)."""
+        if self._execution is None:  # a caller that skips pre_execute, such as a unit test
+            self.pre_execute(context)
+        assert self._execution is not None
+        with _hopeless_fails_at_once():
+            outputs = self._execution.run()
+        if len(self.outputs) == 1 and self.outputs[0].name in outputs and not self._returns_tuple():
+            return next(iter(outputs.values()))
+        for name, value in outputs.items():
+            context["ti"].xcom_push(key=name, value=value)
+        return outputs or None
+
+    def _returns_tuple(self) -> bool:
+        from airflow_model_provider.pipelines.outputs import declares_tuple
+
+        return declares_tuple(self.python_callable)
+
+    def _keyword_arguments(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """The given arguments, and Airflow's context variables that the function asks for by name."""
+        given = {name: _listed(value) for name, value in self.op_kwargs.items()}
+        parameters = inspect.signature(self.python_callable).parameters
+        positional = list(parameters)[: len(self.op_args)]
+        asked = {
+            name: context[name]
+            for name in parameters
+            if name in context and name not in given and name not in positional
+        }
+        return {**asked, **given}
+
+    def _producers(self) -> list[str]:
+        """The tasks of this DAG that make a part of the same new version."""
+        wanted = makes_version_of(self.step_model, self.outputs) or (
+            self.step_model.name if self.step_model else None
+        )
+        return [task.task_id for task in self.dag.tasks if version_made_by(task) == wanted]
+
+
+def version_made_by(task: Any) -> str | None:
+    """Return the model of which a task (mapped or not) makes a part of a new version, or None."""
+    operator_class = getattr(task, "operator_class", type(task))
+    if not (isinstance(operator_class, type) and issubclass(operator_class, StepOperator)):
+        return None
+    if isinstance(task, StepOperator):
+        return makes_version_of(task.step_model, task.outputs)
+    said = task.partial_kwargs
+    function = getattr(task, "python_callable", None) or said["python_callable"]
+    return makes_version_of(
+        said.get("step_model"), declared_outputs(function, said.get("substitutions") or {})
+    )
+
+
+class StepDecoratedOperator(DecoratedOperator, StepOperator):
+    """What ``@step`` and ``@task.step`` make in a DAG. See :class:`StepOperator`."""
+
+    custom_operator_name = "@task.step"
+    template_fields: Sequence[str] = StepOperator.template_fields
+    shallow_copy_attrs: Sequence[str] = StepOperator.shallow_copy_attrs
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        upstream: dict[str, Any] = {
+            "python_callable": python_callable,
+            "op_args": op_args,
+            "op_kwargs": op_kwargs,
+        }
+        super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
+
+
+def _attempt(context: Mapping[str, Any]) -> Attempt:
+    from airflow_model_provider.registry.entities import Attempt, RunKey
+
+    ti = context["ti"]
+    return Attempt(
+        RunKey(settings.deployment(), ti.dag_id, ti.run_id),
+        ti.task_id,
+        attempt_id=str(ti.id),
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        try_number=ti.try_number,
+    )
+
+
+def _listed(value: Any) -> Any:
+    """What a mapped task returned is a lazy sequence in Airflow; a step is given a list."""
+    from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
+
+    return transform(value, lambda part: list(part) if isinstance(part, LazyXComSequence) else WALK)
+
+
+@contextmanager
+def _hopeless_fails_at_once() -> Iterator[None]:
+    """The one place where errors that a retry cannot help fail the task without burning its retries (R13)."""
+    try:
+        yield
+    except ModelRegistryError as err:
+        if err.transient:
+            raise
+        raise AirflowFailException(f"{type(err).__name__}: {err}") from err

@@ -1,0 +1,1 @@
+"""Definitions of pipelines and steps, and the local run. No Airflow here."""

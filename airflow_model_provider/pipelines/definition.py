@@ -1,0 +1,94 @@
+"""Definitions of pipelines and steps: plain data, checked before anything is built or run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.model import Model
+from airflow_model_provider.pipelines.outputs import Output, declared_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class StepDefinition:
+    """
+    A step as its decorator was given it.
+
+    :param function: the step's code.
+    :param name: the task id.
+    :param model: the model of this step, which beats the pipeline's.
+    :param options: task arguments, passed straight to Airflow.
+    :param substitutions: values of placeholders in output names.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    model: Model | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    substitutions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """The declared outputs."""
+        return declared_outputs(self.function, self.substitutions)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The function's signature."""
+        return inspect.signature(self.function)
+
+
+@dataclass(frozen=True)
+class PipelineDefinition:
+    """
+    A pipeline as its decorator was given it.
+
+    :param function: the body.
+    :param name: the pipeline's name, which is the DAG's id.
+    :param model: the model of all its steps.
+    :param options: DAG arguments, passed straight to Airflow.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    model: Model | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def makes_version_of(model: Model | None, outputs: tuple[Output, ...]) -> str | None:
+    """Return the name of the model whose new version waits for a step with these outputs, or None."""
+    return model.name if model is not None and model.makes_version and outputs else None
+
+
+def artifact_name(dag_id: str, task_id: str, output: Output) -> str:
+    """
+    Return what an output's artifact is called: the name in its annotation, else pipeline, step and output.
+
+    Names that the registry would not accept are shortened with a digest, so that they stay distinct.
+    """
+    if output.config.name is not None:
+        return output.config.name
+    full = f"{dag_id}.{task_id}.{output.name}"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", full)
+    if name == full and len(name) <= 100 and name[0].isalnum():
+        return name
+    return f"{name.lstrip('._-')[:83]}.{sha256(full.encode()).hexdigest()[:16]}"
+
+
+def check_model(subject: str, model: object) -> Model | None:
+    """
+    Return ``model`` if it is one.
+
+    :raises InvalidDefinition: if it is anything else than a ``Model`` or None.
+    """
+    if model is None or isinstance(model, Model):
+        return model
+    raise InvalidDefinition(subject, f"model={model!r} is not a Model", "Write model=Model(name=...).")

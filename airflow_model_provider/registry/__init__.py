@@ -1,0 +1,1 @@
+"""The model registry: models, versions, stages, history, artifacts' rows, pins and resolutions. Knows SQLAlchemy."""

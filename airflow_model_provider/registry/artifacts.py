@@ -1,0 +1,251 @@
+"""Rows of artifacts: which bytes there are, what they hold, and which versions they belong to (R17-R19)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
+from airflow_model_provider.references import ArtifactType, check_name
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation
+from airflow_model_provider.registry.rows import artifact_record, run_columns, select_artifacts
+from airflow_model_provider.registry.values import check_key, plain_json
+from airflow_model_provider.registry.versions import version_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_blob, _artifact, _made, _link = tables.blob, tables.artifact, tables.artifact_version, tables.link
+
+
+@dataclass(frozen=True)
+class NewArtifact:
+    """
+    An artifact version to be registered; its bytes are in the store.
+
+    :param output: the output of a step it is; registering it again in the same try changes nothing.
+    """
+
+    name: str
+    payload: Payload
+    kind: ArtifactType
+    output: str | None = None
+    attempt: Attempt | None = None
+    links: Sequence[Link] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def intend_blob(database: Database, digest: str, size: int) -> bool:
+    """
+    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
+
+    :return: whether they are stored already; if not, store them before registering.
+    """
+
+    def work(connection: Connection) -> bool:
+        row = insertion(connection, _blob).values(
+            digest=digest, size=size, state="intended", touched_at=now()
+        )
+        noted = row.on_conflict_do_update(
+            index_elements=[_blob.c.digest], set_={"touched_at": now()}
+        ).returning(_blob.c.state)
+        return bool(connection.execute(noted).scalar_one() == "stored")
+
+    return database.read(work)
+
+
+def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
+    """
+    Make stored bytes visible as the next version of an artifact, with its links, all or nothing.
+
+    :raises VersionNotFound: if a version it belongs to was deleted.
+    """
+    check_name("artifact", new.name)
+    values = _values(new)
+
+    def work(connection: Connection) -> ArtifactRecord:
+        found = _same_output(connection, new)
+        if found is None:
+            artifact_id, number = _numbered(connection, new.name)
+            _store(connection, new.payload)
+            row = insert(_made).values(artifact_id=artifact_id, number=number, created_at=now(), **values)
+            found = connection.execute(row.returning(_made.c.id)).scalar_one()
+        for link in new.links:
+            _add_link(connection, link, found, new.name, values["map_index"])
+        return artifact_record(connection.execute(select_artifacts().where(_made.c.id == found)).one())
+
+    return database.write(work)
+
+
+def link_artifact(database: Database, version_id: int, artifact_version_id: int, relation: Relation) -> None:
+    """
+    Link an artifact version to a version of a model; harmless to repeat.
+
+    :raises ArtifactNotFound: if there is no such artifact version.
+    :raises VersionNotFound: if there is no such version.
+    """
+
+    def work(connection: Connection) -> None:
+        record = _by_id(connection, artifact_version_id)
+        _add_link(connection, Link(version_id, relation), record.id, record.name, record.map_index)
+
+    database.write(work)
+
+
+def unlink_artifact(database: Database, version_id: int, name: str) -> None:
+    """
+    Take an artifact out of a version.
+
+    :raises ArtifactNotFound: if the version holds no such artifact.
+    :raises VersionSealed: if it held it when it was first promoted.
+    """
+
+    def work(connection: Connection) -> None:
+        label = version_label(connection, version_id, lock=True)
+        named = (_link.c.version_id == version_id) & (_link.c.name == name)
+        if connection.execute(select(_link.c.name).where(named, _link.c.sealed).limit(1)).first() is not None:
+            raise VersionSealed(label, f"artifact {name!r}")
+        if connection.execute(delete(_link).where(named)).rowcount == 0:
+            raise ArtifactNotFound(label, name, artifact_names(connection, version_id))
+
+    database.write(work)
+
+
+def get_artifact(database: Database, artifact_version_id: int) -> ArtifactRecord:
+    """
+    Return an artifact version by its id.
+
+    :raises ArtifactNotFound: if there is none.
+    """
+    return database.read(lambda connection: _by_id(connection, artifact_version_id))
+
+
+def find_artifact(database: Database, name: str, number: int | None) -> ArtifactRecord:
+    """
+    Return an artifact by its own name, whatever model it belongs to.
+
+    :param number: its own version number; None for the newest.
+    :raises ArtifactNotFound: naming those that exist.
+    """
+    check_name("artifact", name)
+    query = select_artifacts().where(_artifact.c.name == name).order_by(_made.c.number.desc()).limit(1)
+    if number is not None:
+        query = query.where(_made.c.number == number)
+
+    def work(connection: Connection) -> ArtifactRecord:
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            names = connection.execute(
+                select(_artifact.c.name).order_by(_artifact.c.name).limit(1000)
+            ).scalars()
+            raise ArtifactNotFound(
+                "The registry", name if number is None else f"{name}@{number}", tuple(names)
+            )
+        return artifact_record(row)
+
+    return database.read(work)
+
+
+def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:
+    """Return the artifacts of a version: of each name, and of each map index, what a reference would get."""
+    newest = func.row_number().over(
+        partition_by=(_link.c.name, _link.c.map_index),
+        order_by=(_link.c.sealed.desc(), _link.c.own.desc(), _link.c.artifact_version_id.desc()),
+    )
+    ranked = (
+        select(_link.c.artifact_version_id, newest.label("place"))
+        .where(_link.c.version_id == version_id)
+        .subquery()
+    )
+    query = (
+        select_artifacts().join(ranked, ranked.c.artifact_version_id == _made.c.id).where(ranked.c.place == 1)
+    )
+    ordered = query.order_by(_artifact.c.name, _made.c.map_index)
+    return database.read(lambda connection: [artifact_record(row) for row in connection.execute(ordered)])
+
+
+def artifact_names(connection: Connection, version_id: int) -> tuple[str, ...]:
+    """Return the names of the artifacts that a version holds."""
+    query = select(_link.c.name).where(_link.c.version_id == version_id).distinct().order_by(_link.c.name)
+    return tuple(connection.execute(query.limit(1000)).scalars())
+
+
+def _values(new: NewArtifact) -> dict[str, Any]:
+    attempt, payload = new.attempt, new.payload
+    what = f"artifact {new.name!r}"
+    return {
+        "digest": payload.digest,
+        "kind": ArtifactType(new.kind).value,
+        "materializer": payload.materializer,
+        "format_version": payload.format_version,
+        "type_names": list(payload.type_names),
+        "attributes": plain_json(payload.attributes, f"attributes of {what}"),
+        "signature": plain_json(payload.signature, f"signature of {what}"),
+        "environment": plain_json(payload.environment, f"environment of {what}"),
+        "metadata": plain_json(
+            {check_key(key): value for key, value in new.metadata.items()}, f"metadata of {what}"
+        ),
+        "output": new.output,
+        "map_index": attempt.map_index if attempt else -1,
+        "task_id": attempt.task_id if attempt else None,
+        "try_number": attempt.try_number if attempt else None,
+        "attempt_id": attempt.attempt_id if attempt else None,
+        **run_columns(attempt.run if attempt else None),
+    }
+
+
+def _same_output(connection: Connection, new: NewArtifact) -> int | None:
+    if new.attempt is None or new.output is None:
+        return None
+    query = select(_made.c.id).where(
+        _made.c.attempt_id == new.attempt.attempt_id,
+        _made.c.output == new.output,
+        _made.c.map_index == new.attempt.map_index,
+    )
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def _numbered(connection: Connection, name: str) -> tuple[int, int]:
+    insert = insertion(connection, _artifact).values(name=name, last_number=1)
+    row = connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=[_artifact.c.name], set_={"last_number": _artifact.c.last_number + 1}
+        ).returning(_artifact.c.id, _artifact.c.last_number)
+    ).one()
+    return row.id, row.last_number
+
+
+def _store(connection: Connection, payload: Payload) -> None:
+    row = insertion(connection, _blob).values(
+        digest=payload.digest, size=payload.size, state="stored", touched_at=now()
+    )
+    stored = {"state": "stored", "touched_at": now()}
+    connection.execute(row.on_conflict_do_update(index_elements=[_blob.c.digest], set_=stored))
+
+
+def _add_link(
+    connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
+) -> None:
+    version_label(connection, link.version_id)
+    values = {
+        "version_id": link.version_id,
+        "artifact_version_id": artifact_version_id,
+        "relation": Relation(link.relation).value,
+        "own": link.relation is not Relation.DERIVED,
+        "name": name,
+        "map_index": map_index,
+    }
+    connection.execute(insertion(connection, _link).values(values).on_conflict_do_nothing())
+
+
+def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
+    row = connection.execute(select_artifacts().where(_made.c.id == artifact_version_id)).one_or_none()
+    if row is None:
+        raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
+    return artifact_record(row)

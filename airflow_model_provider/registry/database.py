@@ -1,0 +1,194 @@
+"""Work on the database, tried again while trouble is transient and it is certain that nothing is done twice (R13)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+
+from airflow_model_provider.exceptions import RegistryUnavailable
+from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+#: PostgreSQL: too many connections, shutting down, starting up, serialization failure, deadlock.
+_TRANSIENT_STATES = frozenset({"53300", "57P01", "57P02", "57P03", "40001", "40P01"})
+#: What libpq says, without a code, about a server that answered and refused for good.
+_HOPELESS = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "permission",
+)
+_STARTING = ("starting up", "shutting down", "in recovery", "too many", "remaining connection slots")
+
+
+class Database:
+    """
+    A registry's database.
+
+    :param url: SQLAlchemy URL.
+    :param patience: seconds during which transient trouble is waited out.
+    :raises InvalidConfiguration: if the URL cannot be used.
+    """
+
+    def __init__(self, url: str, *, patience: float = 30.0) -> None:
+        self.address = parse_url(url)
+        #: The address as it may be shown.
+        self.url = masked(self.address)
+        self.is_sqlite = self.address.get_backend_name() == "sqlite"
+        self.patience = patience
+        self.engine = make_engine(self.address, patience)
+        # One statement is one snapshot on both; without BEGIN and ROLLBACK it is also one round trip.
+        self._reading = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+        _opened.add(self)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """
+        Do work whose statements stand each for themselves: reads, or one write that is harmless to repeat.
+
+        :raises RegistryUnavailable: if the database doesn't answer.
+        """
+
+        def once() -> T:
+            with self._reading.connect() as connection:
+                return work(connection)
+
+        return self._patiently(once)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """
+        Do work in one transaction, exactly once even where the answer to COMMIT was lost.
+
+        :raises RegistryUnavailable: if the database doesn't answer; the work is not done then, unless the
+            connection broke during COMMIT and stayed broken.
+        """
+        unsure: list[tuple[int, T]] = []
+
+        def once() -> T:
+            if unsure:
+                transaction, result = unsure[-1]
+                if self._was_committed(transaction):
+                    return result
+                unsure.clear()
+            with self.engine.connect() as connection, connection.execution_options(**{WRITES: True}).begin():
+                result = work(connection)
+                if not self.is_sqlite and (found := connection.execute(_TRANSACTION).scalar()) is not None:
+                    unsure.append((int(found), result))
+            return result
+
+        return self._patiently(once)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _was_committed(self, transaction: int) -> bool:
+        with self._reading.connect() as connection:
+            outcome = connection.execute(_OUTCOME, {"transaction": transaction}).scalar()
+        if outcome == "in progress":
+            raise _StillUnderWay
+        return outcome == "committed"
+
+    def _patiently(self, once: Callable[[], T]) -> T:
+        try:
+            return once()
+        except DBAPIError as err:
+            if not is_transient(err):
+                raise self._explained(err) from err
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+        retrying = Retrying(
+            stop=stop_after_delay(self.patience),
+            wait=wait_exponential_jitter(initial=0.05, max=3, jitter=0.1),
+            retry=retry_if_exception(is_transient),
+            before_sleep=self._warn,
+            reraise=True,
+        )
+        try:
+            return retrying(once)
+        except _StillUnderWay as err:
+            raise RegistryUnavailable(self.url, "a transaction is neither committed nor rolled back") from err
+        except DBAPIError as err:
+            raise self._explained(err) from err
+
+    def _warn(self, state: Any) -> None:
+        reason = self._reason(state.outcome.exception())
+        log.warning("The model registry at %s does not answer (%s); trying again.", self.url, reason)
+
+    def _explained(self, err: DBAPIError) -> Exception:
+        """Trouble with the database in our words; a constraint that was violated stays what it is."""
+        denied, no_database = _state(err) == "42501", type(err) is DatabaseError
+        if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
+            return RegistryUnavailable(self.url, self._reason(err))
+        return err
+
+    def _reason(self, err: Any) -> str:
+        reason = " ".join(str(getattr(err, "orig", err)).split()) or type(err).__name__
+        password = self.address.password
+        return reason.replace(str(password), "***") if password else reason
+
+
+_TRANSACTION = text("SELECT txid_current_if_assigned()")
+_OUTCOME = text("SELECT txid_status(:transaction)")
+
+
+def insertion(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that knows ON CONFLICT, in the words of the connected database; imports no other."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert(table)
+
+
+class _StillUnderWay(Exception):
+    """The server has not yet noticed that the connection over which COMMIT was sent is gone."""
+
+
+def is_transient(err: BaseException) -> bool:
+    """Whether the same work may succeed in a moment."""
+    if not isinstance(err, DBAPIError):
+        return isinstance(err, _StillUnderWay)
+    if err.connection_invalidated:
+        return True
+    code = getattr(err.orig, "sqlite_errorname", None)
+    if code is not None:
+        return str(code).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"))
+    state, message = _state(err), str(err.orig)
+    if state is not None:
+        return state in _TRANSIENT_STATES or state.startswith("08")
+    if not isinstance(err, OperationalError):
+        return False
+    return any(word in message for word in _STARTING) or not any(word in message for word in _HOPELESS)
+
+
+def _state(err: DBAPIError) -> str | None:
+    return getattr(err.orig, "sqlstate", None)
+
+
+#: Connections of a forked process's parent: neither spoken over nor closed.
+_inherited: list[object] = []
+_opened: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    for database in list(_opened):
+        _inherited.append(database.engine.pool)
+        database.engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)

@@ -1,0 +1,115 @@
+"""From a URL to an engine: drivers, SQLite's settings, and URLs that can be shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from airflow_model_provider.exceptions import InvalidConfiguration, MissingDependency, RegistryUnavailable
+from airflow_model_provider.registry.columns import sqlite_now
+
+_SETTING = "The model registry's url"
+_EXAMPLES = (
+    "Examples: sqlite:////var/lib/airflow/model_registry.db, postgresql://user:password@host/database."
+)
+_POSTGRESQL: dict[str, Any] = {"connect_timeout": 10, "application_name": "airflow-model-provider"}
+#: Execution option of a connection whose transaction will write.
+WRITES = "mr_write"
+
+
+def parse_url(text: str) -> URL:
+    """
+    Read a registry's URL. ``postgres://`` and ``postgresql://`` mean psycopg 3.
+
+    :raises InvalidConfiguration: if it is no URL, or of another database.
+    """
+    try:
+        url = make_url(text)
+        kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
+    except (ArgumentError, ValueError):
+        raise InvalidConfiguration(_SETTING, "this is not a database URL", _EXAMPLES) from None
+    if kind == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if kind != "sqlite":
+        raise InvalidConfiguration(_SETTING, f"{kind!r} is neither SQLite nor PostgreSQL", _EXAMPLES)
+    if not url.database or ":memory:" in url.database:
+        raise InvalidConfiguration(_SETTING, "a database in memory is gone when this process ends", _EXAMPLES)
+    return url.set(drivername="sqlite", database=str(Path(url.database).expanduser().absolute()))
+
+
+def masked(url: URL) -> str:
+    """Return the URL as it may be shown: no password, neither in front nor among the parameters (R40)."""
+    secret = {key: "***" for key in url.query if "pass" in key.lower() or "secret" in key.lower()}
+    shown = url.set(drivername=url.get_backend_name()).update_query_dict(secret)
+    return shown.render_as_string(hide_password=True)
+
+
+def make_engine(url: URL, patience: float) -> Engine:
+    """
+    Make an engine; nothing is opened yet.
+
+    :param patience: seconds to wait for another writer (SQLite).
+    :raises MissingDependency: if PostgreSQL's driver isn't installed.
+    :raises InvalidConfiguration: for parameters that the driver doesn't know.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite(url, patience)
+        return create_engine(
+            url,
+            pool_size=2,
+            max_overflow=8,
+            hide_parameters=True,
+            use_native_hstore=False,  # one question less on the first connection
+            connect_args={key: value for key, value in _POSTGRESQL.items() if key not in url.query},
+        )
+    except ImportError:
+        raise MissingDependency(
+            "A registry on PostgreSQL", "psycopg", "airflow-model-provider[postgres]"
+        ) from None
+    except (ArgumentError, TypeError, ValueError) as err:
+        raise InvalidConfiguration(_SETTING, f"{masked(url)} cannot be used ({err})", _EXAMPLES) from None
+
+
+def make_folder(url: URL) -> None:
+    """
+    Make the folder that a SQLite file will stand in.
+
+    :raises RegistryUnavailable: if that is not possible.
+    """
+    if url.get_backend_name() == "sqlite":
+        try:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise RegistryUnavailable(masked(url), f"its folder cannot be made ({err.strerror})") from err
+
+
+def _sqlite(url: URL, patience: float) -> Engine:
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise InvalidConfiguration(
+            _SETTING, f"SQLite {sqlite3.sqlite_version} is too old", "It must be 3.35 or newer."
+        )
+    engine = create_engine(
+        url, pool_size=2, max_overflow=8, hide_parameters=True, connect_args={"timeout": patience}
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say so
+    connection.create_function("mr_now", -1, sqlite_now)
+    connection.execute("PRAGMA foreign_keys = ON")
+    # A promotion that was acknowledged survives a power cut; NORMAL could lose it in WAL mode.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Taking the write lock first never fails halfway, as a read transaction that begins to write can.
+    if connection.get_execution_options().get(WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,197 @@
+"""What the registry hands out: plain, frozen records. Times are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.references import ArtifactType, ModelStages, OutputReference, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+class VersionState(StrEnum):
+    """Where a version is in its life."""
+
+    #: Some task that declares outputs into it has not committed.
+    PRODUCING = "producing"
+    #: Everything declared has committed; ``latest`` sees it, and it can be promoted.
+    READY = "ready"
+    #: A task that declares outputs into it failed.
+    FAILED = "failed"
+    #: A tombstone: the number stays taken, nothing is left of the rest.
+    DELETED = "deleted"
+
+
+class Relation(StrEnum):
+    """How an artifact version came to a model version."""
+
+    #: Made by a task that produces the version.
+    OUTPUT = "output"
+    #: Made by a task that merely used the version.
+    DERIVED = "derived"
+    #: Linked by hand.
+    LINKED = "linked"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """A Dag run, told apart from one of the same name in another Airflow by ``deployment``."""
+
+    deployment: str
+    dag_id: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    One try of one task.
+
+    :param attempt_id: unique per try and stable over deferrals; Airflow's task instance id.
+    """
+
+    run: RunKey
+    task_id: str
+    attempt_id: str
+    map_index: int = -1
+    try_number: int = 1
+
+    @property
+    def producer(self) -> str:
+        """How a version calls the task where it makes a part of it: ``train``, ``train[3]``."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model and its card."""
+
+    id: int
+    name: str
+    created_at: datetime
+    card: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A version of a model. ``stages`` are those it holds, in the order in which they were assigned."""
+
+    id: int
+    model: str
+    number: int
+    name: str | None
+    state: VersionState
+    stages: tuple[str, ...]
+    archived: bool
+    created_at: datetime
+    sealed_at: datetime | None = None
+    run: RunKey | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def stage(self, declared: Sequence[str]) -> str:
+        """Return the first of its stages in declared order, ``archived`` once it was moved out, else ``none``."""
+        held = [stage for stage in declared if stage in self.stages]
+        return held[0] if held else (ModelStages.ARCHIVED if self.archived else ModelStages.NONE).value
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """One change of one stage. ``number`` is the new holder or None; events are never edited or deleted."""
+
+    sequence: int
+    model: str
+    stage: str
+    number: int | None
+    previous: int | None
+    at: datetime
+    who: str | None = None
+    reason: str | None = None
+    run: RunKey | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a materializer wrote, before it is registered: everything a later load needs to know."""
+
+    digest: str
+    size: int
+    materializer: str
+    format_version: int
+    #: ``module.Class`` of the value, then of its base classes; the first is the value's own.
+    type_names: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    #: The schema of a model's inputs, where it is known (R41).
+    signature: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """A registered artifact version, complete enough to be loaded without another read."""
+
+    id: int
+    name: str
+    number: int
+    kind: ArtifactType
+    payload: Payload
+    created_at: datetime
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    map_index: int = -1
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an artifact version belongs: to a version, as what, under its artifact's name."""
+
+    version_id: int
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """
+    What a reference was pinned to.
+
+    ``value`` is the plain value for metadata and attributes; ``missing`` is the error that says what is not
+    there, kept where the reference has a default (and then ``value`` is the default), raised otherwise.
+    """
+
+    reference: Reference | OutputReference
+    version: VersionRecord | None = None
+    artifact: ArtifactRecord | None = None
+    value: Any = None
+    missing: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionRecord:
+    """
+    A recorded resolution: which task, at which try, got what, and when (R11).
+
+    ``model`` and ``selector`` are None for an artifact that came through XCom.
+    """
+
+    attempt: Attempt
+    model: str | None
+    selector: str | None
+    wanted: str
+    number: int | None
+    artifact: str | None
+    artifact_number: int | None
+    digest: str | None
+    resolved: bool
+    at: datetime

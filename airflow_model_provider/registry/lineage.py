@@ -1,0 +1,77 @@
+"""Who used what: questions to the record of resolutions (R11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, select
+
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.entities import Attempt, ResolutionRecord
+from airflow_model_provider.registry.rows import attempt_record
+
+if TYPE_CHECKING:
+    from airflow_model_provider.registry.database import Database
+
+_resolution, _version, _made, _artifact = (
+    tables.resolution,
+    tables.version,
+    tables.artifact_version,
+    tables.artifact,
+)
+
+
+def resolutions(
+    database: Database,
+    *,
+    model: str | None = None,
+    number: int | None = None,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+    limit: int | None = 100,
+) -> list[ResolutionRecord]:
+    """Return recorded resolutions that meet all of what is given, newest first."""
+    query = (
+        select(
+            _resolution,
+            _version.c.number.label("version_number"),
+            _artifact.c.name.label("artifact_name"),
+            _made.c.number.label("artifact_number"),
+        )
+        .outerjoin(_version, _version.c.id == _resolution.c.version_id)
+        .outerjoin(_made, _made.c.id == _resolution.c.artifact_version_id)
+        .outerjoin(_artifact, _artifact.c.id == _made.c.artifact_id)
+        .order_by(_resolution.c.id.desc())
+        .limit(limit)
+    )
+    if model is not None:
+        query = query.where(_resolution.c.model == model)
+    if number is not None:
+        query = query.where(_version.c.number == number)
+    if dag_id is not None:
+        query = query.where(_resolution.c.dag_id == dag_id)
+    if run_id is not None:
+        query = query.where(_resolution.c.run_id == run_id)
+    return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
+
+
+def producer_of(database: Database, artifact_version_id: int) -> Attempt | None:
+    """Return the try of the task that made an artifact version; None if it was saved by hand."""
+    query = select(_made).where(_made.c.id == artifact_version_id, _made.c.attempt_id.is_not(None))
+    row = database.read(lambda connection: connection.execute(query).one_or_none())
+    return None if row is None else attempt_record(row)
+
+
+def _record(row: Row[Any]) -> ResolutionRecord:
+    return ResolutionRecord(
+        attempt=attempt_record(row),
+        model=row.model,
+        selector=row.selector,
+        wanted=row.wanted,
+        number=row.version_number,
+        artifact=row.artifact_name,
+        artifact_number=row.artifact_number,
+        digest=row.digest,
+        resolved=bool(row.resolved),
+        at=row.at,
+    )

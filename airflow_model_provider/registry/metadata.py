@@ -1,0 +1,135 @@
+"""Metadata of versions and of artifacts: JSON values by key (R19, R24)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from airflow_model_provider.exceptions import ArtifactNotFound, MetadataConflict, VersionSealed
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.rows import run_columns
+from airflow_model_provider.registry.values import check_key, plain_json
+from airflow_model_provider.registry.versions import version_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_model_provider.registry.entities import Attempt
+
+_logged, _version, _made, _link = (
+    tables.version_metadata,
+    tables.version,
+    tables.artifact_version,
+    tables.link,
+)
+
+
+def log_version_metadata(
+    database: Database, version_id: int, values: Mapping[str, Any], attempt: Attempt | None
+) -> None:
+    """
+    Log values onto a version; a key that is there is overwritten.
+
+    :raises NotSerializable: for a value that is no JSON value.
+    :raises VersionSealed: for a key that the version held when it was first promoted.
+    :raises MetadataConflict: for a key that another map index of the same task wrote.
+    :raises VersionNotFound: if the version is not there, or deleted.
+    """
+    plain = _checked(values)
+
+    def work(connection: Connection) -> None:
+        label = version_label(connection, version_id, lock=True)
+        present = select(_logged).where(_logged.c.version_id == version_id, _logged.c.key.in_(plain))
+        for row in connection.execute(present):
+            if row.sealed:
+                raise VersionSealed(label, f"metadata {row.key!r}")
+            if _written_by_another_index(row, attempt):
+                raise MetadataConflict(label, row.key)
+        origin = {
+            "task_id": attempt.task_id if attempt else None,
+            "map_index": attempt.map_index if attempt else None,
+            **dict.fromkeys(("deployment", "dag_id", "run_id")),
+            **run_columns(attempt.run if attempt else None),
+        }
+        rows = [
+            {"version_id": version_id, "key": key, "value": value, **origin} for key, value in plain.items()
+        ]
+        insert = insertion(connection, _logged).values([{**row, "at": now()} for row in rows])
+        changed = {name: insert.excluded[name] for name in ("value", "at", *origin)}
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=[_logged.c.version_id, _logged.c.key], set_=changed)
+        )
+
+    if plain:
+        database.write(work)
+
+
+def log_artifact_metadata(database: Database, artifact_version_id: int, values: Mapping[str, Any]) -> None:
+    """
+    Log values onto an artifact version; a key that is there is overwritten.
+
+    :raises NotSerializable: for a value that is no JSON value.
+    :raises VersionSealed: for a key it had when a version that holds it was first promoted.
+    :raises ArtifactNotFound: if there is no such artifact version.
+    """
+    plain = _checked(values)
+
+    def work(connection: Connection) -> None:
+        query = select(_made.c.metadata).where(_made.c.id == artifact_version_id).with_for_update()
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
+        known = [key for key in plain if key in row.metadata]
+        if known and (holder := _sealing_version(connection, artifact_version_id)):
+            raise VersionSealed(holder, f"metadata {known[0]!r} of its artifact")
+        changed = (
+            update(_made).where(_made.c.id == artifact_version_id).values(metadata={**row.metadata, **plain})
+        )
+        connection.execute(changed)
+
+    if plain:
+        database.write(work)
+
+
+def get_metadata(database: Database, version_id: int) -> dict[str, Any]:
+    """Return the metadata of a version by key: sealed ones first, then in the order of their names."""
+    query = (
+        select(_logged.c.key, _logged.c.value)
+        .where(_logged.c.version_id == version_id)
+        .order_by(_logged.c.sealed.desc(), _logged.c.key)
+    )
+    return database.read(lambda connection: {row.key: row.value for row in connection.execute(query)})
+
+
+def metadata_keys(connection: Connection, version_id: int) -> tuple[str, ...]:
+    """Return the keys of a version's metadata."""
+    query = (
+        select(_logged.c.key).where(_logged.c.version_id == version_id).order_by(_logged.c.key).limit(1000)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {check_key(key): plain_json(value, f"metadata {key!r}") for key, value in values.items()}
+
+
+def _written_by_another_index(row: Row[Any], attempt: Attempt | None) -> bool:
+    if attempt is None or attempt.map_index < 0 or row.map_index in (None, attempt.map_index):
+        return False
+    here = (*run_columns(attempt.run).values(), attempt.task_id)
+    return (row.deployment, row.dag_id, row.run_id, row.task_id) == here
+
+
+def _sealing_version(connection: Connection, artifact_version_id: int) -> str | None:
+    query = (
+        select(tables.model.c.name, _version.c.number)
+        .join_from(_link, _version, _version.c.id == _link.c.version_id)
+        .join(tables.model, tables.model.c.id == _version.c.model_id)
+        .where(_link.c.artifact_version_id == artifact_version_id, _link.c.sealed)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return f"{row.name}@{row.number}" if row else None

@@ -1,0 +1,122 @@
+"""What is missing where a reference stands for nothing, and the error that says so; may cost a second read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, distinct, func, select
+
+from airflow_model_provider.exceptions import (
+    AmbiguousArtifact,
+    ArtifactNotFound,
+    MetadataNotFound,
+    ModelRegistryError,
+    StageNotAssigned,
+    VersionNotFound,
+)
+from airflow_model_provider.references import OutputReference, Reference, SelectorKind, Wanted
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.artifacts import artifact_names
+from airflow_model_provider.registry.catalog import model_not_found
+from airflow_model_provider.registry.metadata import metadata_keys
+from airflow_model_provider.registry.versions import described_versions
+
+if TYPE_CHECKING:
+    from airflow_model_provider.registry.entities import ArtifactRecord, VersionRecord
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A reference with as much of it as was found."""
+
+    reference: Reference | OutputReference
+    model_id: int | None
+    version: VersionRecord | None
+    artifact: ArtifactRecord | None
+
+    def what(self, *, metadata_found: bool) -> str | None:
+        """Return which part is not there; None if nothing is missing."""
+        reference = self.reference
+        assert isinstance(reference, Reference)
+        if self.version is None:
+            return "version"
+        if reference.wanted is Wanted.METADATA:
+            return None if metadata_found else "metadata"
+        if reference.wanted is Wanted.ARTIFACT:
+            if self.artifact is None or self.is_collection:
+                return "artifact"
+            key = (reference.attribute or "").partition("metadata:")[2]
+            return "metadata" if key and key not in self.artifact.metadata else None
+        return None
+
+    @property
+    def is_collection(self) -> bool:
+        """Whether a mapped step made several of these and none of them was chosen (R19)."""
+        reference = self.reference
+        return (
+            isinstance(reference, Reference)
+            and reference.map_index is None
+            and reference.artifact_version is None
+            and self.artifact is not None
+            and self.artifact.map_index >= 0
+        )
+
+
+def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
+    """Return the error that names what is missing and what there is instead."""
+    reference, version, artifact = missing.reference, missing.version, missing.artifact
+    if isinstance(reference, OutputReference):
+        return ArtifactNotFound("The registry", repr(reference))
+    if version is None:
+        return _no_version(connection, reference, missing.model_id)
+    if reference.wanted is Wanted.METADATA:
+        return MetadataNotFound(str(version), str(reference.name), metadata_keys(connection, version.id))
+    if artifact is None:
+        return _no_artifact(connection, reference, version)
+    if missing.is_collection:
+        return AmbiguousArtifact(str(version), artifact.name, _count(connection, version, artifact))
+    key = str(reference.attribute).partition("metadata:")[2]
+    return MetadataNotFound(f"{version}/{artifact.name}", key, tuple(artifact.metadata))
+
+
+def _no_version(connection: Connection, reference: Reference, model_id: int | None) -> ModelRegistryError:
+    if model_id is None:
+        return model_not_found(connection, reference.model)
+    versions = described_versions(connection, model_id)
+    if reference.selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST):
+        return StageNotAssigned(reference.model, str(reference.selector), versions)
+    return VersionNotFound(reference.model, str(reference.selector), versions)
+
+
+def _no_artifact(connection: Connection, reference: Reference, version: VersionRecord) -> ArtifactNotFound:
+    asked = str(reference.name)
+    if reference.artifact_version is not None:
+        asked += f"@{reference.artifact_version}"
+    if reference.map_index is not None:
+        asked += f"[{reference.map_index}]"
+    label = f"{version}" if reference.kind is None else f"{version} (kind {reference.kind.value})"
+    return ArtifactNotFound(label, asked, artifact_names(connection, version.id))
+
+
+def _count(connection: Connection, version: VersionRecord, artifact: ArtifactRecord) -> int:
+    """Count the elements that the newest run of the mapped step made."""
+    link, made = tables.link.c, tables.artifact_version.c
+    newest = (
+        select(made.deployment, made.dag_id, made.run_id, made.task_id)
+        .where(made.id == artifact.id)
+        .subquery()
+        .c
+    )
+    same_step = (
+        (made.deployment == newest.deployment)
+        & (made.dag_id == newest.dag_id)
+        & (made.run_id == newest.run_id)
+        & (made.task_id == newest.task_id)
+    )
+    query = (
+        select(func.count(distinct(link.map_index)))
+        .join(tables.artifact_version, made.id == link.artifact_version_id)
+        .where(link.version_id == version.id, link.name == artifact.name, same_step)
+    )
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,305 @@
+"""``Registry``: one open registry. Every rule stands in the module it delegates to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_model_provider.references import (
+    BUILT_IN_STAGES,
+    UNSET,
+    ArtifactType,
+    OutputReference,
+    Reference,
+    Selector,
+    Wanted,
+)
+from airflow_model_provider.registry import (
+    artifacts,
+    catalog,
+    lineage,
+    metadata,
+    producing,
+    promotion,
+    resolution,
+    schema,
+    versions,
+)
+from airflow_model_provider.registry.database import Database
+from airflow_model_provider.registry.entities import (
+    ArtifactRecord,
+    Attempt,
+    Link,
+    ModelRecord,
+    Payload,
+    Relation,
+    Resolution,
+    ResolutionRecord,
+    RunKey,
+    StageEvent,
+    VersionRecord,
+    VersionState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+
+class Registry:
+    """
+    An open model registry.
+
+    :param database: where it is.
+    :param registry_id: its own id, under which its bytes lie in a store.
+    :param stages: the declared stages, in order.
+
+    >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
+    ...     registry.create_version("iris_classifier").number
+    1
+    """
+
+    def __init__(self, database: Database, registry_id: str, stages: Sequence[str]) -> None:
+        self._database, self.id, self.stages = database, registry_id, tuple(stages)
+
+    @classmethod
+    def open(cls, url: str, *, stages: Sequence[str] = BUILT_IN_STAGES) -> Self:
+        """
+        Open a registry; in an empty database it is made.
+
+        :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        :raises InvalidConfiguration: if the URL can't be used.
+        :raises RegistryUnavailable: if the database can't be opened.
+        :raises SchemaMismatch: if it has a schema that this release can't use.
+        """
+        database = Database(url)
+        try:
+            return cls(database, schema.ensure(database), stages)
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The database's URL without its password."""
+        return self._database.url
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Registry({self.url})"
+
+    # --- models
+    # ----------------------------------------------------------------------------------------------
+
+    def create_model(self, name: str, **card: Any) -> ModelRecord:
+        """Make a model. See :func:`catalog.create_model`."""
+        return catalog.create_model(self._database, name, card)
+
+    def get_model(self, name: str) -> ModelRecord:
+        """Return a model. See :func:`catalog.get_model`."""
+        return catalog.get_model(self._database, name)
+
+    def list_models(self) -> list[ModelRecord]:
+        """Return all models by name."""
+        return catalog.list_models(self._database)
+
+    def update_model(self, name: str, **card: Any) -> ModelRecord:
+        """Change what is said about a model. See :func:`catalog.update_model`."""
+        return catalog.update_model(self._database, name, card)
+
+    def delete_model(self, name: str) -> None:
+        """Delete a model. See :func:`catalog.delete_model`."""
+        catalog.delete_model(self._database, name)
+
+    # --- versions
+    # --------------------------------------------------------------------------------------------
+
+    def create_version(
+        self,
+        model: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        state: VersionState = VersionState.READY,
+    ) -> VersionRecord:
+        """Make a version. See :func:`versions.create_version`."""
+        new = versions.NewVersion(name=name, description=description, tags=tags, state=state)
+        return versions.create_version(self._database, model, new)
+
+    def get_version(self, model: str, selector: Selector) -> VersionRecord:
+        """
+        Return the version that a selector means now.
+
+        :raises ModelNotFound: if there is no such model.
+        :raises StageNotAssigned: if no version holds the stage.
+        :raises VersionNotFound: if there is no such version.
+        """
+        (found,) = self.resolve([Reference(model, selector, Wanted.VERSION)])
+        assert found.version is not None
+        return found.version
+
+    def list_versions(self, model: str, *, limit: int | None = None, offset: int = 0) -> list[VersionRecord]:
+        """Return versions of a model, newest first. See :func:`versions.list_versions`."""
+        return versions.list_versions(self._database, model, limit=limit, offset=offset)
+
+    def update_version(self, model: str, number: int, **changes: Any) -> VersionRecord:
+        """Change a version's name, description or tags. See :func:`versions.update_version`."""
+        return versions.update_version(self._database, model, number, changes)
+
+    def delete_version(self, model: str, number: int) -> None:
+        """Delete a version. See :func:`versions.delete_version`."""
+        versions.delete_version(self._database, model, number)
+
+    # --- versions in the making
+    # ------------------------------------------------------------------------------
+
+    def version_for_run(
+        self,
+        model: str,
+        run: RunKey,
+        *,
+        producer: str,
+        producers: Sequence[str] | Callable[[], Sequence[str]] = (),
+        name: str | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> VersionRecord:
+        """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
+        new = versions.NewVersion(name=name, card=card or {})
+        return producing.version_for_run(
+            self._database, model, run, producer=producer, producers=producers, new=new
+        )
+
+    def commit_producer(self, version_id: int, producer: str) -> VersionState:
+        """Note that a task has committed its part of a version. See :func:`producing.settle_producer`."""
+        return producing.settle_producer(self._database, version_id, producer, committed=True)
+
+    def fail_producer(self, version_id: int, producer: str) -> VersionState:
+        """Note that a task failed to make its part of a version. See :func:`producing.settle_producer`."""
+        return producing.settle_producer(self._database, version_id, producer, committed=False)
+
+    def finish_version(self, version_id: int, state: VersionState) -> VersionRecord:
+        """End the making of a version. See :func:`producing.finish_version`."""
+        return producing.finish_version(self._database, version_id, state)
+
+    def close_run_version(self, model: str, run: RunKey) -> VersionRecord | None:
+        """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
+        return producing.close_run_version(self._database, model, run)
+
+    # --- stages
+    # ----------------------------------------------------------------------------------------------
+
+    def set_stage(
+        self,
+        model: str,
+        number: int,
+        stage: str,
+        *,
+        force: bool = False,
+        expected: Any = UNSET,
+        reason: str | None = None,
+        who: str | None = None,
+        attempt: Attempt | None = None,
+        allow_incomplete: bool = False,
+        settled: Collection[str] | Callable[[], Collection[str]] = (),
+    ) -> StageEvent | None:
+        """Move a version into a stage. See :func:`promotion.set_stage`."""
+        change = promotion.Change(force, expected, reason, who, attempt, allow_incomplete, settled)
+        return promotion.set_stage(self._database, model, number, stage, self.stages, change)
+
+    def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
+        """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
+        return promotion.history(self._database, model, stage, limit)
+
+    # --- artifacts
+    # -------------------------------------------------------------------------------------------
+
+    def intend_blob(self, digest: str, size: int) -> bool:
+        """Note that bytes are about to be stored. See :func:`artifacts.intend_blob`."""
+        return artifacts.intend_blob(self._database, digest, size)
+
+    def register_artifact(
+        self,
+        name: str,
+        payload: Payload,
+        *,
+        kind: ArtifactType,
+        output: str | None = None,
+        attempt: Attempt | None = None,
+        links: Sequence[Link] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> ArtifactRecord:
+        """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
+        new = artifacts.NewArtifact(name, payload, kind, output, attempt, links, metadata or {})
+        return artifacts.register_artifact(self._database, new)
+
+    def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
+        """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""
+        artifacts.link_artifact(self._database, version_id, artifact_version_id, relation)
+
+    def delete_artifact(self, version_id: int, name: str) -> None:
+        """Take an artifact out of a version. See :func:`artifacts.unlink_artifact`."""
+        artifacts.unlink_artifact(self._database, version_id, name)
+
+    def list_artifacts(self, version_id: int) -> list[ArtifactRecord]:
+        """Return the artifacts of a version. See :func:`artifacts.list_artifacts`."""
+        return artifacts.list_artifacts(self._database, version_id)
+
+    def find_artifact(self, name: str, number: int | None = None) -> ArtifactRecord:
+        """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
+        return artifacts.find_artifact(self._database, name, number)
+
+    # --- metadata
+    # --------------------------------------------------------------------------------------------
+
+    def log_version_metadata(
+        self, version_id: int, values: Mapping[str, Any], attempt: Attempt | None = None
+    ) -> None:
+        """Log values onto a version. See :func:`metadata.log_version_metadata`."""
+        metadata.log_version_metadata(self._database, version_id, values, attempt)
+
+    def log_artifact_metadata(self, artifact_version_id: int, values: Mapping[str, Any]) -> None:
+        """Log values onto an artifact version. See :func:`metadata.log_artifact_metadata`."""
+        metadata.log_artifact_metadata(self._database, artifact_version_id, values)
+
+    def get_metadata(self, version_id: int) -> dict[str, Any]:
+        """Return the metadata of a version."""
+        return metadata.get_metadata(self._database, version_id)
+
+    # --- references
+    # ------------------------------------------------------------------------------------------
+
+    def resolve(
+        self, references: Sequence[Reference | OutputReference], attempt: Attempt | None = None
+    ) -> list[Resolution]:
+        """Return what references stand for, in one read. See :func:`resolution.resolve`."""
+        return resolution.resolve(self._database, references, attempt, self.stages)
+
+    def record(self, resolutions: Sequence[Resolution], attempt: Attempt) -> None:
+        """Record what a try of a task got, in one write. See :func:`resolution.record`."""
+        resolution.record(self._database, resolutions, attempt)
+
+    def resolutions(
+        self,
+        *,
+        model: str | None = None,
+        number: int | None = None,
+        dag_id: str | None = None,
+        run_id: str | None = None,
+        limit: int | None = 100,
+    ) -> list[ResolutionRecord]:
+        """Return recorded resolutions, newest first. See :func:`lineage.resolutions`."""
+        return lineage.resolutions(
+            self._database, model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
+        )
+
+    def producer_of(self, artifact_version_id: int) -> Attempt | None:
+        """Return the try of the task that made an artifact version. See :func:`lineage.producer_of`."""
+        return lineage.producer_of(self._database, artifact_version_id)

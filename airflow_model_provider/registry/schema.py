@@ -1,0 +1,172 @@
+"""The schema's revision: made on first use, checked at each opening, changed only on request (R34, R35)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from airflow_model_provider.exceptions import InvalidConfiguration, SchemaMismatch
+from airflow_model_provider.registry.database import Database, is_transient
+from airflow_model_provider.registry.engine import make_folder
+from airflow_model_provider.registry.tables import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.config import Config
+
+#: The newest revision of ``migrations/versions``: what this code reads and writes.
+REVISION = "0001"
+VERSION_TABLE = "mr_alembic_version"
+#: PostgreSQL advisory lock held while the schema changes: "mrschema" as a number.
+_LOCK = int.from_bytes(b"mrschema", "big")
+_UPGRADE = "Run: airflow model-registry db upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one read tells about a registry's database."""
+
+    revision: str
+    id: str
+    oldest_code: str
+
+
+def ensure(database: Database) -> str:
+    """
+    Make the schema if the database has none, and return the registry's id.
+
+    :raises SchemaMismatch: if there is one that this release can't use.
+    :raises RegistryUnavailable: if the database can't be opened.
+    """
+    make_folder(database.address)
+    found = database.read(_identity)
+    if found is None:
+        _change(database, REVISION, only_if_empty=True)
+        found = database.read(_identity)
+    return _usable(database, found).id
+
+
+def check(url: str) -> None:
+    """
+    Check that the schema fits this release.
+
+    :raises SchemaMismatch: if it doesn't, or is not there.
+    """
+    database = Database(url)
+    with _closing(database):
+        _usable(database, _read(database))
+
+
+def current(url: str) -> str | None:
+    """Return the schema's revision, or None where there is none."""
+    database = Database(url)
+    with _closing(database):
+        found = _read(database)
+    return found.revision if found else None
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema to this release; makes it in an empty database."""
+    database = Database(url)
+    with _closing(database):
+        make_folder(database.address)
+        found = database.read(_identity)
+        if found is None or found.revision < REVISION:
+            _change(database, REVISION)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """
+    Take the schema back; what newer tables hold is lost.
+
+    :param revision: the one to go back to; ``base`` removes everything.
+    :raises InvalidConfiguration: if there is no such revision.
+    """
+    database = Database(url)
+    with _closing(database):
+        if _read(database) is not None:
+            _change(database, revision, down=True)
+
+
+def _read(database: Database) -> Identity | None:
+    """Asking must not make a file."""
+    if database.is_sqlite and not Path(str(database.address.database)).exists():
+        return None
+    return database.read(_identity)
+
+
+def _identity(connection: Connection) -> Identity | None:
+    """One SELECT where the schema is there; looks closer only where that fails."""
+    try:
+        row = connection.execute(_IDENTITY).one_or_none()
+    except DatabaseError as err:
+        if is_transient(err) or inspect(connection).has_table(registry.name):
+            raise
+        return None
+    return None if row is None else Identity(*row)
+
+
+_IDENTITY = text(f"SELECT version_num, id, oldest_code FROM {VERSION_TABLE} CROSS JOIN mr_registry")  # noqa: S608 - a constant
+
+
+def _usable(database: Database, found: Identity | None) -> Identity:
+    if found is None:
+        raise SchemaMismatch(database.url, None, REVISION, f"It is made at first use. {_UPGRADE}")
+    if found.revision < REVISION:
+        raise SchemaMismatch(database.url, found.revision, REVISION, _UPGRADE)
+    if found.revision > REVISION and found.oldest_code > REVISION:
+        advice = f"It serves releases from schema {found.oldest_code!r} on: install a newer airflow-model-provider."
+        raise SchemaMismatch(database.url, found.revision, REVISION, advice)
+    return found
+
+
+def _change(database: Database, revision: str, *, down: bool = False, only_if_empty: bool = False) -> None:
+    """Move to a revision, all or nothing, one process at a time."""
+    if database.is_sqlite:
+        database.read(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar())
+
+    def work(connection: Connection) -> None:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        if only_if_empty and inspect(connection).has_table(registry.name):
+            return  # another process was faster
+        _migrate(connection, revision, down=down)
+
+    database.write(work)
+
+
+def _migrate(connection: Connection, revision: str, *, down: bool) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    config = alembic_config(connection)
+    try:
+        (command.downgrade if down else command.upgrade)(config, revision)
+    except CommandError as err:
+        raise InvalidConfiguration(
+            "The schema's revision", f"{revision!r} cannot be reached ({err})"
+        ) from err
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Return what Alembic needs: the scripts inside the installed package, and the open connection."""
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "airflow_model_provider.registry:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _closing(database: Database) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        database.close()

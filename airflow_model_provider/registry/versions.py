@@ -1,0 +1,225 @@
+"""Versions of a model: numbers without gaps, names, descriptions (R22)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
+
+from airflow_model_provider.exceptions import AlreadyExists, VersionNotFound
+from airflow_model_provider.references import check_name
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.deletion import delete_versions
+from airflow_model_provider.registry.entities import RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
+from airflow_model_provider.registry.values import plain_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_model_provider.registry.database import Database
+
+_version = tables.version
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """
+    What a version begins with.
+
+    :param producers: tasks that it waits for before it is ready.
+    :param card: what is said about the model, should that be missing.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    tags: Sequence[str] = ()
+    environment: Mapping[str, Any] | None = None
+    state: VersionState = VersionState.READY
+    run: RunKey | None = None
+    producers: Sequence[str] = ()
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name("version", self.name)
+
+
+def create_version(
+    database: Database, model: str, new: NewVersion, *, create_model: bool = True
+) -> VersionRecord:
+    """
+    Make a version.
+
+    :raises ModelNotFound: if there is no such model and ``create_model`` is false.
+    :raises AlreadyExists: if the model has a version of this name.
+    """
+    check_name("model", model)
+
+    def work(connection: Connection) -> VersionRecord:
+        row = locked_model(connection, model, new.card, create=create_model)
+        return read_version(connection, _version.c.id == add_version(connection, row.id, model, new))
+
+    return database.write(work)
+
+
+def add_version(connection: Connection, model_id: int, model: str, new: NewVersion) -> int:
+    """
+    Add the next version of a model whose row is locked, and return its id.
+
+    :raises AlreadyExists: if the model has a version of this name.
+    """
+    if new.name is not None:
+        _refuse_taken_name(connection, model_id, model, new.name)
+    numbered = update(tables.model).where(tables.model.c.id == model_id)
+    number = tables.model.c.last_number
+    values = {
+        "model_id": model_id,
+        "number": connection.execute(numbered.values(last_number=number + 1).returning(number)).scalar_one(),
+        "name": new.name,
+        "state": new.state.value,
+        "created_at": now(),
+        "description": new.description,
+        "tags": plain_json(list(new.tags), "tags of a version"),
+        "environment": plain_json(dict(new.environment or {}), "environment of a version"),
+        **run_columns(new.run),
+    }
+    version_id: int = connection.execute(
+        insert(_version).values(values).returning(_version.c.id)
+    ).scalar_one()
+    if new.producers:
+        rows = [
+            {"version_id": version_id, "task_id": task, "state": "pending"}
+            for task in dict.fromkeys(new.producers)
+        ]
+        connection.execute(insert(tables.producer).values([row | {"at": now()} for row in rows]))
+    return version_id
+
+
+def read_version(connection: Connection, condition: ColumnElement[bool]) -> VersionRecord:
+    """Return the one version that meets a condition."""
+    return version_record(connection.execute(select_versions().where(condition)).one())
+
+
+def list_versions(database: Database, model: str, *, limit: int | None, offset: int) -> list[VersionRecord]:
+    """
+    Return versions of a model, newest first; deleted ones are left out.
+
+    :raises ModelNotFound: naming those that exist.
+    """
+    check_name("model", model)
+    query = (
+        select_versions()
+        .where(tables.model.c.name == model, _version.c.state != VersionState.DELETED.value)
+        .order_by(_version.c.number.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+
+    def work(connection: Connection) -> list[VersionRecord]:
+        found = [version_record(row) for row in connection.execute(query)]
+        if not found and find_model(connection, model) is None:
+            raise model_not_found(connection, model)
+        return found
+
+    return database.read(work)
+
+
+def update_version(database: Database, model: str, number: int, changes: Mapping[str, Any]) -> VersionRecord:
+    """
+    Change a version's name, description or tags.
+
+    :raises VersionNotFound: if there is no such version.
+    :raises AlreadyExists: if the model has another version of this name.
+    """
+    if changes.get("name") is not None:
+        check_name("version", changes["name"])
+    values = dict(changes)
+    if "tags" in values:
+        values["tags"] = plain_json(list(values["tags"] or ()), "tags of a version")
+
+    def work(connection: Connection) -> VersionRecord:
+        model_id, version_id = locked_version(connection, model, number)
+        if values.get("name") is not None:
+            _refuse_taken_name(connection, model_id, model, values["name"], but=version_id)
+        if values:
+            connection.execute(update(_version).where(_version.c.id == version_id).values(values))
+        return read_version(connection, _version.c.id == version_id)
+
+    return database.write(work)
+
+
+def delete_version(database: Database, model: str, number: int) -> None:
+    """
+    Delete a version; its number is never used again.
+
+    :raises VersionNotFound: if there is no such version.
+    :raises VersionInUse: if it holds a stage, ever held one, or is pinned by a run.
+    """
+
+    def work(connection: Connection) -> None:
+        delete_versions(connection, model, _version.c.id == locked_version(connection, model, number)[1])
+
+    database.write(work)
+
+
+def locked_version(connection: Connection, model: str, number: int) -> tuple[int, int]:
+    """
+    Return the ids of a model and of its version; the model's row is locked until commit.
+
+    :raises ModelNotFound: if there is no such model.
+    :raises VersionNotFound: if there is no such version.
+    """
+    row = locked_model(connection, check_name("model", model), {}, create=False)
+    alive = (_version.c.model_id == row.id) & (_version.c.state != VersionState.DELETED.value)
+    found = connection.execute(select(_version.c.id).where(alive, _version.c.number == number)).scalar()
+    if found is None:
+        raise VersionNotFound(model, str(number), described_versions(connection, row.id))
+    return row.id, found
+
+
+def version_label(connection: Connection, version_id: int, *, lock: bool = False) -> str:
+    """
+    Return the printed form of a version, which stays what it is until commit.
+
+    :param lock: nobody else locks it until commit; else only promotions and deletions wait.
+    :raises VersionNotFound: if it is not there, or deleted.
+    """
+    query = (
+        select(tables.model.c.name, _version.c.number, _version.c.state)
+        .join_from(_version, tables.model)
+        .where(_version.c.id == version_id)
+        .with_for_update(of=_version, read=not lock)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None or row.state == VersionState.DELETED.value:
+        raise VersionNotFound(
+            row.name if row else "The registry", str(row.number) if row else f"id {version_id}"
+        )
+    return f"{row.name}@{row.number}"
+
+
+def described_versions(connection: Connection, model_id: int, limit: int = 9) -> tuple[str, ...]:
+    """Return the newest versions of a model for a message: ``3 (ready)``, ``2 (production)``."""
+    alive = (_version.c.model_id == model_id) & (_version.c.state != VersionState.DELETED.value)
+    query = select_versions().where(alive).order_by(_version.c.number.desc()).limit(limit + 1)
+    found = [version_record(row) for row in connection.execute(query)]
+    described = [f"{item.number} ({_described(item)})" for item in found[:limit]]
+    return tuple(described + (["older ones"] if len(found) > limit else []))
+
+
+def _described(version: VersionRecord) -> str:
+    if version.stages:
+        return ", ".join(version.stages)
+    return "archived" if version.archived and version.state is VersionState.READY else version.state.value
+
+
+def _refuse_taken_name(
+    connection: Connection, model_id: int, model: str, name: str, but: int | None = None
+) -> None:
+    query = select(_version.c.id).where(_version.c.model_id == model_id, _version.c.name == name)
+    if connection.execute(query).scalar() not in (None, but):
+        raise AlreadyExists("version", f"{model}@{name}")

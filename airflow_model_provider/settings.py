@@ -1,0 +1,116 @@
+"""The ``[model_registry]`` settings: from Airflow's configuration inside Airflow, from the environment elsewhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from airflow_model_provider import host
+from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.references import BUILT_IN_STAGES, RESERVED, check_name
+
+SECTION = "model_registry"
+
+
+def option(name: str) -> str | None:
+    """
+    Return one setting as text, or None if it isn't set.
+
+    The environment variable ``AIRFLOW__MODEL_REGISTRY__<NAME>`` always counts; ``airflow.cfg`` only inside
+    Airflow.
+    """
+    value = os.environ.get(f"AIRFLOW__{SECTION.upper()}__{name.upper()}")
+    if value is None and host.inside_airflow():
+        value = host.airflow_option(SECTION, name)
+    return value.strip() or None if value is not None else None
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """
+    Return a yes/no setting.
+
+    :raises InvalidConfiguration: if it is neither true nor false.
+    """
+    value = option(name)
+    if value is None:
+        return default
+    if value.lower() in ("true", "t", "1", "yes"):
+        return True
+    if value.lower() in ("false", "f", "0", "no"):
+        return False
+    raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is neither True nor False")
+
+
+def names(name: str) -> tuple[str, ...]:
+    """Return a comma-separated setting."""
+    return tuple(item.strip() for item in (option(name) or "").split(",") if item.strip())
+
+
+def declared_stages() -> tuple[str, ...]:
+    """Return the stages a version can hold: ``staging``, ``production`` and those that the team declared."""
+    return _stages(names("stages"))
+
+
+@lru_cache(maxsize=8)
+def _stages(extra: tuple[str, ...]) -> tuple[str, ...]:
+    for stage in extra:
+        check_name("stage", stage)
+        if stage in RESERVED or stage.isdigit():
+            raise InvalidConfiguration(f"[{SECTION}] stages", f"{stage!r} is a reserved word")
+    return tuple(dict.fromkeys((*BUILT_IN_STAGES, *extra)))
+
+
+def deployment() -> str:
+    """Return the name that tells this Airflow apart from others on the same registry (R9)."""
+    return option("deployment") or "default"
+
+
+def airflow_home() -> Path:
+    """Return AIRFLOW_HOME, where the default registry and store live."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """
+    How values are saved and what may be loaded.
+
+    :param sklearn_format: ``pickle`` or ``skops``.
+    :param allow_pickle: whether formats that can execute code may be written and read at all.
+    :param skops_trusted_types: types trusted in skops files besides the audited list.
+    """
+
+    sklearn_format: str = "pickle"
+    allow_pickle: bool = True
+    skops_trusted_types: tuple[str, ...] = ()
+
+
+def formats() -> Formats:
+    """
+    Return the format settings.
+
+    :raises InvalidConfiguration: for a value that isn't one of those offered.
+    """
+    chosen = option("sklearn_format") or "pickle"
+    if chosen not in ("pickle", "skops"):
+        raise InvalidConfiguration(
+            f"[{SECTION}] sklearn_format", f"{chosen!r} is neither 'pickle' nor 'skops'"
+        )
+    return Formats(chosen, flag("allow_pickle", default=True), names("skops_trusted_types"))
+
+
+def cache() -> tuple[Path | None, int]:
+    """
+    Return the folder and the size in bytes of the local cache; None means the user's cache folder.
+
+    :raises InvalidConfiguration: if the size isn't a whole number of megabytes.
+    """
+    size = option("cache_size_mb") or "10240"
+    if not size.isdigit():
+        raise InvalidConfiguration(
+            f"[{SECTION}] cache_size_mb", f"{size!r} is not a whole number of megabytes"
+        )
+    folder = option("cache_dir")
+    return (Path(folder).expanduser() if folder else None), int(size) * 1024 * 1024

@@ -1,0 +1,208 @@
+"""A registry and its store, opened together: values go in and come out as registered, verified artifacts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider import settings
+from airflow_model_provider.addresses import Address, find_address
+from airflow_model_provider.exceptions import WrongRegistry
+from airflow_model_provider.references import ArtifactType, OutputReference, check_name
+from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_model_provider.artifacts.store import ArtifactStore
+    from airflow_model_provider.registry.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """
+    How one value is to be registered.
+
+    :param name: the artifact's name.
+    :param what: how errors call it: ``output 'predictions' of step 'predict'``.
+    :param kind: what it is to the version; None takes it from the type (what has ``predict`` is a model).
+    :param format: a materializer's key, or None for the one of the value's type.
+    :param output: the step's output it is, which makes registering it again in the same try harmless.
+    """
+
+    name: str
+    what: str
+    kind: ArtifactType | None = None
+    format: str | None = None
+    output: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
+
+
+class Workspace:
+    """
+    An open registry with the store that holds its artifacts.
+
+    :param address: where both are.
+    :param registry: the open registry.
+    :param store: the store, under the registry's id.
+    """
+
+    def __init__(self, address: Address, registry: Registry, store: ArtifactStore) -> None:
+        self.address, self.registry, self.store = address, registry, store
+
+    def __repr__(self) -> str:
+        return f"Workspace({self.registry.url}, store={self.address.store})"
+
+    def save(
+        self, value: Any, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
+    ) -> ArtifactRecord:
+        """
+        Write a value to the store and register it: all or nothing (R17).
+
+        :raises NotSerializable: if no format holds the value.
+        :raises StoreUnavailable: if the bytes can't be written; nothing is registered then.
+        """
+        from airflow_model_provider.materializers import codec
+
+        check_name("artifact", saving.name)
+        formats = settings.formats()
+        with self.store.new_file() as path:
+            written = codec.write(
+                value,
+                path,
+                what=saving.what,
+                format=saving.format,
+                sklearn_format=formats.sklearn_format,
+                allow_pickle=formats.allow_pickle,
+                trusted=formats.skops_trusted_types,
+            )
+            digest, size = self.store.digest(path)
+            if not (self.registry.intend_blob(digest, size) and self.store.exists(digest, size)):
+                self.store.put(path, digest)
+        payload = Payload(
+            digest,
+            size,
+            written.materializer,
+            written.format_version,
+            written.type_names,
+            written.attributes,
+            written.signature,
+            {**written.environment, **(saving.environment or {})},
+        )
+        return self.registry.register_artifact(
+            saving.name,
+            payload,
+            kind=saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA),
+            output=saving.output,
+            attempt=attempt,
+            links=links,
+            metadata=saving.metadata,
+        )
+
+    def load(self, record: ArtifactRecord, *, what: str | None = None, mmap: bool = False) -> Any:
+        """
+        Load a registered artifact; its bytes are verified before anything is deserialized (R39).
+
+        :param mmap: map large arrays and frames read-only instead of copying them, where the format allows.
+        :raises DigestMismatch: if the stored bytes are not those that were registered.
+        :raises LoadFailed: if they can't be turned into an object here.
+        """
+        from airflow_model_provider.materializers import codec
+
+        payload, formats = record.payload, settings.formats()
+        what = what or str(record)
+        return codec.read(
+            self.store.source(payload.digest, payload.size, what=what),
+            materializer=payload.materializer,
+            format_version=payload.format_version,
+            attributes=payload.attributes,
+            what=what,
+            environment=payload.environment,
+            mmap=mmap,
+            allow_pickle=formats.allow_pickle,
+            trusted=formats.skops_trusted_types,
+        )
+
+    def output_reference(self, record: ArtifactRecord, versions: Iterable[str] = ()) -> OutputReference:
+        """Return what travels in XCom for a registered artifact."""
+        return OutputReference(
+            registry=self.registry.id,
+            id=record.id,
+            artifact=record.name,
+            number=record.number,
+            type=record.payload.type_names[0],
+            digest=record.payload.digest,
+            uri=self.store.uri(record.payload.digest),
+            size=record.payload.size,
+            versions=tuple(versions),
+        )
+
+    def check_own(self, reference: OutputReference) -> None:
+        """
+        Refuse a reference that was made in another registry (R34).
+
+        :raises WrongRegistry: if it was.
+        """
+        if reference.registry != self.registry.id:
+            raise WrongRegistry(repr(reference), reference.registry, self.registry.id)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self.registry.close()
+
+
+_open: dict[tuple[str, str], Workspace] = {}
+_lock = Lock()
+
+
+def open_workspace(address: Address | None = None) -> Workspace:
+    """
+    Return the workspace at an address, or at the one that is configured, opened once per process.
+
+    :raises RegistryUnavailable: if the registry's database can't be opened.
+    """
+    address = address or find_address()
+    key = (address.url, address.store)
+    with _lock:
+        if key not in _open:
+            _open[key] = connect(address)
+        return _open[key]
+
+
+def connect(address: Address) -> Workspace:
+    """Open the registry and the store of an address, unshared."""
+    from airflow_model_provider.artifacts.store import ArtifactStore
+    from airflow_model_provider.registry.registry import Registry
+
+    registry = Registry.open(address.url, stages=settings.declared_stages())
+    folder, size = settings.cache()
+    store = ArtifactStore(
+        address.store,
+        registry.id,
+        cache_dir=folder,
+        cache_bytes=size,
+        storage_options=address.storage_options,
+    )
+    return Workspace(address, registry, store)
+
+
+def close_workspaces() -> None:
+    """Close everything this process opened."""
+    with _lock:
+        while _open:
+            _open.popitem()[1].close()
+
+
+def _forget_after_fork() -> None:
+    """A child must not speak over its parent's connections, nor close them."""
+    global _lock
+    _lock = Lock()
+    _inherited.append(dict(_open))
+    _open.clear()
+
+
+_inherited: list[dict[tuple[str, str], Workspace]] = []
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+
+from airflow_model_provider import (
+    ArtifactConfig,
+    ArtifactType,
+    Model,
+    get_pipeline_context,
+    get_step_context,
+    step,
+)
+from airflow_model_provider.context import PipelineContext, building_pipeline
+from airflow_model_provider.exceptions import (
+    DeferredValueUsed,
+    InvalidDefinition,
+    LoadingWhileBuilding,
+    MissingModelContext,
+)
+from airflow_model_provider.pipelines.building import build
+from airflow_model_provider.pipelines.definition import PipelineDefinition, artifact_name
+from airflow_model_provider.pipelines.outputs import Output, declared_outputs
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+def names(function: Callable[..., Any], **substitutions: str) -> list[str]:
+    return [output.name for output in declared_outputs(function, substitutions)]
+
+
+def build_body(body: Callable[..., Any], model: Model | None = None, **params: Any) -> Any:
+    return build(PipelineDefinition(body, "body", model), (), params)
+
+
+def test_outputs_are_read_from_annotations() -> None:
+    """None declares no output, a tuple several, anything else one; names come from Annotated."""
+
+    def nothing() -> None: ...
+    def one() -> int: ...
+    def unknown(): ...  # type: ignore[no-untyped-def]
+    def named() -> Annotated[int, "answer"]: ...
+    def configured() -> Annotated[int, ArtifactConfig(name="m", is_model_artifact=True)]: ...
+    def several() -> tuple[Annotated[int, "a"], str]: ...
+    def sequence() -> tuple[int, ...]: ...
+    def type_checked() -> Decimal: ...
+
+    assert names(nothing) == []
+    assert [names(item) for item in (one, unknown, sequence, type_checked)] == [["output"]] * 4
+    assert names(named) == ["answer"]
+    assert declared_outputs(configured, {})[0].config.kind is ArtifactType.MODEL
+    assert names(several) == ["a", "output_1"]
+
+
+def test_an_output_name_used_twice_is_refused() -> None:
+    """Two outputs of one step can't have one name."""
+
+    def twice() -> tuple[Annotated[int, "x"], Annotated[int, "x"]]: ...
+
+    with pytest.raises(InvalidDefinition, match="'x'"):
+        names(twice)
+
+
+def test_placeholders_in_output_names_are_filled() -> None:
+    """with_options(substitutions=) fills placeholders; a missing one is a clear error."""
+
+    def scored() -> Annotated[int, "scores_{country}"]: ...
+
+    assert names(scored, country="de") == ["scores_de"]
+    with pytest.raises(InvalidDefinition, match="substitutions"):
+        names(scored)
+
+
+def test_an_output_name_that_would_be_lost_is_refused() -> None:
+    """A name in an annotation that can't be read at run time is not dropped silently."""
+
+    def lost() -> Annotated[Decimal, "x"]: ...
+
+    with pytest.raises(InvalidDefinition, match="TYPE_CHECKING"):
+        names(lost)
+
+
+def test_an_unnamed_output_is_called_after_pipeline_and_step() -> None:
+    """Artifact names are valid and distinct, however long or odd the ids are."""
+    output = Output("output")
+
+    assert artifact_name("daily", "predict", output) == "daily.predict.output"
+    long = [artifact_name("d" * 200, task, output) for task in ("a", "b")]
+    assert len(set(long)) == 2
+    assert all(len(name) <= 100 for name in long)
+    assert artifact_name("größe", "a", output) != artifact_name("gräße", "a", output)
+
+
+def test_a_step_outside_a_pipeline_is_the_plain_function() -> None:
+    """Unit tests just call a step."""
+
+    @step(retries=3)
+    def add(a: int, b: int = 2) -> int:
+        "Add."
+        return a + b
+
+    assert add(1) == 3
+    assert add.partial(b=5)(1) == 6
+    assert (add.__name__, add.__doc__) == ("add", "Add.")
+    with pytest.raises(InvalidDefinition, match="outside of a pipeline"):
+        add.expand(a=[1])
+
+
+def test_steps_in_a_body_are_collected_and_ordered() -> None:
+    """Outputs wire steps together, after() and >> order them, names are made unique."""
+
+    @step
+    def first() -> int: ...
+
+    @step
+    def second(x: int) -> tuple[Annotated[int, "a"], Annotated[int, "b"]]: ...
+
+    @step
+    def third(values: list[Any]) -> None: ...
+
+    def body() -> None:
+        one = first()
+        late = third.after("first")([])
+        a, b = second(one)
+        last = third([a, {"b": b}])
+        last >> late
+        first.with_options(name="again")()
+        first.after(late)()
+
+    order = [node.task_id for node in build_body(body).ordered()]
+
+    assert order == ["first", "second", "third__1", "third", "again", "first__1"]
+
+
+def test_an_unknown_output_is_refused() -> None:
+    """Asking for an output by a wrong name names those that exist."""
+
+    @step
+    def split() -> tuple[Annotated[int, "a"], Annotated[int, "b"]]: ...
+
+    with pytest.raises(InvalidDefinition, match=r"no output 'c'.*It has: a, b"):
+        build_body(lambda: split()["c"])  # type: ignore[call-overload]
+
+
+def test_arguments_that_do_not_fit_are_refused() -> None:
+    """A missing or unknown argument fails when the pipeline is built."""
+
+    @step
+    def needs(a: int) -> int: ...
+
+    with pytest.raises(InvalidDefinition, match="missing a required argument: 'a'"):
+        build_body(lambda: needs())  # type: ignore[call-arg]
+    with pytest.raises(InvalidDefinition, match="It takes: a"):
+        build_body(lambda: needs.expand(b=[1]))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda value: value + 1,
+        lambda value: 1 + value,
+        lambda value: value > 1,
+        lambda value: value == 1,
+        lambda value: -value,
+        lambda value: f"{value}",
+        lambda value: bool(value),
+        lambda value: float(value),
+        lambda value: list(value),
+        lambda value: len(value),
+        lambda value: "x" if value else "y",
+    ],
+)
+def test_computing_with_a_parameter_in_the_body_is_refused(use: Callable[[Any], Any]) -> None:
+    """A pipeline's parameter has no value while the pipeline is built."""
+
+    def body(c: float = 1.0) -> None:
+        use(c)
+
+    with pytest.raises(DeferredValueUsed, match="Pipeline parameter 'c'"):
+        build_body(body)
+
+
+def test_computing_with_an_output_in_the_body_is_refused() -> None:
+    """A step's output has no value while the pipeline is built."""
+
+    @step
+    def number() -> int: ...
+
+    with pytest.raises(DeferredValueUsed, match="output of step 'number'"):
+        build_body(lambda: number() + 1)
+
+
+def test_a_pipeline_without_a_model_says_so() -> None:
+    """get_pipeline_context().model names the argument that is missing."""
+    with pytest.raises(MissingModelContext, match=r"pipeline 'body'.*@pipeline\(model="):
+        build_body(lambda: get_pipeline_context().model)
+
+
+def test_contexts_outside_of_their_place_say_so() -> None:
+    """Each context names the other where it is asked for in the wrong place."""
+    with pytest.raises(MissingModelContext, match="get_step_context"):
+        get_pipeline_context()
+    with pytest.raises(MissingModelContext, match="get_pipeline_context"):
+        get_step_context()
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda model: model.get_model_artifact("m").load(),
+        lambda model: model.load_artifact("m"),
+        lambda model: model.set_stage("staging"),
+        lambda model: model.log_metadata({"a": 1}),
+        lambda model: model.resolve(),
+    ],
+)
+def test_reading_the_registry_in_a_body_is_refused_with_the_line(load: Callable[[Model], Any]) -> None:
+    """I/O in a pipeline's body is an error that names file and line."""
+    model = Model("iris", version="production")
+
+    with (
+        building_pipeline(PipelineContext("p", model)),
+        pytest.raises(LoadingWhileBuilding, match=r"test_definitions"),
+    ):
+        load(model)
+
+
+def test_something_else_than_a_model_is_refused() -> None:
+    """model= takes a Model."""
+    with pytest.raises(InvalidDefinition, match="is not a Model"):
+        step(model="iris")(lambda: 1)  # type: ignore[arg-type, call-overload]

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+
+from airflow_model_provider import (
+    Artifact,
+    ArtifactConfig,
+    Client,
+    Model,
+    ModelStages,
+    get_pipeline_context,
+    get_step_context,
+    link_artifact_to_model,
+    load_artifact,
+    log_metadata,
+    pipeline,
+    save_artifact,
+    step,
+)
+from airflow_model_provider.exceptions import (
+    ArtifactNotFound,
+    DigestMismatch,
+    InvalidDefinition,
+    NotSerializable,
+    StageNotAssigned,
+    StageOccupied,
+    VersionNotReady,
+)
+
+
+class Marked:
+    """A model that says which version it is of."""
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+
+    def predict(self, values: list[int]) -> list[int]:
+        return [value * self.mark for value in values]
+
+
+@step
+def make(mark: int) -> Annotated[Marked, ArtifactConfig(name="trained_model", is_model_artifact=True)]:
+    log_metadata({"mark": mark}, infer_model=True)
+    return Marked(mark)
+
+
+@step
+def promote(model: Marked, stage: str | None) -> None:
+    if stage is not None:
+        get_step_context().model.set_stage(stage, force=True, reason=f"mark {model.mark}")
+
+
+@pipeline(model=Model("marked"))
+def training(mark: int, stage: str | None = "production") -> None:
+    promote(make(mark), stage)
+
+
+@step
+def use(model: Marked, values: list[int]) -> Annotated[list[int], "predictions"]:
+    return model.predict(values)
+
+
+@pipeline(model=Model("marked", version=ModelStages.PRODUCTION))
+def scoring() -> None:
+    use(get_pipeline_context().model.get_model_artifact("trained_model"), [1, 2])
+
+
+def test_training_twice_makes_two_versions(model_registry: Client) -> None:
+    """Each run makes exactly one new version, ready when its steps have committed."""
+    first, second = training(1), training(2)
+
+    assert [first.model_version.number, second.model_version.number] == [1, 2]  # type: ignore[union-attr]
+    assert [str(item.state) for item in model_registry.list_model_versions("marked")] == ["ready", "ready"]
+    assert model_registry.get_model_version("marked", "production").number == 2
+    history = model_registry.get_model("marked").history("production")
+    assert [(event.number, event.previous, event.reason) for event in history] == [
+        (2, 1, "mark 2"),
+        (1, None, "mark 1"),
+    ]
+    assert history[0].run is not None
+    assert history[0].run.dag_id == "training"
+    assert history[0].task_id == "promote"
+
+
+def test_a_stage_is_bound_when_the_step_runs(model_registry: Client) -> None:
+    """The version is the one that holds the stage when the run happens, and the record names it."""
+    training(1)
+    one = scoring()
+    training(2)
+    two = scoring()
+
+    assert one.steps["use"].output.load() == [1, 2]
+    assert two.steps["use"].output.load() == [2, 4]
+    used = model_registry.list_resolutions(model="marked", number=2)
+    assert {(item.attempt.run.dag_id, item.attempt.task_id, item.number) for item in used} == {
+        ("scoring", "use", 2)
+    }
+    loaded = model_registry.get_model_version("marked", 2).get_model_artifact("trained_model")
+    assert loaded.digest in {item.digest for item in used}
+    assert all(item.attempt.run.run_id.startswith("local__") for item in used)
+
+
+def test_an_empty_stage_fails_with_the_versions_there_are(model_registry: Client) -> None:
+    """The error names model, stage, versions with their states, and the command that promotes one."""
+    training(1, stage=None)
+
+    with pytest.raises(StageNotAssigned, match=r"'marked'.*'production'.*1.*model-registry promote"):
+        scoring()
+    result = scoring.run(raise_on_failure=False)
+    assert (result.state, result.steps["use"].state) == ("failed", "failed")
+    assert isinstance(result.steps["use"].error, StageNotAssigned)
+
+
+def test_a_missing_artifact_names_those_that_exist(model_registry: Client) -> None:
+    """No such artifact: the error lists what the version has."""
+    training(1)
+
+    @pipeline(model=Model("marked", version="production"))
+    def wrong() -> None:
+        use(get_pipeline_context().model.get_artifact("traned_model"), [1])
+
+    with pytest.raises(ArtifactNotFound, match=r"marked@1 has no artifact 'traned_model'.*trained_model"):
+        wrong()
+
+
+def test_a_default_is_used_where_something_is_missing(model_registry: Client) -> None:
+    """A missing model, stage, artifact or key gives the default, and the record says unresolved."""
+    seen: list[Any] = []
+
+    @step
+    def look(a: Any, b: Any, c: Any) -> None:
+        seen.append((a, b, c))
+
+    @pipeline
+    def defaults() -> None:
+        production = Model("marked", version="production")
+        look(
+            Model("nothing", version=1).run_metadata.get("x", default=0),
+            production.run_metadata.get("y", default=None),
+            production.get_artifact("z", default=[1]),
+        )
+
+    defaults()
+    training(1)
+    defaults()
+
+    assert seen == [(0, None, [1])] * 2
+    records = [item for item in model_registry.list_resolutions() if item.attempt.task_id == "look"]
+    assert [item.resolved for item in records] == [False] * 6
+
+
+def test_references_stand_anywhere_in_arguments(model_registry: Client) -> None:
+    """Nested in lists, tuples, dicts and dataclasses, as defaults and as whole versions."""
+    training(3)
+    iris = Model("marked", version="production")
+    seen: dict[str, Any] = {}
+
+    @dataclass(frozen=True)
+    class Config:
+        model: Any
+        size: int = 1
+
+    @step
+    def look(
+        args: list[Any], config: Config, version: Any, mark: Any = iris.run_metadata["mark"], **more: Any
+    ) -> None:
+        seen.update(args=args, config=config, version=version, mark=mark, more=more)
+
+    @pipeline
+    def nested() -> None:
+        model = iris.get_model_artifact("trained_model")
+        look([(model, {"uri": model.uri, "digest": model.digest})], Config(model), iris, number=iris.number)
+
+    nested()
+
+    ((model, plain),) = seen["args"]
+    assert [model.mark, seen["config"].model.mark, seen["mark"], seen["more"]["number"]] == [3, 3, 3, 1]
+    assert seen["version"].number == 1
+    assert plain["digest"] in plain["uri"]
+
+
+def test_a_parameter_annotated_artifact_gets_the_handle(model_registry: Client) -> None:
+    """Artifact[...] is the pinned handle, unloaded; inputs of the context are the handles of what was loaded."""
+    training(2)
+    seen: list[Any] = []
+
+    @step
+    def look(handle: Artifact[Marked], model: Marked, several: list[Artifact[Marked]]) -> None:
+        seen.extend([handle, get_step_context().inputs["model"], several[0]])
+
+    @pipeline
+    def handles() -> None:
+        model = Model("marked", version="production").get_model_artifact("trained_model")
+        look(model, model, [model])
+
+    handles()
+
+    assert [item.number for item in seen] == [1, 1, 1]
+    assert {repr(item) for item in seen} == {"marked@1/trained_model@1"}
+    assert seen[0].load().mark == 2
+    assert seen[0].path().read_bytes()[:1] == b"\x80"
+
+
+def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
+    """Outputs unpack by order and index by name; mapped steps give lists in the order of the index."""
+
+    @step
+    def split(n: int) -> tuple[Annotated[list[int], "low"], Annotated[list[int], "high"]]:
+        return list(range(n)), list(range(n, 2 * n))
+
+    @step
+    def scale(x: int, by: int) -> Annotated[int, "scaled"]:
+        return x * by
+
+    @step
+    def total(values: list[int], low: list[int]) -> int:
+        return sum(values) + sum(low)
+
+    @pipeline
+    def mapped(n: int = 3) -> None:
+        parts = split(n)
+        _low, high = parts
+        scaled = scale.partial(by=10).expand(x=high)
+        total(scaled, parts["low"])
+        scale.expand_kwargs([{"x": 1, "by": 2}, {"x": 3, "by": 4}])
+
+    result = mapped(2)
+
+    assert result.steps["total"].output.load() == 50 + 1
+    assert [item.load() for item in result.steps["scale"].outputs["scaled"]] == [20, 30]
+    assert [item.load() for item in result.steps["scale__1"].output] == [2, 12]
+    assert result.steps["split"].outputs["high"].load() == [2, 3]
+
+
+def test_a_mapped_training_step_makes_a_collection(model_registry: Client) -> None:
+    """A version made by a mapped step is ready after all of it, and its artifacts are told apart by index."""
+
+    @pipeline(model=Model("marked"))
+    def sweep() -> None:
+        candidate.expand(mark=[5, 6])
+
+    @step
+    def candidate(mark: int) -> Annotated[Marked, "candidate"]:
+        log_metadata({"m": mark}, infer_artifact=True)
+        return Marked(mark)
+
+    version = sweep().model_version
+    assert version is not None
+
+    assert str(version.state) == "ready"
+    assert [version.get_artifact("candidate", map_index=index).load().mark for index in (0, 1)] == [5, 6]
+    assert version.get_artifact("candidate", map_index=1).metadata == {"m": 6}
+    with pytest.raises(LookupError, match="collection of 2"):
+        version.get_artifact("candidate")
+
+
+def test_a_failing_step_leaves_the_version_failed(model_registry: Client) -> None:
+    """A version of which a part is missing is never latest and can't be promoted."""
+
+    @step
+    def broken(model: Marked) -> Annotated[int, "never"]:
+        raise ZeroDivisionError("no")
+
+    @step
+    def other() -> int:
+        return 1
+
+    @pipeline(model=Model("marked"))
+    def failing() -> None:
+        broken(make(1))
+        other()
+
+    result = failing.run(raise_on_failure=False)
+    with pytest.raises(ZeroDivisionError):
+        failing()
+
+    assert [item.state for item in result.steps.values()] == ["success", "failed", "success"]
+    assert result.model_version is not None
+    assert str(result.model_version.state) == "failed"
+    with pytest.raises(VersionNotReady, match="broken"):
+        result.model_version.set_stage("production")
+    with pytest.raises(LookupError):
+        model_registry.get_model_version("marked", "latest")
+
+
+def test_changed_bytes_are_refused_before_unpickling(model_registry: Client, tmp_path: Path) -> None:
+    """A payload swapped in the store is never executed; the error names artifact and both digests."""
+    training(1)
+    artifact = model_registry.get_model_version("marked", 1).get_model_artifact("trained_model")
+    flag = tmp_path / "executed"
+    stored = Path(artifact.uri.removeprefix("file://"))
+    stored.chmod(0o644)
+    stored.write_bytes(pickle.dumps(Touch(flag)))
+
+    with pytest.raises(
+        DigestMismatch, match=rf"marked@1/trained_model@1.*{artifact.digest}.*found sha256:[0-9a-f]{{64}}"
+    ):
+        scoring()
+    assert not flag.exists()
+
+
+class Touch:
+    """A pickle that leaves a trace when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_an_output_that_cannot_be_saved_names_the_step(model_registry: Client) -> None:
+    """Nothing is registered for it."""
+
+    @step
+    def unsavable() -> Annotated[Any, "lock"]:
+        import threading
+
+        return threading.Lock()
+
+    @pipeline
+    def saving() -> None:
+        unsavable()
+
+    with pytest.raises(NotSerializable, match=r"output 'lock' of step 'unsavable'.*_thread.lock"):
+        saving()
+    with pytest.raises(ArtifactNotFound):
+        model_registry.get_artifact("lock")
+
+
+def test_a_wrong_number_of_outputs_is_refused(model_registry: Client) -> None:
+    """A step that returns other than it declares fails, and saves nothing."""
+
+    @step
+    def two() -> tuple[Annotated[int, "a"], Annotated[int, "b"]]:
+        return (1,)  # type: ignore[return-value]
+
+    @pipeline
+    def wrong() -> None:
+        two()
+
+    with pytest.raises(InvalidDefinition, match="declares 2 outputs and returned 1"):
+        wrong()
+    with pytest.raises(ArtifactNotFound):
+        model_registry.get_artifact("a")
+
+
+def test_functions_of_a_step(model_registry: Client) -> None:
+    """save_artifact, load_artifact, link_artifact_to_model and log_metadata act on the running step's version."""
+
+    @step
+    def work() -> Annotated[int, "result"]:
+        handle = save_artifact({"a": 1}, "extra", user_metadata={"by": "work"})
+        assert load_artifact("extra") == load_artifact(handle) == {"a": 1}
+        get_step_context().add_output_metadata({"unit": "kg"})
+        return 1
+
+    @pipeline(model=Model("marked"))
+    def working() -> None:
+        work()
+
+    version = working().model_version
+    assert version is not None
+
+    assert version.get_data_artifact("extra").metadata == {"by": "work"}
+    assert version.get_artifact("result").metadata == {"unit": "kg"}
+    free = save_artifact([1, 2], "free")
+    link_artifact_to_model(free, Model("marked", version=1))
+    assert version.load_artifact("free") == [1, 2]
+    log_metadata({"k": 1.5}, model_name="marked", model_version=1)
+    assert version.run_metadata["k"] == 1.5
+    with pytest.raises(LookupError, match="It has: k"):
+        version.run_metadata["nope"]
+
+
+def test_a_client_makes_and_promotes_versions(model_registry: Client) -> None:
+    """new_model_version is ready when its block ends and failed when it raises; set_stage guards its holder."""
+    with model_registry.new_model_version("marked") as one:
+        one.save_artifact("trained_model", Marked(1))
+    with pytest.raises(KeyError), model_registry.new_model_version("marked"):
+        raise KeyError("x")
+    three = model_registry.create_model_version("marked", name="spring")
+    one.set_stage("production")
+    with pytest.raises(StageOccupied, match="held by version 1"):
+        three.set_stage("production")
+    three.set_stage("production", expected=1)
+    one.refresh()
+
+    assert [str(item.state) for item in model_registry.list_model_versions("marked")] == [
+        "ready",
+        "failed",
+        "ready",
+    ]
+    assert (one.stage, three.stage) == ("archived", "production")
+    assert model_registry.get_model_version("marked", "spring").number == 3
+    assert Model("marked", version=1).load_artifact("trained_model").mark == 1
+    assert Model("marked", version=1).get_model_artifact("trained_model").load().mark == 1
+
+
+def test_a_pipeline_run_in_another_registry(model_registry: Client, tmp_path: Path) -> None:
+    """registry= says which one; the default one stays empty."""
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    result = training.run(4, registry=Client(url, store=str(tmp_path / "other")))
+
+    assert result.model_version is not None
+    assert result.model_version.number == 1
+    assert model_registry.list_models() == []
+
+
+def test_the_first_line_names_the_registry(
+    model_registry: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A local run says which registry it uses before anything else."""
+    training(1)
+
+    assert capsys.readouterr().out.splitlines()[0].startswith("Model registry sqlite:///")
+
+
+def test_a_version_name_is_made_of_a_template(model_registry: Client) -> None:
+    """Placeholders in a new version's name are filled when the run makes it."""
+
+    @pipeline(model=Model("marked", version="nightly {date}"))
+    def nightly() -> None:
+        make(1)
+
+    version = nightly().model_version
+    assert version is not None
+
+    assert version.name.startswith("nightly 20")
+    assert model_registry.get_model_version("marked", version.name).number == 1
