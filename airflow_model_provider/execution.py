@@ -88,14 +88,13 @@ class StepExecution:
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
         model = self.task.model
-        if model is not None and model.makes_version:
-            self._version = self._new_version(model)
-        elif model is not None:
+        if model is not None and not model.makes_version:
             wanted[model.reference] = None
         found = self._resolver.resolve(list(wanted))
         self._pinned = dict(zip(wanted, found, strict=True))
-        if model is not None and not model.makes_version:
-            self._version = self._pinned[model.reference].version
+        if model is not None:
+            pinned = self._pinned.get(model.reference) if not model.makes_version else None
+            self._version = pinned.version if pinned else self._new_version(model)
         return found
 
     def _new_version(self, model: Model) -> VersionRecord:

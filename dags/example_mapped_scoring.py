@@ -1,5 +1,5 @@
 """
-Airflow dag: a plain ``@dag`` that scores shards side by side with ``@step``.
+Airflow dag: a plain ``@dag`` that scores shards side by side with ``@task.step``.
 
 Each mapped task pins the production version when it runs, and records which one it was.
 """
@@ -12,7 +12,7 @@ from airflow.sdk import dag, task
 from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_iris
 
-from airflow_model_provider import Model, ModelStages, step
+from airflow_model_provider import Model, ModelStages
 
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1), tags=["example"])
@@ -24,12 +24,12 @@ def mapped_scoring():
     def list_shards() -> list[int]:
         return [0, 1, 2]
 
-    @step
+    @task.step
     def score(clf: ClassifierMixin, shard: int) -> Annotated[pd.Series, "shard_scores"]:
         flowers = load_iris(as_frame=True).data.iloc[shard * 50 : (shard + 1) * 50]
         return pd.Series(clf.predict(flowers), index=flowers.index, name=f"shard {shard}")
 
-    @step
+    @task.step
     def summarize(scores: list[pd.Series]) -> Annotated[dict, "class_counts"]:
         counts = pd.concat(scores).value_counts().sort_index()
         return {str(label): int(count) for label, count in counts.items()}

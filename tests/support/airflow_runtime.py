@@ -1,0 +1,314 @@
+"""A real Airflow in a throw-away folder: API server, scheduler with LocalExecutor, DAG processor, triggerer."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+FINAL = frozenset({"success", "failed"})
+
+
+class AirflowRuntime:
+    """
+    Start with ``with AirflowRuntime(home, dags) as airflow``; no process is left when the block ends.
+
+    :param home: AIRFLOW_HOME, made if it is missing.
+    :param dags: folder of the DAG files.
+    :param settings: further environment variables.
+    :param say: told what is going on.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.home, self.dags, self._say = home, dags, say
+        self.port = free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.registry_url = f"sqlite:///{home / 'model_registry.db'}"
+        self.store = home / "model_artifacts"
+        self.environment = self._environment(dict(settings or {}))
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._api = httpx.Client(base_url=self.url, timeout=30)
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+        section = {
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": "4",
+            "CORE__DAGS_FOLDER": str(self.dags),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "API__PORT": str(self.port),
+            "API__HOST": "localhost",
+            "API__BASE_URL": self.url,
+            "API_AUTH__JWT_SECRET": secrets.token_hex(16),
+            "CORE__FERNET_KEY": "",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        named = {f"AIRFLOW__{name}": value for name, value in section.items()}
+        home = {"AIRFLOW_HOME": str(self.home), "PATH": path, "PYTHONPATH": str(self.dags)}
+        return {**kept, **named, **home, "NO_PROXY": "localhost", "no_proxy": "localhost", **settings}
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Make the database, start the components, wait until all of them are up and every file is parsed."""
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        self._say("making Airflow's database")
+        self.airflow("db", "migrate")
+        for name in COMPONENTS:
+            self._say(f"starting {name}")
+            log = (self.home / "logs" / f"{name}.log").open("wb")
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", name],
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            log.close()
+        self._say("waiting until they are up")
+        self.wait_for(self._healthy, timeout=120)
+        token = self._api.get("/auth/token").json()["access_token"]
+        self._api.headers["Authorization"] = f"Bearer {token}"
+        self._say("waiting until the DAG files are parsed")
+        files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
+        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def stop(self) -> None:
+        """Stop everything this runtime started, children and grandchildren too."""
+        self._api.close()
+        alive = [psutil.Process(item.pid) for item in self._processes.values() if item.poll() is None]
+        family = [*alive]
+        for process in alive:
+            try:
+                family += process.children(recursive=True)
+            except psutil.NoSuchProcess:
+                continue
+        for process in family:
+            for number in (signal.SIGCONT, signal.SIGTERM):
+                _signal(process, number)
+        _, stubborn = psutil.wait_procs(family, timeout=8)
+        for process in stubborn:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(stubborn, timeout=5)
+        for item in self._processes.values():
+            item.wait(timeout=10)
+        self._processes.clear()
+
+    def airflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run an ``airflow`` command."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"airflow {' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done
+
+    def _healthy(self) -> bool:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                text = (self.home / "logs" / f"{name}.log").read_text(errors="replace")
+                raise AssertionError(f"{name} ended with {process.returncode}: {text[-3000:]}")
+        try:
+            answer = self._api.get("/api/v2/monitor/health")
+        except httpx.HTTPError:
+            return False
+        health = answer.json() if answer.status_code == 200 else {}
+        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+
+    def _parsed_files(self) -> int:
+        return len({dag["fileloc"] for dag in self._get("/dags", limit=1000)["dags"]})
+
+    def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.1) -> Any:
+        """Return what the condition gives once it is true."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if found := condition():
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout} s")
+            time.sleep(poll)
+
+    # --- questions and orders --------------------------------------------------------------------------------
+
+    def _get(self, path: str, **parameters: Any) -> Any:
+        answer = self._api.get(f"/api/v2{path}", params=parameters)
+        answer.raise_for_status()
+        return answer.json()
+
+    def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run and return its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        answer = self._api.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        answer.raise_for_status()
+        return str(answer.json()["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run."""
+        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def wait_run(self, dag_id: str, run_id: str, *, timeout: float = 120) -> str:
+        """Wait for the end of a run and return its state."""
+        self.wait_for(lambda: self.run_state(dag_id, run_id) in FINAL, timeout=timeout)
+        return self.run_state(dag_id, run_id)
+
+    def task_instances(self, dag_id: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the task instances of a run by task id."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for item in self._get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"]:
+            found.setdefault(item["task_id"], []).append(item)
+        return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return an XCom as Airflow shows it."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._get(path, map_index=map_index, stringify=False)["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
+        """Return the text of a task's log."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        answer = self._api.get(
+            path,
+            params={"full_content": True, "map_index": map_index},
+            headers={"Accept": "application/x-ndjson"},
+        )
+        answer.raise_for_status()
+        lines = [json.loads(line) for line in answer.text.splitlines() if line.strip()]
+        return "\n".join(_text(line) for line in lines)
+
+    def failures(self, dag_id: str, run_id: str) -> str:
+        """Return the ends of the logs of failed tasks, for the message of an assertion."""
+        texts = []
+        for task_id, items in self.task_instances(dag_id, run_id).items():
+            for item in items:
+                texts.append(f"{task_id}[{item['map_index']}]: {item['state']}")
+                if item["state"] == "failed":
+                    number, index = item["try_number"], item["map_index"]
+                    texts.append(self.log(dag_id, run_id, task_id, try_number=number, map_index=index)[-4000:])
+        return "\n".join(texts)
+
+    def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
+        """Clear tasks of a run, so that they run again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": list(task_ids),
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self._api.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+    def dag_ids(self) -> list[str]:
+        """Return the ids of all DAGs."""
+        return sorted(dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"])
+
+    def dag_versions(self, dag_id: str) -> int:
+        """Return how many versions Airflow keeps of a DAG."""
+        return int(self._get(f"/dags/{dag_id}/dagVersions", limit=100)["total_entries"])
+
+    def import_errors(self) -> list[str]:
+        """Return the errors of DAG files that can't be imported."""
+        return [item["stack_trace"] for item in self._get("/importErrors")["import_errors"]]
+
+    def reparse(self) -> None:
+        """Have every DAG file parsed once more, and wait for it."""
+        before = {dag["dag_id"]: dag for dag in self._get("/dags", limit=1000)["dags"]}
+        for token in {dag["file_token"] for dag in before.values()}:
+            self._api.put(f"/api/v2/parseDagFile/{token}").raise_for_status()
+
+        def parsed_again() -> bool:
+            now = {dag["dag_id"]: dag["last_parsed_time"] for dag in self._get("/dags", limit=1000)["dags"]}
+            return all(now[dag_id] != dag["last_parsed_time"] for dag_id, dag in before.items())
+
+        self.wait_for(parsed_again, timeout=120)
+
+    @contextmanager
+    def workers_held(self) -> Iterator[None]:
+        """Stop the executor's workers, so that tasks are queued but do not start, until the block ends."""
+        scheduler = psutil.Process(self._processes["scheduler"].pid)
+        workers = [item for item in scheduler.children(recursive=True) if "LocalExecutor" in _title(item)]
+        assert workers, "the executor has no worker process"
+        for worker in workers:
+            _signal(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                _signal(worker, signal.SIGCONT)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _text(line: Any) -> str:
+    if not isinstance(line, dict):
+        return str(line)
+    details = line.get("error_detail") or []
+    errors = [f"{item.get('exc_type')}: {item.get('exc_value')}" for item in details if isinstance(item, dict)]
+    return " ".join([str(line.get("event", "")), *errors])
