@@ -107,13 +107,14 @@ class Database:
         except DBAPIError as err:
             if not is_transient(err):
                 raise self._explained(err) from err
-        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+            self._warn(err)
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = Retrying(
             stop=stop_after_delay(self.patience),
-            wait=wait_exponential_jitter(initial=0.05, max=3, jitter=0.1),
+            wait=wait_random_exponential(multiplier=0.1, max=3),
             retry=retry_if_exception(is_transient),
-            before_sleep=self._warn,
+            before_sleep=lambda state: self._warn(state.outcome.exception() if state.outcome else None),
             reraise=True,
         )
         try:
@@ -123,8 +124,8 @@ class Database:
         except DBAPIError as err:
             raise self._explained(err) from err
 
-    def _warn(self, state: Any) -> None:
-        reason = self._reason(state.outcome.exception())
+    def _warn(self, err: BaseException | None) -> None:
+        reason = self._reason(err)
         log.warning("The model registry at %s does not answer (%s); trying again.", self.url, reason)
 
     def _explained(self, err: DBAPIError) -> Exception:

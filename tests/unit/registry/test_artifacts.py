@@ -1,0 +1,142 @@
+"""Rows of artifacts and metadata (R17-R19, R24)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from airflow_model_provider.exceptions import (
+    ArtifactNotFound,
+    InvalidName,
+    MetadataConflict,
+    NotSerializable,
+    VersionNotFound,
+    VersionSealed,
+)
+from airflow_model_provider.references import ArtifactType
+from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation, RunKey
+from airflow_model_provider.registry.registry import Registry
+
+RUN = RunKey("default", "training", "manual__1")
+DIGEST = "0" * 64
+
+
+def save(registry: Registry, version_id: int, name: str = "model", **more: object) -> ArtifactRecord:
+    """Register an artifact of a version."""
+    payload = Payload(DIGEST, 3, "json", 1, ("builtins.dict",), environment={"python": "3.11"})
+    links = [Link(version_id, Relation.OUTPUT)]
+    return registry.register_artifact(name, payload, kind=ArtifactType.DATA, links=links, **more)  # type: ignore[arg-type]
+
+
+def test_an_intent_is_noted_before_bytes_are_stored(registry: Registry) -> None:
+    """Asked again after the artifact was registered, the bytes are there already."""
+    version = registry.create_version("iris")
+    assert registry.intend_blob(DIGEST, 3) is False
+    assert registry.intend_blob(DIGEST, 3) is False
+    save(registry, version.id)
+
+    assert registry.intend_blob(DIGEST, 3) is True
+
+
+def test_artifacts_are_numbered_by_name(registry: Registry) -> None:
+    """Each name counts from 1; the newest is found by name alone."""
+    version = registry.create_version("iris")
+    made = [save(registry, version.id).number for _ in range(2)]
+
+    assert made == [1, 2]
+    assert registry.find_artifact("model").number == 2
+    assert registry.find_artifact("model", 1).payload.environment == {"python": "3.11"}
+    with pytest.raises(ArtifactNotFound, match="'model@3'"):
+        registry.find_artifact("model", 3)
+    with pytest.raises(ArtifactNotFound, match="It has: model"):
+        registry.find_artifact("scaler")
+
+
+def test_the_same_output_of_the_same_try_is_registered_once(registry: Registry) -> None:
+    """A repeated registration after a lost answer gives the first record; another try makes a new version."""
+    version = registry.create_version("iris")
+    first = save(registry, version.id, output="model", attempt=Attempt(RUN, "train", "ti-1"))
+    again = save(registry, version.id, output="model", attempt=Attempt(RUN, "train", "ti-1"))
+    retried = save(registry, version.id, output="model", attempt=Attempt(RUN, "train", "ti-2", try_number=2))
+
+    assert again == first
+    assert retried.number == 2
+    assert registry.producer_of(first.id) == Attempt(RUN, "train", "ti-1")
+    assert registry.producer_of(save(registry, version.id).id) is None
+
+
+def test_registering_is_all_or_nothing(registry: Registry) -> None:
+    """A version that isn't there: no artifact, no number is used."""
+    version = registry.create_version("iris")
+    with pytest.raises(VersionNotFound):
+        save(registry, version.id + 99)
+    with pytest.raises(NotSerializable, match="metadata of artifact 'model'"):
+        save(registry, version.id, metadata={"when": object()})
+    with pytest.raises(InvalidName):
+        save(registry, version.id, name="../model")
+
+    assert save(registry, version.id).number == 1
+
+
+def test_a_sealed_artifact_stays(registry: Registry) -> None:
+    """Before the promotion it can be taken out, after it no more."""
+    version = registry.create_version("iris")
+    save(registry, version.id, "draft")
+    save(registry, version.id)
+    registry.delete_artifact(version.id, "draft")
+    with pytest.raises(ArtifactNotFound, match="It has: model"):
+        registry.delete_artifact(version.id, "draft")
+    registry.set_stage("iris", 1, "production")
+    with pytest.raises(VersionSealed, match="artifact 'model'"):
+        registry.delete_artifact(version.id, "model")
+
+    assert [item.name for item in registry.list_artifacts(version.id)] == ["model"]
+
+
+def test_an_artifact_can_be_linked_to_several_versions(registry: Registry) -> None:
+    """Linking again changes nothing."""
+    one, two = registry.create_version("iris"), registry.create_version("iris")
+    record = save(registry, one.id)
+    for _ in range(2):
+        registry.link_artifact(two.id, record.id, Relation.LINKED)
+    with pytest.raises(ArtifactNotFound):
+        registry.link_artifact(two.id, record.id + 99, Relation.LINKED)
+
+    assert registry.list_artifacts(two.id) == [record]
+
+
+def test_metadata_is_json_and_comes_back_as_it_was(registry: Registry) -> None:
+    """NumPy's scalars become Python's; what is no JSON value is refused as a whole."""
+    version = registry.create_version("iris")
+    registry.log_version_metadata(version.id, {"f": np.float64(0.5), "i": np.int64(3), "t": (1, "a")})
+    with pytest.raises(NotSerializable, match="metadata 'when'"):
+        registry.log_version_metadata(version.id, {"ok": 1, "when": object()})
+    with pytest.raises(InvalidName):
+        registry.log_version_metadata(version.id, {"": 1})
+
+    assert registry.get_metadata(version.id) == {"f": 0.5, "i": 3, "t": [1, "a"]}
+
+
+def test_one_key_from_several_map_indexes_is_refused(registry: Registry) -> None:
+    """The error says to attach it to the artifact instead; a retry of the same index overwrites."""
+    version = registry.create_version("iris")
+    first, second = (Attempt(RUN, "fold", f"ti-{index}", map_index=index) for index in (0, 1))
+    registry.log_version_metadata(version.id, {"loss": 0.5}, first)
+    with pytest.raises(MetadataConflict, match="infer_artifact=True"):
+        registry.log_version_metadata(version.id, {"loss": 0.4}, second)
+    registry.log_version_metadata(version.id, {"loss": 0.3}, first)
+
+    assert registry.get_metadata(version.id) == {"loss": 0.3}
+
+
+def test_metadata_of_an_artifact_is_sealed_with_its_version(registry: Registry) -> None:
+    """New keys can still be added beside the sealed ones."""
+    version = registry.create_version("iris")
+    record = save(registry, version.id, metadata={"rows": 150})
+    registry.log_artifact_metadata(record.id, {"rows": 151})
+    registry.set_stage("iris", 1, "production")
+    with pytest.raises(VersionSealed, match="metadata 'rows'"):
+        registry.log_artifact_metadata(record.id, {"rows": 152})
+    registry.log_artifact_metadata(record.id, {"drift": 0.1})
+
+    assert registry.find_artifact("model").metadata == {"rows": 151, "drift": 0.1}

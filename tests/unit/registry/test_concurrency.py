@@ -1,0 +1,190 @@
+"""Many processes at once: real ones, started together, checked by what they left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_model_provider.exceptions import StageConflict, StageOccupied
+from airflow_model_provider.references import Selector
+from airflow_model_provider.registry.entities import RunKey
+from airflow_model_provider.registry.registry import Registry
+from tests.support.databases import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPAWN = multiprocessing.get_context("spawn")
+PROCESSES = 4
+
+
+def make_versions(url: str, _index: int) -> list[int]:
+    """Make 25 versions and return their numbers."""
+    with Registry.open(url) as registry:
+        return [registry.create_version("iris").number for _ in range(25)]
+
+
+def ask_for_version(url: str, _index: int) -> int:
+    """Ask for the version of a run."""
+    with Registry.open(url) as registry:
+        run = RunKey("default", "training", "manual__1")
+        return registry.version_for_run("iris", run, producer="train", producers=["train"]).number
+
+
+def compare_and_set(url: str, index: int) -> int:
+    """Promote with expected= until 10 promotions of this process have won; return the conflicts."""
+    won = conflicts = 0
+    with Registry.open(url) as registry:
+        while won < 10:
+            holder = registry.get_version("iris", Selector.parse("production")).number
+            candidate = holder % 10 + 1
+            try:
+                registry.set_stage("iris", candidate, "production", expected=holder, who=str(index))
+                won += 1
+            except StageConflict:
+                conflicts += 1
+    return conflicts
+
+
+def claim(url: str, index: int) -> bool:
+    """Try to be the first holder of a stage."""
+    with Registry.open(url) as registry:
+        try:
+            return registry.set_stage("iris", index + 1, "production") is not None
+        except StageOccupied:
+            return False
+
+
+def at_once(work: Callable[[str, int], Any], url: str) -> list[Any]:
+    """Do work in several processes at once."""
+    with SPAWN.Pool(PROCESSES) as pool:
+        return pool.starmap(work, [(url, index) for index in range(PROCESSES)], chunksize=1)
+
+
+def test_concurrent_writers_leave_no_gap(url: str) -> None:
+    """Numbers are 1 to 100, each given to exactly one process (R22)."""
+    numbers = [number for made in at_once(make_versions, url) for number in made]
+
+    assert sorted(numbers) == list(range(1, 25 * PROCESSES + 1))
+
+
+def test_tasks_of_one_run_get_one_version(url: str) -> None:
+    """Whichever comes first makes it, all others get the same (R23)."""
+    assert set(at_once(ask_for_version, url)) == {1}
+
+
+def test_exactly_one_is_the_first_holder(url: str) -> None:
+    """Of several that promote into a free stage, one wins and the others are told (R27)."""
+    with Registry.open(url) as registry:
+        for _ in range(PROCESSES):
+            registry.create_version("iris")
+        assert sum(at_once(claim, url)) == 1
+
+        assert len(registry.history("iris")) == 1
+
+
+def test_racing_promotions_form_one_line(url: str) -> None:
+    """History is a total order in which each event replaces the one before; nothing is lost (R27, R28)."""
+    with Registry.open(url) as registry:
+        for _ in range(10):
+            registry.create_version("iris")
+        registry.set_stage("iris", 1, "production")
+        at_once(compare_and_set, url)
+        events = registry.history("iris", "production")[::-1]
+
+        assert len(events) == 1 + 10 * PROCESSES
+        assert [event.previous for event in events[1:]] == [event.number for event in events[:-1]]
+        assert [event.sequence for event in events] == sorted({event.sequence for event in events})
+        assert all(before.at < after.at for before, after in pairwise(events))
+        assert events[-1].number == registry.get_version("iris", Selector.parse("production")).number
+        assert Counter(event.who for event in events[1:]) == {str(index): 10 for index in range(PROCESSES)}
+
+
+def test_a_reader_never_sees_half_a_promotion(url: str) -> None:
+    """While stages move, one read of both stages always sees the pair that one writer left."""
+    with Registry.open(url) as registry, Registry.open(url) as reader:
+        registry.create_version("iris")
+        registry.set_stage("iris", 1, "production")
+        stop = threading.Event()
+
+        def promote() -> None:
+            while not stop.is_set():
+                number = registry.create_version("iris").number
+                registry.set_stage("iris", number, "production", force=True)
+
+        writer = threading.Thread(target=promote)
+        writer.start()
+        for _ in range(100):
+            record = reader.get_version("iris", Selector.parse("production"))
+            assert "production" in record.stages
+        stop.set()
+        writer.join()
+
+
+def test_a_forked_child_opens_its_own_connections(url: str) -> None:
+    """A child neither speaks over its parent's connections nor closes them."""
+    with Registry.open(url) as registry:
+        registry.create_version("iris")
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if registry.create_version("iris").number == 2 else 1)
+            except BaseException:
+                os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+
+        assert registry.create_version("iris").number == 3
+
+
+def test_a_killed_writer_leaves_nothing_half_done(url: str) -> None:
+    """SIGKILL at any moment: what is there is whole, and the next number follows the last."""
+    Registry.open(url).close()
+    for delay in (0.3, 0.6, 0.9):
+        process = SPAWN.Process(target=make_versions_forever, args=(url,))
+        process.start()
+        with Registry.open(url) as registry:
+            wait_for_versions(registry, len(registry.list_models()) and len(registry.list_versions("iris")))
+        process.join(delay / 10)
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+
+    with Registry.open(url) as registry:
+        numbers = [record.number for record in registry.list_versions("iris")][::-1]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert registry.create_version("iris").number == len(numbers) + 1
+
+
+def make_versions_forever(url: str) -> None:
+    """Make and promote versions until killed."""
+    with Registry.open(url) as registry:
+        while True:
+            number = registry.create_version("iris").number
+            registry.set_stage("iris", number, "production", force=True)
+
+
+def wait_for_versions(registry: Registry, before: int) -> None:
+    """Wait until another process has made a version."""
+    deadline = time.monotonic() + 60
+    while not registry.list_models() or len(registry.list_versions("iris")) <= before:
+        assert time.monotonic() < deadline
+
+
+def test_broken_connections_are_replaced(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that restarts between two statements is waited for, visibly (R13)."""
+    url = postgres.new_database()
+    with Registry.open(url) as registry:
+        registry.create_version("iris")
+        postgres.drop_connections(url)
+        assert registry.create_version("iris").number == 2
+        postgres.drop_connections(url)
+
+        assert registry.get_version("iris", Selector.parse("latest")).number == 2
+    assert "trying again" in caplog.text

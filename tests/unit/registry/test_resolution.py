@@ -1,0 +1,300 @@
+"""References → versions: one read, one record, one state of the registry (R7, R8, R11, R14)."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from airflow_model_provider.exceptions import (
+    AmbiguousArtifact,
+    ArtifactNotFound,
+    InvalidName,
+    MetadataNotFound,
+    ModelNotFound,
+    ModelRegistryError,
+    StageNotAssigned,
+)
+from airflow_model_provider.references import (
+    ArtifactType,
+    OutputReference,
+    Reference,
+    Selector,
+    SelectorKind,
+    Wanted,
+)
+from airflow_model_provider.registry.entities import (
+    ArtifactRecord,
+    Attempt,
+    Link,
+    Payload,
+    Relation,
+    RunKey,
+    VersionRecord,
+)
+from airflow_model_provider.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN = RunKey("default", "predictions", "manual__1")
+ATTEMPT = Attempt(RUN, "predict", "ti-1")
+
+
+def artifact(name: str = "trained_model", version: object = "production", **more: Any) -> Reference:
+    """A reference to an artifact."""
+    return Reference("iris", Selector.parse(version), Wanted.ARTIFACT, name, **more)
+
+
+def metadata(key: str, version: object = "production", **more: Any) -> Reference:
+    """A reference to a metadata value."""
+    return Reference("iris", Selector.parse(version), Wanted.METADATA, key, **more)
+
+
+def save(
+    registry: Registry,
+    version: VersionRecord,
+    name: str = "trained_model",
+    *,
+    content: str = "bytes",
+    kind: ArtifactType = ArtifactType.MODEL,
+    relation: Relation = Relation.OUTPUT,
+    **more: Any,
+) -> ArtifactRecord:
+    """Register an artifact of a version; its bytes are elsewhere."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    payload = Payload(digest, len(content), "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
+    return registry.register_artifact(name, payload, kind=kind, links=[Link(version.id, relation)], **more)
+
+
+@pytest.fixture
+def trained(registry: Registry) -> Registry:
+    """Two versions of iris with a model and its accuracy; the first is production."""
+    for number in (1, 2):
+        version = registry.create_version("iris", name=f"v{number}")
+        save(registry, version, content=f"model {number}", metadata={"folds": number})
+        registry.log_version_metadata(version.id, {"accuracy": number / 10, "none": None})
+    registry.set_stage("iris", 1, "production")
+    return registry
+
+
+@contextmanager
+def statements(registry: Registry) -> Iterator[list[str]]:
+    """Collect the statements that are sent to the database."""
+    sent: list[str] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(registry._database.engine, "before_cursor_execute", listen)
+    yield sent
+    event.remove(registry._database.engine, "before_cursor_execute", listen)
+
+
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_one_statement_reads_and_one_records(trained: Registry, count: int) -> None:
+    """However many references a task has, of whatever kinds, in a text that is always the same."""
+    kinds = [
+        artifact(),
+        metadata("accuracy"),
+        Reference("iris", Selector.parse("latest")),
+        artifact(version=2),
+    ]
+    references = [
+        *kinds[:count],
+        *(metadata(f"missing {index}", default=index) for index in range(count - len(kinds[:count]))),
+    ]
+    with statements(trained) as sent:
+        found = trained.resolve([reference for reference in references if not reference.has_default], ATTEMPT)
+        trained.record(found, ATTEMPT)
+    assert len(sent) == 2
+    with statements(trained) as again:
+        trained.resolve(kinds, ATTEMPT)
+
+    assert again[0] == sent[0]
+    assert len(trained.resolve(references, ATTEMPT)) == count
+
+
+def test_every_selector_finds_its_version(trained: Registry) -> None:
+    """A stage, latest, a number, a name."""
+    asked = ["production", "latest", 2, "v1"]
+    found = trained.resolve([Reference("iris", Selector.parse(selector)) for selector in asked])
+
+    assert [item.version.number for item in found if item.version] == [1, 2, 2, 1]
+
+
+def test_an_artifact_comes_complete(trained: Registry) -> None:
+    """Everything a load needs is in the one answer."""
+    (found,) = trained.resolve([artifact(kind=ArtifactType.MODEL)])
+
+    assert found.version is not None
+    assert found.artifact is not None
+    assert (found.version.number, found.version.name, found.version.stages) == (1, "v1", ("production",))
+    assert found.artifact.payload.digest == hashlib.sha256(b"model 1").hexdigest()
+    assert found.artifact.payload.attributes == {"protocol": 5}
+    assert found.artifact.payload.type_names == ("sklearn.svm.SVC",)
+    assert found.artifact.metadata == {"folds": 1}
+    assert (found.artifact.name, found.artifact.number, found.artifact.payload.size) == (
+        "trained_model",
+        1,
+        7,
+    )
+
+
+def test_plain_values_are_given_as_they_were_logged(trained: Registry) -> None:
+    """Metadata, numbers, names, stages, digests: None and NaN included."""
+    version = trained.get_version("iris", Selector.parse(2))
+    trained.log_version_metadata(version.id, {"odd": float("inf"), "deep": {"b": [1, None], "a": "\x00ü"}})
+    wanted = [
+        metadata("accuracy"),
+        metadata("none"),
+        metadata("odd", 2),
+        metadata("deep", 2),
+        Reference("iris", Selector.parse("production"), attribute="number"),
+        Reference("iris", Selector.parse("production"), attribute="stage"),
+        Reference("iris", Selector.parse(2), attribute="name"),
+        artifact(attribute="digest"),
+        artifact(attribute="number", version="latest"),
+        artifact(attribute="metadata:folds"),
+    ]
+
+    digest = hashlib.sha256(b"model 1").hexdigest()
+    values = [item.value for item in trained.resolve(wanted)]
+    assert values == [
+        0.1,
+        None,
+        float("inf"),
+        {"b": [1, None], "a": "\x00ü"},
+        1,
+        "production",
+        "v2",
+        digest,
+        2,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "said"),
+    [
+        (Reference("rose", Selector.parse("production")), ModelNotFound, "Models: iris"),
+        (Reference("iris", Selector.parse("staging")), StageNotAssigned, r"2 \(ready\), 1 \(production\)"),
+        (artifact("scaler"), ArtifactNotFound, "iris@1 has no artifact 'scaler'. It has: trained_model"),
+        (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "kind data"),
+        (artifact(artifact_version=2), ArtifactNotFound, "'trained_model@2'"),
+        (artifact(map_index=0), ArtifactNotFound, r"'trained_model\[0\]'"),
+        (metadata("recall"), MetadataNotFound, "It has: accuracy, none"),
+        (artifact(attribute="metadata:recall"), MetadataNotFound, "It has: folds"),
+    ],
+)
+def test_what_is_missing_is_named(
+    trained: Registry, reference: Reference, error: type[ModelRegistryError], said: str
+) -> None:
+    """The error says what there is instead; a default is used and kept apart from a value that was found."""
+    with pytest.raises(error, match=said):
+        trained.resolve([reference])
+
+    facts = {
+        **{name: getattr(reference, name) for name in reference.__dataclass_fields__},
+        "default": "instead",
+    }
+    (found,) = trained.resolve([Reference(**facts)])
+    assert (found.value, type(found.missing), found.artifact) == ("instead", error, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["x'; DROP TABLE mr_model; --", "\x00", "\ud800", "%s :attempt {0}", "é" * 300]
+)
+def test_hostile_text_finds_nothing(trained: Registry, text: str) -> None:
+    """Whatever stands in a reference reaches the database as a value (R40)."""
+    by_name = Selector(SelectorKind.NAME, text)
+    wanted = [artifact(text, default=0), metadata(text, default=0), Reference("iris", by_name, default=0)]
+    found = trained.resolve(wanted, ATTEMPT)
+    assert [item.value for item in found] == [0, 0, 0]
+    trained.record(found[:2], ATTEMPT)
+    with pytest.raises(InvalidName):
+        trained.resolve([Reference(text, Selector.parse("production"))])
+
+    assert len(trained.resolutions()) == 2
+    assert (
+        trained.resolve([Reference("iris", Selector(SelectorKind.NUMBER, 10**30), default=0)])[0].value == 0
+    )
+
+
+def test_the_record_says_who_got_what(trained: Registry) -> None:
+    """Deployment, run, task, map index, try, model, selector, version, artifact, digest, time."""
+    mapped = Attempt(RUN, "score", "ti-2", map_index=3, try_number=2)
+    found = trained.resolve([artifact(), metadata("recall", default=None)], mapped)
+    trained.record(found, mapped)
+    trained.record(found, mapped)
+    missing, got = trained.resolutions(dag_id="predictions", run_id="manual__1")
+
+    assert got.attempt == missing.attempt == mapped
+    assert (got.model, got.selector, got.number) == ("iris", "production", 1)
+    assert (got.artifact, got.artifact_number) == ("trained_model", 1)
+    assert got.digest == hashlib.sha256(b"model 1").hexdigest()
+    assert (got.resolved, missing.resolved) == (True, False)
+    assert trained.resolutions(model="iris", number=1)[-1] == got
+    assert trained.resolutions(model="iris", number=2) == []
+    assert trained.resolutions(run_id="another") == []
+
+
+def test_within_one_try_the_first_pin_stays(trained: Registry) -> None:
+    """Whatever is promoted or saved in between: a resumed task gets what it recorded; another try sees the new one."""
+    latest = Reference("iris", Selector.parse("latest"))
+    trained.record(trained.resolve([artifact(), latest], ATTEMPT), ATTEMPT)
+    trained.set_stage("iris", 2, "production", force=True)
+    save(trained, trained.get_version("iris", Selector.parse(1)), content="later")
+    trained.create_version("iris")
+
+    first = trained.resolve([artifact(), latest, metadata("accuracy")], ATTEMPT)
+    assert [item.version.number for item in first if item.version] == [1, 2, 1]
+    assert first[0].artifact is not None
+    assert first[0].artifact.payload.digest == hashlib.sha256(b"model 1").hexdigest()
+    again = trained.resolve([artifact(), latest], Attempt(RUN, "predict", "ti-2", try_number=2))
+    assert [item.version.number for item in again if item.version] == [2, 3]
+
+
+def test_sealed_artifacts_win_over_later_ones(trained: Registry) -> None:
+    """A version gives what it held when it was promoted; before that, the newest of a name."""
+    one, two = (trained.get_version("iris", Selector.parse(number)) for number in (1, 2))
+    save(trained, one, content="later")
+    save(trained, two, content="later")
+    save(trained, two, content="derived", relation=Relation.DERIVED)
+    found = trained.resolve([artifact(version=1), artifact(version=2)])
+
+    digests = [item.artifact.payload.digest for item in found if item.artifact]
+    assert digests == [hashlib.sha256(text).hexdigest() for text in (b"model 1", b"later")]
+    assert [item.payload.digest for item in trained.list_artifacts(one.id)] == digests[:1]
+
+
+def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
+    """Asked for without an index, the error says how many there are (R19)."""
+    version = trained.get_version("iris", Selector.parse(2))
+    for index in range(3):
+        attempt = Attempt(RUN, "fold", f"ti-{index}", map_index=index)
+        save(trained, version, "fold_model", content=f"fold {index}", attempt=attempt, output="fold_model")
+    with pytest.raises(AmbiguousArtifact, match="collection of 3"):
+        trained.resolve([artifact("fold_model", 2)])
+
+    (found,) = trained.resolve([artifact("fold_model", 2, map_index=1)])
+    assert found.artifact is not None
+    assert found.artifact.payload.digest == hashlib.sha256(b"fold 1").hexdigest()
+
+
+def test_an_output_is_found_by_its_id(trained: Registry) -> None:
+    """What came through XCom names an artifact version; one that isn't there is an error."""
+    record = trained.find_artifact("trained_model")
+    reference = OutputReference(
+        "r", record.id, record.name, record.number, "t", record.payload.digest, "u", 1
+    )
+    (found,) = trained.resolve([reference], ATTEMPT)
+    trained.record([found], ATTEMPT)
+    assert found.artifact == record
+    assert trained.resolutions()[0].artifact_number == record.number
+
+    with pytest.raises(ArtifactNotFound):
+        trained.resolve([OutputReference("r", 10**6, "a", 1, "t", "d", "u", 1)])
