@@ -96,8 +96,7 @@ class Client:
         step = current_step()
         return Origin(step.attempt) if step is not None else Origin()
 
-    # --- models
-    # ----------------------------------------------------------------------------------------------
+    # --- models --------------------------------------------------------------------------------------------
 
     def create_model(self, name: str, **card: Any) -> RegisteredModel:
         """
@@ -132,8 +131,7 @@ class Client:
         """
         self.workspace.registry.delete_model(name)
 
-    # --- versions
-    # --------------------------------------------------------------------------------------------
+    # --- versions ------------------------------------------------------------------------------------------
 
     def get_model_version(self, model: str, version: ModelStages | str | int) -> Any:
         """
@@ -218,8 +216,7 @@ class Client:
             )
         self.workspace.registry.delete_version(model, int(selector.value))
 
-    # --- artifacts and records
-    # -------------------------------------------------------------------------------
+    # --- artifacts and records -----------------------------------------------------------------------------
 
     def get_artifact(self, name: str, version: int | None = None) -> Artifact[Any]:
         """

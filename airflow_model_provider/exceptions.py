@@ -28,8 +28,7 @@ class ModelRegistryError(Exception):
     transient: ClassVar[bool] = False
 
 
-# --- what can be known wrong at parse time
-# -------------------------------------------------------------------
+# --- what can be known wrong at parse time -----------------------------------------------------------------
 
 
 class InvalidName(ModelRegistryError, ValueError):
@@ -113,8 +112,7 @@ class LoadingWhileBuilding(ModelRegistryError, RuntimeError):
         )
 
 
-# --- what the registry does not hold
-# -------------------------------------------------------------------------
+# --- what the registry does not hold -----------------------------------------------------------------------
 
 
 class ModelNotFound(ModelRegistryError, LookupError):
@@ -204,8 +202,7 @@ class MetadataNotFound(ModelRegistryError, LookupError):
         )
 
 
-# --- refused changes
-# -----------------------------------------------------------------------------------------
+# --- refused changes ---------------------------------------------------------------------------------------
 
 
 class AlreadyExists(ModelRegistryError, ValueError):
@@ -299,8 +296,7 @@ class MetadataConflict(ModelRegistryError, ValueError):
         )
 
 
-# --- values, bytes and formats
-# -------------------------------------------------------------------------------
+# --- values, bytes and formats -----------------------------------------------------------------------------
 
 
 class NotSerializable(ModelRegistryError, TypeError):
@@ -420,22 +416,7 @@ class LoadFailed(ModelRegistryError, RuntimeError):
         return f"{self.artifact} could not be loaded: {self.reason}.{changed}"
 
 
-class TypeMismatch(ModelRegistryError, TypeError):
-    """An input is not what the step's annotation says. A retry cannot help."""
-
-    def __init__(self, step: str, parameter: str, expected: str, found: str) -> None:
-        super().__init__(step, parameter, expected, found)
-        self.step, self.parameter, self.expected, self.found = step, parameter, expected, found
-
-    def __str__(self) -> str:
-        return (
-            f"Step {self.step!r} expects {self.expected} for {self.parameter!r} and was given {self.found}. "
-            "The step's code did not run."
-        )
-
-
-# --- where the registry is, and whether it answers
-# -----------------------------------------------------------
+# --- where the registry is, and whether it answers ---------------------------------------------------------
 
 
 class InvalidConfiguration(ModelRegistryError, ValueError):

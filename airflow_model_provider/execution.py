@@ -71,8 +71,7 @@ class StepExecution:
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
 
-    # --- before execute
-    # --------------------------------------------------------------------------------------
+    # --- before execute ------------------------------------------------------------------------------------
 
     def pin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Resolution]:
         """
@@ -109,8 +108,7 @@ class StepExecution:
         self.log.info("This run makes %s", version)
         return version
 
-    # --- execute
-    # ---------------------------------------------------------------------------------------------
+    # --- execute -------------------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
         """

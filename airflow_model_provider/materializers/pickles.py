@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import pickle
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.materializers.base import Materializer, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
+#: How Airflow calls the modules that it makes of DAG files; no other process can import them by that name.
+_DAG_FILE = "unusual_prefix_"
+
+
 class CloudpickleMaterializer(Materializer):
-    """Anything else: cloudpickle, protocol 5; classes of ``__main__`` travel by value."""
+    """Anything else: cloudpickle, protocol 5; classes of a program or a DAG file travel by value."""
 
     key = "cloudpickle"
     executes_code = True
@@ -22,7 +27,7 @@ class CloudpickleMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         import cloudpickle
 
-        with path.open("wb") as file:
+        with path.open("wb") as file, _dag_files_by_value():
             cloudpickle.dump(value, file, protocol=5)
         return {}
 
@@ -30,8 +35,22 @@ class CloudpickleMaterializer(Materializer):
         return pickle.loads(source.read())  # noqa: S301 - the source has verified the digest
 
 
+@contextmanager
+def _dag_files_by_value() -> Iterator[None]:
+    import cloudpickle
+
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(_DAG_FILE)]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
 class SklearnPickleMaterializer(CloudpickleMaterializer):
-    """A scikit-learn estimator: pickle protocol 5, by value where it comes from ``__main__`` or holds lambdas."""
+    """A scikit-learn estimator: pickle protocol 5; by value what comes from a program or DAG file, or is a lambda."""
 
     key = "sklearn.pickle"
 
@@ -40,7 +59,7 @@ class SklearnPickleMaterializer(CloudpickleMaterializer):
             data = pickle.dumps(value, protocol=5)
         except (pickle.PicklingError, AttributeError, TypeError):
             return super().save(value, path)
-        if "__main__" in sys.modules and b"__main__" in data:
+        if b"__main__" in data or _DAG_FILE.encode() in data:
             return super().save(value, path)
         path.write_bytes(data)
         return {}

@@ -29,23 +29,3 @@ def _first_steps(model: Any) -> list[Any]:
         return [steps[0][1]] if steps else []
     except (TypeError, IndexError, KeyError):
         return []
-
-
-def frame_schema(frame: Any) -> dict[str, Any]:
-    """
-    Return the schema of a data frame: names, order, dtypes, category levels, nullability.
-
-    :param frame: a pandas DataFrame.
-    """
-    columns = []
-    for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        facts: dict[str, Any] = {
-            "name": str(name),
-            "dtype": str(column.dtype),
-            "nullable": bool(column.isna().any()),
-        }
-        if hasattr(column, "cat"):
-            facts["categories"] = [str(level) for level in column.cat.categories]
-        columns.append(facts)
-    return {"columns": columns, "count": len(columns)}

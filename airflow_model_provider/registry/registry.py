@@ -95,8 +95,7 @@ class Registry:
     def __repr__(self) -> str:
         return f"Registry({self.url})"
 
-    # --- models
-    # ----------------------------------------------------------------------------------------------
+    # --- models --------------------------------------------------------------------------------------------
 
     def create_model(self, name: str, **card: Any) -> ModelRecord:
         """Make a model. See :func:`catalog.create_model`."""
@@ -118,8 +117,7 @@ class Registry:
         """Delete a model. See :func:`catalog.delete_model`."""
         catalog.delete_model(self._database, name)
 
-    # --- versions
-    # --------------------------------------------------------------------------------------------
+    # --- versions ------------------------------------------------------------------------------------------
 
     def create_version(
         self,
@@ -158,8 +156,7 @@ class Registry:
         """Delete a version. See :func:`versions.delete_version`."""
         versions.delete_version(self._database, model, number)
 
-    # --- versions in the making
-    # ------------------------------------------------------------------------------
+    # --- versions in the making ----------------------------------------------------------------------------
 
     def version_for_run(
         self,
@@ -193,8 +190,7 @@ class Registry:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
         return producing.close_run_version(self._database, model, run)
 
-    # --- stages
-    # ----------------------------------------------------------------------------------------------
+    # --- stages --------------------------------------------------------------------------------------------
 
     def set_stage(
         self,
@@ -218,8 +214,7 @@ class Registry:
         """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
         return promotion.history(self._database, model, stage, limit)
 
-    # --- artifacts
-    # -------------------------------------------------------------------------------------------
+    # --- artifacts -----------------------------------------------------------------------------------------
 
     def intend_blob(self, digest: str, size: int) -> bool:
         """Note that bytes are about to be stored. See :func:`artifacts.intend_blob`."""
@@ -256,8 +251,7 @@ class Registry:
         """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
         return artifacts.find_artifact(self._database, name, number)
 
-    # --- metadata
-    # --------------------------------------------------------------------------------------------
+    # --- metadata ------------------------------------------------------------------------------------------
 
     def log_version_metadata(
         self, version_id: int, values: Mapping[str, Any], attempt: Attempt | None = None
@@ -273,8 +267,7 @@ class Registry:
         """Return the metadata of a version."""
         return metadata.get_metadata(self._database, version_id)
 
-    # --- references
-    # ------------------------------------------------------------------------------------------
+    # --- references ----------------------------------------------------------------------------------------
 
     def resolve(
         self, references: Sequence[Reference | OutputReference], attempt: Attempt | None = None

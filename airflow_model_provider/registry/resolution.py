@@ -176,8 +176,7 @@ def _value(reference: Reference, row: Row[Any], stages: Sequence[str]) -> Any:
     return {"number": row.a_number, "digest": row.a_digest}[attribute]
 
 
-# --- the statements: constant text, so that they are prepared once whatever a task asks for
-# ---------------------
+# --- the statements: constant text, so that they are prepared once whatever a task asks for ----------------
 
 _COLUMNS = (
     "asked.i, picked.model_id, picked.version_id, md.value AS metadata_value, "

@@ -79,7 +79,7 @@ class AirflowRuntime:
         home = {"AIRFLOW_HOME": str(self.home), "PATH": path, "PYTHONPATH": str(self.dags)}
         return {**kept, **named, **home, "NO_PROXY": "localhost", "no_proxy": "localhost", **settings}
 
-    # --- life ------------------------------------------------------------------------------------------------
+    # --- life ----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         try:
@@ -177,7 +177,7 @@ class AirflowRuntime:
                 raise TimeoutError(f"not within {timeout} s")
             time.sleep(poll)
 
-    # --- questions and orders --------------------------------------------------------------------------------
+    # --- questions and orders ------------------------------------------------------------------------------
 
     def _get(self, path: str, **parameters: Any) -> Any:
         answer = self._api.get(f"/api/v2{path}", params=parameters)

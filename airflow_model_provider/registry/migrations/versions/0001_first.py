@@ -293,8 +293,7 @@ def _resolutions() -> None:
     _index("mr_run_pin", "version_id")
 
 
-# --- short forms, kept here so that this revision never changes with the code
-# -----------------------------------
+# --- short forms, kept here so that this revision never changes with the code ------------------------------
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

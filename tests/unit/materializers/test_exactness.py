@@ -1,0 +1,243 @@
+"""What comes back equals what was saved, bit for bit, for values nobody thought of (R20)."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from hypothesis.extra import pandas as hpd
+
+exactly = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.complex_numbers(),
+    st.text(st.characters(exclude_categories=[])),
+    st.binary(),
+    st.dates(),
+    st.datetimes(timezones=st.sampled_from([None, UTC])),
+    st.times(),
+    st.timedeltas(),
+    st.decimals(),
+    st.uuids(),
+)
+hashables = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(), st.binary(), st.tuples(st.integers(), st.text())
+)
+containers = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.tuples(inner, inner),
+        st.dictionaries(hashables, inner, max_size=4),
+        st.frozensets(hashables, max_size=4),
+        st.sets(hashables, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, of the same types at every depth, with NaN equal to NaN and 0.0 unlike -0.0."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float):
+        return left.hex() == right.hex() if not math.isnan(left) else math.isnan(right)
+    if isinstance(left, complex):
+        return same(left.real, right.real) and same(left.imag, right.imag)
+    if isinstance(left, Decimal):
+        return str(left) == str(right)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict):
+        pairs = zip(left.items(), right.items(), strict=True)
+        return len(left) == len(right) and all(same(a, b) for a, b in pairs)
+    return bool(left == right)
+
+
+@exactly
+@given(containers)
+def test_containers_come_back(round_trip, value: Any) -> None:
+    """Nested containers of scalars: equal, of the same types, in the same order."""
+    assert same(round_trip(value), value)
+
+
+dtypes = st.one_of(
+    hnp.scalar_dtypes(),
+    hnp.datetime64_dtypes(),
+    hnp.timedelta64_dtypes(),
+    hnp.unicode_string_dtypes(max_len=4),
+    hnp.byte_string_dtypes(max_len=4),
+    hnp.array_dtypes(hnp.integer_dtypes(), max_size=3),
+)
+arrays = hnp.arrays(dtype=dtypes, shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+
+
+@exactly
+@given(arrays, st.booleans(), st.booleans())
+def test_arrays_come_back(round_trip, array: np.ndarray, fortran: bool, mmap: bool) -> None:
+    """Of any dtype, shape, byte order and memory order, copied or mapped."""
+    array = np.asfortranarray(array) if fortran else array
+    found = round_trip(array, mmap=mmap)
+
+    assert (found.dtype, found.shape, found.tobytes("A")) == (array.dtype, array.shape, array.tobytes("A"))
+    assert mmap or found.flags.writeable
+
+
+column_dtypes = st.sampled_from(
+    [
+        "int8",
+        "int64",
+        "uint16",
+        "float32",
+        "float64",
+        "bool",
+        "complex128",
+        "datetime64[ns]",
+        "timedelta64[ns]",
+    ]
+)
+
+
+@st.composite
+def extension_arrays(draw: st.DrawFn, size: int) -> Any:
+    """A column of one of pandas' own types, with missing values."""
+
+    def some(values: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(st.none() | values, min_size=size, max_size=size))
+
+    kind = draw(
+        st.sampled_from(["Int64", "boolean", "string", "Float32", "category", "zoned", "period", "interval"])
+    )
+    if kind in ("Int64", "Float32"):
+        return pd.array(some(st.integers(-99, 99)), dtype=kind)
+    if kind == "boolean":
+        return pd.array(some(st.booleans()), dtype=kind)
+    if kind == "string":
+        return pd.array(some(st.text(st.characters(codec="utf-8"))), dtype=kind)
+    if kind == "category":
+        levels = draw(st.permutations(["a", "b", "c"]))
+        return pd.Categorical(some(st.sampled_from("abc")), categories=levels, ordered=draw(st.booleans()))
+    if kind == "zoned":
+        zone = draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]))
+        unit = draw(st.sampled_from(["ns", "us", "ms", "s"]))
+        moments = pd.to_datetime(some(st.integers(0, 2**31)), unit="s", utc=True)
+        return moments.as_unit(unit).tz_convert(zone).array
+    if kind == "period":
+        return pd.PeriodIndex(some(st.dates(date(1990, 1, 1), date(2030, 1, 1))), freq="M").array
+    return pd.arrays.IntervalArray.from_breaks(np.arange(size + 1))
+
+
+@st.composite
+def indexes(draw: st.DrawFn, size: int) -> pd.Index:
+    """An index of one of the usual kinds."""
+    name = draw(st.sampled_from([None, "when", 7, ("a", 1)]))
+    kind = draw(st.sampled_from(["range", "int", "text", "dates", "zoned", "multi", "category"]))
+    if kind == "range":
+        start = draw(st.integers(-9, 9))
+        return pd.RangeIndex(start, start + 3 * size, 3, name=name)
+    if kind in ("dates", "zoned"):
+        zone = "Europe/Berlin" if kind == "zoned" else None
+        frequency = draw(st.sampled_from(["D", "h", "MS"]))
+        return pd.date_range("2026-03-28", periods=size, freq=frequency, tz=zone, name=name)
+    if kind == "multi":
+        pairs = [(index % 2, f"row {index}") for index in range(size)]
+        return pd.MultiIndex.from_tuples(pairs or [(0, "")], names=["part", None])[:size]
+    if kind == "category":
+        return pd.CategoricalIndex(["b"] * size, categories=["b", "a"], name=name)
+    values = draw(st.permutations(range(size)))
+    return pd.Index([f"é{value}" for value in values] if kind == "text" else list(values), name=name)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pd.DataFrame:
+    """A frame of NumPy's and pandas' own types under any index."""
+    count = draw(st.integers(0, 4))
+    labels = draw(st.permutations(["b", "a", "ü", " ", "0"]))[:count]
+    columns = [hpd.column(label, dtype=np.dtype(draw(column_dtypes))) for label in labels]
+    size = draw(st.integers(0, 5))
+    frame = draw(hpd.data_frames(columns, index=hpd.range_indexes(min_size=size, max_size=size)))
+    for position in range(draw(st.integers(0, 3))):
+        frame[f"own {position}"] = draw(extension_arrays(size))
+    frame.index = draw(indexes(size))
+    frame.attrs = draw(st.sampled_from([{}, {"source": "sensor"}]))
+    return frame
+
+
+def frequency(index: pd.Index) -> Any:
+    """The frequency of an index that has one."""
+    return getattr(index, "freq", None)
+
+
+@exactly
+@given(frames(), st.booleans())
+def test_frames_come_back(round_trip, frame: pd.DataFrame, mmap: bool) -> None:
+    """Index, names, frequency, dtypes, categories, zones, column order: copied or mapped."""
+    found = round_trip(frame, mmap=mmap)
+
+    pd.testing.assert_frame_equal(found, frame, check_exact=True, check_freq=True, check_column_type="exact")
+    assert type(found.index) is type(frame.index)
+    assert frequency(found.index) == frequency(frame.index)
+    assert list(found.index.names) == list(frame.index.names)
+    assert list(found.dtypes) == list(frame.dtypes)
+    assert found.attrs == frame.attrs
+    for label in frame.columns:
+        if frame[label].dtype.kind in "fc":
+            assert found[label].to_numpy().tobytes() == frame[label].to_numpy().tobytes()
+
+
+@exactly
+@given(st.data(), st.integers(0, 5), st.sampled_from([None, "name", 3, ("a", 1)]))
+def test_series_come_back(round_trip, data: st.DataObject, size: int, name: Any) -> None:
+    """With their names and indexes, and both indexes by themselves."""
+    series = pd.Series(data.draw(extension_arrays(size)), index=data.draw(indexes(size)), name=name)
+    found, index = round_trip(series), round_trip(series.index)
+
+    pd.testing.assert_series_equal(found, series, check_freq=True)
+    assert found.name == name
+    pd.testing.assert_index_equal(index, series.index, exact=True)
+    assert frequency(index) == frequency(series.index)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"mixed": [1, "a", None]}),
+        pd.DataFrame([[1, 2], [3, 4]], columns=["twice", "twice"]),
+        pd.DataFrame({"nothing": ["a", None, float("nan")]}, dtype=object),
+        pd.DataFrame({"objects": [Decimal("1.20"), uuid.UUID(int=1)]}),
+        pd.DataFrame({"lists": [[1], [2, 3]]}),
+        pd.DataFrame({"dates": [date(2026, 1, 1), time(1)]}),
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])),
+        pd.DataFrame({0: [1], 1: [2]}),
+        pd.DataFrame({"sparse": pd.arrays.SparseArray([0, 0, 1])}),
+        pd.DataFrame({"arrow": pd.array([1, 2], dtype="int64[pyarrow]")}),
+        pd.DataFrame({"when": [datetime(1, 1, 1), timedelta(1)]}),
+        pd.DataFrame(index=pd.Index([1.5, float("nan")])),
+    ],
+    ids=lambda frame: str(list(frame.columns)),
+)
+def test_a_frame_that_a_format_would_change_is_stored_another_way(round_trip, frame: pd.DataFrame) -> None:
+    """Mixed objects, duplicate columns, None beside NaN: detected when saved, and equal when loaded."""
+    found = round_trip(frame)
+
+    pd.testing.assert_frame_equal(found, frame, check_exact=True)
+    for column in range(frame.shape[1]):
+        before, after = frame.iloc[:, column].tolist(), found.iloc[:, column].tolist()
+        assert all(same(a, b) for a, b in zip(after, before, strict=True))

@@ -1,0 +1,270 @@
+"""Which format a value gets, what may be loaded, and what errors say (R20, R21, R39, R41, R44)."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from airflow_model_provider.exceptions import (
+    DigestMismatch,
+    LoadFailed,
+    NotSerializable,
+    PickleForbidden,
+    UnknownFormat,
+    UntrustedTypes,
+)
+from airflow_model_provider.materializers import codec, environment, lookup
+
+FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "json"),
+        ({"a": [1, (2, 3)]}, "json"),
+        ("text", "text.utf8"),
+        (b"bytes", "bytes.raw"),
+        (np.arange(3), "numpy.npy"),
+        (np.float32(1), "numpy.scalar"),
+        (pd.DataFrame({"a": [1]}), "pandas.frame"),
+        (pd.Series([1]), "pandas.series"),
+        (pd.Index([1]), "pandas.index"),
+        (pa.table({"a": [1]}), "arrow.file"),
+        (polars.DataFrame({"a": [1]}), "polars.ipc"),
+        (LogisticRegression(), "sklearn.pickle"),
+        (threading.local, "cloudpickle"),
+    ],
+)
+def test_each_type_has_its_format(round_trip, value: object, expected: str) -> None:
+    """Data gets formats that execute nothing; only models and the rest are pickles."""
+    round_trip.save(value)
+
+    assert round_trip.format == expected
+    assert lookup.for_key(expected).executes_code == (expected in ("sklearn.pickle", "cloudpickle"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pa.table({"a": [1, 2], "b": ["x", None]}, metadata={"k": "v"}),
+        pa.table({"a": [1]}).to_batches()[0],
+        pa.array([1, None]),
+        pa.chunked_array([[1], [2]]),
+        pa.schema([("a", pa.int8())]),
+        polars.DataFrame({"a": [1, None], "b": ["x", "y"]}),
+        polars.Series("s", [1.5, None]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("mmap", [False, True])
+def test_arrow_data_comes_back(round_trip, value: object, mmap: bool) -> None:
+    """Tables, batches, arrays, schemas, polars."""
+    found = round_trip(value, mmap=mmap)
+
+    assert type(found) is type(value)
+    assert found.equals(value)
+
+
+@pytest.mark.parametrize("sklearn_format", ["pickle", "skops"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(max_iter=500),
+        RandomForestClassifier(5),
+        HistGradientBoostingClassifier(max_iter=3),
+        GradientBoostingRegressor(n_estimators=3),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_models_predict_the_same(round_trip, model, sklearn_format: str) -> None:
+    """As pickle, and as skops with the audited list of trusted types."""
+    model.fit(FLOWERS, SPECIES)
+    found = round_trip(model, sklearn_format=sklearn_format)
+
+    assert round_trip.format == ("skops.file" if sklearn_format == "skops" else "sklearn.pickle")
+    assert (found.predict(FLOWERS) == model.predict(FLOWERS)).all()
+
+
+def test_a_skops_file_is_trusted_by_our_list_only(round_trip) -> None:
+    """A type that is not on it is refused when it is saved, unless the team declares it."""
+    odd = types.ModuleType("odd_module")
+    exec("from sklearn.base import BaseEstimator\nclass Odd(BaseEstimator): pass", vars(odd))
+    odd.Odd.__module__ = "odd_module"
+    sys.modules["odd_module"] = odd
+    with pytest.raises(UntrustedTypes, match=r"odd_module\.Odd"):
+        round_trip.save(odd.Odd(), format="skops.file")
+
+    assert type(round_trip(odd.Odd(), format="skops.file", trusted=["odd_module.Odd"])) is odd.Odd
+    del sys.modules["odd_module"]
+
+
+def test_a_class_of_a_dag_file_travels_by_value(round_trip) -> None:
+    """Its module has a name that no other process can import."""
+    module = types.ModuleType("unusual_prefix_0123_training")
+    exec(
+        "from sklearn.base import BaseEstimator\n"
+        "class Constant(BaseEstimator):\n"
+        "    def predict(self, data): return [7] * len(data)\n"
+        "class Plain:\n"
+        "    value = 7\n",
+        vars(module),
+    )
+    for name in ("Constant", "Plain"):
+        getattr(module, name).__module__ = module.__name__
+    sys.modules[module.__name__] = module
+    loads = [round_trip.save(value) for value in (module.Constant(), module.Plain())]
+    del sys.modules[module.__name__]
+
+    assert loads[0](False).predict([1, 2]) == [7, 7]
+    assert loads[1](False).value == 7
+
+
+def test_a_model_says_what_its_inputs_are(tmp_path: Path) -> None:
+    """Names and number, from the model or the first step of a pipeline; and what it was made with."""
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(FLOWERS, SPECIES)
+    written = codec.write(pipeline, tmp_path / "model", what="a model")
+
+    assert written.is_model
+    assert written.signature is not None
+    assert written.signature == {"columns": [{"name": name} for name in FLOWERS.columns], "count": 4}
+    assert set(written.environment["libraries"]) >= {"scikit-learn", "numpy"}
+    assert codec.write(FLOWERS, tmp_path / "data", what="data").signature is None
+    unfitted = codec.write(LogisticRegression(), tmp_path / "unfitted", what="a model")
+    assert (unfitted.is_model, unfitted.signature) == (True, None)
+
+
+def test_loads_are_writable_unless_mapped(round_trip) -> None:
+    """A frame or array can be changed in place; a mapped one can not, and the file stays what it was."""
+    for value in (np.arange(10.0), pd.DataFrame({"a": np.arange(10.0)})):
+        load = round_trip.save(value)
+        copied, mapped = load(False), load(True)
+        if isinstance(value, pd.DataFrame):
+            copied.iloc[0, 0] = 99.0
+            assert not mapped["a"].to_numpy().flags.writeable
+        else:
+            copied[0] = 99.0
+            assert not mapped.flags.writeable
+        again = load(False)
+        assert (np.asarray(again) == np.asarray(value)).all()
+
+
+def test_files_and_folders_come_back_as_private_copies(round_trip, tmp_path: Path) -> None:
+    """Under the same name, and the same content is the same bytes."""
+    folder = tmp_path / "weights"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    (folder / "deep" / "b.bin").write_bytes(bytes(range(256)))
+    found, file = round_trip(folder), round_trip(folder / "a.txt")
+
+    assert found.name == "weights"
+    assert found != folder
+    assert (found / "deep" / "b.bin").read_bytes() == bytes(range(256))
+    assert (file.name, file.read_text()) == ("a.txt", "a")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (threading.Lock(), "cannot pickle"),
+        (Path("/nope/nothing"), "No such file"),
+        ([threading.Lock()], "cannot pickle"),
+    ],
+)
+def test_what_cannot_be_saved_is_one_error(round_trip, value: object, said: str) -> None:
+    """It names the type and the reason, and leaves nothing."""
+    before = list(round_trip.store.iter_blobs())
+    with pytest.raises(NotSerializable, match=said):
+        round_trip.save(value)
+
+    assert list(round_trip.store.iter_blobs()) == before
+
+
+def test_forbidden_pickles_are_refused_both_ways(round_trip) -> None:
+    """Neither saved nor loaded; a frame that would need one says why."""
+    with pytest.raises(PickleForbidden, match=r"sklearn\.linear_model"):
+        round_trip.save(LogisticRegression(), allow_pickle=False)
+    with pytest.raises(PickleForbidden, match="holds int, str"):
+        round_trip.save(pd.DataFrame({"mixed": [1, "a"]}), allow_pickle=False)
+    with round_trip.store.new_file() as path:
+        written = codec.write(LogisticRegression(), path, what="a model")
+        digest, size = round_trip.store.digest(path)
+        round_trip.store.put(path, digest)
+    source = round_trip.store.source(digest, size, what="a model")
+
+    with pytest.raises(PickleForbidden):
+        codec.read(
+            source,
+            materializer=written.materializer,
+            format_version=1,
+            attributes={},
+            what="a model",
+            allow_pickle=False,
+        )
+    assert round_trip(LogisticRegression(), sklearn_format="skops", allow_pickle=False).get_params()
+
+
+class _Exploding:
+    """Raises when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return int, ("not a number",)
+
+
+def test_a_load_that_fails_names_what_changed(round_trip) -> None:
+    """The environment since then is quiet while loading works, and named when it does not."""
+    with round_trip.store.new_file() as path:
+        codec.write(_Exploding(), path, what="a value")
+        digest, size = round_trip.store.digest(path)
+        round_trip.store.put(path, digest)
+    recorded = {**environment.capture(["numpy.ndarray"]), "python": "2.7.18"}
+    with pytest.raises(LoadFailed, match=r"not a number.*python 2\.7\.18, here 3"):
+        codec.read(
+            round_trip.store.source(digest, size, what="a value"),
+            materializer="cloudpickle",
+            format_version=1,
+            attributes={},
+            what="a value",
+            environment=recorded,
+        )
+
+    assert environment.differences(environment.capture(["numpy.ndarray"])) == []
+
+
+@pytest.mark.parametrize(("key", "version"), [("nope.format", 1), ("json", 99)])
+def test_an_unknown_format_is_named(round_trip, key: str, version: int) -> None:
+    """A newer release's format, or one of a package that isn't installed."""
+    with pytest.raises(UnknownFormat, match=key):
+        codec.read(None, materializer=key, format_version=version, attributes={}, what="x")  # type: ignore[arg-type]
+
+
+def test_nothing_is_unpickled_that_does_not_match_its_digest(round_trip) -> None:
+    """Changed bytes are refused before any of them is looked at (R39)."""
+    load = round_trip.save({"model": LogisticRegression})
+    (digest, size) = next(
+        (digest, size) for digest, size in round_trip.store.iter_blobs() if size == round_trip.size
+    )
+    path = Path(round_trip.store.uri(digest))
+    path.chmod(0o600)
+    path.write_bytes(b"\x80" * size)
+
+    with pytest.raises(DigestMismatch):
+        load(False)
