@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import host
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_model_provider.references import Reference
     from airflow_model_provider.registry.entities import Attempt, Resolution
     from airflow_model_provider.workspace import Workspace
-
-_PACKAGE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -195,11 +191,4 @@ def refuse_io_in_definition(operation: str) -> None:
     :raises LoadingWhileBuilding: naming the line.
     """
     if in_definition():
-        raise LoadingWhileBuilding(operation, _caller())
-
-
-def _caller() -> str:
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+        raise LoadingWhileBuilding(operation)

@@ -2,8 +2,7 @@
 What this process runs in, found without importing Airflow.
 
 The only file that knows private names of Airflow (``_internal.contextmanager``): no public name tells a DAG
-file being parsed from a program (airflow-facts: auto-registration is on only while Airflow itself parses),
-and
+file that is being parsed from a program (auto-registration is on only while Airflow itself parses), and
 asking must not import Airflow where there is none.
 """
 

@@ -20,35 +20,20 @@ def load_data() -> pd.DataFrame:
     return load_iris(as_frame=True).data.sample(30, random_state=1)
 
 
-# [START predict]
 @step
-def predict(
-    model: ClassifierMixin,
-    data: pd.DataFrame,
-) -> Annotated[pd.Series, "predictions"]:
+def predict(model: ClassifierMixin, data: pd.DataFrame) -> Annotated[pd.Series, "predictions"]:
+    """Score with whatever version production is when this runs."""
     return pd.Series(model.predict(data), index=data.index)
 
 
-@pipeline(
-    schedule="@daily",
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    tags=["example"],
-    model=Model(
-        name="iris_classifier",
-        # Using the production stage
-        version=ModelStages.PRODUCTION,
-    ),
-)
+# [START predict]
+iris = Model(name="iris_classifier", version=ModelStages.PRODUCTION)
+
+
+@pipeline(schedule="@daily", start_date=datetime(2026, 1, 1), catchup=False, tags=["example"], model=iris)
 def do_predictions():
-    # model name and version are derived from pipeline context
-    model = get_pipeline_context().model
-    inference_data = load_data()
-    predict(
-        # Here, we load in the `trained_model` from a trainer step
-        model=model.get_model_artifact("trained_model"),
-        data=inference_data,
-    )
+    model = get_pipeline_context().model  # a lazy reference: no I/O while the DAG is parsed
+    predict(model=model.get_model_artifact("trained_model"), data=load_data())
 
 
 # [END predict]

@@ -24,7 +24,6 @@ from airflow_model_provider import (
 )
 
 
-# [START steps]
 @step
 def load_data() -> tuple[Annotated[pd.DataFrame, "train_data"], Annotated[pd.DataFrame, "test_data"]]:
     """Iris, with its target column, split in two."""
@@ -56,9 +55,6 @@ def promote_if_better(accuracy: float, production_accuracy: float | None) -> Non
         get_step_context().model.set_stage(
             ModelStages.PRODUCTION, force=True, reason=f"{accuracy=:.3f}, before: {production_accuracy}"
         )
-
-
-# [END steps]
 
 
 # [START pipeline]

@@ -1,0 +1,90 @@
+"""
+Every error this package raises on purpose.
+
+Raw facts go to ``super().__init__``, the sentence is built in ``__str__``: so an error survives pickling between
+processes with its facts. ``transient`` says whether trying again can help; everything else fails for good.
+"""
+
+from __future__ import annotations
+
+from airflow_model_provider.exceptions.base import ModelRegistryError
+from airflow_model_provider.exceptions.connections import (
+    InvalidConfiguration,
+    RegistryUnavailable,
+    SchemaMismatch,
+    StoreUnavailable,
+    WrongRegistry,
+)
+from airflow_model_provider.exceptions.definitions import (
+    DeferredValueUsed,
+    DefinitionError,
+    InvalidDefinition,
+    InvalidName,
+    LoadingWhileBuilding,
+    MissingModelContext,
+    UnknownStage,
+)
+from airflow_model_provider.exceptions.registry import (
+    AlreadyExists,
+    AmbiguousArtifact,
+    ArtifactNotFound,
+    MetadataConflict,
+    MetadataNotFound,
+    ModelNotFound,
+    StageConflict,
+    StageNotAssigned,
+    StageOccupied,
+    VersionInUse,
+    VersionNotFound,
+    VersionNotReady,
+    VersionSealed,
+)
+from airflow_model_provider.exceptions.values import (
+    DigestMismatch,
+    LoadFailed,
+    MissingDependency,
+    NotSerializable,
+    PayloadMissing,
+    PayloadReplaced,
+    PickleForbidden,
+    UnknownFormat,
+    UntrustedTypes,
+)
+
+__all__ = [
+    "AlreadyExists",
+    "AmbiguousArtifact",
+    "ArtifactNotFound",
+    "DeferredValueUsed",
+    "DefinitionError",
+    "DigestMismatch",
+    "InvalidConfiguration",
+    "InvalidDefinition",
+    "InvalidName",
+    "LoadFailed",
+    "LoadingWhileBuilding",
+    "MetadataConflict",
+    "MetadataNotFound",
+    "MissingDependency",
+    "MissingModelContext",
+    "ModelNotFound",
+    "ModelRegistryError",
+    "NotSerializable",
+    "PayloadMissing",
+    "PayloadReplaced",
+    "PickleForbidden",
+    "RegistryUnavailable",
+    "SchemaMismatch",
+    "StageConflict",
+    "StageNotAssigned",
+    "StageOccupied",
+    "StoreUnavailable",
+    "UnknownFormat",
+    "UnknownStage",
+    "UntrustedTypes",
+    "VersionInUse",
+    "VersionNotFound",
+    "VersionNotReady",
+    "VersionSealed",
+    "WrongRegistry",
+]

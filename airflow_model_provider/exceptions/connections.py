@@ -1,0 +1,76 @@
+"""Where the registry is, and whether it answers."""
+
+from __future__ import annotations
+
+from airflow_model_provider.exceptions.base import ModelRegistryError
+
+
+class InvalidConfiguration(ModelRegistryError, ValueError):
+    """A setting cannot be used. A retry cannot help; correct the setting."""
+
+    def __init__(self, setting: str, problem: str, advice: str = "") -> None:
+        super().__init__(setting, problem, advice)
+        self.setting, self.problem, self.advice = setting, problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.problem}." + (f" {self.advice}" if self.advice else "")
+
+
+class RegistryUnavailable(ModelRegistryError, ConnectionError):
+    """The registry's database does not answer. A retry can help."""
+
+    transient = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url, self.reason = url, reason
+
+    def __str__(self) -> str:
+        return (
+            f"The model registry at {self.url} cannot be opened: {self.reason}. "
+            "Check the address (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that it is up."
+        )
+
+
+class StoreUnavailable(ModelRegistryError, OSError):
+    """The artifact store cannot be read or written. A retry can help."""
+
+    transient = True
+
+    def __init__(self, uri: str, operation: str, reason: str) -> None:
+        super().__init__(uri, operation, reason)
+        self.uri, self.operation, self.reason = uri, operation, reason
+
+    def __str__(self) -> str:
+        return (
+            f"The artifact store could not {self.operation} {self.uri}: {self.reason}. "
+            "Check free space, permissions and [model_registry] store; nothing was registered."
+        )
+
+
+class SchemaMismatch(ModelRegistryError, RuntimeError):
+    """The database's schema and this release do not fit. A retry cannot help."""
+
+    def __init__(self, url: str, found: str | None, expected: str, advice: str) -> None:
+        super().__init__(url, found, expected, advice)
+        self.url, self.found, self.expected, self.advice = url, found, expected, advice
+
+    def __str__(self) -> str:
+        return (
+            f"The model registry at {self.url} has schema {self.found!r}; this release needs {self.expected!r}. "
+            f"{self.advice}"
+        )
+
+
+class WrongRegistry(ModelRegistryError, RuntimeError):
+    """A reference was made in another registry. A retry cannot help."""
+
+    def __init__(self, reference: str, expected: str, found: str) -> None:
+        super().__init__(reference, expected, found)
+        self.reference, self.expected, self.found = reference, expected, found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} belongs to registry {self.expected}, and this task is connected to {self.found}. "
+            "Give all workers the same registry (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT)."
+        )

@@ -1,0 +1,188 @@
+"""What the registry does not hold, and changes that it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_model_provider.exceptions.base import ModelRegistryError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ModelNotFound(ModelRegistryError, LookupError):
+    """The registry has no such model. A retry helps only if a training run is still to come."""
+
+    def __init__(self, model: str, existing: Sequence[str] = ()) -> None:
+        super().__init__(model, existing)
+        self.model, self.existing = model, existing
+
+    def __str__(self) -> str:
+        return (
+            f"The registry has no model {self.model!r}. Models: {listing(self.existing)}. "
+            f"A pipeline with model=Model(name={self.model!r}) makes it at its first run."
+        )
+
+
+class StageNotAssigned(ModelRegistryError, LookupError):
+    """No version holds the stage. A retry helps only if a promotion is still to come."""
+
+    def __init__(self, model: str, stage: str, versions: Sequence[str] = ()) -> None:
+        super().__init__(model, stage, versions)
+        self.model, self.stage, self.versions = model, stage, versions
+
+    def __str__(self) -> str:
+        return (
+            f"No version of {self.model!r} is in stage {self.stage!r}. "
+            f"Versions: {listing(self.versions)}. Promote one: "
+            f"airflow model-registry promote {self.model!r} <number> {self.stage}"
+        )
+
+
+class VersionNotFound(ModelRegistryError, LookupError):
+    """The model has no such version. A retry cannot help."""
+
+    def __init__(self, model: str, selector: str, versions: Sequence[str] = ()) -> None:
+        super().__init__(model, selector, versions)
+        self.model, self.selector, self.versions = model, selector, versions
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model!r} has no version {self.selector!r}. Versions: {listing(self.versions)}. "
+            "Name one of these, or a stage."
+        )
+
+
+class ArtifactNotFound(ModelRegistryError, LookupError):
+    """The version holds no such artifact. A retry cannot help."""
+
+    def __init__(self, version: str, artifact: str, existing: Sequence[str] = ()) -> None:
+        super().__init__(version, artifact, existing)
+        self.version, self.artifact, self.existing = version, artifact, existing
+
+    def __str__(self) -> str:
+        return f"{self.version} has no artifact {self.artifact!r}. It has: {listing(self.existing)}."
+
+
+class AmbiguousArtifact(ModelRegistryError, LookupError):
+    """A mapped step made several artifacts of this name, and no index was given. A retry cannot help."""
+
+    def __init__(self, version: str, artifact: str, count: int) -> None:
+        super().__init__(version, artifact, count)
+        self.version, self.artifact, self.count = version, artifact, count
+
+    def __str__(self) -> str:
+        return (
+            f"{version_and(self.version, self.artifact)} is a collection of {self.count} made by a mapped step. "
+            "Say which one: map_index=0 and so on."
+        )
+
+
+def version_and(version: str, artifact: str) -> str:
+    """``iris_classifier@2/trained_model``."""
+    return f"{version}/{artifact}"
+
+
+class MetadataNotFound(ModelRegistryError, LookupError):
+    """The version or artifact has no such metadata key. A retry cannot help."""
+
+    def __init__(self, subject: str, key: str, existing: Sequence[str] = ()) -> None:
+        super().__init__(subject, key, existing)
+        self.subject, self.key, self.existing = subject, key, existing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} has no metadata {self.key!r}. It has: {listing(self.existing)}. "
+            "Give default= where it may be missing."
+        )
+
+
+class AlreadyExists(ModelRegistryError, ValueError):
+    """Something of this name exists already. A retry cannot help."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(what, name)
+        self.what, self.name = what, name
+
+    def __str__(self) -> str:
+        return f"The {self.what} {self.name!r} exists already. Use it, or choose another name."
+
+
+class StageOccupied(ModelRegistryError, RuntimeError):
+    """Another version holds the stage and ``force`` was not given. A retry cannot help."""
+
+    def __init__(self, model: str, stage: str, holder: int, candidate: int) -> None:
+        super().__init__(model, stage, holder, candidate)
+        self.model, self.stage, self.holder, self.candidate = model, stage, holder, candidate
+
+    def __str__(self) -> str:
+        return (
+            f"Stage {self.stage!r} of {self.model!r} is held by version {self.holder}. "
+            f"Pass force=True to replace it by version {self.candidate}."
+        )
+
+
+class StageConflict(ModelRegistryError, RuntimeError):
+    """The stage is not held by the version that was expected. A retry helps once the holder was read again."""
+
+    def __init__(self, model: str, stage: str, expected: int | None, holder: int | None) -> None:
+        super().__init__(model, stage, expected, holder)
+        self.model, self.stage, self.expected, self.holder = model, stage, expected, holder
+
+    def __str__(self) -> str:
+        held = f"version {self.holder}" if self.holder is not None else "no version"
+        expected = f"version {self.expected}" if self.expected is not None else "no version"
+        return f"Stage {self.stage!r} of {self.model!r} is held by {held}, not by {expected} as expected."
+
+
+class VersionNotReady(ModelRegistryError, RuntimeError):
+    """The version is still being produced, or failed. A retry helps once its tasks have committed."""
+
+    def __init__(self, version: str, state: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(version, state, missing)
+        self.version, self.state, self.missing = version, state, missing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.version} is {self.state}, not ready; tasks that have not committed their outputs: "
+            f"{listing(self.missing)}. Wait for them, or pass allow_incomplete=True."
+        )
+
+
+class VersionSealed(ModelRegistryError, RuntimeError):
+    """What the version held when it was first promoted cannot change. A retry cannot help."""
+
+    def __init__(self, version: str, what: str) -> None:
+        super().__init__(version, what)
+        self.version, self.what = version, what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.version} was promoted, so its {self.what} cannot change any more. "
+            "Use another name, or make a new version."
+        )
+
+
+class VersionInUse(ModelRegistryError, RuntimeError):
+    """The version holds a stage, was promoted once, or is pinned by a run. A retry cannot help."""
+
+    def __init__(self, version: str, use: str) -> None:
+        super().__init__(version, use)
+        self.version, self.use = version, use
+
+    def __str__(self) -> str:
+        return f"{self.version} cannot be deleted: {self.use}."
+
+
+class MetadataConflict(ModelRegistryError, ValueError):
+    """Several map indexes wrote one metadata key onto one version. A retry cannot help."""
+
+    def __init__(self, version: str, key: str) -> None:
+        super().__init__(version, key)
+        self.version, self.key = version, key
+
+    def __str__(self) -> str:
+        return (
+            f"Metadata {self.key!r} of {self.version} was written by another map index of this task. "
+            "Attach it to each index's output: log_metadata(..., infer_artifact=True)."
+        )

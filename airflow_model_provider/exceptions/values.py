@@ -1,0 +1,127 @@
+"""Values, bytes and formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_model_provider.exceptions.base import ModelRegistryError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class NotSerializable(ModelRegistryError, TypeError):
+    """A value could not be saved. A retry cannot help."""
+
+    def __init__(self, what: str, type_name: str, reason: str) -> None:
+        super().__init__(what, type_name, reason)
+        self.what, self.type_name, self.reason = what, type_name, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} of type {self.type_name} cannot be saved: {self.reason}. "
+            "Return a value that can be, or register a materializer for its type."
+        )
+
+
+class UnknownFormat(ModelRegistryError, LookupError):
+    """No materializer for this key and format version. Install what provides it; a retry cannot help."""
+
+    def __init__(self, key: str, format_version: int, existing: Sequence[str] = ()) -> None:
+        super().__init__(key, format_version, existing)
+        self.key, self.format_version, self.existing = key, format_version, existing
+
+    def __str__(self) -> str:
+        return (
+            f"No materializer here reads format {self.key!r} version {self.format_version}. "
+            f"Known: {listing(self.existing, limit=30)}. Install the package or release that provides it."
+        )
+
+
+class MissingDependency(ModelRegistryError, ImportError):
+    """A library that a format needs is not installed. A retry cannot help."""
+
+    def __init__(self, what: str, package: str, install: str) -> None:
+        super().__init__(what, package, install)
+        self.what, self.package, self.install = what, package, install
+
+    def __str__(self) -> str:
+        return f"{self.what} needs {self.package}, which is not installed. Run: pip install '{self.install}'"
+
+
+class PickleForbidden(ModelRegistryError, PermissionError):
+    """A pickle-based format is needed and the configuration forbids it. A retry cannot help."""
+
+    def __init__(self, what: str, type_name: str) -> None:
+        super().__init__(what, type_name)
+        self.what, self.type_name = what, type_name
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} ({self.type_name}) needs pickle, and [model_registry] allow_pickle is False. "
+            "Use a format that executes nothing (data frames, arrays, JSON; skops for scikit-learn), or allow it."
+        )
+
+
+class UntrustedTypes(ModelRegistryError, PermissionError):
+    """A skops file names types outside the trusted list. A retry cannot help."""
+
+    def __init__(self, what: str, types: Sequence[str]) -> None:
+        super().__init__(what, types)
+        self.what, self.types = what, types
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} holds types that are not trusted: {listing(self.types)}. "
+            "If you know them, list them in [model_registry] skops_trusted_types."
+        )
+
+
+class DigestMismatch(ModelRegistryError, RuntimeError):
+    """Stored bytes are not those that were registered; they were not deserialized. A retry cannot help."""
+
+    def __init__(self, artifact: str, expected: str, found: str, uri: str = "") -> None:
+        super().__init__(artifact, expected, found, uri)
+        self.artifact, self.expected, self.found, self.uri = artifact, expected, found, uri
+
+    def __str__(self) -> str:
+        where = f" at {self.uri}" if self.uri else ""
+        return (
+            f"The stored bytes of {self.artifact}{where} were changed: registered sha256:{self.expected}, "
+            f"found sha256:{self.found}. Nothing was loaded. Restore the file, or use another version."
+        )
+
+
+class PayloadMissing(ModelRegistryError, FileNotFoundError):
+    """The registered bytes are not in the store. A retry cannot help unless the store was emptied by mistake."""
+
+    def __init__(self, artifact: str, uri: str) -> None:
+        super().__init__(artifact, uri)
+        self.artifact, self.uri = artifact, uri
+
+    def __str__(self) -> str:
+        return (
+            f"The bytes of {self.artifact} are not in the store: {self.uri} does not exist. Restore the file."
+        )
+
+
+class PayloadReplaced(PayloadMissing):
+    """A link, a folder or a pipe stands where the registered bytes should be. A retry cannot help."""
+
+    def __str__(self) -> str:
+        return (
+            f"The bytes of {self.artifact} are not in the store: {self.uri} is no plain file. Nothing was loaded. "
+            "Restore the file."
+        )
+
+
+class LoadFailed(ModelRegistryError, RuntimeError):
+    """The verified bytes could not be turned into an object here. A retry cannot help."""
+
+    def __init__(self, artifact: str, reason: str, differences: Sequence[str] = ()) -> None:
+        super().__init__(artifact, reason, differences)
+        self.artifact, self.reason, self.differences = artifact, reason, differences
+
+    def __str__(self) -> str:
+        changed = f" Environment since it was saved: {listing(self.differences)}." if self.differences else ""
+        return f"{self.artifact} could not be loaded: {self.reason}.{changed}"

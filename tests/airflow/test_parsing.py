@@ -1,0 +1,126 @@
+"""What Airflow's DAG processor gets from a file, and what that costs (R1, R2, R5)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import parsing
+
+ROOT = Path(__file__).parents[2]
+
+
+def parse(folder: Path, times: int = 1, **environment: str) -> list[dict[str, Any]]:
+    """Parse a folder in child processes of one interpreter."""
+    command = [sys.executable, parsing.__file__, str(folder), str(times)]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads(done.stdout[done.stdout.index("[{") :]))
+
+
+@pytest.fixture(scope="module")
+def parsed() -> list[dict[str, Any]]:
+    """Twenty parses of the example DAGs, with four hash seeds, pointed at a registry that can't be opened."""
+    unusable = {
+        "AIRFLOW__MODEL_REGISTRY__URL": "sqlite:////dev/null/registry.db",
+        "AIRFLOW__MODEL_REGISTRY__STORE": "/dev/null/store",
+    }
+    seeds = ["0", "1", "2", "31337"]
+    return [answer for seed in seeds for answer in parse(ROOT / "dags", 5, PYTHONHASHSEED=seed, **unusable)]
+
+
+def test_the_example_dags_parse(parsed: list[dict[str, Any]]) -> None:
+    """Without an error, whatever the registry is."""
+    assert parsed[0]["errors"] == {}
+    assert set(parsed[0]["dags"]) == {"training", "do_predictions", "client_predictions", "mapped_scoring"}
+
+
+def test_parsing_opens_and_imports_nothing(parsed: list[dict[str, Any]]) -> None:
+    """No file, database or socket of ours; no pandas, scikit-learn, pyarrow or SQLAlchemy on our account."""
+    assert [answer["seen"] for answer in parsed] == [[]] * 20
+
+
+def test_the_serialized_form_is_always_the_same(parsed: list[dict[str, Any]]) -> None:
+    """Byte for byte over 20 parses in as many processes."""
+    assert len({json.dumps(answer["texts"]) for answer in parsed}) == 1
+
+
+def test_a_reference_reads_well_in_the_serialized_dag(parsed: list[dict[str, Any]]) -> None:
+    """Airflow's pages show which model, which stage, which artifact."""
+    text = parsed[0]["texts"]["do_predictions"]
+
+    assert "iris_classifier[production]/trained_model" in text
+    assert "object at 0x" not in text
+
+
+HEAD = '''"""Airflow dag."""
+from datetime import datetime
+from typing import Annotated
+from airflow_model_provider import *
+START = dict(schedule=None, start_date=datetime(2026, 1, 1))
+
+@step
+def use(value): ...
+'''
+WRONG = {
+    "near_miss": ("Model('iris', version='prodcution')", "Did you mean 'production'", 9),
+    "no_name": ("Model('')", "'' is not a valid model name", 9),
+    "no_model": (
+        "@pipeline(**START)\ndef p():\n    use(get_pipeline_context().model)",
+        "There is no model in pipeline 'p'",
+        11,
+    ),
+    "loads": (
+        "@pipeline(**START)\ndef p():\n    Model('iris', version='production').load_artifact('m')",
+        "while a DAG is built",
+        11,
+    ),
+    "computes": (
+        "@pipeline(**START)\ndef p(n: int = 1):\n    use(n + 1)",
+        "has no value while the pipeline",
+        11,
+    ),
+    "same_output": (
+        "@step\ndef two() -> tuple[Annotated[int, 'x'], Annotated[int, 'x']]: ...\n"
+        "@pipeline(**START)\ndef p():\n    two()",
+        "two outputs are called 'x'",
+        13,
+    ),
+    "wrong_argument": (
+        "@pipeline(**START)\ndef p():\n    use(nothing=1)",
+        "missing a required argument: 'value'",
+        11,
+    ),
+    "undeclared_stage": (
+        "@pipeline(**START, model=Model('iris', version=ModelStages.ARCHIVED))\ndef p():\n    use(1)",
+        "'archived'",
+        9,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The import errors of files that are wrong."""
+    folder = tmp_path_factory.mktemp("wrong")
+    for name, (code, _, _) in WRONG.items():
+        (folder / f"{name}.py").write_text(f"{HEAD}{code}\n")
+    (answer,) = parse(folder)
+    return dict(answer["errors"])
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_refused_with_its_line(refused: dict[str, str], name: str) -> None:
+    """What can be known wrong at parse time fails at parse time (R5)."""
+    _, said, line = WRONG[name]
+
+    assert said in refused[f"{name}.py"]
+    assert f'{name}.py", line {line}' in refused[f"{name}.py"]

@@ -1,0 +1,110 @@
+"""What Airflow sees of the provider: connection type, configuration, commands, task decorator."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+from airflow_model_provider import host
+from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.workspace import close_workspaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _outside_afterwards() -> Iterator[None]:
+    """A hook says that this process belongs to Airflow; other tests are programs."""
+    yield
+    close_workspaces()
+    host._entered = False
+
+
+def test_airflow_knows_the_connection_type() -> None:
+    """With a form that has fields of its own and a hook that tests it."""
+    manager = ProvidersManager()
+    hook = ProvidersManagerTaskRuntime().hooks["model_registry"]
+    assert hook is not None
+    assert hook.hook_name == "Model registry"
+    assert hook.connection_testable
+    fields = set(manager.connection_form_widgets)
+
+    assert {"extra__model_registry__url", "extra__model_registry__store"} <= fields
+    assert "model_registry" in manager.field_behaviours
+
+
+def test_airflow_knows_the_configuration() -> None:
+    """Each option has a description, and the defaults are those that count where nothing is set."""
+    section = dict(ProvidersManager().provider_configs)["airflow-model-provider"]["model_registry"]
+
+    assert {option["version_added"] for option in section["options"].values()} == {"0.1.0"}
+    assert all(option["description"].strip() for option in section["options"].values())
+    assert section["options"]["sklearn_format"]["default"] == "pickle"
+    assert section["options"]["url"]["sensitive"] is True
+
+
+def test_airflow_knows_the_task_decorator() -> None:
+    """@task.step is @step."""
+    from airflow.sdk import task
+
+    from airflow_model_provider.decorators.step import Step
+
+    assert isinstance(task.step(lambda: None), Step)
+
+
+def connection(monkeypatch: pytest.MonkeyPatch, **extra: str) -> None:
+    """Define the default connection."""
+    text = json.dumps({"conn_type": "model_registry", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", text)
+
+
+def test_a_connection_is_tested_by_using_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Registry opened; a probe written, read and removed in the store."""
+    connection(monkeypatch, url=f"sqlite:///{tmp_path / 'r.db'}", store=str(tmp_path / "store"))
+    works, said = ModelRegistryHook().test_connection()
+
+    assert works, said
+    assert "r.db" in said
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({"url": "sqlite:////dev/null/r.db"}, "cannot be"),
+        ({"url": "mysql://host/db"}, "neither SQLite nor PostgreSQL"),
+        ({"url": "sqlite:///{folder}/r.db", "store": "/dev/null/store"}, "/dev/null/store"),
+    ],
+)
+def test_a_connection_that_does_not_work_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: dict[str, str], expected: str
+) -> None:
+    """The test action gives the one sentence of the error."""
+    connection(monkeypatch, **{key: value.format(folder=tmp_path) for key, value in extra.items()})
+    works, said = ModelRegistryHook().test_connection()
+
+    assert not works
+    assert expected in said
+
+
+def test_the_default_is_refused_where_workers_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under Celery or Kubernetes a file would be a registry per worker (R34)."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    with pytest.raises(InvalidConfiguration, match="AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT"):
+        ModelRegistryHook().get_address()
+    connection(monkeypatch, url="postgresql://db/models", store="s3://models")
+
+    assert ModelRegistryHook().get_address().store == "s3://models"
+
+
+def test_a_connection_that_does_not_exist_is_named() -> None:
+    """A wrong conn_id is one error."""
+    with pytest.raises(InvalidConfiguration, match="'typo'"):
+        ModelRegistryHook("typo").get_address()

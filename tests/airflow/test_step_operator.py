@@ -1,0 +1,135 @@
+"""The operator by itself: pinning, rendering, copying, errors (R2, R7, R12-R14)."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_model_provider import Client, Model, host
+from airflow_model_provider.operators.step import StepOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class TaskInstance:
+    """What the operator asks of Airflow's task instance."""
+
+    id: str = "ti-1"
+    dag_id: str = "predictions"
+    run_id: str = "manual__1"
+    task_id: str = "predict"
+    map_index: int = -1
+    try_number: int = 1
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep it."""
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def registry(model_registry: Client) -> Iterator[Client]:
+    """A registry with two versions; the first is production."""
+    for value in (1.5, 2.5):
+        with model_registry.new_model_version("iris") as version:
+            version.save_artifact("trained_model", value)
+    model_registry.get_model_version("iris", 1).set_stage("production")
+    yield model_registry
+    host._entered = False
+
+
+def predict(model: float, factor: float = 1.0) -> float:
+    """Something that needs a model."""
+    return model * factor
+
+
+def operator(**kwargs: Any) -> StepOperator:
+    """A step that predicts with production."""
+    reference = Model("iris", version="production").get_artifact("trained_model")
+    with DAG("predictions", schedule=None):
+        return StepOperator(
+            task_id="predict", python_callable=predict, op_kwargs={"model": reference, **kwargs}
+        )
+
+
+def test_rendering_and_copying_change_nothing(registry: Client) -> None:
+    """However often a listener copies and renders the task, there is one pin and one record."""
+    task, ti = operator(), TaskInstance()
+    for _ in range(3):
+        copied = copy.deepcopy(task)
+        copied.render_template_fields({"ti": ti})
+        assert copied.op_kwargs == task.op_kwargs
+    task.render_template_fields({"ti": ti})
+    task.pre_execute({"ti": ti})
+    copy.deepcopy(task).render_template_fields({"ti": ti})
+    registry.get_model_version("iris", 2).set_stage("production", force=True)
+
+    assert task.execute({"ti": ti}) == 1.5
+    (record,) = registry.list_resolutions()
+    assert (record.number, record.attempt.attempt_id) == (1, "ti-1")
+    assert ti.pushed["model_versions"] == ["iris@1"]
+
+
+def test_a_resumed_try_keeps_its_version(registry: Client) -> None:
+    """After a deferral pre_execute runs again, in another process perhaps: same try, same pin (R14)."""
+    ti = TaskInstance()
+    operator().pre_execute({"ti": ti})
+    registry.get_model_version("iris", 2).set_stage("production", force=True)
+    resumed, retried = operator(), operator()
+    resumed.pre_execute({"ti": ti})
+    retried.pre_execute({"ti": TaskInstance("ti-2", try_number=2)})
+
+    assert (resumed.execute({"ti": ti}), retried.execute({"ti": ti})) == (1.5, 2.5)
+    assert [item.number for item in registry.list_resolutions()] == [2, 1]
+
+
+def test_a_reference_survives_what_airflow_does_to_it() -> None:
+    """Pickled, copied, and as the JSON of XCom it is equal; it is neither callable nor false nor a path."""
+    reference = operator().op_kwargs["model"]
+
+    assert pickle.loads(pickle.dumps(reference)) == copy.deepcopy(reference) == reference
+    assert bool(reference)
+    assert not callable(reference)
+
+
+def test_hopeless_errors_fail_without_retries(registry: Client) -> None:
+    """An empty stage, an unknown artifact: the error that Airflow does not retry, with our sentence."""
+    reference = Model("iris", version="staging").get_artifact("trained_model")
+    with pytest.raises(
+        AirflowFailException, match=r"StageNotAssigned: No version of 'iris' is in stage 'staging'"
+    ):
+        operator(model=reference).pre_execute({"ti": TaskInstance()})
+
+    assert registry.list_resolutions() == []
+
+
+def test_trouble_that_may_pass_is_retried_by_airflow(
+    registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that doesn't answer fails the try only."""
+    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", "sqlite:////dev/null/registry.db")
+    with pytest.raises(ConnectionError, match="/dev/null"):
+        operator().pre_execute({"ti": TaskInstance()})
+
+
+def test_a_context_variable_is_given_by_name(registry: Client) -> None:
+    """As in stock decorators, a parameter called like one gets it."""
+
+    def when(model: float, ds: str) -> str:
+        return f"{ds}: {model}"
+
+    with DAG("dates", schedule=None):
+        reference = Model("iris", version=2).get_artifact("trained_model")
+        task = StepOperator(task_id="when", python_callable=when, op_kwargs={"model": reference})
+    context = {"ti": TaskInstance(), "ds": "2026-01-01"}
+    task.pre_execute(context)
+
+    assert task.execute(context) == "2026-01-01: 2.5"

@@ -1,0 +1,176 @@
+"""Rules that the house keeps."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from airflow_model_provider import exceptions, get_provider_info, settings
+from airflow_model_provider.cli.definition import get_model_registry_cli_commands
+from airflow_model_provider.exceptions import ModelRegistryError
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "airflow_model_provider"
+HEAVY = (
+    "airflow",
+    "sqlalchemy",
+    "alembic",
+    "pandas",
+    "numpy",
+    "sklearn",
+    "pyarrow",
+    "fsspec",
+    "upath",
+    "cloudpickle",
+)
+CORE = [
+    "airflow_model_provider." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.relative_to(PACKAGE).parts[0]
+    not in ("hooks", "operators", "dag_builder.py", "cli", "testing", "__init__.py", "migrations")
+    and path.name != "__init__.py"
+    and "migrations" not in path.parts
+]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """The files of the repository that match."""
+    done = subprocess.run(
+        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / line for line in done.stdout.splitlines() if (ROOT / line).exists()]
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_no_file_is_long() -> None:
+    """500 lines at most; example DAGs 40 to 80."""
+    lengths = {path: len(path.read_text().splitlines()) for path in tracked("*.py")}
+
+    assert [str(path) for path, length in lengths.items() if length > 500] == []
+    examples = [
+        length
+        for path, length in lengths.items()
+        if path.parent.name == "dags" and path.parent.parent == ROOT
+    ]
+    assert len(examples) >= 4
+    assert all(40 <= length <= 80 for length in examples), examples
+
+
+def errors() -> list[type[ModelRegistryError]]:
+    """Every class of error."""
+    found = [item for item in vars(exceptions).values() if inspect.isclass(item)]
+    return [item for item in found if issubclass(item, ModelRegistryError) and not item.__subclasses__()]
+
+
+@pytest.mark.parametrize("error", errors())
+def test_errors_survive_pickling_with_their_facts(error: type[ModelRegistryError]) -> None:
+    """Between processes an error keeps its class, its attributes and its sentence; its docstring speaks of retries."""
+    samples = {"int": 3, "int | None": 3, "str | None": "text", "Sequence[str]": ("a", "b")}
+    parameters = list(inspect.signature(error).parameters.values())
+    made = error(*[samples.get(str(item.annotation), "text") for item in parameters])
+    found = pickle.loads(pickle.dumps(made))
+
+    assert type(found) is error
+    assert (vars(found), str(found), repr(found)) == (vars(made), str(made), repr(made))
+    assert [getattr(found, item.name) for item in parameters if hasattr(made, item.name)]
+    assert re.search(r"retr(y|ies)", inspect.getdoc(error) or ""), "say whether a retry helps"
+
+
+def test_the_root_imports_nothing_heavy() -> None:
+    """Neither the root nor the provider info brings in Airflow or a data library."""
+    code = "import sys, airflow_model_provider, airflow_model_provider.get_provider_info as i; i.get_provider_info();"
+    assert python(f"{code} print([name for name in {HEAVY!r} if name in sys.modules])") == "[]"
+
+
+def test_what_a_dag_file_imports_is_light() -> None:
+    """All names of the root, used: no database, no data library, no Airflow (R1)."""
+    code = (
+        "import sys; from airflow_model_provider import *; from airflow_model_provider import pipeline, step, Model;"
+        "step(lambda: 1); Model('iris', version='production').get_model_artifact('m');"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert python(code) == "[]"
+
+
+def test_the_core_does_not_bring_in_airflow() -> None:
+    """Every module below the hooks, imported in a fresh interpreter (import-linter sees static imports only)."""
+    assert len(CORE) > 50
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {CORE!r}];"
+    code += "print('airflow' in sys.modules)"
+
+    assert python(code) == "False"
+
+
+def test_everything_the_provider_info_names_can_be_imported() -> None:
+    """Hooks, decorators, commands, fixtures."""
+    info = get_provider_info.get_provider_info()
+    named = [item["hook-class-name"] for item in info["connection-types"]]
+    named += [item["class-name"] for item in info["task-decorators"]] + info["cli"]
+    for path in named:
+        module, _, name = path.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
+
+    assert importlib.import_module("airflow_model_provider.testing.fixtures").model_registry
+
+
+def blocks() -> list[tuple[str, str, str]]:
+    """The README's code blocks that come from an example DAG: file, block, code."""
+    text = (ROOT / "README.md").read_text()
+    return re.findall(r"<!-- (dags/\S+) (\w+) -->\n```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readme_shows_the_example_dags() -> None:
+    """Its code is the code that the tests run."""
+    assert len(blocks()) >= 3
+    for file, name, code in blocks():
+        source = (ROOT / file).read_text()
+        found = re.search(
+            rf"^ *# \[START {name}\]\n(.*?)^ *# \[END {name}\]", source, re.DOTALL | re.MULTILINE
+        )
+        assert found is not None, (file, name)
+        assert textwrap.dedent(found.group(1)).strip("\n") == code.strip("\n"), (file, name)
+
+
+def test_every_command_and_setting_is_documented() -> None:
+    """What can be typed and what can be configured stands in the README."""
+    readme = (ROOT / "README.md").read_text()
+    (group,) = get_model_registry_cli_commands()
+    for command in group.subcommands:
+        names = [f"{command.name} {item.name}" for item in getattr(command, "subcommands", ())] or [
+            command.name
+        ]
+        for name in names:
+            assert f"airflow model-registry {name}" in readme
+    for option in get_provider_info.get_provider_info()["config"][settings.SECTION]["options"]:
+        assert f"`{option}`" in readme
+
+
+def test_no_path_of_a_machine_is_in_a_file() -> None:
+    """The repository works wherever it is."""
+    texts = {path: path.read_text(errors="ignore") for path in tracked() if path.is_file()}
+    here = (str(ROOT), str(Path.home()) + "/")
+
+    assert [str(path) for path, text in texts.items() if any(place in text for place in here)] == []
+
+
+def test_versions_are_said_once() -> None:
+    """The changelog's newest entry is the package's version."""
+    from airflow_model_provider import __version__
+
+    newest = re.search(r"^## \[?([0-9][^\] ]*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest.group(1) == __version__
