@@ -69,6 +69,8 @@ class AirflowRuntime:
             "CORE__FERNET_KEY": "",
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # how late a worker may notice that a task process ended
             "DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
@@ -120,6 +122,8 @@ class AirflowRuntime:
     def stop(self) -> None:
         """Stop everything this runtime started, children and grandchildren too."""
         self._api.close()
+        if self._processes:
+            self._say("stopping Airflow")
         alive = [psutil.Process(item.pid) for item in self._processes.values() if item.poll() is None]
         family = [*alive]
         for process in alive:
@@ -275,18 +279,41 @@ class AirflowRuntime:
         self.wait_for(parsed_again, timeout=120)
 
     @contextmanager
-    def workers_held(self) -> Iterator[None]:
-        """Stop the executor's workers, so that tasks are queued but do not start, until the block ends."""
+    def queued(self, dag_id: str, task_id: str, *, after: str) -> Iterator[str]:
+        """
+        Trigger a run; inside the block ``task_id`` is queued, and starts when the block ends.
+
+        :param after: the task before it, whose end would queue it.
+        :return: the id of the run.
+        """
+        run_id = self.trigger(dag_id)
+
+        def state(name: str) -> str | None:
+            return next((item["state"] for item in self.task_instances(dag_id, run_id).get(name, [])), None)
+
         scheduler = psutil.Process(self._processes["scheduler"].pid)
-        workers = [item for item in scheduler.children(recursive=True) if "LocalExecutor" in _title(item)]
-        assert workers, "the executor has no worker process"
-        for worker in workers:
-            _signal(worker, signal.SIGSTOP)
-        try:
-            yield
-        finally:
+        self.wait_for(lambda: state(after) == "running", timeout=60)
+        with _held([scheduler]):
+            self.wait_for(lambda: state(after) == "success", timeout=60)
+            workers = [item for item in scheduler.children(recursive=True) if "LocalExecutor" in _title(item)]
+            assert workers, "the executor has no worker process"
+            assert state(task_id) is None, f"{task_id} was queued before the workers could be held"
             for worker in workers:
-                _signal(worker, signal.SIGCONT)
+                _signal(worker, signal.SIGSTOP)
+        with _held(workers):
+            self.wait_for(lambda: state(task_id) == "queued", timeout=60)
+            yield run_id
+
+
+@contextmanager
+def _held(processes: Sequence[psutil.Process]) -> Iterator[None]:
+    for process in processes:
+        _signal(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            _signal(process, signal.SIGCONT)
 
 
 def free_port() -> int:

@@ -37,12 +37,8 @@ def test_a_stage_is_bound_between_queue_and_start(airflow: AirflowRuntime, regis
     run(airflow, "training", conf={"c": 0.001})
     two = registry.get_model_version("iris_classifier", "latest")
     assert two.number > one
-    with airflow.workers_held():
-        run_id = airflow.trigger("client_predictions")
-        airflow.wait_for(
-            lambda: airflow.task_instances("client_predictions", run_id)["load_data"][0]["state"] == "queued",
-            timeout=60,
-        )
+    with airflow.queued("client_predictions", "predict", after="load_data") as run_id:
+        assert registry.get_model_version("iris_classifier", "production").number == one
         two.set_stage("production", force=True, reason="between queue and start")
     assert airflow.wait_run("client_predictions", run_id, timeout=120) == SUCCESS
 

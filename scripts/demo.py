@@ -1,0 +1,173 @@
+"""The demo: "production" is what holds the stage when a task starts, not when it was queued."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import shutil
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from airflow_model_provider import Client
+from tests.support.airflow_runtime import AirflowRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_model_provider.handles import ModelVersion
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".demo"
+MODEL, STAGE, SCORING = "iris_classifier", "production", "do_predictions"
+
+
+class Demo:
+    """One story, told on the console while it happens."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+        self._status = self._console.status("")
+        self._begun = time.monotonic()
+        self.airflow = AirflowRuntime(
+            FOLDER / "airflow",
+            ROOT / "dags",
+            say=self.say,
+        )
+        self.registry = Client(self.airflow.registry_url, store=str(self.airflow.store))
+        self._table = Table("run", "task", "version it resolved", "digest", "first predictions", "accuracy")
+
+    def say(self, text: str) -> None:
+        """Tell what is going on."""
+        self._console.print(f"[dim]{time.monotonic() - self._begun:5.1f} s[/]  {text}", soft_wrap=True)
+        self._status.update(text)
+
+    def play(self) -> None:
+        """Train, promote, score; promote while a task is queued; show which version it took."""
+        with self._status, self.airflow as airflow:
+            one = self._train(1.0)
+            self.say(f"[b]{one}[/] was promoted to {STAGE} by its own run: nothing was there before")
+            self._finish(SCORING, airflow.trigger(SCORING), "scoring")
+            two = self._train(0.02)
+            self.say(f"[b]{two}[/] is not better, so its run left {self._holder()} in {STAGE}")
+            run_id = self._promote_while_queued(two)
+            self._finish(SCORING, run_id, "scoring")
+            taken = self._row(run_id)
+        self._console.print()
+        self._console.print(self._table)
+        self._console.print(
+            f"The last task was queued while {one} was {STAGE}. It started later, and took {taken}."
+        )
+        self._console.print(
+            "Nothing is running any more. To look at these runs in Airflow's UI: scripts/demo --ui"
+        )
+        if taken != str(two):
+            raise AssertionError(f"the scoring task took {taken}, {two} held the stage when it started")
+
+    def show(self) -> None:
+        """Start the Airflow of the last demo and leave it to the user."""
+        with self._status:
+            self.airflow.start()
+            self.say(f"open [b]{self.airflow.url}/dags/{SCORING}[/]; Ctrl-C ends it")
+            self._status.update("running")
+            signal.pause()
+
+    def _train(self, c: float) -> ModelVersion:
+        self._finish("training", self.airflow.trigger("training", conf={"c": c}), f"training with c={c}")
+        return self.registry.get_model_version(MODEL, "latest")
+
+    def _holder(self) -> ModelVersion:
+        return self.registry.get_model_version(MODEL, STAGE)
+
+    def _promote_while_queued(self, version: ModelVersion) -> str:
+        self.say("scoring once more, with the workers held when the scoring task is queued")
+        with self.airflow.queued(SCORING, "predict", after="load_data") as run_id:
+            self.say(f"predict is queued, {STAGE} is {self._holder()}; now promoting {version}")
+            arguments = ("promote", MODEL, str(version.number), STAGE, "--force", "--reason", "asked for")
+            done = self.airflow.airflow("model-registry", *arguments)
+            self.say(
+                f"[b]airflow model-registry {' '.join(arguments[:5])}[/]: {done.stdout.splitlines()[-1]}"
+            )
+        self.say("the workers go on")
+        return run_id
+
+    def _states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        found = self.airflow.task_instances(dag_id, run_id)
+        return {task_id: items[0]["state"] or "waiting" for task_id, items in found.items()}
+
+    def _finish(self, dag_id: str, run_id: str, what: str) -> None:
+        def over() -> bool:
+            states = self._states(dag_id, run_id)
+            self._status.update(f"{what}: {', '.join(f'{task} {state}' for task, state in states.items())}")
+            return self.airflow.run_state(dag_id, run_id) in ("success", "failed")
+
+        self.say(what)
+        self.airflow.wait_for(over, timeout=120)
+        if self.airflow.run_state(dag_id, run_id) != "success":
+            raise AssertionError(self.airflow.failures(dag_id, run_id))
+        if dag_id == SCORING:
+            self._row(run_id, add=True)
+
+    def _row(self, run_id: str, *, add: bool = False) -> str:
+        records = self.registry.list_resolutions(dag_id=SCORING, run_id=run_id, model=MODEL)
+        (used,) = [record for record in records if record.artifact == "trained_model"]
+        version = self.registry.get_model_version(MODEL, used.number)
+        if add:
+            predictions = self.registry.get_artifact("predictions").load()
+            self._table.add_row(
+                run_id.partition("T")[2][:8] or run_id,
+                used.attempt.task_id,
+                str(version),
+                str(used.digest)[:12],
+                " ".join(str(label) for label in predictions[:8]),
+                f"{version.run_metadata['accuracy']:.3f}",
+            )
+        return str(version)
+
+
+@contextmanager
+def only_demo() -> Iterator[None]:
+    """Two demos would delete each other's folder."""
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit("Another demo is running in this checkout. End it first (Ctrl-C).")
+        yield
+
+
+def interrupted(number: int, frame: Any) -> NoReturn:
+    """Unwind, so that everything that was started is stopped; further signals would only disturb that."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """``scripts/demo [--ui]``."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--ui", action="store_true", help="open the Airflow of the last demo, until Ctrl-C")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    with only_demo():
+        if arguments.ui and not (FOLDER / "airflow").is_dir():
+            sys.exit("There is no demo to look at yet. Run scripts/demo first.")
+        if not arguments.ui:
+            shutil.rmtree(FOLDER / "airflow", ignore_errors=True)
+        demo = Demo()
+        try:
+            demo.show() if arguments.ui else demo.play()
+        finally:
+            demo.airflow.stop()
+
+
+if __name__ == "__main__":
+    main()
