@@ -117,8 +117,8 @@ class StageOccupied(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"Stage {self.stage!r} of {self.model!r} is held by version {self.holder}. "
-            f"Pass force=True to replace it by version {self.candidate}."
+            f"{self.model}[{self.stage}] is held by {self.model}@{self.holder}. "
+            f"Pass force=True (--force) to replace it by {self.model}@{self.candidate}."
         )
 
 
@@ -130,9 +130,11 @@ class StageConflict(ModelRegistryError, RuntimeError):
         self.model, self.stage, self.expected, self.holder = model, stage, expected, holder
 
     def __str__(self) -> str:
-        held = f"version {self.holder}" if self.holder is not None else "no version"
-        expected = f"version {self.expected}" if self.expected is not None else "no version"
-        return f"Stage {self.stage!r} of {self.model!r} is held by {held}, not by {expected} as expected."
+        held, expected = (
+            "no version" if number is None else f"{self.model}@{number}"
+            for number in (self.holder, self.expected)
+        )
+        return f"{self.model}[{self.stage}] is held by {held}, not by {expected} as expected."
 
 
 class VersionNotReady(ModelRegistryError, RuntimeError):

@@ -220,6 +220,21 @@ class AirflowRuntime:
 
     def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
         """Return the text of a task's log."""
+        lines = self._log_lines(dag_id, run_id, task_id, try_number, map_index)
+        return "\n".join(_text(line) for line in lines)
+
+    def error(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return the error that ended a task's first try: its type, unless it is Airflow's, and its sentence."""
+        lines = self._log_lines(dag_id, run_id, task_id, 1, -1)
+        (last,) = [
+            line["error_detail"] for line in lines if isinstance(line, dict) and line.get("error_detail")
+        ]
+        name, said = last[0]["exc_type"], str(last[0]["exc_value"])
+        return said if name == "AirflowFailException" else f"{name}: {said}"
+
+    def _log_lines(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int
+    ) -> list[Any]:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         answer = self._api.get(
             path,
@@ -227,8 +242,7 @@ class AirflowRuntime:
             headers={"Accept": "application/x-ndjson"},
         )
         answer.raise_for_status()
-        lines = [json.loads(line) for line in answer.text.splitlines() if line.strip()]
-        return "\n".join(_text(line) for line in lines)
+        return [json.loads(line) for line in answer.text.splitlines() if line.strip()]
 
     def failures(self, dag_id: str, run_id: str) -> str:
         """Return the ends of the logs of failed tasks, for the message of an assertion."""

@@ -23,5 +23,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowRuntime
     dags = folder / "dags"
     shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "system" / "dags", dags, dirs_exist_ok=True)
+    (
+        dags / "example_batch_inference.py"
+    ).unlink()  # the reference page takes its place, under the same DAG id
+    pages = ROOT / "tests" / "pages"
+    shutil.copy(pages / "load_artifacts_from_model.py", dags)
+    second = (pages / "load_artifacts_with_client.py").read_text()
+    (dags / "load_artifacts_with_client.py").write_text(second.replace("do_predictions", "with_client"))
     with AirflowRuntime(folder / "home", dags) as runtime:
         yield runtime

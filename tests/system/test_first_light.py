@@ -59,15 +59,18 @@ def test_a_stage_is_bound_between_queue_and_start(airflow: AirflowRuntime, regis
     assert (frame["prediction"] == trained.load().predict(frame.drop(columns="prediction"))).all()
 
 
-def test_the_reference_page_runs_as_a_dag(airflow: AirflowRuntime, registry: Client) -> None:
-    """The same file that runs as a program is a DAG, and its XCom is a small readable reference."""
+@pytest.mark.parametrize("dag_id", ["do_predictions", "with_client"])
+def test_the_reference_page_runs_as_a_dag(airflow: AirflowRuntime, registry: Client, dag_id: str) -> None:
+    """Both forms: the file that runs as a program is a DAG, and its XCom is a small readable reference."""
     ensure_production(airflow, registry)
-    run_id = run(airflow, "do_predictions")
+    run_id = run(airflow, dag_id)
 
-    xcom = airflow.xcom("do_predictions", run_id, "predict")
+    xcom = airflow.xcom(dag_id, run_id, "predict")
     assert xcom["__artifact__"].startswith("predictions@")
     assert len(json.dumps(xcom)) < 1000
-    assert registry.get_artifact("predictions").load().shape == (30,)
+    production = registry.get_model_version("iris_classifier", "production")
+    assert xcom["model_versions"] == [str(production)]
+    assert registry.get_artifact("predictions").load().shape == (150,)
 
 
 def test_mapped_steps_score_shards(airflow: AirflowRuntime, registry: Client) -> None:

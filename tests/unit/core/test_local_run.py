@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
+import resource
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,8 +31,10 @@ from airflow_model_provider.exceptions import (
     DigestMismatch,
     InvalidDefinition,
     NotSerializable,
+    RegistryUnavailable,
     StageNotAssigned,
     StageOccupied,
+    StoreUnavailable,
     VersionNotReady,
 )
 
@@ -333,6 +339,75 @@ def test_an_output_that_cannot_be_saved_names_the_step(model_registry: Client) -
         model_registry.get_artifact("lock")
 
 
+def _train_on_a_full_disk(registry: Client, answers: Any) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+
+    @step
+    def large() -> Annotated[bytes, "large"]:
+        return os.urandom(5_000_000)
+
+    @pipeline(model=Model("full"))
+    def filling() -> None:
+        large()
+
+    result = filling.run(registry=registry, raise_on_failure=False)
+    answers.put(
+        (result.state, f"{type(result.steps['large'].error).__name__}: {result.steps['large'].error}")
+    )
+
+
+def test_a_full_store_leaves_nothing(model_registry: Client, tmp_path: Path) -> None:
+    """One error that says so; no artifact, no bytes, and no version that is ready."""
+    model_registry.list_models()
+    fork = multiprocessing.get_context("fork")
+    answers = fork.Queue()
+    process = fork.Process(target=_train_on_a_full_disk, args=(model_registry, answers))
+    process.start()
+    state, said = answers.get(timeout=60)
+    process.join()
+
+    assert state == "failed"
+    assert "StoreUnavailable" in said
+    assert "File too large" in said
+    with pytest.raises(ArtifactNotFound):
+        model_registry.get_artifact("large")
+    assert [str(item.state) for item in model_registry.list_model_versions("full")] == ["failed"]
+    assert [
+        path for path in (tmp_path / "model_registry" / "model_artifacts").rglob("*") if path.is_file()
+    ] == []
+
+
+def test_a_store_that_cannot_be_written_leaves_nothing(model_registry: Client, tmp_path: Path) -> None:
+    """The error names the store; no artifact, and no version that is ready."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match=str(tmp_path / "file" / "store")):
+        training.run(
+            1, registry=Client(model_registry.workspace.address.url, store=str(tmp_path / "file" / "store"))
+        )
+
+    assert [str(item.state) for item in model_registry.list_model_versions("marked")] == ["failed"]
+    with pytest.raises(ArtifactNotFound):
+        model_registry.get_artifact("trained_model")
+
+
+def test_a_registry_that_cannot_be_opened_is_named() -> None:
+    """Before any step runs."""
+    ran = []
+
+    @step
+    def never() -> None:
+        ran.append(1)
+
+    @pipeline
+    def nowhere() -> None:
+        never()
+
+    with pytest.raises(RegistryUnavailable, match=r"/dev/null/registry\.db"):
+        nowhere.run(registry=Client("sqlite:////dev/null/registry.db", store="/dev/null/store"))
+    assert ran == []
+
+
 def test_a_wrong_number_of_outputs_is_refused(model_registry: Client) -> None:
     """A step that returns other than it declares fails, and saves nothing."""
 
@@ -386,7 +461,7 @@ def test_a_client_makes_and_promotes_versions(model_registry: Client) -> None:
         raise KeyError("x")
     three = model_registry.create_model_version("marked", name="spring")
     one.set_stage("production")
-    with pytest.raises(StageOccupied, match="held by version 1"):
+    with pytest.raises(StageOccupied, match="held by marked@1"):
         three.set_stage("production")
     three.set_stage("production", expected=1)
     one.refresh()
