@@ -112,8 +112,9 @@ def address_from_text(text: str, *, source: str) -> Address:
     """
     Read a connection as Airflow writes it into the environment: JSON, or a URI.
 
-    >>> address_from_text('{"conn_type": "model_registry", "extra": {"url": "sqlite:////r.db"}}',
-    source="x").url 'sqlite:////r.db'
+    >>> text = '{"conn_type": "model_registry", "extra": {"url": "sqlite:////r.db"}}'
+    >>> address_from_text(text, source="AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT").url
+    'sqlite:////r.db'
 
     :raises InvalidConfiguration: if it is neither, or of another connection type.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -26,8 +26,7 @@ if typing.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(typing.NamedTuple):
     """
     What a task is, apart from its arguments.
 
@@ -41,8 +40,8 @@ class Task:
     function: Callable[..., Any]
     outputs: tuple[Output, ...]
     model: Model | None = None
-    producers: Callable[[], Sequence[str]] = field(default=lambda: ())
-    settled: Callable[[], Collection[str]] = field(default=lambda: ())
+    producers: Callable[[], Sequence[str]] = lambda: ()
+    settled: Callable[[], Collection[str]] = lambda: ()
 
 
 class StepExecution:
@@ -64,8 +63,8 @@ class StepExecution:
         log: logging.Logger | Any,
     ) -> None:
         self.task, self.attempt, self.log = task, attempt, log
-        self._workspace = workspace
-        self._resolver = Resolver(attempt, workspace, log)
+        self._workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
+        self._resolver = Resolver(attempt, self._workspace, log)
         self._bound: inspect.BoundArguments
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None

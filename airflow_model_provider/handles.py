@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from airflow_model_provider.exceptions import MetadataNotFound
 from airflow_model_provider.references import (
@@ -36,12 +35,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Which task acts, if one does. ``settled`` names tasks that are known to be done (its upstream)."""
 
     attempt: Attempt | None = None
     settled: Collection[str] | Callable[[], Collection[str]] = ()
+
+
+NO_ORIGIN: Final = Origin()
 
 
 class Artifact(Generic[T]):
@@ -164,7 +165,7 @@ class ModelVersion:
     :param origin: the task that acts through this handle, recorded with what it does.
     """
 
-    def __init__(self, workspace: Workspace, record: VersionRecord, origin: Origin = Origin()) -> None:
+    def __init__(self, workspace: Workspace, record: VersionRecord, origin: Origin = NO_ORIGIN) -> None:
         self._workspace, self.record, self._origin = workspace, record, origin
 
     @property
@@ -362,7 +363,7 @@ def _user() -> str | None:
         return None
 
 
-def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = Origin()) -> Any:
+def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:
     """Return what a resolution stands for: a plain value, an unloaded artifact, or the version."""
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
     if resolution.missing is not None:

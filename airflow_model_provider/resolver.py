@@ -58,7 +58,7 @@ class Resolver:
         found = workspace.registry.resolve(
             [self._under_pins(reference) for reference in references], self.attempt
         )
-        resolutions = [replace(item, reference=asked) for item, asked in zip(found, references, strict=True)]
+        resolutions = [item._replace(reference=asked) for item, asked in zip(found, references, strict=True)]
         workspace.registry.record(resolutions, self.attempt)
         for reference, resolution in zip(references, resolutions, strict=True):
             self._known[reference] = resolution

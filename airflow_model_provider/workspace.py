@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.registry import Registry
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
+class Saving(NamedTuple):
     """
     How one value is to be registered.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider.exceptions import (
     LoadFailed,
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _STORE_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES})
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """
     What was written, and all that a load needs to know.
 
@@ -40,10 +38,10 @@ class Written:
     materializer: str
     format_version: int
     type_names: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    signature: Mapping[str, Any] | None = None
-    is_model: bool = False
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any]
+    signature: Mapping[str, Any] | None
+    is_model: bool
+    environment: Mapping[str, Any]
 
 
 def write(

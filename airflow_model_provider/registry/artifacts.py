@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -12,7 +11,7 @@ from airflow_model_provider.references import ArtifactType, check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
-from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation
+from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.rows import artifact_record, run_columns, select_artifacts
 from airflow_model_provider.registry.values import check_key, plain_json
 from airflow_model_provider.registry.versions import version_label
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 _blob, _artifact, _made, _link = tables.blob, tables.artifact, tables.artifact_version, tables.link
 
 
-@dataclass(frozen=True)
-class NewArtifact:
+class NewArtifact(NamedTuple):
     """
     An artifact version to be registered; its bytes are in the store.
 
@@ -37,7 +35,7 @@ class NewArtifact:
     output: str | None = None
     attempt: Attempt | None = None
     links: Sequence[Link] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = NOTHING
 
 
 def intend_blob(database: Database, digest: str, size: int) -> bool:
@@ -70,14 +68,10 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
 
     def work(connection: Connection) -> ArtifactRecord:
         found = _same_output(connection, new)
-        if found is None:
-            artifact_id, number = _numbered(connection, new.name)
-            _store(connection, new.payload)
-            row = insert(_made).values(artifact_id=artifact_id, number=number, created_at=now(), **values)
-            found = connection.execute(row.returning(_made.c.id)).scalar_one()
+        record = _add(connection, new, values) if found is None else _by_id(connection, found)
         for link in new.links:
-            _add_link(connection, link, found, new.name, values["map_index"])
-        return artifact_record(connection.execute(select_artifacts().where(_made.c.id == found)).one())
+            _add_link(connection, link, record.id, new.name, record.map_index)
+        return record
 
     return database.write(work)
 
@@ -209,6 +203,24 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
     )
     found: int | None = connection.execute(query).scalar()
     return found
+
+
+def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
+    artifact_id, number = _numbered(connection, new.name)
+    _store(connection, new.payload)
+    row = insert(_made).values(artifact_id=artifact_id, number=number, created_at=now(), **values)
+    made = connection.execute(row.returning(_made.c.id, _made.c.created_at)).one()
+    stored = {name: values[name] for name in ("attributes", "signature", "environment")}
+    return ArtifactRecord(
+        made.id,
+        new.name,
+        number,
+        ArtifactType(new.kind),
+        new.payload._replace(**stored),
+        made.created_at,
+        values["metadata"],
+        values["map_index"],
+    )
 
 
 def _numbered(connection: Connection, name: str) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, distinct, func, select
 
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import ArtifactRecord, VersionRecord
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """A reference with as much of it as was found."""
 
     reference: Reference | OutputReference

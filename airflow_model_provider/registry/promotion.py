@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """
     What is asked of a stage, and by whom.
 

@@ -1,0 +1,95 @@
+"""``scripts/bench [question ...]``: one table of medians and ratios, and the same as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Row
+
+QUESTIONS = ("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run")
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure what was asked for; a broken budget is exit code 1."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("questions", nargs="*", help=f"of: {', '.join(QUESTIONS)} (default: all)")
+    asked = parser.parse_args().questions or list(QUESTIONS)
+    if unknown := sorted(set(asked) - set(QUESTIONS)):
+        parser.error(f"there is no question {', '.join(unknown)}; there are: {', '.join(QUESTIONS)}")
+    console = Console(width=None if sys.stdout.isatty() else 130, highlight=False)
+    rows: list[Row] = []
+    for name in asked:
+        console.print(f"[dim]measuring {name}[/]")
+        rows += importlib.import_module(f"benchmarks.{name}").measure()
+    console.print(table(rows))
+    RESULTS.mkdir(exist_ok=True)
+    for name, text in (("results.json", as_json(rows)), ("results.md", as_markdown(rows))):
+        if asked == list(QUESTIONS):
+            (RESULTS / name).write_text(text)
+    sys.exit(any(row.kept is False for row in rows))
+
+
+def _cells(row: Row) -> list[str]:
+    figure = f"+{row.figure:.1f} {row.unit}" if row.difference else f"{row.figure:.3g} x"
+    budget = "" if row.budget is None else f"{row.budget:.3g} {row.unit if row.difference else 'x'}"
+    kept = {None: "", True: "yes", False: "NO"}[row.kept]
+    return [
+        row.question,
+        row.case,
+        f"{row.ours:.3g} {row.unit}",
+        f"{row.bare:.3g} {row.unit}",
+        figure,
+        budget,
+        kept,
+    ]
+
+
+HEAD = ("question", "case", "ours", "bare", "figure", "budget", "kept")
+
+
+def table(rows: list[Row]) -> Table:
+    """The table on the console."""
+    made = Table(*HEAD)
+    for row in rows:
+        made.add_row(*_cells(row))
+    return made
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """The table as Markdown."""
+    lines = [" | ".join(cells) for cells in (HEAD, ["---"] * len(HEAD), *map(_cells, rows))]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def as_json(rows: list[Row]) -> str:
+    """Everything, and what it was measured on."""
+    packages = ("apache-airflow", "pandas", "scikit-learn", "sqlalchemy", "pyarrow")
+    return json.dumps(
+        {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "packages": {name: version(name) for name in packages},
+            "rows": [{**asdict(row), "figure": row.figure, "kept": row.kept} for row in rows],
+        },
+        indent=1,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Measuring two things side by side: they take turns, and medians are compared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    One line of the table.
+
+    :param ours: median with this package, in ``unit``.
+    :param bare: median of what it is compared with, in the same unit.
+    :param budget: what ``ours / bare`` may be; with ``difference=True``, what ``ours - bare`` may be, in ``unit``.
+    """
+
+    question: str
+    case: str
+    ours: float
+    bare: float
+    unit: str = "s"
+    budget: float | None = None
+    difference: bool = False
+    rounds: int = 0
+
+    @property
+    def figure(self) -> float:
+        """The ratio, or the difference."""
+        return self.ours - self.bare if self.difference else self.ours / self.bare
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the budget is kept; None if there is none."""
+        return None if self.budget is None else self.figure <= self.budget
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def paired(
+    ours: Callable[[], float], bare: Callable[[], float], *, rounds: int, warm: int = 1
+) -> tuple[float, float]:
+    """Return the medians of two measurements that take turns; who goes first alternates."""
+    measured: tuple[list[float], list[float]] = ([], [])
+    for number in range(-warm, rounds):
+        for which in (0, 1) if number % 2 else (1, 0):
+            value = (ours, bare)[which]()
+            if number >= 0:
+                measured[which].append(value)
+    return median(measured[0]), median(measured[1])
+
+
+def python(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> float:
+    """How long a fresh Python takes for a program, from its start to its end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**kept, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    taken = time.perf_counter() - begun
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return taken
+
+
+def answer(code: str, environment: Mapping[str, str] | None = None) -> float:
+    """The number that a fresh Python prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return float(done.stdout.split()[-1])
