@@ -20,6 +20,7 @@ from airflow_model_provider.exceptions import (
     PayloadMissing,
     StoreUnavailable,
 )
+from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,12 +218,14 @@ def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path) -> None:
     """SIGKILL while blobs are written: every visible one has its digest."""
     store = ArtifactStore(str(tmp_path / "store"), "registry", cache_dir=tmp_path / "cache")
     fork = multiprocessing.get_context("fork")
-    started = fork.Event()
-    process = fork.Process(target=_write_until_killed, args=(store, started))
-    process.start()
-    assert started.wait(60)
-    process.kill()
-    process.join()
+    for number in range(TIMES):
+        started = fork.Event()
+        process = fork.Process(target=_write_until_killed, args=(store, started))
+        process.start()
+        assert started.wait(60)
+        process.join(0.01 * (number % 5))
+        process.kill()
+        process.join()
     blobs = list(store.iter_blobs())
 
     assert blobs
