@@ -27,6 +27,11 @@ def airflow_is_parsing() -> bool:
     return context is not None and context.current_autoregister_module_name is not None
 
 
+def airflow_is_imported() -> bool:
+    """Return whether this process has imported Airflow's SDK, so that a pipeline's body may hold its tasks."""
+    return _dag_context() is not None
+
+
 def dag_being_built() -> Any | None:
     """Return the Airflow DAG whose body runs right now, or None."""
     context = _dag_context()

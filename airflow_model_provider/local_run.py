@@ -96,17 +96,25 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
-    bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
-    bound.apply_defaults()
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
-    local = _LocalRun(pipeline, nodes, dict(bound.arguments), _workspace(registry))
+    local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry))
     for node in nodes:
         local.run_node(node)
     return local.result(logical_date or datetime.now(UTC), raise_on_failure=raise_on_failure)
 
 
-def _workspace(registry: Workspace | str | None) -> Workspace:
+def parameters(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the pipeline's parameters by name, defaults included."""
+    bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def chosen_workspace(registry: Workspace | str | None) -> Workspace:
+    """Open the registry that a run is given, or the configured one."""
     if isinstance(registry, Workspace):
         return registry
     return open_workspace(find_address(url=registry))
@@ -127,7 +135,7 @@ class _LocalRun:
         self.pipeline, self.nodes, self.params, self.workspace = pipeline, nodes, params, workspace
         self.results: dict[Node, StepResult] = {}
         self.model_version: ModelVersion | None = None
-        _say(f"Model registry {workspace.registry.url}, artifacts {workspace.address.store}")
+        announce(workspace)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed."""
@@ -142,7 +150,7 @@ class _LocalRun:
             self._close_mapped(node)
         except Exception as err:
             result.state, result.error = "failed", err
-        _say(
+        say(
             f"  {node.task_id}: {result.state}"
             + (f" ({type(result.error).__name__})" if result.error else "")
         )
@@ -243,5 +251,11 @@ def _items(values: Any) -> list[Any]:
     return [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
 
 
-def _say(text: str) -> None:
+def announce(workspace: Workspace) -> None:
+    """Say first which registry this is."""
+    say(f"Model registry {workspace.registry.url}, artifacts {workspace.address.store}")
+
+
+def say(text: str) -> None:
+    """Write one line for whoever runs it."""
     sys.stdout.write(f"{text}\n")

@@ -54,7 +54,7 @@ class Pipeline(Generic[P]):
         **kwargs: Any,
     ) -> PipelineResult:
         """
-        Run the pipeline here and now, without Airflow.
+        Run the pipeline here and now: without Airflow, or, if it holds other Airflow tasks, by ``dag.test()``.
 
         :param logical_date: the date the run is for; now if None.
         :param registry: another registry than the configured one: its URL, or a client.
@@ -69,11 +69,19 @@ class Pipeline(Generic[P]):
         )
 
     def _run(self, args: Any, kwargs: Any, *, registry: Any = None, **options: Any) -> PipelineResult:
-        from airflow_model_provider.local_run import run
+        from airflow_model_provider import local_run
 
-        return run(
-            self.definition, args, kwargs, registry=getattr(registry, "workspace", registry), **options
-        )
+        registry = getattr(registry, "workspace", registry)
+        if host.airflow_is_imported():
+            from airflow_model_provider import dag_test
+
+            dag = dag_test.dag_with_other_tasks(self.definition)
+            if dag is not None:
+                params = local_run.parameters(self.definition, args, kwargs)
+                workspace = None if registry is None else local_run.chosen_workspace(registry)
+                options = {"logical_date": None, "raise_on_failure": True, **options}
+                return dag_test.run(self.definition, dag, params, registry=workspace, **options)
+        return local_run.run(self.definition, args, kwargs, registry=registry, **options)
 
     def with_options(
         self, *, name: str | None = None, model: Model | None = None, **dag_arguments: Any

@@ -39,6 +39,7 @@ from airflow_model_provider.exceptions.registry import (
     VersionNotReady,
     VersionSealed,
 )
+from airflow_model_provider.exceptions.runs import PipelineFailed
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     LoadFailed,
@@ -73,6 +74,7 @@ __all__ = [
     "PayloadMissing",
     "PayloadReplaced",
     "PickleForbidden",
+    "PipelineFailed",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StageConflict",

@@ -74,7 +74,7 @@ class LocalBuilder:
         """
         Add a step's call and return its output.
 
-        :raises InvalidDefinition: if the arguments don't fit, or one comes from an Airflow task.
+        :raises InvalidDefinition: if the arguments don't fit.
         """
         subject = f"step {definition.name!r}"
         try:
@@ -82,7 +82,6 @@ class LocalBuilder:
             bind(*args, **kwargs)
         except TypeError as err:
             raise InvalidDefinition(subject, str(err)) from None
-        transform([args, kwargs, mapped, list(after)], lambda part: _refuse_airflow(subject, part))
         model = definition.model or self.pipeline.model
         node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
         for item in after:
@@ -125,16 +124,6 @@ class LocalBuilder:
             waiting.remove(ready)
             done.append(ready)
         return done
-
-
-def _refuse_airflow(subject: str, part: Any) -> Any:
-    if type(part).__module__.startswith("airflow."):
-        raise InvalidDefinition(
-            subject,
-            f"its input {part!r} comes from an Airflow task, which a local run can't run",
-            "Run the pipeline with Airflow (`airflow dags test`), or make that task a @step.",
-        )
-    return part if isinstance(part, StepOutput) else WALK
 
 
 _builder: ContextVar[LocalBuilder | None] = ContextVar("model_local_builder", default=None)

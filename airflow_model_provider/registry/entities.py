@@ -151,6 +151,14 @@ class ArtifactRecord(NamedTuple):
         return f"{self.name}@{self.number}"
 
 
+class Made(NamedTuple):
+    """An artifact version and the try of a task that made it; ``output`` is None for one saved by hand."""
+
+    attempt: Attempt
+    output: str | None
+    artifact: ArtifactRecord
+
+
 class Link(NamedTuple):
     """Where an artifact version belongs: to a version, as what, under its artifact's name."""
 

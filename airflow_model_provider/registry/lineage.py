@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, select
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.entities import Attempt, ResolutionRecord
-from airflow_model_provider.registry.rows import attempt_record
+from airflow_model_provider.registry.entities import Attempt, Made, ResolutionRecord, RunKey
+from airflow_model_provider.registry.rows import artifact_record, attempt_record, select_artifacts
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.database import Database
@@ -53,6 +53,21 @@ def resolutions(
     if run_id is not None:
         query = query.where(_resolution.c.run_id == run_id)
     return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
+
+
+def made_in(database: Database, run: RunKey) -> list[Made]:
+    """Return the artifact versions that tasks of a Dag run have made, in the order of map index and making."""
+    producer = (_made.c.deployment, _made.c.dag_id, _made.c.run_id, _made.c.task_id, _made.c.attempt_id)
+    query = (
+        select_artifacts(*producer, _made.c.map_index, _made.c.try_number, _made.c.output)
+        .where(*(column == value for column, value in zip(producer, run, strict=False)))
+        .order_by(_made.c.map_index, _made.c.id)
+    )
+    return database.read(
+        lambda connection: [
+            Made(attempt_record(row), row.output, artifact_record(row)) for row in connection.execute(query)
+        ]
+    )
 
 
 def producer_of(database: Database, artifact_version_id: int) -> Attempt | None:

@@ -29,6 +29,7 @@ from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
     Link,
+    Made,
     ModelRecord,
     Payload,
     Relation,
@@ -292,6 +293,10 @@ class Registry:
         return lineage.resolutions(
             self._database, model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
         )
+
+    def made_in(self, run: RunKey) -> list[Made]:
+        """Return what tasks of a Dag run have made. See :func:`lineage.made_in`."""
+        return lineage.made_in(self._database, run)
 
     def producer_of(self, artifact_version_id: int) -> Attempt | None:
         """Return the try of the task that made an artifact version. See :func:`lineage.producer_of`."""

@@ -1,0 +1,132 @@
+"""A pipeline that holds other Airflow tasks, called as a program: ``dag.test()`` runs it, and it says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MIXED = '''"""Airflow dag: a pipeline that holds a stock task."""
+from datetime import datetime
+from typing import Annotated
+from airflow.sdk import task
+from airflow_model_provider import Model, pipeline, step
+
+@task
+def numbers(limit) -> list:
+    return list(range(int(limit)))
+
+@step
+def total(values: list, fail: bool) -> Annotated[list, "total"]:
+    if fail:
+        raise ValueError("as asked")
+    return [sum(values)] * 2000
+
+@pipeline(start_date=datetime(2026, 1, 1), schedule=None, model=Model("mixed"))
+def mixed(limit: int = 3, fail: bool = False):
+    total(numbers(limit), fail)
+
+@step
+def one() -> int:
+    return 1
+
+@pipeline(start_date=datetime(2026, 1, 1), schedule=None)
+def steps_only():
+    one()
+'''
+LOOK = """
+import json, sys, mixed
+from airflow_model_provider import Client
+from airflow_model_provider.exceptions import ModelRegistryError
+code = {code!r}
+try:
+    result = eval(code)
+    steps = {{name: (step.state, [kept.load()[0] if isinstance(kept.load(), list) else kept.load() for kept in
+        step.outputs.values()], step.error and str(step.error)) for name, step in result.steps.items()}}
+    told = {{"state": result.state, "run": result.run_id, "steps": steps, "version": str(result.model_version)}}
+except ModelRegistryError as err:
+    told = {{"error": f"{{type(err).__name__}}: {{err}}"}}
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An AIRFLOW_HOME with a migrated database and the file in its DAGs folder."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "dags").mkdir()
+    (home / "dags" / "mixed.py").write_text(MIXED)
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env=environment(home),
+        check=True,
+        capture_output=True,
+    )
+    return home
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A user's environment; the database is where Airflow puts it by default."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return {
+        **kept,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": str(home / "dags"),
+    }
+
+
+def call(home: Path, code: str) -> tuple[str, dict[str, Any]]:
+    """Run code as a program; return what it prints, and what is told of its result."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(code=code)],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout, dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_it_runs_and_says_so(home: Path) -> None:
+    """State, version, outputs: as a local run tells them; parameters arrive."""
+    said, told = call(home, "mixed.mixed(limit=4)")
+
+    assert "through Airflow's dag.test(), for these are not steps: numbers" in said
+    assert told["state"] == "success"
+    assert told["steps"] == {"numbers": ["success", [], None], "total": ["success", [6], None]}
+    assert told["version"] == "mixed@1"
+    assert told["run"].startswith("manual__")
+
+
+def test_failed_tasks_are_named(home: Path) -> None:
+    """As an error, or in the result; into another registry, if one is given."""
+    _, told = call(home, "mixed.mixed.run(fail=True)")
+    assert told["error"].startswith("PipelineFailed: Pipeline 'mixed' failed. Failed tasks: total.")
+
+    other = f"Client('sqlite:///{home}/other.db', store='{home}/other')"
+    _, told = call(home, f"mixed.mixed.run(fail=True, raise_on_failure=False, registry={other})")
+    assert told["state"] == "failed"
+    assert told["version"] == "mixed@1"
+    assert told["steps"]["total"][0] == "failed"
+    assert "total" in told["steps"]["total"][2]
+
+
+def test_a_pipeline_of_steps_needs_no_database(tmp_path: Path) -> None:
+    """Airflow is imported by the file, but only used where it is needed; where it is, the error says what to do."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "mixed.py").write_text(MIXED)
+    said, told = call(tmp_path, "mixed.steps_only()")
+    assert told["state"] == "success"
+    assert told["run"].startswith("local__")
+    assert "dag.test" not in said
+
+    _, told = call(tmp_path, "mixed.mixed()")
+    assert "InvalidDefinition: pipeline 'mixed': dag.test() can't run it (OperationalError" in told["error"]
+    assert "airflow db migrate" in told["error"]
