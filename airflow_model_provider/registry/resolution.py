@@ -202,8 +202,8 @@ picked AS MATERIALIZED (
       SELECT s.version_id FROM mr_stage s WHERE s.model_id = m.id AND s.stage = asked.selector
     )
     WHEN asked.kind = 'latest' THEN (
-      SELECT v.id FROM mr_version v WHERE v.model_id = m.id AND v.state = 'ready' ORDER BY v.number DESC LIMIT
-      1
+      SELECT v.id FROM mr_version v WHERE v.model_id = m.id AND v.state = 'ready'
+      ORDER BY v.number DESC LIMIT 1
     )
     WHEN asked.kind = 'number' THEN (
       SELECT v.id FROM mr_version v WHERE v.model_id = m.id AND v.number = asked.number
@@ -231,8 +231,8 @@ chosen AS MATERIALIZED (
   FROM asked JOIN picked ON picked.i = asked.i
 )
 SELECT {_COLUMNS}, (
-  SELECT {{aggregate}}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s WHERE s.version_id =
-  v.id
+  SELECT {{aggregate}}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
+  WHERE s.version_id = v.id
 ) AS v_stages
 FROM asked
 JOIN picked ON picked.i = asked.i
@@ -252,8 +252,7 @@ INSERT INTO mr_resolution (
   model, selector, wanted, version_id, artifact_version_id, digest, resolved, at
 )
 SELECT {first}, got.key, {rest}, got.model, got.selector, got.wanted, got.version_id, got.artifact_id,
-got.digest,
-  got.resolved, {now}
+  got.digest, got.resolved, {now}
 FROM (SELECT {columns} FROM {source}) AS got
 WHERE true
 ON CONFLICT (attempt_id, reference_key) DO NOTHING
