@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class PipelineFailed(ModelRegistryError, RuntimeError):
-    """Tasks of a pipeline failed under ``dag.test()``. Their own errors are in the log above."""
+    """Tasks of a pipeline failed under ``dag.test()``. Whether a retry helps is said by their errors, in the log."""
 
     def __init__(self, pipeline: str, tasks: Sequence[str]) -> None:
         super().__init__(pipeline, tasks)

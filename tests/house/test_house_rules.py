@@ -35,7 +35,16 @@ CORE = [
     "airflow_model_provider." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     for path in PACKAGE.rglob("*.py")
     if path.relative_to(PACKAGE).parts[0]
-    not in ("hooks", "operators", "dag_builder.py", "cli", "testing", "__init__.py", "migrations")
+    not in (
+        "hooks",
+        "operators",
+        "dag_builder.py",
+        "dag_test.py",
+        "cli",
+        "testing",
+        "__init__.py",
+        "migrations",
+    )
     and path.name != "__init__.py"
     and "migrations" not in path.parts
 ]

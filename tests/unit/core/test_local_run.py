@@ -1,10 +1,7 @@
+"""A pipeline as a program: what comes out of it."""
+
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
-import resource
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +10,8 @@ import pytest
 
 from airflow_model_provider import (
     Artifact,
-    ArtifactConfig,
     Client,
     Model,
-    ModelStages,
-    get_pipeline_context,
     get_step_context,
     link_artifact_to_model,
     load_artifact,
@@ -27,53 +21,9 @@ from airflow_model_provider import (
     step,
 )
 from airflow_model_provider.exceptions import (
-    ArtifactNotFound,
-    DigestMismatch,
-    InvalidDefinition,
-    NotSerializable,
-    RegistryUnavailable,
-    StageNotAssigned,
     StageOccupied,
-    StoreUnavailable,
-    VersionNotReady,
 )
-
-
-class Marked:
-    """A model that says which version it is of."""
-
-    def __init__(self, mark: int) -> None:
-        self.mark = mark
-
-    def predict(self, values: list[int]) -> list[int]:
-        return [value * self.mark for value in values]
-
-
-@step
-def make(mark: int) -> Annotated[Marked, ArtifactConfig(name="trained_model", is_model_artifact=True)]:
-    log_metadata({"mark": mark}, infer_model=True)
-    return Marked(mark)
-
-
-@step
-def promote(model: Marked, stage: str | None) -> None:
-    if stage is not None:
-        get_step_context().model.set_stage(stage, force=True, reason=f"mark {model.mark}")
-
-
-@pipeline(model=Model("marked"))
-def training(mark: int, stage: str | None = "production") -> None:
-    promote(make(mark), stage)
-
-
-@step
-def use(model: Marked, values: list[int]) -> Annotated[list[int], "predictions"]:
-    return model.predict(values)
-
-
-@pipeline(model=Model("marked", version=ModelStages.PRODUCTION))
-def scoring() -> None:
-    use(get_pipeline_context().model.get_model_artifact("trained_model"), [1, 2])
+from tests.support.marked import Marked, make, scoring, training
 
 
 def test_training_twice_makes_two_versions(model_registry: Client) -> None:
@@ -109,29 +59,6 @@ def test_a_stage_is_bound_when_the_step_runs(model_registry: Client) -> None:
     loaded = model_registry.get_model_version("marked", 2).get_model_artifact("trained_model")
     assert loaded.digest in {item.digest for item in used}
     assert all(item.attempt.run.run_id.startswith("local__") for item in used)
-
-
-def test_an_empty_stage_fails_with_the_versions_there_are(model_registry: Client) -> None:
-    """The error names model, stage, versions with their states, and the command that promotes one."""
-    training(1, stage=None)
-
-    with pytest.raises(StageNotAssigned, match=r"'marked'.*'production'.*1.*model-registry promote"):
-        scoring()
-    result = scoring.run(raise_on_failure=False)
-    assert (result.state, result.steps["use"].state) == ("failed", "failed")
-    assert isinstance(result.steps["use"].error, StageNotAssigned)
-
-
-def test_a_missing_artifact_names_those_that_exist(model_registry: Client) -> None:
-    """No such artifact: the error lists what the version has."""
-    training(1)
-
-    @pipeline(model=Model("marked", version="production"))
-    def wrong() -> None:
-        use(get_pipeline_context().model.get_artifact("traned_model"), [1])
-
-    with pytest.raises(ArtifactNotFound, match=r"marked@1 has no artifact 'traned_model'.*trained_model"):
-        wrong()
 
 
 def test_a_default_is_used_where_something_is_missing(model_registry: Client) -> None:
@@ -263,166 +190,6 @@ def test_a_mapped_training_step_makes_a_collection(model_registry: Client) -> No
     assert version.get_artifact("candidate", map_index=1).metadata == {"m": 6}
     with pytest.raises(LookupError, match="collection of 2"):
         version.get_artifact("candidate")
-
-
-def test_a_failing_step_leaves_the_version_failed(model_registry: Client) -> None:
-    """A version of which a part is missing is never latest and can't be promoted."""
-
-    @step
-    def broken(model: Marked) -> Annotated[int, "never"]:
-        raise ZeroDivisionError("no")
-
-    @step
-    def other() -> int:
-        return 1
-
-    @pipeline(model=Model("marked"))
-    def failing() -> None:
-        broken(make(1))
-        other()
-
-    result = failing.run(raise_on_failure=False)
-    with pytest.raises(ZeroDivisionError):
-        failing()
-
-    assert [item.state for item in result.steps.values()] == ["success", "failed", "success"]
-    assert result.model_version is not None
-    assert str(result.model_version.state) == "failed"
-    with pytest.raises(VersionNotReady, match="broken"):
-        result.model_version.set_stage("production")
-    with pytest.raises(LookupError):
-        model_registry.get_model_version("marked", "latest")
-
-
-def test_changed_bytes_are_refused_before_unpickling(model_registry: Client, tmp_path: Path) -> None:
-    """A payload swapped in the store is never executed; the error names artifact and both digests."""
-    training(1)
-    artifact = model_registry.get_model_version("marked", 1).get_model_artifact("trained_model")
-    flag = tmp_path / "executed"
-    stored = Path(artifact.uri.removeprefix("file://"))
-    stored.chmod(0o644)
-    stored.write_bytes(pickle.dumps(Touch(flag)))
-
-    with pytest.raises(
-        DigestMismatch, match=rf"marked@1/trained_model@1.*{artifact.digest}.*found sha256:[0-9a-f]{{64}}"
-    ):
-        scoring()
-    assert not flag.exists()
-
-
-class Touch:
-    """A pickle that leaves a trace when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
-def test_an_output_that_cannot_be_saved_names_the_step(model_registry: Client) -> None:
-    """Nothing is registered for it."""
-
-    @step
-    def unsavable() -> Annotated[Any, "lock"]:
-        import threading
-
-        return threading.Lock()
-
-    @pipeline
-    def saving() -> None:
-        unsavable()
-
-    with pytest.raises(NotSerializable, match=r"output 'lock' of step 'unsavable'.*_thread.lock"):
-        saving()
-    with pytest.raises(ArtifactNotFound):
-        model_registry.get_artifact("lock")
-
-
-def _train_on_a_full_disk(registry: Client, answers: Any) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-
-    @step
-    def large() -> Annotated[bytes, "large"]:
-        return os.urandom(5_000_000)
-
-    @pipeline(model=Model("full"))
-    def filling() -> None:
-        large()
-
-    result = filling.run(registry=registry, raise_on_failure=False)
-    answers.put(
-        (result.state, f"{type(result.steps['large'].error).__name__}: {result.steps['large'].error}")
-    )
-
-
-def test_a_full_store_leaves_nothing(model_registry: Client, tmp_path: Path) -> None:
-    """One error that says so; no artifact, no bytes, and no version that is ready."""
-    model_registry.list_models()
-    fork = multiprocessing.get_context("fork")
-    answers = fork.Queue()
-    process = fork.Process(target=_train_on_a_full_disk, args=(model_registry, answers))
-    process.start()
-    state, said = answers.get(timeout=60)
-    process.join()
-
-    assert state == "failed"
-    assert "StoreUnavailable" in said
-    assert "File too large" in said
-    with pytest.raises(ArtifactNotFound):
-        model_registry.get_artifact("large")
-    assert [str(item.state) for item in model_registry.list_model_versions("full")] == ["failed"]
-    assert [
-        path for path in (tmp_path / "model_registry" / "model_artifacts").rglob("*") if path.is_file()
-    ] == []
-
-
-def test_a_store_that_cannot_be_written_leaves_nothing(model_registry: Client, tmp_path: Path) -> None:
-    """The error names the store; no artifact, and no version that is ready."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailable, match=str(tmp_path / "file" / "store")):
-        training.run(
-            1, registry=Client(model_registry.workspace.address.url, store=str(tmp_path / "file" / "store"))
-        )
-
-    assert [str(item.state) for item in model_registry.list_model_versions("marked")] == ["failed"]
-    with pytest.raises(ArtifactNotFound):
-        model_registry.get_artifact("trained_model")
-
-
-def test_a_registry_that_cannot_be_opened_is_named() -> None:
-    """Before any step runs."""
-    ran = []
-
-    @step
-    def never() -> None:
-        ran.append(1)
-
-    @pipeline
-    def nowhere() -> None:
-        never()
-
-    with pytest.raises(RegistryUnavailable, match=r"/dev/null/registry\.db"):
-        nowhere.run(registry=Client("sqlite:////dev/null/registry.db", store="/dev/null/store"))
-    assert ran == []
-
-
-def test_a_wrong_number_of_outputs_is_refused(model_registry: Client) -> None:
-    """A step that returns other than it declares fails, and saves nothing."""
-
-    @step
-    def two() -> tuple[Annotated[int, "a"], Annotated[int, "b"]]:
-        return (1,)  # type: ignore[return-value]
-
-    @pipeline
-    def wrong() -> None:
-        two()
-
-    with pytest.raises(InvalidDefinition, match="declares 2 outputs and returned 1"):
-        wrong()
-    with pytest.raises(ArtifactNotFound):
-        model_registry.get_artifact("a")
 
 
 def test_functions_of_a_step(model_registry: Client) -> None:
