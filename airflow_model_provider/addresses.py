@@ -8,8 +8,8 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_model_provider import host, settings
@@ -21,8 +21,7 @@ CONN_TYPE = "model_registry"
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """
     A registry and its store.
 
@@ -32,10 +31,14 @@ class Address:
     :param storage_options: arguments for fsspec.
     """
 
-    url: str = field(repr=False)
+    url: str
     store: str
     source: str
-    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    storage_options: Mapping[str, Any] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        """URL and options may hold secrets."""
+        return f"Address(store={self.store!r}, source={self.source!r})"
 
     @property
     def is_default(self) -> bool:

@@ -176,6 +176,9 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+#: Characters that a reference has as JSON at most, a long default or metadata key aside (R2).
+_LARGEST: Final = 499
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Reference:
@@ -268,6 +271,9 @@ class Reference:
                 data[item.name] = value.value if isinstance(value, StrEnum) else value
         if self.default is None:
             data["default"] = None
+        excess = len(json.dumps(data)) - _LARGEST
+        if excess > 0:  # names as long as they may be: the printed form, which only people read, gives way
+            data[REFERENCE_KEY] = f"{repr(self)[: -excess - 3]}..."
         return data
 
     @classmethod

@@ -10,7 +10,7 @@ from statistics import median
 from airflow_model_provider import Client
 from benchmarks.harness import Row
 
-COUNT = 20
+COUNT = 40
 DAG = '''"""Airflow dag."""
 from datetime import datetime
 from airflow.sdk import dag, task

@@ -14,12 +14,10 @@ from airflow_model_provider.exceptions import ModelRegistryError, StoreUnavailab
 #: What a disk answers when it takes no more bytes.
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 # numpy reports a short write without an error number.
-_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_SHORT_WRITE = r"\d+ requested and \d+ written"  # not compiled at import: only trouble needs it
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]*@")
 _PARAMETERS = re.compile(r"(://[^?#\s'\"]*)[?#][^\s'\"]*")
-_SECRET_OPTION = re.compile(
-    r"key|secret|token|password|passwd|credential|sas|connection_string", re.IGNORECASE
-)
+_SENSITIVE = r"(?i)key|secret|token|password|passwd|credential|sas|connection_string"
 
 
 def without_secrets(text: str) -> str:
@@ -59,7 +57,7 @@ def reported(operation: str, uri: str, missing: Exception | None = None) -> Iter
 def refusal(err: BaseException | None) -> OSError | None:
     """Return the disk's refusal to take more bytes that led to an error, or None."""
     while err is not None:
-        if isinstance(err, OSError) and (err.errno in REFUSALS or _SHORT_WRITE.search(str(err))):
+        if isinstance(err, OSError) and (err.errno in REFUSALS or re.search(_SHORT_WRITE, str(err))):
             return err
         err = err.__cause__ or err.__context__
     return None
@@ -98,5 +96,5 @@ def _secret_options(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _secret_options(value)
-        elif isinstance(value, str) and _SECRET_OPTION.search(str(name)):
+        elif isinstance(value, str) and re.search(_SENSITIVE, str(name)):
             yield value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
 from airflow_model_provider.references import ArtifactType, check_name
@@ -67,13 +68,25 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
     values = _values(new)
 
     def work(connection: Connection) -> ArtifactRecord:
-        found = _same_output(connection, new)
-        record = _add(connection, new, values) if found is None else _by_id(connection, found)
-        for link in new.links:
-            _add_link(connection, link, record.id, new.name, record.map_index)
-        return record
+        return _linked(connection, new, _add(connection, new, values))
 
-    return database.write(work)
+    def again(connection: Connection) -> ArtifactRecord | None:
+        found = _same_output(connection, new)
+        return None if found is None else _linked(connection, new, _by_id(connection, found))
+
+    try:
+        return database.write(work)
+    except IntegrityError:  # of the unique index on outputs, unless something else is wrong
+        registered = database.write(again)
+        if registered is None:
+            raise
+        return registered
+
+
+def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) -> ArtifactRecord:
+    for link in new.links:
+        _add_link(connection, link, record.id, new.name, record.map_index)
+    return record
 
 
 def link_artifact(database: Database, version_id: int, artifact_version_id: int, relation: Relation) -> None:
@@ -234,10 +247,11 @@ def _numbered(connection: Connection, name: str) -> tuple[int, int]:
 
 
 def _store(connection: Connection, payload: Payload) -> None:
-    row = insertion(connection, _blob).values(
-        digest=payload.digest, size=payload.size, state="stored", touched_at=now()
-    )
     stored = {"state": "stored", "touched_at": now()}
+    noted = update(_blob).where(_blob.c.digest == payload.digest).values(stored)
+    if connection.execute(noted).rowcount:
+        return
+    row = insertion(connection, _blob).values(digest=payload.digest, size=payload.size, **stored)
     connection.execute(row.on_conflict_do_update(index_elements=[_blob.c.digest], set_=stored))
 
 

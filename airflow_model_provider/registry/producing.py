@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
@@ -44,7 +43,7 @@ def version_for_run(
     if found is not None and not _used_up(found):
         return version_record(found)
     tasks = producers() if callable(producers) else producers
-    new = replace(new, state=VersionState.PRODUCING, run=run, producers=[*tasks] or [producer])
+    new = new._replace(state=VersionState.PRODUCING, run=run, producers=[*tasks] or [producer])
 
     def work(connection: Connection) -> VersionRecord:
         model_id = locked_model(connection, model, new.card, create=True).id
@@ -53,7 +52,7 @@ def version_for_run(
             return version_record(found)
         generation = 0 if found is None else found.generation + 1
         name = f"{new.name[:96]}-{generation + 1}" if new.name and generation else new.name
-        version_id = add_version(connection, model_id, model, replace(new, name=name))
+        version_id = add_version(connection, model_id, model, new._replace(name=name))
         keys = {"version_id": version_id, "model_id": model_id, "generation": generation}
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
         return read_version(connection, _version.c.id == version_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
@@ -13,7 +12,7 @@ from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.deletion import delete_versions
-from airflow_model_provider.registry.entities import RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.values import plain_json
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _version = tables.version
 
 
-@dataclass(frozen=True)
-class NewVersion:
+class NewVersion(NamedTuple):
     """
     What a version begins with.
 
@@ -41,11 +39,7 @@ class NewVersion:
     state: VersionState = VersionState.READY
     run: RunKey | None = None
     producers: Sequence[str] = ()
-    card: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.name is not None:
-            check_name("version", self.name)
+    card: Mapping[str, Any] = NOTHING
 
 
 def create_version(
@@ -70,9 +64,11 @@ def add_version(connection: Connection, model_id: int, model: str, new: NewVersi
     """
     Add the next version of a model whose row is locked, and return its id.
 
+    :raises InvalidName: if its name is not one.
     :raises AlreadyExists: if the model has a version of this name.
     """
     if new.name is not None:
+        check_name("version", new.name)
         _refuse_taken_name(connection, model_id, model, new.name)
     numbered = update(tables.model).where(tables.model.c.id == model_id)
     number = tables.model.c.last_number

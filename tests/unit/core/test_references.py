@@ -31,11 +31,12 @@ REFERENCES = [
     IRIS.run_metadata.get("accuracy", default=None),
     Model("iris_classifier", version="latest").get_data_artifact("rows", default=[1, 2]),
     Model("iris_classifier", version=3, conn_id="other").get_deployment_artifact("endpoint"),
+    Model("m" * 100, version="v" * 100).get_model_artifact("a" * 100).digest,
     Model("iris_classifier", version="spring-model").run_metadata.get("a b", default={"x": 1}),
 ]
 
 
-@pytest.mark.parametrize("reference", REFERENCES, ids=repr)
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda item: repr(item)[:80])
 def test_a_reference_survives_json_pickle_and_deepcopy(reference: Reference) -> None:
     """A reference comes back equal, with the same hash, from JSON, pickle and deepcopy."""
     copies = [
