@@ -85,8 +85,6 @@ SIZE = 500.0
 
 def measure() -> list[Row]:
     """Save, load writable, load mapped, load mapped once more; medians of fresh processes."""
-    # On a virtual machine memory that was never touched is slow; what is measured is not that.
-    subprocess.run([sys.executable, "-c", "import numpy; numpy.ones(500_000_000)"], check=True)
     rows = []
     for name, make in MAKE.items():
         with tempfile.TemporaryDirectory() as home:
@@ -117,8 +115,10 @@ def _rows(name: str, make: str, home: str) -> list[Row]:
     def read() -> float:
         return timed("read", READ)
 
-    # Saving comes last: every new file takes memory for its pages, and fresh memory is slow on a virtual machine.
+    # Saving comes last: every new file takes memory for its pages.
     save()
+    # On a virtual machine memory that was never touched is slow; what is measured is not that.
+    subprocess.run([sys.executable, "-c", "import numpy; numpy.ones(500_000_000)"], check=True)
     loading = paired(lambda: timed("load", LOAD), read, rounds=ROUNDS, warm=2)
     first = paired(load_first, read, rounds=ROUNDS)
     second = paired(lambda: timed("mapped", LOAD, MMAP="1"), read, rounds=ROUNDS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -62,16 +60,9 @@ class ModelRegistryHook(BaseHook):
 
     def get_conn(self) -> Workspace:
         """Return the registry and store, opened once per process."""
-        # In a task the connection is asked of Airflow's API server: the registry's code is loaded meanwhile.
-        loading = Thread(target=import_module, args=["airflow_model_provider.registry.registry"])
-        loading.start()
-        try:
-            address = self.get_address()
-        finally:
-            loading.join()
         from airflow_model_provider.workspace import open_workspace
 
-        return open_workspace(address)
+        return open_workspace(self.get_address())
 
     def test_connection(self) -> tuple[bool, str]:
         """Open the registry and write, read and remove a probe in the store."""
