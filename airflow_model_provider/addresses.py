@@ -56,15 +56,18 @@ def find_address(conn_id: str | None = None, *, url: str | None = None, store: s
         return Address(url, store or _default_store(), "argument")
     found = _connection(conn_id or DEFAULT_CONN_ID)
     if found is None and conn_id is not None and conn_id != DEFAULT_CONN_ID:
-        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-        raise InvalidConfiguration(
-            f"connection {conn_id!r}", "there is no such connection", f"Define it, or {variable}."
-        )
+        advice = f"Define it, or {connection_variable(conn_id)}."
+        raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
     return found or _configured() or _default()
 
 
+def connection_variable(conn_id: str) -> str:
+    """Return the environment variable in which Airflow, too, looks for a connection."""
+    return f"AIRFLOW_CONN_{conn_id.upper()}"
+
+
 def _connection(conn_id: str) -> Address | None:
-    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    variable = connection_variable(conn_id)
     if text := os.environ.get(variable):
         return address_from_text(text, source=variable)
     if host.inside_airflow():

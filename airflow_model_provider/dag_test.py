@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
-from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID
+from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.handles import Artifact, ModelVersion
@@ -17,6 +17,7 @@ from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.local_run import PipelineResult, StepResult, announce, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.references import Selector
 from airflow_model_provider.registry.entities import RunKey
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition
     from airflow_model_provider.workspace import Workspace
 
-_CONNECTION = f"AIRFLOW_CONN_{DEFAULT_CONN_ID.upper()}"
+_CONNECTION = connection_variable(DEFAULT_CONN_ID)
 
 
 def dag_with_other_tasks(pipeline: PipelineDefinition) -> DAG | None:
@@ -50,9 +51,9 @@ def run(
     dag: DAG,
     params: Mapping[str, Any],
     *,
-    logical_date: datetime | None,
-    registry: Workspace | None,
-    raise_on_failure: bool,
+    logical_date: datetime | None = None,
+    registry: Workspace | None = None,
+    raise_on_failure: bool = True,
 ) -> PipelineResult:
     """
     Run a DAG through ``dag.test()`` and return what a local run returns.
@@ -117,8 +118,7 @@ def _version(pipeline: PipelineDefinition, workspace: Workspace, run: RunKey) ->
     wanted = [pin for pin in pins if pin.selector == str(model.reference.selector) and pin.number is not None]
     if not wanted:
         return None
-    selector = type(model.reference.selector).parse(wanted[-1].number)
-    return ModelVersion(workspace, registry.get_version(model.name, selector))
+    return ModelVersion(workspace, registry.get_version(model.name, Selector.parse(wanted[-1].number)))
 
 
 @contextmanager

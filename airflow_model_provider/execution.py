@@ -233,10 +233,13 @@ class StepExecution:
             self.log.warning("%s could not be marked as failed: %s", self._version, err)
 
     @property
-    def model_versions(self) -> list[str]:
-        """Printed forms of the versions this task makes or uses."""
-        used = [str(version) for _, version in self._resolver.versions]
-        return list(dict.fromkeys([*([str(self._version)] if self._version else []), *used]))
+    def used_versions(self) -> list[VersionRecord]:
+        """The versions this task makes or uses, that which it belongs to first."""
+        own = [self._version] if self._version else []
+        used = {
+            version.id: version for version in [*own, *(version for _, version in self._resolver.versions)]
+        }
+        return list(used.values())
 
 
 def _read(value: Any) -> Any:

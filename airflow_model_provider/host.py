@@ -1,9 +1,9 @@
 """
 What this process runs in, found without importing Airflow.
 
-The only file that knows private names of Airflow (``_internal.contextmanager``): no public name tells a DAG
-file that is being parsed from a program (auto-registration is on only while Airflow itself parses), and
-asking must not import Airflow where there is none.
+The only file that knows private names of Airflow (``_internal.contextmanager``, the scheduler's module): no
+public name tells a DAG file that is being parsed from a program (auto-registration is on only while Airflow
+itself parses), or the scheduler from other components, and asking must not import Airflow where there is none.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def inside_airflow() -> bool:
         or dag_being_built() is not None
         or running_task_context() is not None
     )
+
+
+def inside_scheduler() -> bool:
+    """Return whether this process is Airflow's scheduler, or was forked from it."""
+    return "airflow.jobs.scheduler_job_runner" in sys.modules
 
 
 def airflow_option(section: str, option: str) -> str | None:

@@ -80,17 +80,3 @@ def python(*arguments: str | Path, environment: Mapping[str, str] | None = None)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return taken
-
-
-def answer(code: str, environment: Mapping[str, str] | None = None) -> float:
-    """The number that a fresh Python prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return float(done.stdout.split()[-1])

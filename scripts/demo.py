@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_model_provider import Client
-from tests.support.airflow_runtime import AirflowRuntime
+from tests.support.airflow_runtime import FINAL, AirflowRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,7 @@ class Demo:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
         self._status = self._console.status("")
         self._begun = time.monotonic()
-        self.airflow = AirflowRuntime(
-            FOLDER / "airflow",
-            ROOT / "dags",
-            say=self.say,
-        )
+        self.airflow = AirflowRuntime(FOLDER / "airflow", ROOT / "dags", say=self.say)
         self.registry = Client(self.airflow.registry_url, store=str(self.airflow.store))
         self._table = Table("run", "task", "version it resolved", "digest", "first predictions", "accuracy")
 
@@ -53,12 +49,11 @@ class Demo:
         with self._status, self.airflow as airflow:
             one = self._train(1.0)
             self.say(f"[b]{one}[/] was promoted to {STAGE} by its own run: nothing was there before")
-            self._finish(SCORING, airflow.trigger(SCORING), "scoring")
+            self._score(airflow.trigger(SCORING))
             two = self._train(0.02)
             self.say(f"[b]{two}[/] is not better, so its run left {self._holder()} in {STAGE}")
             run_id = self._promote_while_queued(two)
-            self._finish(SCORING, run_id, "scoring")
-            taken = self._row(run_id)
+            taken = self._score(run_id)
         self._console.print()
         self._console.print(self._table)
         self._console.print(
@@ -72,8 +67,7 @@ class Demo:
 
     def show(self) -> None:
         """Start the Airflow of the last demo and leave it to the user."""
-        with self._status:
-            self.airflow.start()
+        with self._status, self.airflow:
             self.say(f"open [b]{self.airflow.url}/dags/{SCORING}[/]; Ctrl-C ends it")
             self._status.update("running")
             signal.pause()
@@ -105,29 +99,28 @@ class Demo:
         def over() -> bool:
             states = self._states(dag_id, run_id)
             self._status.update(f"{what}: {', '.join(f'{task} {state}' for task, state in states.items())}")
-            return self.airflow.run_state(dag_id, run_id) in ("success", "failed")
+            return self.airflow.run_state(dag_id, run_id) in FINAL
 
         self.say(what)
         self.airflow.wait_for(over, timeout=120)
         if self.airflow.run_state(dag_id, run_id) != "success":
             raise AssertionError(self.airflow.failures(dag_id, run_id))
-        if dag_id == SCORING:
-            self._row(run_id, add=True)
 
-    def _row(self, run_id: str, *, add: bool = False) -> str:
+    def _score(self, run_id: str) -> str:
+        """Wait for a scoring run, add its row to the table, and return the version it took."""
+        self._finish(SCORING, run_id, "scoring")
         records = self.registry.list_resolutions(dag_id=SCORING, run_id=run_id, model=MODEL)
         (used,) = [record for record in records if record.artifact == "trained_model"]
         version = self.registry.get_model_version(MODEL, used.number)
-        if add:
-            predictions = self.registry.get_artifact("predictions").load()
-            self._table.add_row(
-                run_id.partition("T")[2][:8] or run_id,
-                used.attempt.task_id,
-                str(version),
-                str(used.digest)[:12],
-                " ".join(str(label) for label in predictions[:8]),
-                f"{version.run_metadata['accuracy']:.3f}",
-            )
+        predictions = self.registry.get_artifact("predictions").load()
+        self._table.add_row(
+            run_id.partition("T")[2][:8] or run_id,
+            used.attempt.task_id,
+            str(version),
+            str(used.digest)[:12],
+            " ".join(str(label) for label in predictions[:8]),
+            f"{version.run_metadata['accuracy']:.3f}",
+        )
         return str(version)
 
 
@@ -163,10 +156,7 @@ def main() -> None:
         if not arguments.ui:
             shutil.rmtree(FOLDER / "airflow", ignore_errors=True)
         demo = Demo()
-        try:
-            demo.show() if arguments.ui else demo.play()
-        finally:
-            demo.airflow.stop()
+        demo.show() if arguments.ui else demo.play()
 
 
 if __name__ == "__main__":

@@ -79,7 +79,6 @@ class Pipeline(Generic[P]):
             if dag is not None:
                 params = local_run.parameters(self.definition, args, kwargs)
                 workspace = None if registry is None else local_run.chosen_workspace(registry)
-                options = {"logical_date": None, "raise_on_failure": True, **options}
                 return dag_test.run(self.definition, dag, params, registry=workspace, **options)
         return local_run.run(self.definition, args, kwargs, registry=registry, **options)
 

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
     from airflow_model_provider.registry.entities import Attempt
-
-#: The XCom key under which a task says which versions it makes or uses.
-VERSIONS_KEY = "model_versions"
 
 
 class StepOperator(BaseOperator):
@@ -53,7 +51,8 @@ class StepOperator(BaseOperator):
     template_fields: Sequence[str] = ("op_args", "op_kwargs")
     template_fields_renderers: ClassVar[dict[str, str]] = {"op_args": "py", "op_kwargs": "py"}
     # What is open must not be copied when a listener copies the task to render it again.
-    shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution")
+    shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_ti")
+    operator_extra_links = (ModelVersionLink(),)
     ui_color = "#d7ecf3"
 
     def __init__(
@@ -73,6 +72,7 @@ class StepOperator(BaseOperator):
         self.step_model = check_model(f"step {self.task_id!r}", step_model)
         self.substitutions = dict(substitutions or {})
         self._execution: StepExecution | None = None
+        self._ti: Any = None
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -91,14 +91,12 @@ class StepOperator(BaseOperator):
             producers=self._producers,
             settled=lambda: self.get_flat_relative_ids(upstream=True),
         )
-        execution = StepExecution(
+        self._ti = context["ti"]
+        self._execution = StepExecution(
             task, _attempt(context), lambda conn: ModelRegistryHook(conn).get_conn(), self.log
         )
         with _hopeless_fails_at_once():
-            execution.pin([_listed(value) for value in self.op_args], self._keyword_arguments(context))
-        self._execution = execution
-        if execution.model_versions:
-            context["ti"].xcom_push(key=VERSIONS_KEY, value=execution.model_versions)
+            self._execution.pin([_listed(value) for value in self.op_args], self._keyword_arguments(context))
 
     def execute(self, context: Context) -> Any:
         """Load the inputs, run the function, save its outputs, return what travels in XCom (R14, R16)."""

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
 from airflow_model_provider.references import ArtifactType, check_name
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import now
-from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.columns import Json, as_time, clean_text
+from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
-from airflow_model_provider.registry.rows import artifact_record, run_columns, select_artifacts
+from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import check_key, plain_json
 from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_blob, _artifact, _made, _link = tables.blob, tables.artifact, tables.artifact_version, tables.link
+_artifact, _made, _link = tables.artifact, tables.artifact_version, tables.link
 
 
 class NewArtifact(NamedTuple):
@@ -47,13 +48,8 @@ def intend_blob(database: Database, digest: str, size: int) -> bool:
     """
 
     def work(connection: Connection) -> bool:
-        row = insertion(connection, _blob).values(
-            digest=digest, size=size, state="intended", touched_at=now()
-        )
-        noted = row.on_conflict_do_update(
-            index_elements=[_blob.c.digest], set_={"touched_at": now()}
-        ).returning(_blob.c.state)
-        return bool(connection.execute(noted).scalar_one() == "stored")
+        found = run(connection, _INTEND, {"digest": digest, "size": size})
+        return bool(found.scalar_one() == "stored")
 
     return database.read(work)
 
@@ -185,6 +181,7 @@ def artifact_names(connection: Connection, version_id: int) -> tuple[str, ...]:
 def _values(new: NewArtifact) -> dict[str, Any]:
     attempt, payload = new.attempt, new.payload
     what = f"artifact {new.name!r}"
+    made_in = attempt.run if attempt else None
     return {
         "digest": payload.digest,
         "kind": ArtifactType(new.kind).value,
@@ -202,7 +199,9 @@ def _values(new: NewArtifact) -> dict[str, Any]:
         "task_id": attempt.task_id if attempt else None,
         "try_number": attempt.try_number if attempt else None,
         "attempt_id": attempt.attempt_id if attempt else None,
-        **run_columns(attempt.run if attempt else None),
+        "deployment": made_in.deployment if made_in else None,
+        "dag_id": made_in.dag_id if made_in else None,
+        "run_id": made_in.run_id if made_in else None,
     }
 
 
@@ -219,40 +218,29 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
 
 
 def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
-    artifact_id, number = _numbered(connection, new.name)
-    _store(connection, new.payload)
-    row = insert(_made).values(artifact_id=artifact_id, number=number, created_at=now(), **values)
-    made = connection.execute(row.returning(_made.c.id, _made.c.created_at)).one()
+    named = run(connection, _NUMBER, {"name": new.name}).one()
+    run(connection, _STORED, {"digest": new.payload.digest, "size": new.payload.size})
+    made = run(connection, _MAKE, {**_written(values), "artifact_id": named.id, "number": named.last_number})
+    row = made.one()
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}
     return ArtifactRecord(
-        made.id,
+        row.id,
         new.name,
-        number,
+        named.last_number,
         ArtifactType(new.kind),
         new.payload._replace(**stored),
-        made.created_at,
+        as_time(row.created_at),
         values["metadata"],
         values["map_index"],
     )
 
 
-def _numbered(connection: Connection, name: str) -> tuple[int, int]:
-    insert = insertion(connection, _artifact).values(name=name, last_number=1)
-    row = connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=[_artifact.c.name], set_={"last_number": _artifact.c.last_number + 1}
-        ).returning(_artifact.c.id, _artifact.c.last_number)
-    ).one()
-    return row.id, row.last_number
-
-
-def _store(connection: Connection, payload: Payload) -> None:
-    stored = {"state": "stored", "touched_at": now()}
-    noted = update(_blob).where(_blob.c.digest == payload.digest).values(stored)
-    if connection.execute(noted).rowcount:
-        return
-    row = insertion(connection, _blob).values(digest=payload.digest, size=payload.size, **stored)
-    connection.execute(row.on_conflict_do_update(index_elements=[_blob.c.digest], set_=stored))
+def _written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their columns' types would write them."""
+    return {
+        name: json.dumps(value) if name in _JSON else clean_text(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def _add_link(
@@ -267,7 +255,7 @@ def _add_link(
         "name": name,
         "map_index": map_index,
     }
-    connection.execute(insertion(connection, _link).values(values).on_conflict_do_nothing())
+    run(connection, _LINK, values)
 
 
 def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
@@ -275,3 +263,29 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
     if row is None:
         raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
     return artifact_record(row)
+
+
+# --- the statements that every step executes: constant text costs no compilation in a new process ---------
+
+_INTEND = """
+INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'intended', {now})
+ON CONFLICT (digest) DO UPDATE SET touched_at = {now} RETURNING state
+"""
+_STORED = """
+INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'stored', {now})
+ON CONFLICT (digest) DO UPDATE SET state = 'stored', touched_at = {now}
+"""
+_NUMBER = """
+INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
+ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
+"""
+_LINK = """
+INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
+VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
+"""
+_JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
+_GIVEN = [column.name for column in _made.columns if column.name not in ("id", "created_at")]
+_MAKE = f"""
+INSERT INTO mr_artifact_version ({", ".join(_GIVEN)}, created_at)
+VALUES ({", ".join(f":{name}" for name in _GIVEN)}, {{now}}) RETURNING id, created_at
+"""  # noqa: S608 - names of columns

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, CursorResult, Table, TextClause, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from airflow_model_provider.exceptions import RegistryUnavailable
 from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -154,6 +155,23 @@ def insertion(connection: Connection, table: Table) -> Any:
     from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
     return postgresql_insert(table)
+
+
+@functools.cache
+def _constant(dialect: str, words: str) -> TextClause:
+    sqlite = dialect == "sqlite"
+    share = "" if sqlite else "FOR SHARE OF v"
+    return text(words.format(now="mr_now()" if sqlite else "clock_timestamp()", share=share))
+
+
+def run(connection: Connection, words: str, values: Mapping[str, Any]) -> CursorResult[Any]:
+    """
+    Execute a statement that every task executes; as constant text it costs no compilation.
+
+    :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, and ``{share}`` for a lock
+        of the row called ``v`` that only promotions and deletions wait for.
+    """
+    return connection.execute(_constant(connection.dialect.name, words), values)
 
 
 class _StillUnderWay(Exception):

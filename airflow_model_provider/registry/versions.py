@@ -11,6 +11,7 @@ from airflow_model_provider.references import check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.database import run
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
@@ -184,18 +185,18 @@ def version_label(connection: Connection, version_id: int, *, lock: bool = False
     :param lock: nobody else locks it until commit; else only promotions and deletions wait.
     :raises VersionNotFound: if it is not there, or deleted.
     """
-    query = (
-        select(tables.model.c.name, _version.c.number, _version.c.state)
-        .join_from(_version, tables.model)
-        .where(_version.c.id == version_id)
-        .with_for_update(of=_version, read=not lock)
-    )
-    row = connection.execute(query).one_or_none()
+    lock_it = "FOR UPDATE OF v" if lock and connection.dialect.name != "sqlite" else "{share}"
+    row = run(connection, f"{_LABEL} {lock_it}", {"version_id": version_id}).one_or_none()
     if row is None or row.state == VersionState.DELETED.value:
         raise VersionNotFound(
             row.name if row else "The registry", str(row.number) if row else f"id {version_id}"
         )
     return f"{row.name}@{row.number}"
+
+
+_LABEL = """
+SELECT m.name, v.number, v.state FROM mr_version v JOIN mr_model m ON m.id = v.model_id WHERE v.id = :version_id
+"""
 
 
 def described_versions(connection: Connection, model_id: int, limit: int = 9) -> tuple[str, ...]:

@@ -73,6 +73,11 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
     registry.get_model_version("iris", 2).set_stage("production", force=True)
 
     assert task.execute({"ti": ti}) == 1.5
+    (link,) = task.operator_extra_links
+    assert (
+        link.get_link(task, ti_key=ti)
+        == "http://localhost:8080/dags/predictions/runs/manual__1/tasks/predict/xcom"
+    )
     (record,) = registry.list_resolutions()
     assert (record.number, record.attempt.attempt_id) == (1, "ti-1")
     assert ti.pushed["model_versions"] == ["iris@1"]

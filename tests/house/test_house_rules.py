@@ -41,6 +41,8 @@ CORE = [
         "dag_builder.py",
         "dag_test.py",
         "cli",
+        "links",
+        "plugins",
         "testing",
         "__init__.py",
         "migrations",

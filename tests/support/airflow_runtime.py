@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -307,14 +307,14 @@ class AirflowRuntime:
 
         scheduler = psutil.Process(self._processes["scheduler"].pid)
         self.wait_for(lambda: state(after) == "running", timeout=60)
-        with _held([scheduler]):
-            self.wait_for(lambda: state(after) == "success", timeout=60)
-            workers = [item for item in scheduler.children(recursive=True) if "LocalExecutor" in _title(item)]
-            assert workers, "the executor has no worker process"
-            assert state(task_id) is None, f"{task_id} was queued before the workers could be held"
-            for worker in workers:
-                _signal(worker, signal.SIGSTOP)
-        with _held(workers):
+        with ExitStack() as held:
+            with _held([scheduler]):
+                self.wait_for(lambda: state(after) == "success", timeout=60)
+                family = scheduler.children(recursive=True)
+                workers = [item for item in family if "LocalExecutor" in _title(item)]
+                assert workers, "the executor has no worker process"
+                assert state(task_id) is None, f"{task_id} was queued before the workers could be held"
+                held.enter_context(_held(workers))
             self.wait_for(lambda: state(task_id) == "queued", timeout=60)
             yield run_id
 
