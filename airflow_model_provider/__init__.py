@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact
     from airflow_model_provider.model import Model
     from airflow_model_provider.pipelines.outputs import ArtifactConfig
-    from airflow_model_provider.references import ArtifactType, ModelStages
+    from airflow_model_provider.selectors import ArtifactType, ModelStages
 
 _WHERE = {
     "Artifact": "handles",
     "ArtifactConfig": "pipelines.outputs",
-    "ArtifactType": "references",
+    "ArtifactType": "selectors",
     "Client": "client",
     "Model": "model",
-    "ModelStages": "references",
+    "ModelStages": "selectors",
     "get_pipeline_context": "context",
     "get_step_context": "context",
     "link_artifact_to_model": "functions",

@@ -11,13 +11,13 @@ from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
-from airflow_model_provider.references import ModelStages, Selector, SelectorKind
 from airflow_model_provider.registry.entities import (
     ModelRecord,
     ResolutionRecord,
     StageEvent,
     VersionState,
 )
+from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Client:
             return lazy
         step = current_step()
         if step is not None and self._url is None:
-            return lazy.resolve()
+            return lazy.load()
         return ModelVersion(
             self.workspace, self.workspace.registry.get_version(model, lazy.selector), self._origin
         )

@@ -16,6 +16,7 @@ from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
 from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
 from airflow_model_provider.pipelines.outputs import declares_tuple
+from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -61,9 +62,16 @@ def _close_what_may_stay_open(dag: DAG) -> None:
 
 def _may_be_skipped(task: Any) -> bool:
     rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
+    before = task.get_flat_relatives(upstream=True)
     return rule != "all_success" or any(
-        isinstance(item, SkipMixin) for item in task.get_flat_relatives(upstream=True)
+        isinstance(item, SkipMixin) or _skips_where_missing(item) for item in [task, *before]
     )
+
+
+def _skips_where_missing(task: Any) -> bool:
+    said = task.partial_kwargs if task.is_mapped else vars(task)
+    mapped = getattr(getattr(task, "expand_input", None), "value", None)
+    return any(item.on_missing == "skip" for item in references_in([dict(said), mapped]))
 
 
 def add_step(
@@ -99,6 +107,11 @@ def add_step(
         if isinstance(err, InvalidDefinition):
             raise
         raise InvalidDefinition(f"step {definition.name!r}", str(err)) from err
+    dag = output.operator.dag
+    for reference in references_in([args, kwargs, mapped, model]):
+        for task_id, dag_id in reference.selector.upstream_tasks:
+            if dag_id in ("", dag.dag_id):
+                output.operator.set_upstream(_operator(dag, definition.name, task_id))
     for item in after:
         output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
     if declares_tuple(definition.function):

@@ -17,8 +17,8 @@ from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.local_run import PipelineResult, StepResult, announce, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
-from airflow_model_provider.references import Selector
 from airflow_model_provider.registry.entities import RunKey
+from airflow_model_provider.selectors import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

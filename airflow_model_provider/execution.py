@@ -16,14 +16,16 @@ from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OutputReference, Reference, read_reference
-from airflow_model_provider.registry.entities import Attempt, Link, Relation, Resolution, VersionRecord
-from airflow_model_provider.resolver import Resolver
-from airflow_model_provider.workspace import Saving, Workspace
+from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
+from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
+from airflow_model_provider.typecheck import check_recorded, check_value
+from airflow_model_provider.workspace import Saving
 
 if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from airflow_model_provider.resolver import Resolver
 
 
 class Task(typing.NamedTuple):
@@ -44,27 +46,49 @@ class Task(typing.NamedTuple):
     settled: Callable[[], Collection[str]] = lambda: ()
 
 
+class InputCheck(typing.NamedTuple):
+    """What one parameter of a step accepts (R15)."""
+
+    step: str
+    parameter: str
+    annotation: Any
+    optional: bool
+
+    def recorded(self, artifact: Artifact[Any]) -> None:
+        """Refuse an artifact that is known not to fit, before it is loaded."""
+        check_recorded(
+            self.annotation,
+            artifact.record.payload.type_names,
+            step=self.step,
+            parameter=self.parameter,
+            what=repr(artifact),
+            optional=self.optional,
+        )
+
+    def value(self, value: Any, what: str) -> None:
+        """Refuse a value that does not fit."""
+        check_value(
+            self.annotation,
+            value,
+            step=self.step,
+            parameter=self.parameter,
+            what=what,
+            optional=self.optional,
+        )
+
+
 class StepExecution:
     """
     One try of one task.
 
     :param task: what it is.
-    :param attempt: which try it is.
-    :param workspace: the registry and store of a connection id (None: the default one), opened when first
-        needed.
-    :param log: where it says which versions it got.
+    :param resolver: pins its references; it knows which try this is.
+    :param log: where it says what it makes.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        attempt: Attempt,
-        workspace: Callable[[str | None], Workspace],
-        log: logging.Logger | Any,
-    ) -> None:
-        self.task, self.attempt, self.log = task, attempt, log
-        self._workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
-        self._resolver = Resolver(attempt, self._workspace, log)
+    def __init__(self, task: Task, resolver: Resolver, log: logging.Logger | Any) -> None:
+        self.task, self.attempt, self.log = task, resolver.attempt, log
+        self._resolver, self._workspace = resolver, resolver.workspace
         self._bound: inspect.BoundArguments
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
@@ -79,6 +103,7 @@ class StepExecution:
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
         :raises StageNotAssigned: if a stage that is asked for has no version.
+        :raises VersionMissing: likewise, where the reference says what to do then.
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
         self._bound.apply_defaults()
@@ -103,6 +128,7 @@ class StepExecution:
             producers=self.task.producers,
             name=new_version_name(model.version, self.attempt.run.run_id),
             card=model.card,
+            run_mark=self.attempt.run_mark,
         )
         self.log.info("This run makes %s", version)
         return version
@@ -135,7 +161,7 @@ class StepExecution:
             inputs=inputs,
             output_names=[output.name for output in self.task.outputs],
             _model=self.model_version(),
-            _resolve=self._resolver.resolve,
+            _resolve=functools.partial(self._resolver.resolve, in_code=True),
             _workspace=self._workspace,
         )
         with running_step(context):
@@ -154,9 +180,12 @@ class StepExecution:
         return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
 
     def _load(self, parameter: str, value: Any, inputs: dict[str, Any]) -> Any:
-        """Replace the references in one argument by what they are pinned to."""
-        keep_handle = _asks_for_handle(read_annotation(self.task.function, parameter))
+        """Replace the references in one argument by what they are pinned to, and check what it is given (R15)."""
+        annotation = read_annotation(self.task.function, parameter)
+        keep_handle = _asks_for_handle(annotation)
+        check = self._check(parameter, annotation)
         handles: list[Artifact[Any]] = []
+        labels: list[str] = []
 
         def visit(part: Any) -> Any:
             reference = part.reference if isinstance(part, Model) else part
@@ -164,15 +193,24 @@ class StepExecution:
                 return WALK
             conn_id = reference.conn_id if isinstance(reference, Reference) else None
             found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
+            labels.append(repr(found) if isinstance(found, Artifact | ModelVersion) else repr(reference))
             if not isinstance(found, Artifact):
                 return found
             handles.append(found)
+            if part is value:
+                check.recorded(found)
             return found if keep_handle else found.load()
 
         loaded = transform(value, visit)
         if handles:
             inputs[parameter] = handles[0] if len(handles) == 1 else handles
+        if labels:
+            check.value(loaded, labels[0] if len(labels) == 1 else f"[{', '.join(labels)}]")
         return loaded
+
+    def _check(self, parameter: str, annotation: Any) -> InputCheck:
+        default = self._bound.signature.parameters[parameter].default
+        return InputCheck(self.attempt.task_id, parameter, annotation, optional=default is None)
 
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
@@ -190,8 +228,14 @@ class StepExecution:
         return result
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
+        if isinstance(value, JsonValue):
+            return value.to_json()
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
+        if isinstance(value, Artifact):
+            self.saved[output.name] = value
+            used = [value.model_version] if value.model_version else []
+            return workspace.output_reference(value.record, used).to_json()
         versions = self._belongs_to(conn_id)
         record = workspace.save(
             value,

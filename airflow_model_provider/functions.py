@@ -15,14 +15,9 @@ from airflow_model_provider.context import (
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.handles import Artifact
 from airflow_model_provider.model import LazyArtifact, Model
-from airflow_model_provider.references import (
-    ArtifactType,
-    ModelStages,
-    OutputReference,
-    Reference,
-    read_reference,
-)
+from airflow_model_provider.references import OutputReference, Reference, read_reference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
+from airflow_model_provider.selectors import ArtifactType, ModelStages
 from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -101,18 +96,36 @@ def save_artifact(
     return Artifact(workspace, record)
 
 
-def load_artifact(artifact: Any, version: int | None = None, *, mmap: bool = False) -> Any:
+def load_artifact(
+    artifact: Any,
+    version: int | None = None,
+    *,
+    digest: str | None = None,
+    format: str | None = None,
+    mmap: bool = False,
+) -> Any:
     """
-    Load an artifact: by name, or from the reference that came through XCom.
+    Load an artifact: by name, from the reference that came through XCom, or by address.
 
-    :param artifact: an artifact's name, a handle, a lazy reference, or a reference's JSON form.
+    By address (``digest=``) it needs neither Airflow nor the registry: this is for tasks in a virtualenv, a
+    container or a pod, which are given ``handle.env("MODEL")``.
+
+    :param artifact: an artifact's name, a handle, a lazy reference, a reference's JSON form, or with
+        ``digest=`` the URI of the bytes.
     :param version: with a name: the artifact's version; None for the newest.
+    :param digest: SHA-256 that the bytes at the URI must have.
+    :param format: with ``digest=``: what wrote them, as ``handle.env("MODEL")`` says; None where the bytes tell.
     :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
     :raises InvalidDefinition: if it is none of these.
 
     >>> load_artifact("scaler")  # doctest: +SKIP
+    >>> load_artifact(os.environ["MODEL_URI"], digest=os.environ["MODEL_DIGEST"])  # doctest: +SKIP
     """
     refuse_io_in_definition("load_artifact()")
+    if digest is not None:
+        from airflow_model_provider import isolated
+
+        return isolated.load(artifact, digest, format, mmap=mmap)
     if isinstance(artifact, str):
         return Client().get_artifact(artifact, version).load(mmap=mmap)
     if isinstance(artifact, Artifact):
@@ -141,7 +154,7 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | None = None) 
     :param model: the version; None for the one that the running step makes or uses.
     """
     refuse_io_in_definition("link_artifact_to_model()")
-    version = get_step_context().model if model is None else model.resolve()
+    version = get_step_context().model if model is None else model.load()
     _here().registry.link_artifact(version.id, artifact.record.id, Relation.LINKED)
 
 

@@ -88,6 +88,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "Comma-separated stages besides staging and production.",
         example="champion, shadow",
     ),
+    "wait_timeout": _option(
+        'Seconds that a task with on_missing="wait" waits for a version before it fails.',
+        default="604800",
+        type="float",
+    ),
+    "poll_interval": _option(
+        "Seconds between two looks at the registry while a task waits for a version.",
+        default="1",
+        type="float",
+    ),
     "sklearn_format": _option(
         "How scikit-learn models are saved: pickle, or skops, whose files execute nothing when they are loaded.",
         default="pickle",

@@ -7,15 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from airflow_model_provider.exceptions import MetadataNotFound
-from airflow_model_provider.references import (
-    UNSET,
-    ArtifactType,
-    ModelStages,
-    Reference,
-    Selector,
-    SelectorKind,
-    Wanted,
-)
+from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
@@ -26,6 +18,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.selectors import ArtifactType, ModelStages, Selector, SelectorKind
 from airflow_model_provider.workspace import Saving, Workspace
 
 if TYPE_CHECKING:
@@ -368,8 +361,12 @@ def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin 
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
     if resolution.missing is not None:
         return resolution.value
-    if isinstance(reference, Reference) and reference.attribute == "uri" and artifact is not None:
-        return workspace.store.uri(artifact.payload.digest)
+    if isinstance(reference, Reference) and artifact is not None:
+        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None)
+        if reference.attribute == "uri":
+            return handle.uri
+        if reference.attribute == "local_path":
+            return handle.path()
     if isinstance(reference, Reference) and (reference.attribute or reference.wanted is Wanted.METADATA):
         return resolution.value
     if artifact is not None:

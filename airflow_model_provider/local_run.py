@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
 from airflow_model_provider.execution import StepExecution, Task
+from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
+from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ class StepResult:
     """
     What became of a step.
 
-    :param state: ``success``, ``failed`` or ``upstream_failed``.
+    :param state: ``success``, ``failed``, ``skipped`` or ``upstream_failed``.
     :param outputs: handles of what it saved, by output name; lists in the order of the index for a mapped
         step.
     :param error: what it raised.
@@ -98,10 +102,11 @@ def run(
     """
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
-    local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry))
+    date = logical_date or datetime.now(UTC)
+    local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
     for node in nodes:
         local.run_node(node)
-    return local.result(logical_date or datetime.now(UTC), raise_on_failure=raise_on_failure)
+    return local.result(raise_on_failure=raise_on_failure)
 
 
 def parameters(
@@ -129,25 +134,30 @@ class _LocalRun:
         nodes: Sequence[Node],
         params: Mapping[str, Any],
         workspace: Workspace,
+        logical_date: datetime,
     ) -> None:
         now = datetime.now(UTC).isoformat()
         self.key = RunKey(settings.deployment(), pipeline.name, f"local__{now}")
         self.pipeline, self.nodes, self.params, self.workspace = pipeline, nodes, params, workspace
+        self.logical_date = logical_date
+        self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
         self.model_version: ModelVersion | None = None
+        self._said: set[str] = set()
         announce(workspace)
 
     def run_node(self, node: Node) -> None:
-        """Run one step, or note that something before it failed."""
+        """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
-        if any(self.results[before].state != "success" for before in node.upstream()):
-            result.state = "upstream_failed"
+        before = {self.results[item].state for item in node.upstream()}
+        if before - {"success"}:
+            result.state = "upstream_failed" if before & {"failed", "upstream_failed"} else "skipped"
             return
         try:
-            calls = list(self._calls(node))
-            for index, kwargs in calls:
-                self._run_one(node, index, kwargs, result)
-            self._close_mapped(node)
+            for index, mapped, rendered in self._calls(node):
+                self._run_one(node, index, mapped, rendered, result)
+            if result.state == "success":
+                self._close_mapped(node)
         except Exception as err:
             result.state, result.error = "failed", err
         say(
@@ -155,23 +165,36 @@ class _LocalRun:
             + (f" ({type(result.error).__name__})" if result.error else "")
         )
 
-    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The index and keyword arguments of each instance; a step that isn't mapped is one, with index -1."""
-        kwargs = self._evaluated(dict(node.kwargs))
+    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any], bool]]:
+        """
+        The index and mapped arguments of each instance, and whether these still hold templates.
+
+        A step that isn't mapped is one instance, with index -1.
+        """
         if node.mapped is None:
-            yield -1, kwargs
+            yield -1, {}, False
             return
         mapped = self._evaluated(node.mapped)
+        literal = not isinstance(node.mapped, StepOutput)
         if isinstance(mapped, Mapping):
             items = [_items(values) for values in mapped.values()]
+            literal = not any(isinstance(values, StepOutput) for values in node.mapped.values())
             combinations: Any = (dict(zip(mapped, values, strict=True)) for values in product(*items))
         else:
             combinations = mapped
         for index, values in enumerate(combinations):
-            yield index, {**kwargs, **values}
+            yield index, dict(values), literal
 
-    def _run_one(self, node: Node, index: int, kwargs: Mapping[str, Any], result: StepResult) -> None:
+    def _run_one(
+        self, node: Node, index: int, mapped: Mapping[str, Any], literal: bool, result: StepResult
+    ) -> None:
         attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
+        resolver = Resolver(
+            attempt,
+            self._connected,
+            log,
+            Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
+        )
         task = Task(
             node.definition.function,
             node.definition.outputs,
@@ -179,8 +202,10 @@ class _LocalRun:
             producers=lambda: self._producers(node),
             settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
         )
-        execution = StepExecution(task, attempt, self._connected, log)
-        execution.pin(self._evaluated(list(node.args)), kwargs)
+        execution = StepExecution(task, resolver, log)
+        if not self._pin(execution, node, resolver, self._evaluated(mapped, resolver) if literal else mapped):
+            result.state = "skipped"
+            return
         self._remember(execution, node)
         result.values.append(execution.run())
         for name, artifact in execution.saved.items():
@@ -188,6 +213,34 @@ class _LocalRun:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
+
+    def _pin(
+        self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Mapping[str, Any]
+    ) -> bool:
+        """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
+        deadline = time.monotonic() + settings.wait_timeout()
+        while True:
+            try:
+                kwargs = {**self._evaluated(dict(node.kwargs), resolver), **mapped}
+                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+            except VersionMissing as missing:
+                if missing.reference.on_missing == "skip":
+                    say(f"  {node.task_id}: {missing.error}")
+                    return False
+                self._wait(node, missing, deadline)
+            else:
+                return True
+
+    def _wait(self, node: Node, missing: VersionMissing, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            raise WaitTimedOut(repr(missing.reference), settings.wait_timeout(), str(missing.error))
+        self._say_once(f"  {node.task_id}: {missing.error} Waiting for it.")
+        time.sleep(settings.poll_interval())
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            say(text)
 
     def _remember(self, execution: StepExecution, node: Node) -> None:
         if self.model_version is None and node.model is not None and node.model == self.pipeline.model:
@@ -215,15 +268,27 @@ class _LocalRun:
     def _connected(self, conn_id: str | None) -> Workspace:
         return self.workspace if conn_id is None else open_workspace(find_address(conn_id))
 
-    def _evaluated(self, value: Any) -> Any:
+    def _evaluated(self, value: Any, resolver: Resolver | None = None) -> Any:
+        """Replace what was deferred by its value; with a resolver, templates too."""
+
         def visit(part: Any) -> Any:
             if isinstance(part, PipelineParameter):
                 return part.resolve({"params": self.params})
             if isinstance(part, StepOutput):
                 return self._value(part)
+            if isinstance(part, str) and resolver is not None and is_template(part):
+                return self.templates.render(part, resolver)
             return WALK
 
         return transform(value, visit)
+
+    def _pulled(self, task_id: str, key: str) -> Any:
+        """What a step has returned, for a template."""
+        for node, result in self.results.items():
+            if node.task_id == task_id and result.values:
+                output = node.output
+                return self._value(output if key == "return_value" else output[key])
+        return None
 
     def _value(self, output: StepOutput) -> Any:
         result = self.results[output.node]
@@ -231,9 +296,10 @@ class _LocalRun:
         values = [item[name] if name is not None else (item or None) for item in result.values]
         return values if result.mapped else values[0]
 
-    def result(self, logical_date: datetime, *, raise_on_failure: bool) -> PipelineResult:
+    def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
+        self._close_what_was_skipped()
         if errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
@@ -241,10 +307,17 @@ class _LocalRun:
         return PipelineResult(
             self.key.run_id,
             "failed" if errors else "success",
-            logical_date,
+            self.logical_date,
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
+
+    def _close_what_was_skipped(self) -> None:
+        """A version does not wait for a step that was skipped (R25)."""
+        skipped = [node for node, result in self.results.items() if result.state == "skipped"]
+        made = {makes_version_of(node.model, node.definition.outputs) for node in skipped}
+        for model in sorted(made - {None}, key=str):
+            self.workspace.registry.close_run_version(str(model), self.key)
 
 
 def _items(values: Any) -> list[Any]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.context import current_step, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
-from airflow_model_provider.references import (
-    UNSET,
+from airflow_model_provider.references import REFERENCE_KEY, UNSET, JsonValue, Reference, Wanted
+from airflow_model_provider.selectors import (
     ArtifactType,
     ModelStages,
-    Reference,
     Selector,
-    Wanted,
+    SelectorKind,
     check_name,
-    printed,
+    is_template,
+    read_as_of,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class LazyArtifact(Reference):
     def metadata(self) -> LazyMetadata:
         """Metadata of the artifact, as plain values when the task runs."""
         return LazyMetadata(self)
+
+    @property
+    def local_path(self) -> Reference:
+        """A verified local file with the bytes, for libraries that read files themselves; a path in a task."""
+        return self._plain("local_path")
 
     def _plain(self, attribute: str) -> Reference:
         return Reference(**{**_fields(self), "attribute": attribute})
@@ -114,7 +120,7 @@ class LazyMetadata:
 
 
 @dataclass(frozen=True, repr=False)
-class Model:
+class Model(JsonValue):
     """
     A model, and which version of it.
 
@@ -124,10 +130,19 @@ class Model:
     the one that the selector names when the task runs.
 
     :param name: the model's name.
-    :param version: a stage, ``latest``, a number, or a version name.
+    :param version: a stage, ``latest``, a number, a version name, a Jinja template that gives one of these when
+        the task runs, or the output of a task that does.
+    :param pin: ``task``: each task gets what the selector names when it runs; ``run``: all tasks of a Dag run
+        get what the first of them got, retries and cleared tasks too.
+    :param as_of: with a stage: the version that held it then. An aware datetime, the name of a date of the Dag
+        run (``logical_date``, ``data_interval_end``, ``run_after``), or a tuple of these, of which the first
+        that the run has counts.
+    :param on_missing: where no version is there when the task runs: ``fail``, ``skip`` the task, or ``wait``
+        for one.
     :param conn_id: the connection of the registry; None means the default one.
     :raises UnknownStage: for a near miss of a declared stage.
     :raises InvalidName: for a name the registry doesn't accept.
+    :raises InvalidDefinition: for an option that doesn't exist or doesn't fit the others.
 
     >>> Model("iris_classifier", version="production").get_model_artifact("trained_model")
     iris_classifier[production]/trained_model
@@ -136,6 +151,9 @@ class Model:
     name: str
     version: ModelStages | str | int | None = None
     _: KW_ONLY
+    pin: str = "task"
+    as_of: Any = None
+    on_missing: str = "fail"
     conn_id: str | None = None
     license: str | None = None
     description: str | None = None
@@ -149,15 +167,47 @@ class Model:
     def __post_init__(self) -> None:
         check_name("model", self.name)
         object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "version", deferred_text(self.version))
+        object.__setattr__(self, "as_of", read_as_of(self._subject, self.as_of))
+        self._check_options()
         if self.makes_version:
             _check_template(self.version)
+            self._become({REFERENCE_KEY: repr(self), "model": self.name})
         else:
-            self.selector  # noqa: B018 - reading it checks it
+            self._become(self.reference.to_json())
+
+    def _check_options(self) -> None:
+        check_option(self._subject, "pin", self.pin, ("task", "run"))
+        check_option(self._subject, "on_missing", self.on_missing, ("fail", "skip", "wait"))
+        if self.makes_version and (self.as_of or self.pin != "task" or self.on_missing != "fail"):
+            raise InvalidDefinition(
+                self._subject,
+                "pin, as_of and on_missing say how an existing version is found, and each run makes a new one",
+                "Say which version: version='production'.",
+            )
+        if self.as_of and self.selector.kind not in (SelectorKind.STAGE, SelectorKind.TEMPLATE):
+            raise InvalidDefinition(
+                self._subject,
+                f"as_of needs a stage, and version={self.version!r} is none",
+                "Leave as_of out.",
+            )
+        if self.as_of and self.on_missing == "wait":
+            raise InvalidDefinition(
+                self._subject, "on_missing='wait' would wait for the past", "Leave as_of or on_missing out."
+            )
+
+    @property
+    def _subject(self) -> str:
+        return f"Model({self.name!r})"
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (type(self), {item.name: getattr(self, item.name) for item in fields(self)})
 
     @property
     def makes_version(self) -> bool:
         """Whether a pipeline or step with this model makes a new version in each run."""
-        return self.version is None or (isinstance(self.version, str) and "{" in self.version)
+        version = self.version
+        return version is None or (isinstance(version, str) and "{" in version and not is_template(version))
 
     @property
     def selector(self) -> Selector:
@@ -183,7 +233,12 @@ class Model:
     @property
     def reference(self) -> Reference:
         """A lazy reference to the version itself."""
-        return Reference(self.name, self.selector, conn_id=self.conn_id)
+        return Reference(self.name, self.selector, **self._terms)
+
+    @property
+    def _terms(self) -> dict[str, Any]:
+        """What each reference to the version takes over."""
+        return {name: getattr(self, name) for name in ("conn_id", "pin", "as_of", "on_missing")}
 
     @property
     def number(self) -> Any:
@@ -200,8 +255,13 @@ class Model:
         """The version's stage."""
         return self._plain("stage")
 
+    @property
+    def version_name(self) -> Any:
+        """The version's name; its number as text if it has none."""
+        return self._plain("name")
+
     def _plain(self, attribute: str) -> Any:
-        return lazy_or_now(Reference(self.name, self.selector, attribute=attribute, conn_id=self.conn_id))
+        return lazy_or_now(self.reference.but(attribute=attribute))
 
     @property
     def run_metadata(self) -> LazyMetadata:
@@ -251,19 +311,18 @@ class Model:
                 artifact_version=version,
                 map_index=map_index,
                 default=default,
-                conn_id=self.conn_id,
+                **self._terms,
             )
         )
 
-    def resolve(self) -> ModelVersion:
+    def load(self) -> ModelVersion:
         """
         Return the concrete version, here and now.
 
         :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
         :raises StageNotAssigned: if no version holds the stage.
         """
-        version: ModelVersion = resolve_now(self.reference, "Model.resolve()")
-        return version
+        return self._now("load()")
 
     def load_artifact(self, name: str, version: int | None = None) -> Any:
         """Return the object that an artifact of the version holds, here and now."""
@@ -290,8 +349,37 @@ class Model:
         version: ModelVersion = resolve_now(self.reference, operation)
         return version
 
+    def __str__(self) -> str:
+        """Return the Jinja expression that means the version, so that it can stand in an f-string."""
+        return repr(self) if self.makes_version else str(self.reference)
+
     def __repr__(self) -> str:
-        return f"{self.name}[new]" if self.makes_version else printed(self.name, self.selector)
+        return f"{self.name}[new]" if self.makes_version else repr(self.reference)
+
+
+def _rebuilt(cls: type[Model], values: dict[str, Any]) -> Model:
+    return cls(**values)
+
+
+def check_option(subject: str, name: str, value: object, known: tuple[str, ...]) -> None:
+    """
+    Refuse a word that isn't one of those known.
+
+    :raises InvalidDefinition: naming them, and the nearest.
+    """
+    if value not in known:
+        close = difflib.get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        words = ", ".join(map(repr, known))
+        raise InvalidDefinition(subject, f"{name}={value!r} is unknown", f"Known: {words}.{hint}")
+
+
+def deferred_text(version: Any) -> Any:
+    """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
+    if isinstance(version, str | int) or version is None:
+        return version
+    text = str(version)
+    return text if is_template(text) else version
 
 
 CARD = ("license", "description", "audience", "use_cases", "limitations", "trade_offs", "ethics")

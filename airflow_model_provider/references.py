@@ -1,150 +1,28 @@
 """
-Selectors and references: the small lazy values that travel in task configuration and XCom.
+References: the small lazy values that travel in task configuration and XCom.
 
-Nothing here does I/O or imports anything heavy: a DAG file is parsed with this module alone (R1, R2).
+Nothing here does I/O or imports anything heavy: a DAG file is parsed with it (R1, R2).
 """
 
 from __future__ import annotations
 
-import difflib
+import importlib
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
-from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.expressions import jinja_expression
+from airflow_model_provider.selectors import ArtifactType, Selector, SelectorKind, printed
 
 #: The key that marks a JSON object as one of ours, in XCom and in rendered fields.
 REFERENCE_KEY: Final = "__model_reference__"
 OUTPUT_KEY: Final = "__artifact__"
-
-
-class ModelStages(StrEnum):
-    """The stages every registry has, under ZenML's names. Teams declare more in ``[model_registry] stages``."""
-
-    #: A version that holds no stage. Never a selector.
-    NONE = "none"
-    #: A candidate.
-    STAGING = "staging"
-    #: The version that scores.
-    PRODUCTION = "production"
-    #: A version that was moved out and holds no other stage. Never a selector.
-    ARCHIVED = "archived"
-    #: Not a stage but a query: the newest ready version.
-    LATEST = "latest"
-
-
-class ArtifactType(StrEnum):
-    """What an artifact is to the version that holds it."""
-
-    #: Something that predicts.
-    MODEL = "model"
-    #: Data that went into or came out of a version.
-    DATA = "data"
-    #: Where or how a version is deployed.
-    DEPLOYMENT = "deployment"
-
-
-#: The stages that a registry always has, in declared order.
-BUILT_IN_STAGES: Final = (ModelStages.STAGING.value, ModelStages.PRODUCTION.value)
-#: Words that a version or a stage cannot be called.
-RESERVED: Final = frozenset({"none", "archived", "latest", "triggering"})
-
-
-def check_name(what: str, name: object) -> str:
-    """
-    Return ``name`` if the registry accepts it (R26).
-
-    :param what: what is named, for the message: ``model``, ``version``, ``artifact``.
-    :raises InvalidName: if it is not 1 to 100 of letters, digits, ``._ -``, starting with a letter or digit.
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidName(what, name)
-    if name != name.rstrip():
-        raise InvalidName(what, name, "It must not end in a space.")
-    if what == "version" and (name.isdigit() or name.lower() in RESERVED):
-        raise InvalidName(
-            what, name, "Digits and reserved words (latest, none, archived, ...) mean something else."
-        )
-    return name
-
-
-def check_stage(stage: object, declared: Sequence[str]) -> str:
-    """
-    Return the declared stage that ``stage`` names.
-
-    :raises UnknownStage: if it is not declared; the message has the nearest declared one.
-    """
-    text = stage.value if isinstance(stage, ModelStages) else stage
-    if not isinstance(text, str) or text not in declared:
-        raise UnknownStage(str(text), tuple(declared), nearest_stage(str(text), declared))
-    return text
-
-
-def nearest_stage(text: str, declared: Sequence[str]) -> str | None:
-    """Return the declared stage that ``text`` is a near miss of, or None."""
-    known = [*declared, ModelStages.LATEST.value]
-    close = difflib.get_close_matches(text.strip().lower(), known, n=1, cutoff=0.8)
-    return close[0] if close else None
-
-
-class SelectorKind(StrEnum):
-    """The ways to say which version."""
-
-    STAGE = "stage"
-    LATEST = "latest"
-    NUMBER = "number"
-    NAME = "name"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """
-    Which version of a model: a stage, ``latest``, a number, or a version name.
-
-    >>> str(Selector.parse("production")), str(Selector.parse(3))
-    ('production', '3')
-    """
-
-    kind: SelectorKind
-    value: str | int
-
-    @classmethod
-    def parse(cls, version: object, declared: Sequence[str] = BUILT_IN_STAGES) -> Self:
-        """
-        Read what a user wrote for ``version=``.
-
-        :raises UnknownStage: for a near miss of a declared stage, and for ``none`` and ``archived``.
-        :raises InvalidName: if it is neither a stage, ``latest``, a positive number nor a version name.
-        """
-        if isinstance(version, bool) or not isinstance(version, int | str):
-            raise InvalidName("version", version, "Give a stage, 'latest', a number, or a version name.")
-        text = version.value if isinstance(version, ModelStages) else str(version)
-        if text == ModelStages.LATEST:
-            return cls(SelectorKind.LATEST, text)
-        if text in declared:
-            return cls(SelectorKind.STAGE, text)
-        if re.fullmatch(r"[0-9]+", text):
-            if int(text) < 1:
-                raise InvalidName("version", version, "Version numbers start at 1.")
-            return cls(SelectorKind.NUMBER, int(text))
-        if isinstance(version, ModelStages) or text in RESERVED or nearest_stage(text, declared):
-            raise UnknownStage(text, tuple(declared), nearest_stage(text, declared))
-        return cls(SelectorKind.NAME, check_name("version", text))
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-def printed(model: str, selector: Selector) -> str:
-    """Return the printed form: ``name[stage]``, ``name[latest]`` or ``name@version`` (R26)."""
-    if selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST):
-        return f"{model}[{selector.value}]"
-    return f"{model}@{selector.value}"
+#: Turns references into handles while Airflow renders the fields of stock operators; by name, because the core
+#: does not import what stands above it.
+_RENDERING: Final = "airflow_model_provider.rendering"
 
 
 class Wanted(StrEnum):
@@ -176,12 +54,56 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
-#: Characters that a reference has as JSON at most, a long default or metadata key aside (R2).
+#: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 _LARGEST: Final = 499
 
 
+class JsonValue(dict[str, Any]):
+    """
+    A value that is its own JSON form, and never changes.
+
+    Airflow writes a dict that a task returns into XCom as plain JSON; anything else it would wrap in a class
+    name that no task may read without an allow-list (R4).
+    """
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(f"{self!r} can't be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def _become(self, data: Mapping[str, Any]) -> None:
+        dict.update(self, data)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form as a plain dict."""
+        return dict(self)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what Airflow shows for it and keeps in the serialized DAG."""
+        return dict(self)
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """
+        Return what it stands for in a task's template field; Airflow calls this while it renders the field.
+
+        In a step it stays as it is until ``pre_execute``; in any other operator it becomes a pinned handle, or
+        a plain value.
+        """
+        return importlib.import_module(_RENDERING).rendered(self, context)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class Reference:
+class Reference(JsonValue):
     """
     A lazy reference: a model, which version of it, and what is wanted.
 
@@ -195,9 +117,13 @@ class Reference:
     :param artifact_version: a given version of the artifact instead of the newest.
     :param map_index: the element of a collection that a mapped step made.
     :param attribute: a plain value instead of the whole: ``number``, ``name``, ``stage``, ``id`` of a
-        version; ``uri``, ``digest``, ``number`` of an artifact, or ``metadata:<key>``.
+        version; ``uri``, ``digest``, ``number``, ``local_path`` of an artifact, or ``metadata:<key>``.
     :param default: a JSON value used where stage, artifact or key is missing.
     :param conn_id: the connection of the registry; None means the default one.
+    :param pin: ``task``, or ``run``: all tasks of a Dag run get the same version.
+    :param as_of: the version that the stage pointed to then: times, or names of the run's dates; the first
+        that there is counts.
+    :param on_missing: ``fail``, ``skip`` or ``wait`` where no version is selected.
 
     >>> reference = Reference("iris_classifier", Selector.parse("production"), Wanted.ARTIFACT, "trained_model")
     >>> reference
@@ -216,6 +142,9 @@ class Reference:
     attribute: str | None = None
     default: Any = UNSET
     conn_id: str | None = None
+    pin: str = "task"
+    as_of: tuple[str, ...] = ()
+    on_missing: str = "fail"
 
     def __post_init__(self) -> None:
         if self.default is not UNSET:
@@ -223,11 +152,21 @@ class Reference:
                 json.dumps(self.default)
             except (TypeError, ValueError) as err:
                 raise InvalidDefinition(repr(self), f"default={self.default!r} is not a JSON value") from err
+        self._become(self._as_json())
 
     @property
     def has_default(self) -> bool:
         """Whether something is to be used where stage, artifact or key is missing; None counts."""
         return self.default is not UNSET
+
+    @property
+    def pin_key(self) -> str:
+        """What a pin of it is kept under: the selector, with the time for which it is asked."""
+        return f"{self.selector} as of {self.as_of[0]}" if self.as_of else str(self.selector)
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same reference with other values."""
+        return replace(self, **changes)
 
     def _facts(self) -> tuple[Any, ...]:
         return tuple(getattr(self, item.name) for item in fields(Reference))
@@ -235,30 +174,31 @@ class Reference:
     def __eq__(self, other: object) -> bool:
         return self._facts() == other._facts() if isinstance(other, Reference) else NotImplemented
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash((self.model, self.selector, self.wanted, self.name, self.attribute))
+
+    def __reduce__(self) -> Any:
+        return type(self), self._facts()
 
     def __str__(self) -> str:
         """Return the Jinja expression that means it, so that it can stand in an f-string of a template."""
-        text = f"macros.model_registry.version({json.dumps(self.model)}, {json.dumps(self.selector.value)})"
-        if self.wanted is Wanted.ARTIFACT:
-            text += f".artifact({json.dumps(self.name)})"
-        elif self.wanted is Wanted.METADATA:
-            text += f".metadata[{json.dumps(self.name)}]"
-        return "{{ " + text + (f".{self.attribute}" if self.attribute else "") + " }}"
+        return jinja_expression(self)
 
     def __repr__(self) -> str:
-        text = printed(self.model, self.selector)
+        text = printed(self.model, self.selector, self.as_of)
         if self.wanted is Wanted.ARTIFACT:
             text += f"/{self.name}"
             text += f"@{self.artifact_version}" if self.artifact_version is not None else ""
             text += f"[{self.map_index}]" if self.map_index is not None else ""
         elif self.wanted is Wanted.METADATA:
             text += f".run_metadata[{self.name!r}]"
+        key = (self.attribute or "").partition("metadata:")[2]
+        if key:
+            return f"{text}.metadata[{key!r}]"
         return text + (f".{self.attribute}" if self.attribute else "")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form: only what differs from the defaults, in a fixed order."""
+    def _as_json(self) -> dict[str, Any]:
+        """Only what differs from the defaults, in a fixed order."""
         data: dict[str, Any] = {
             REFERENCE_KEY: repr(self),
             "model": self.model,
@@ -267,10 +207,12 @@ class Reference:
         data["selector"] = self.selector.kind.value
         for item in fields(Reference)[2:]:
             value = getattr(self, item.name)
-            if value is not UNSET and value is not None:
-                data[item.name] = value.value if isinstance(value, StrEnum) else value
-        if self.default is None:
-            data["default"] = None
+            if value is not UNSET and value is not None and value != item.default:
+                data[item.name] = _plain(value)
+        if self.wanted is Wanted.VERSION:
+            data["wanted"] = self.wanted.value
+        if self.default is not UNSET:
+            data["default"] = self.default
         excess = len(json.dumps(data)) - _LARGEST
         if excess > 0:  # names as long as they may be: the printed form, which only people read, gives way
             data[REFERENCE_KEY] = f"{repr(self)[: -excess - 3]}..."
@@ -279,24 +221,41 @@ class Reference:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """
-        Read the JSON form.
+        Read the JSON form, of this release or an older one.
 
         :raises InvalidDefinition: if it is not one that this release can read.
         """
         try:
-            values = {item.name: data[item.name] for item in fields(Reference)[2:] if item.name in data}
+            more = {name: data[name] for name in data if name not in _SELECTED}
+            values = {item.name: more.pop(item.name) for item in fields(Reference)[2:] if item.name in more}
+            _refuse_unknown(more)
             values["wanted"] = Wanted(values.get("wanted", "version"))
+            values["as_of"] = tuple(values.get("as_of", ()))
             if values.get("kind") is not None:
                 values["kind"] = ArtifactType(values["kind"])
             return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
-        except (KeyError, ValueError) as err:
+        except (KeyError, ValueError, TypeError) as err:
             raise InvalidDefinition(
-                repr(dict(data)), "this is not a model reference that can be read"
+                repr(dict(data)),
+                f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
+                "It was written by another release of airflow-model-provider: give all workers the same one and "
+                "clear the task that returned it.",
             ) from err
 
-    def serialize(self) -> dict[str, Any]:
-        """Return what Airflow shows for it and keeps in the serialized DAG."""
-        return self.to_json()
+
+#: Keys of the JSON form that are no fields.
+_SELECTED: Final = frozenset({REFERENCE_KEY, "model", "version", "selector"})
+
+
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    if values:
+        raise ValueError(f"unknown: {', '.join(sorted(values))}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +328,8 @@ class OutputReference:
 
 def read_reference(value: object) -> Reference | OutputReference | None:
     """Return the reference that a JSON object is, or None if it is something else."""
+    if isinstance(value, Reference | OutputReference):
+        return value
     if isinstance(value, Mapping):
         if OUTPUT_KEY in value:
             return OutputReference.from_json(value)

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_model_provider.references import OutputReference, Reference, Selector, SelectorKind
+from airflow_model_provider import settings
+from airflow_model_provider.exceptions import (
+    InvalidSelector,
+    ModelNotFound,
+    ModelRegistryError,
+    NoRunDate,
+    StageNotAssigned,
+    VersionNotFound,
+)
+from airflow_model_provider.references import OutputReference, Reference
+from airflow_model_provider.selectors import RUN_DATES, Selector, SelectorKind, is_template
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_model_provider.registry.entities import Attempt, Resolution, VersionRecord
     from airflow_model_provider.workspace import Workspace
 
-_Pin = tuple[str | None, str, Selector]
+Any_Reference = Reference | OutputReference
+_Pin = tuple[str | None, str, str]
+#: What can still come: a promotion, a training run.
+_MAY_COME: Final = (ModelNotFound, StageNotAssigned, VersionNotFound)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+class Moment(NamedTuple):
+    """
+    What only a running task knows.
+
+    :param render: fills in a Jinja template with the task's context.
+    :param dates: the dates of the Dag run by name; None for one that it doesn't have.
+    """
+
+    render: Callable[[str], str] = _as_it_is
+    dates: Callable[[], Mapping[str, datetime | None]] = dict
+
+
+class VersionMissing(Exception):
+    """
+    Not an error: no version is there, and the reference says what to do then.
+
+    :param error: what is missing.
+    :param reference: the reference, with ``on_missing`` ``skip`` or ``wait``.
+    """
+
+    def __init__(self, error: ModelRegistryError, reference: Reference) -> None:
+        super().__init__(error, reference)
+        self.error, self.reference = error, reference
 
 
 class Resolver:
@@ -24,13 +67,19 @@ class Resolver:
     :param attempt: the try; its pins are recorded under it.
     :param workspace: the registry of a connection id, opened when first needed.
     :param log: where each resolution is said.
+    :param moment: what only a running task knows.
     """
 
     def __init__(
-        self, attempt: Attempt, workspace: Callable[[str | None], Workspace], log: logging.Logger | Any
+        self,
+        attempt: Attempt,
+        workspace: Callable[[str | None], Workspace],
+        log: logging.Logger | Any,
+        moment: Moment = Moment(),  # noqa: B008 - it never changes
     ) -> None:
-        self.attempt, self._workspace, self._log = attempt, workspace, log
-        self._known: dict[Reference | OutputReference, Resolution] = {}
+        self.attempt, self._log, self._moment = attempt, log, moment
+        self.workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
+        self._known: dict[Any_Reference, Resolution] = {}
         self._pins: dict[_Pin, VersionRecord] = {}
 
     @property
@@ -39,41 +88,82 @@ class Resolver:
         found = {(pin[0], version.id): version for pin, version in self._pins.items()}
         return [(conn_id, version) for (conn_id, _), version in found.items()]
 
-    def resolve(self, references: Sequence[Reference | OutputReference]) -> list[Resolution]:
+    def resolve(self, references: Sequence[Any_Reference], *, in_code: bool = False) -> list[Resolution]:
         """
         Pin references, in one read per registry, and record them in one write.
 
+        :param in_code: the task's own code asks, so that skipping or waiting is no longer possible.
+        :raises VersionMissing: if a version is not there, and the reference says what to do then.
         :raises ModelRegistryError: the error that says what is missing, where a reference has no default.
         """
         new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
+        concrete = {reference: self._concrete(reference) for reference in new}
         for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
-            self._resolve_in(conn_id, [reference for reference in new if _conn_id(reference) == conn_id])
+            self._resolve_in(
+                conn_id,
+                {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
+                in_code,
+            )
         return [self._known[reference] for reference in references]
 
-    def _resolve_in(self, conn_id: str | None, references: Sequence[Reference | OutputReference]) -> None:
-        workspace = self._workspace(conn_id)
-        for reference in references:
+    def _resolve_in(
+        self, conn_id: str | None, concrete: Mapping[Any_Reference, Any_Reference], in_code: bool
+    ) -> None:
+        workspace = self.workspace(conn_id)
+        for reference in concrete:
             if isinstance(reference, OutputReference):
                 workspace.check_own(reference)
+        asked = list(_same_pins(concrete.values()))
         found = workspace.registry.resolve(
-            [self._under_pins(reference) for reference in references], self.attempt
+            [self._under_pins(reference) for reference in asked], self.attempt, keep_missing=True
         )
-        resolutions = [item._replace(reference=asked) for item, asked in zip(found, references, strict=True)]
-        workspace.registry.record(resolutions, self.attempt)
-        for reference, resolution in zip(references, resolutions, strict=True):
+        found = [item._replace(reference=reference) for item, reference in zip(found, asked, strict=True)]
+        _refuse_missing(found, in_code=in_code)
+        workspace.registry.record(found, self.attempt)
+        for reference, resolution in zip(concrete, found, strict=True):
             self._known[reference] = resolution
-            if isinstance(reference, Reference) and resolution.version is not None:
-                self._pins.setdefault((conn_id, reference.model, reference.selector), resolution.version)
+            if isinstance(resolution.reference, Reference) and resolution.version is not None:
+                self._pins.setdefault(_pin(resolution.reference), resolution.version)
             self._say(resolution)
 
-    def _under_pins(self, reference: Reference | OutputReference) -> Reference | OutputReference:
-        """A selector that this task has pinned already means that version, whatever was promoted since."""
+    def _concrete(self, reference: Any_Reference) -> Any_Reference:
+        """Return a reference whose selector and time are those of this task."""
         if isinstance(reference, OutputReference):
             return reference
-        version = self._pins.get((reference.conn_id, reference.model, reference.selector))
+        changed: dict[str, Any] = {}
+        if reference.selector.kind is SelectorKind.TEMPLATE:
+            changed["selector"] = self._rendered(reference)
+        if reference.as_of:
+            changed["as_of"] = (self._time(reference),)
+        reference = reference.but(**changed) if changed else reference
+        if reference.as_of and reference.selector.kind is not SelectorKind.STAGE:
+            raise InvalidSelector(repr(reference), str(reference.selector), "as_of needs a stage")
+        return reference
+
+    def _rendered(self, reference: Reference) -> Selector:
+        template = str(reference.selector)
+        text = self._moment.render(template).strip()
+        if not text or text == "None" or is_template(text):
+            raise InvalidSelector(reference.model, template, f"it gives {text!r}, which names no version")
+        return Selector.parse(text, settings.declared_stages())
+
+    def _time(self, reference: Reference) -> str:
+        dates = self._moment.dates()
+        for item in reference.as_of:
+            if item not in RUN_DATES:
+                return item
+            if (date := dates.get(item)) is not None:
+                return date.isoformat()
+        raise NoRunDate(repr(reference), tuple(name for name in RUN_DATES if dates.get(name) is not None))
+
+    def _under_pins(self, reference: Any_Reference) -> Any_Reference:
+        """A selector that this task has pinned already means that version, whatever was promoted since."""
+        if isinstance(reference, OutputReference) or reference.pin == "run":
+            return reference
+        version = self._pins.get(_pin(reference))
         if version is None:
             return reference
-        return replace(reference, selector=Selector(SelectorKind.NUMBER, version.number))
+        return reference.but(selector=Selector(SelectorKind.NUMBER, version.number), as_of=())
 
     def _say(self, resolution: Resolution) -> None:
         if resolution.missing is not None:
@@ -91,5 +181,34 @@ class Resolver:
             self._log.info("%r is %s", resolution.reference, resolution.version)
 
 
-def _conn_id(reference: Reference | OutputReference) -> str | None:
+def _same_pins(references: Any) -> list[Any_Reference]:
+    """Where one reference to a selector is pinned for the run, all of the task's are: they can't differ (R8)."""
+    by_run = {_pin(item) for item in references if isinstance(item, Reference) and item.pin == "run"}
+    return [
+        item.but(pin="run") if isinstance(item, Reference) and _pin(item) in by_run else item
+        for item in references
+    ]
+
+
+def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
+    """Raise what has to be done about what is missing: fail before skip before wait."""
+    policies: dict[str, VersionMissing] = {}
+    for item in found:
+        reference, error = item.reference, item.missing
+        if error is None or (isinstance(reference, Reference) and reference.has_default):
+            continue
+        may_come = item.version is None and isinstance(error, _MAY_COME)
+        if in_code or not may_come or not isinstance(reference, Reference) or reference.on_missing == "fail":
+            raise error
+        policies.setdefault(reference.on_missing, VersionMissing(error, reference))
+    for policy in ("skip", "wait"):
+        if policy in policies:
+            raise policies[policy]
+
+
+def _pin(reference: Reference) -> _Pin:
+    return reference.conn_id, reference.model, reference.pin_key
+
+
+def _conn_id(reference: Any_Reference) -> str | None:
     return reference.conn_id if isinstance(reference, Reference) else None

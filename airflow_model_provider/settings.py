@@ -9,9 +9,14 @@ from typing import NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidConfiguration
-from airflow_model_provider.references import BUILT_IN_STAGES, RESERVED, check_name
+from airflow_model_provider.selectors import BUILT_IN_STAGES, RESERVED, check_name
 
 SECTION = "model_registry"
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
 
 
 def option(name: str) -> str | None:
@@ -21,7 +26,7 @@ def option(name: str) -> str | None:
     The environment variable ``AIRFLOW__MODEL_REGISTRY__<NAME>`` always counts; ``airflow.cfg`` only inside
     Airflow.
     """
-    value = os.environ.get(f"AIRFLOW__{SECTION.upper()}__{name.upper()}")
+    value = os.environ.get(variable(name))
     if value is None and host.inside_airflow():
         value = host.airflow_option(SECTION, name)
     return value.strip() or None if value is not None else None
@@ -65,6 +70,32 @@ def _stages(extra: tuple[str, ...]) -> tuple[str, ...]:
 def deployment() -> str:
     """Return the name that tells this Airflow apart from others on the same registry (R9)."""
     return option("deployment") or "default"
+
+
+def seconds(name: str, default: float) -> float:
+    """
+    Return a setting that is a time in seconds.
+
+    :raises InvalidConfiguration: if it is not a number above zero.
+    """
+    value = option(name)
+    try:
+        found = default if value is None else float(value)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is not a number of seconds above zero")
+    return found
+
+
+def wait_timeout() -> float:
+    """Return for how many seconds a task with ``on_missing="wait"`` waits; as long as Airflow's sensors do."""
+    return seconds("wait_timeout", 7 * 24 * 3600.0)
+
+
+def poll_interval() -> float:
+    """Return how many seconds lie between two looks at the registry while a task waits."""
+    return seconds("poll_interval", 1.0)
 
 
 def airflow_home() -> Path:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import WrongRegistry
-from airflow_model_provider.references import ArtifactType, OutputReference, check_name
+from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload
+from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

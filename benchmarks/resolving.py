@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.references import ArtifactType, Reference, Selector, Wanted
+from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry.entities import Attempt, Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import ArtifactType, Selector
 from benchmarks.harness import Row
 
 if TYPE_CHECKING:

@@ -16,14 +16,24 @@ from airflow_model_provider.artifacts.scratch import file_in, file_in_temporary_
 from airflow_model_provider.artifacts.source import VerifiedSource
 from airflow_model_provider.artifacts.trouble import reported, without_secrets
 from airflow_model_provider.artifacts.verification import Verifications
-from airflow_model_provider.exceptions import InvalidConfiguration, InvalidName, PayloadMissing
+from airflow_model_provider.exceptions import (
+    InvalidConfiguration,
+    InvalidDefinition,
+    InvalidName,
+    PayloadMissing,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
 _SETTING = "[model_registry] store"
 _ADVICE = "Give a folder or an fsspec URL."
+_URI = "The address of an artifact"
+_URI_ADVICE = (
+    "Give what handle.uri gives: a path, or a URL such as s3://bucket/<registry id>/sha256/ab/abcd...."
+)
+_CACHE_BYTES = 10 * 1024**3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOCAL_SCHEME = re.compile(r"(?:file|local)://", re.IGNORECASE)
@@ -55,7 +65,7 @@ class ArtifactStore:
         registry_id: str,
         *,
         cache_dir: Path | None = None,
-        cache_bytes: int = 10 * 1024**3,
+        cache_bytes: int = _CACHE_BYTES,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not _REGISTRY_ID.fullmatch(registry_id):
@@ -127,14 +137,12 @@ class ArtifactStore:
         :param size: the registered number of bytes.
         :param what: how errors call the artifact.
         """
-        key = _key(digest)
-        uri = self._blobs.uri(key)
-        return VerifiedSource(
+        return _source(
+            self._blobs,
+            _key(digest),
             digest,
             size,
-            what=what,
-            uri=uri,
-            origin=_origin(self._blobs, key, PayloadMissing(what, uri)),
+            what,
             copies=self._copies,
             verifications=self._verifications,
         )
@@ -175,18 +183,81 @@ class ArtifactStore:
             self._copies.drop(digest)
 
 
+def source_at(
+    uri: str,
+    digest: str,
+    size: int | None = None,
+    *,
+    what: str,
+    cache_dir: Path | None = None,
+    cache_bytes: int = _CACHE_BYTES,
+    storage_options: Mapping[str, Any] | None = None,
+) -> VerifiedSource:
+    """
+    Return the bytes at an address, to be read verified; nothing else of their store is needed.
+
+    :param uri: as :meth:`ArtifactStore.uri` gives it.
+    :param digest: SHA-256 that the bytes must have, hexadecimal.
+    :param size: their number; None takes it from the file, which is I/O.
+    :param what: how errors call the artifact.
+    :raises InvalidDefinition: if no file can be at the address.
+    :raises PayloadMissing: if the size is asked of a file that isn't there.
+    """
+    _key(digest)
+    blobs, key = _blob_at(uri, storage_options or {})
+    known = blobs.size(key) if size is None else size
+    if known is None:
+        raise PayloadMissing(what, blobs.uri(key))
+    private = PrivateFolder(cache_dir)
+    copies, verifications = LocalCopies(private, cache_bytes), Verifications(private)
+    return _source(blobs, key, digest, known, what, copies=copies, verifications=verifications)
+
+
+def _blob_at(uri: str, options: Mapping[str, Any]) -> tuple[LocalFolder | RemoteFolder, str]:
+    """Return a folder, and the name in it that a URI means."""
+    try:
+        path = _local_folder(uri)
+    except InvalidConfiguration as err:
+        raise InvalidDefinition(_URI, err.problem, _URI_ADVICE) from None
+    if path is not None:
+        return LocalFolder(path.parent), path.name
+    url, folder, name = uri.rsplit("/", 2)
+    if not (url.partition("://")[2] and folder and name):
+        raise InvalidDefinition(_URI, f"{without_secrets(uri)!r} names no file in a folder", _URI_ADVICE)
+    return RemoteFolder(url, folder, options), name
+
+
+def _source(
+    blobs: LocalFolder | RemoteFolder,
+    key: str,
+    digest: str,
+    size: int,
+    what: str,
+    *,
+    copies: LocalCopies,
+    verifications: Verifications,
+) -> VerifiedSource:
+    uri = blobs.uri(key)
+    missing = PayloadMissing(what, uri)
+    return VerifiedSource(
+        digest,
+        size,
+        what=what,
+        uri=uri,
+        origin=(
+            blobs.folder / key
+            if isinstance(blobs, LocalFolder)
+            else lambda path: blobs.fetch(key, path, missing)
+        ),
+        copies=copies,
+        verifications=verifications,
+    )
+
+
 def _key(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise InvalidName("digest", digest, "It must be 64 hexadecimal digits.")
     return f"sha256/{digest[:2]}/{digest}"
-
-
-def _origin(
-    blobs: LocalFolder | RemoteFolder, key: str, missing: PayloadMissing
-) -> Path | Callable[[Path], None]:
-    if isinstance(blobs, LocalFolder):
-        return blobs.folder / key
-    return lambda path: blobs.fetch(key, path, missing)
 
 
 def _local_folder(url: str) -> Path | None:

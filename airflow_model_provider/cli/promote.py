@@ -9,7 +9,8 @@ from airflow_model_provider.cli.console import command, say
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.handles import ModelVersion
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
-from airflow_model_provider.references import UNSET, Selector
+from airflow_model_provider.references import UNSET
+from airflow_model_provider.selectors import Selector
 
 
 @command

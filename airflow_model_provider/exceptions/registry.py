@@ -25,17 +25,73 @@ class ModelNotFound(ModelRegistryError, LookupError):
 
 
 class StageNotAssigned(ModelRegistryError, LookupError):
-    """No version holds the stage. A retry helps only if a promotion is still to come."""
+    """No version holds the stage, or held it then. A retry helps only if a promotion is still to come."""
 
-    def __init__(self, model: str, stage: str, versions: Sequence[str] = ()) -> None:
-        super().__init__(model, stage, versions)
-        self.model, self.stage, self.versions = model, stage, versions
+    def __init__(
+        self,
+        model: str,
+        stage: str,
+        versions: Sequence[str] = (),
+        as_of: str | None = None,
+        first: str | None = None,
+    ) -> None:
+        super().__init__(model, stage, versions, as_of, first)
+        self.model, self.stage, self.versions, self.as_of, self.first = model, stage, versions, as_of, first
+
+    def __str__(self) -> str:
+        if self.as_of is None:
+            return (
+                f"No version of {self.model!r} is in stage {self.stage!r}. "
+                f"Versions: {listing(self.versions)}. Promote one: "
+                f"airflow model-registry promote {self.model!r} <number> {self.stage}"
+            )
+        since = f"the first one came into it at {self.first}" if self.first else "it never was in use"
+        return (
+            f"No version of {self.model!r} was in stage {self.stage!r} as of {self.as_of}: {since}. "
+            f"Versions: {listing(self.versions)}. Ask for a later time, or name a version."
+        )
+
+
+class VersionDeleted(ModelRegistryError, LookupError):
+    """The version that held the stage then was deleted. A retry cannot help."""
+
+    def __init__(self, version: str, stage: str, as_of: str) -> None:
+        super().__init__(version, stage, as_of)
+        self.version, self.stage, self.as_of = version, stage, as_of
 
     def __str__(self) -> str:
         return (
-            f"No version of {self.model!r} is in stage {self.stage!r}. "
-            f"Versions: {listing(self.versions)}. Promote one: "
-            f"airflow model-registry promote {self.model!r} <number> {self.stage}"
+            f"{self.version} was in stage {self.stage!r} as of {self.as_of}, and was deleted since. "
+            "Name another version, or ask for another time."
+        )
+
+
+class PinConflict(ModelRegistryError, RuntimeError):
+    """A task and its Dag run have pinned different versions for one selector. A retry cannot help."""
+
+    def __init__(self, reference: str, number: int) -> None:
+        super().__init__(reference, number)
+        self.reference, self.number = reference, number
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} is version {self.number} for this Dag run (pin='run'), and this task has already used "
+            "another version for it (pin='task'). Use the same pin for all references of the task."
+        )
+
+
+class DeploymentClash(ModelRegistryError, RuntimeError):
+    """Two Airflows use the registry under one name. A retry cannot help; give each a name of its own."""
+
+    def __init__(self, deployment: str, dag_id: str, run_id: str) -> None:
+        super().__init__(deployment, dag_id, run_id)
+        self.deployment, self.dag_id, self.run_id = deployment, dag_id, run_id
+
+    def __str__(self) -> str:
+        return (
+            f"Another Airflow has a run {self.run_id!r} of DAG {self.dag_id!r} in this registry, and both are called "
+            f"{self.deployment!r}. Give each its own [model_registry] deployment "
+            "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT)."
         )
 
 

@@ -21,3 +21,57 @@ class PipelineFailed(ModelRegistryError, RuntimeError):
         return (
             f"Pipeline {self.pipeline!r} failed. Failed tasks: {listing(self.tasks)}. The log above says why."
         )
+
+
+class InvalidSelector(ModelRegistryError, ValueError):
+    """What was given at run time names no version. A retry cannot help; correct the template or its input."""
+
+    def __init__(self, subject: str, selector: str, problem: str) -> None:
+        super().__init__(subject, selector, problem)
+        self.subject, self.selector, self.problem = subject, selector, problem
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject}: version={self.selector!r}: {self.problem}. "
+            "Give a stage, 'latest', a number, or a version name."
+        )
+
+
+class NoRunDate(ModelRegistryError, ValueError):
+    """The Dag run has none of the dates that ``as_of`` names. A retry cannot help."""
+
+    def __init__(self, reference: str, dates: Sequence[str]) -> None:
+        super().__init__(reference, dates)
+        self.reference, self.dates = reference, dates
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference}: this Dag run has no such date. It has: {listing(self.dates)}. "
+            "Name one of these, several of which the first that is there counts: "
+            "as_of=('logical_date', 'run_after')."
+        )
+
+
+class WaitTimedOut(ModelRegistryError, TimeoutError):
+    """No version came while a task waited for one. Not retried, as Airflow doesn't retry a sensor's timeout."""
+
+    def __init__(self, reference: str, seconds: float, missing: str) -> None:
+        super().__init__(reference, seconds, missing)
+        self.reference, self.seconds, self.missing = reference, seconds, missing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} was waited for during {self.seconds:.0f} s ([model_registry] wait_timeout), and is "
+            f"not there. {self.missing}"
+        )
+
+
+class UnknownAttribute(ModelRegistryError, NameError):
+    """A template asks for something that a version or an artifact doesn't have. A retry cannot help."""
+
+    def __init__(self, subject: str, attribute: str, known: Sequence[str]) -> None:
+        super().__init__(subject, attribute, known)
+        self.subject, self.attribute, self.known = subject, attribute, known
+
+    def __str__(self) -> str:
+        return f"{self.subject} has no {self.attribute!r}. It has: {listing(self.known, limit=20)}."

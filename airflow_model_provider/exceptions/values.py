@@ -125,3 +125,24 @@ class LoadFailed(ModelRegistryError, RuntimeError):
     def __str__(self) -> str:
         changed = f" Environment since it was saved: {listing(self.differences)}." if self.differences else ""
         return f"{self.artifact} could not be loaded: {self.reason}.{changed}"
+
+
+class WrongType(ModelRegistryError, TypeError):
+    """An artifact does not fit the annotation of the parameter it is given to. A retry cannot help."""
+
+    def __init__(self, step: str, parameter: str, expected: str, found: str, what: str) -> None:
+        super().__init__(step, parameter, expected, found, what)
+        self.step, self.parameter, self.expected, self.found, self.what = (
+            step,
+            parameter,
+            expected,
+            found,
+            what,
+        )
+
+    def __str__(self) -> str:
+        article = "" if self.found == "None" else "an " if self.found[:1] in "aeio" else "a "
+        return (
+            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, "
+            f"and {self.what} is {article}{self.found}. Pass another artifact, or correct the annotation."
+        )

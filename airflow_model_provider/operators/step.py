@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.decorator import DecoratedOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_model_provider import host, settings
-from airflow_model_provider.exceptions import ModelRegistryError
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
+from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow.sdk import Context
 
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
-    from airflow_model_provider.registry.entities import Attempt
+    from airflow_model_provider.resolver import VersionMissing
 
 
 class StepOperator(BaseOperator):
@@ -51,9 +51,11 @@ class StepOperator(BaseOperator):
     template_fields: Sequence[str] = ("op_args", "op_kwargs")
     template_fields_renderers: ClassVar[dict[str, str]] = {"op_args": "py", "op_kwargs": "py"}
     # What is open must not be copied when a listener copies the task to render it again.
-    shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_ti")
+    shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_missing", "_ti")
     operator_extra_links = (ModelVersionLink(),)
     ui_color = "#d7ecf3"
+    #: References in the fields stay as they are while Airflow renders them.
+    pins_in_pre_execute = True
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class StepOperator(BaseOperator):
         self.step_model = check_model(f"step {self.task_id!r}", step_model)
         self.substitutions = dict(substitutions or {})
         self._execution: StepExecution | None = None
+        self._missing: VersionMissing | None = None
         self._ti: Any = None
 
     @property
@@ -82,8 +85,8 @@ class StepOperator(BaseOperator):
     def pre_execute(self, context: Any) -> None:
         """Pin every reference of the task and record it (R7, R8, R11)."""
         from airflow_model_provider.execution import StepExecution, Task
+        from airflow_model_provider.resolver import VersionMissing
 
-        host.enter_airflow()
         task = Task(
             self.python_callable,
             self.outputs,
@@ -91,25 +94,55 @@ class StepOperator(BaseOperator):
             producers=self._producers,
             settled=lambda: self.get_flat_relative_ids(upstream=True),
         )
-        self._ti = context["ti"]
-        self._execution = StepExecution(
-            task, _attempt(context), lambda conn: ModelRegistryHook(conn).get_conn(), self.log
-        )
-        with _hopeless_fails_at_once():
-            self._execution.pin([_listed(value) for value in self.op_args], self._keyword_arguments(context))
+        self._ti, self._missing = context["ti"], None
+        with hopeless_fails_at_once():
+            self._execution = StepExecution(task, resolver_for(context), self.log)
+            try:
+                self._execution.pin(
+                    [_listed(value) for value in self.op_args], self._keyword_arguments(context)
+                )
+            except VersionMissing as missing:
+                if missing.reference.on_missing == "skip":
+                    raise AirflowSkipException(str(missing.error)) from missing
+                self._missing = missing
 
     def execute(self, context: Context) -> Any:
         """Load the inputs, run the function, save its outputs, return what travels in XCom (R14, R16)."""
         if self._execution is None:  # a caller that skips pre_execute, such as a unit test
             self.pre_execute(context)
         assert self._execution is not None
-        with _hopeless_fails_at_once():
+        if self._missing is not None:
+            self._wait(self._missing, datetime.now(UTC))
+        with hopeless_fails_at_once():
             outputs = self._execution.run()
         if len(self.outputs) == 1 and self.outputs[0].name in outputs and not self._returns_tuple():
             return next(iter(outputs.values()))
         for name, value in outputs.items():
             context["ti"].xcom_push(key=name, value=value)
         return outputs or None
+
+    def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
+        """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
+        self.log.info("%s Waiting for it.", missing.error)
+        self.defer(
+            trigger=ModelVersionTrigger.for_reference(missing.reference, since=since),
+            method_name="resume",
+        )
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """
+        Go on when the trigger has fired.
+
+        :raises AirflowFailException: if the version did not come in time.
+        """
+        since = datetime.fromisoformat(event["since"])
+        if self._missing is not None and event["state"] == "timeout":
+            seconds = (datetime.now(UTC) - since).total_seconds()
+            with hopeless_fails_at_once():
+                raise WaitTimedOut(repr(self._missing.reference), seconds, str(self._missing.error))
+        if self._missing is not None:  # it came, and was gone again before this task could pin it
+            self._wait(self._missing, since)
+        return self.execute(context)
 
     def _returns_tuple(self) -> bool:
         from airflow_model_provider.pipelines.outputs import declares_tuple
@@ -173,32 +206,8 @@ class StepDecoratedOperator(DecoratedOperator, StepOperator):
         super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
 
 
-def _attempt(context: Mapping[str, Any]) -> Attempt:
-    from airflow_model_provider.registry.entities import Attempt, RunKey
-
-    ti = context["ti"]
-    return Attempt(
-        RunKey(settings.deployment(), ti.dag_id, ti.run_id),
-        ti.task_id,
-        attempt_id=str(ti.id),
-        map_index=-1 if ti.map_index is None else ti.map_index,
-        try_number=ti.try_number,
-    )
-
-
 def _listed(value: Any) -> Any:
     """What a mapped task returned is a lazy sequence in Airflow; a step is given a list."""
     from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
     return transform(value, lambda part: list(part) if isinstance(part, LazyXComSequence) else WALK)
-
-
-@contextmanager
-def _hopeless_fails_at_once() -> Iterator[None]:
-    """The one place where errors that a retry cannot help fail the task without burning its retries (R13)."""
-    try:
-        yield
-    except ModelRegistryError as err:
-        if err.transient:
-            raise
-        raise AirflowFailException(f"{type(err).__name__}: {err}") from err

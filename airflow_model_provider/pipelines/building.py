@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, references_in, transform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,12 @@ class LocalBuilder:
             raise InvalidDefinition(subject, str(err)) from None
         model = definition.model or self.pipeline.model
         node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
-        for item in after:
+        taken = [
+            name
+            for item in references_in([args, kwargs, mapped, model])
+            for name in item.selector.upstream_tasks
+        ]
+        for item in (*after, *(task_id for task_id, _ in taken)):
             node.after.add(self._named(subject, item))
         self.nodes.append(node)
         return node.output

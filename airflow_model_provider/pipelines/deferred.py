@@ -156,6 +156,10 @@ class StepOutput(Deferred):
     def _describe(self) -> str:
         return f"The output of step {self.node.task_id!r}"
 
+    def __str__(self) -> str:
+        """Return the template that means it, as Airflow's outputs do; it can stand in a ``Model``'s version."""
+        return f"{{{{ task_instance.xcom_pull(task_ids='{self.node.task_id}', key='{self.name or 'return_value'}') }}}}"
+
     def __repr__(self) -> str:
         return f"{self.node.task_id}.{self.name}" if self.name else str(self.node.task_id)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.references import ArtifactType, check_name
+from airflow_model_provider.selectors import ArtifactType, check_name
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping

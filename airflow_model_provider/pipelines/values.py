@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from airflow_model_provider.references import JsonValue, Reference
+
 #: Returned by a visitor that leaves a value to be walked into.
 WALK: Final = object()
 
@@ -20,7 +22,7 @@ def transform(value: Any, visit: Callable[[Any], Any]) -> Any:
     visited = visit(value)
     if visited is not WALK:
         return visited
-    if type(value) in (str, int, float, bool, bytes, type(None)):
+    if type(value) in (str, int, float, bool, bytes, type(None)) or isinstance(value, JsonValue):
         return value
     if isinstance(value, Mapping) and type(value) is dict:
         items = {key: transform(item, visit) for key, item in value.items()}
@@ -53,3 +55,18 @@ def _dataclass(value: Any, visit: Callable[[Any], Any]) -> Any:
     for name, new in changed.items():
         object.__setattr__(clone, name, new)  # frozen ones too
     return clone
+
+
+def references_in(value: Any) -> list[Any]:
+    """Return the references that a value holds, at any depth; a ``Model`` that names a version counts as one."""
+    found: list[Any] = []
+
+    def visit(part: Any) -> Any:
+        reference = getattr(part, "reference", None) if not getattr(part, "makes_version", True) else part
+        if not isinstance(reference, Reference):
+            return WALK
+        found.append(reference)
+        return part
+
+    transform(value, visit)
+    return found

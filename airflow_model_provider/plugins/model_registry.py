@@ -9,8 +9,16 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 from airflow_model_provider.plugins import warm_start
 
 
+def version(model: str, version: Any, **options: Any) -> Any:
+    """Return a version for a template. See :func:`airflow_model_provider.rendering.version`."""
+    from airflow_model_provider import rendering
+
+    return rendering.version(model, version, **options)
+
+
 class ModelRegistryPlugin(AirflowPlugin):
-    """Listeners of the provider."""
+    """Listeners and macros of the provider."""
 
     name = "model_registry"
     listeners: list[Any] = [warm_start]  # noqa: RUF012 - as Airflow declares it
+    macros: list[Any] = [version]  # noqa: RUF012 - as Airflow declares it

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
-from airflow_model_provider.references import ArtifactType, check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, run
@@ -17,6 +16,7 @@ from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, At
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import check_key, plain_json
 from airflow_model_provider.registry.versions import version_label
+from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition, ModelNotFound
-from airflow_model_provider.references import check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.rows import model_record
 from airflow_model_provider.registry.values import plain_json
+from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_model_provider.references import ArtifactType, ModelStages, OutputReference, Reference
+from airflow_model_provider.selectors import ArtifactType, ModelStages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from airflow_model_provider.exceptions import ModelRegistryError
+    from airflow_model_provider.references import OutputReference, Reference
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -55,6 +58,8 @@ class Attempt(NamedTuple):
     One try of one task.
 
     :param attempt_id: unique per try and stable over deferrals; Airflow's task instance id.
+    :param run_mark: tells the Dag run apart from one of the same name in another Airflow: how often it was
+        cleared, and when it started. None where that isn't known.
     """
 
     run: RunKey
@@ -62,6 +67,7 @@ class Attempt(NamedTuple):
     attempt_id: str
     map_index: int = -1
     try_number: int = 1
+    run_mark: str | None = None
 
     @property
     def producer(self) -> str:
@@ -171,14 +177,16 @@ class Resolution(NamedTuple):
     What a reference was pinned to.
 
     ``value`` is the plain value for metadata and attributes; ``missing`` is the error that says what is not
-    there, kept where the reference has a default (and then ``value`` is the default), raised otherwise.
+    there; where the reference has a default, ``value`` is that. ``sequence`` is the end of the history of
+    stages that was seen.
     """
 
     reference: Reference | OutputReference
     version: VersionRecord | None = None
     artifact: ArtifactRecord | None = None
     value: Any = None
-    missing: Exception | None = None
+    missing: ModelRegistryError | None = None
+    sequence: int = 0
 
 
 class ResolutionRecord(NamedTuple):

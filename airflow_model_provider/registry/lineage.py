@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Row, select
 
@@ -21,15 +21,17 @@ _resolution, _version, _made, _artifact = (
 )
 
 
-def resolutions(
-    database: Database,
-    *,
-    model: str | None = None,
-    number: int | None = None,
-    dag_id: str | None = None,
-    run_id: str | None = None,
-    limit: int | None = 100,
-) -> list[ResolutionRecord]:
+class Asked(NamedTuple):
+    """Which resolutions are asked for: those that meet all of what is given."""
+
+    model: str | None = None
+    number: int | None = None
+    dag_id: str | None = None
+    run_id: str | None = None
+    attempt_id: str | None = None
+
+
+def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> list[ResolutionRecord]:
     """Return recorded resolutions that meet all of what is given, newest first."""
     query = (
         select(
@@ -44,14 +46,9 @@ def resolutions(
         .order_by(_resolution.c.id.desc())
         .limit(limit)
     )
-    if model is not None:
-        query = query.where(_resolution.c.model == model)
-    if number is not None:
-        query = query.where(_version.c.number == number)
-    if dag_id is not None:
-        query = query.where(_resolution.c.dag_id == dag_id)
-    if run_id is not None:
-        query = query.where(_resolution.c.run_id == run_id)
+    for name, value in asked._asdict().items():
+        column = _version.c.number if name == "number" else _resolution.c[name]
+        query = query if value is None else query.where(column == value)
     return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
 
 

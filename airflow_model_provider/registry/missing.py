@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, distinct, func, select
@@ -12,14 +13,16 @@ from airflow_model_provider.exceptions import (
     MetadataNotFound,
     ModelRegistryError,
     StageNotAssigned,
+    VersionDeleted,
     VersionNotFound,
 )
-from airflow_model_provider.references import OutputReference, Reference, SelectorKind, Wanted
+from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.artifacts import artifact_names
 from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.metadata import metadata_keys
 from airflow_model_provider.registry.versions import described_versions
+from airflow_model_provider.selectors import SelectorKind
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import ArtifactRecord, VersionRecord
@@ -82,9 +85,29 @@ def _no_version(connection: Connection, reference: Reference, model_id: int | No
     if model_id is None:
         return model_not_found(connection, reference.model)
     versions = described_versions(connection, model_id)
+    if reference.as_of:
+        return _none_then(connection, reference, model_id, versions)
     if reference.selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST):
         return StageNotAssigned(reference.model, str(reference.selector), versions)
     return VersionNotFound(reference.model, str(reference.selector), versions)
+
+
+def _none_then(
+    connection: Connection, reference: Reference, model_id: int, versions: tuple[str, ...]
+) -> ModelRegistryError:
+    event, version = tables.stage_event.c, tables.version.c
+    stage, then = str(reference.selector), reference.as_of[0]
+    of_stage = select(event.at, event.version_id, version.number).outerjoin_from(
+        tables.stage_event, tables.version, version.id == event.version_id
+    )
+    of_stage = of_stage.where(event.model_id == model_id, event.stage == stage)
+    before = of_stage.where(event.at <= datetime.fromisoformat(then)).order_by(event.sequence.desc())
+    holder = connection.execute(before.limit(1)).one_or_none()
+    if holder is not None and holder.version_id is not None:
+        return VersionDeleted(f"{reference.model}@{holder.number}", stage, then)
+    first = connection.execute(of_stage.order_by(event.sequence).limit(1)).one_or_none()
+    since = first.at.isoformat(timespec="seconds") if first is not None else None
+    return StageNotAssigned(reference.model, stage, versions, then, since)
 
 
 def _no_artifact(connection: Connection, reference: Reference, version: VersionRecord) -> ArtifactNotFound:

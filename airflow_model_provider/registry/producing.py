@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
-from airflow_model_provider.references import check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.entities import RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.pins import check_same_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.versions import NewVersion, add_version, read_version, version_label
+from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,10 +38,11 @@ def version_for_run(
 
     :param producer: the task that asks.
     :param producers: the tasks that a new version waits for; a callable is asked only when one is made.
+    :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
     check_name("model", model)
     found = database.read(lambda connection: _newest(connection, model, run, producer))
-    if found is not None and not _used_up(found):
+    if found is not None and not _used_up(found, run, new.run_mark):
         return version_record(found)
     tasks = producers() if callable(producers) else producers
     new = new._replace(state=VersionState.PRODUCING, run=run, producers=[*tasks] or [producer])
@@ -48,12 +50,13 @@ def version_for_run(
     def work(connection: Connection) -> VersionRecord:
         model_id = locked_model(connection, model, new.card, create=True).id
         found = _newest(connection, model, run, producer)
-        if found is not None and not _used_up(found):
+        if found is not None and not _used_up(found, run, new.run_mark):
             return version_record(found)
         generation = 0 if found is None else found.generation + 1
         name = f"{new.name[:96]}-{generation + 1}" if new.name and generation else new.name
         version_id = add_version(connection, model_id, model, new._replace(name=name))
         keys = {"version_id": version_id, "model_id": model_id, "generation": generation}
+        keys["run_mark"] = new.run_mark
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
         return read_version(connection, _version.c.id == version_id)
 
@@ -137,7 +140,9 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
         _run_version.c[key] == value for key, value in run_columns(run).items()
     ]
     query = (
-        select_versions(_run_version.c.generation, committed.exists().label("committed"))
+        select_versions(
+            _run_version.c.generation, _run_version.c.run_mark, committed.exists().label("committed")
+        )
         .join(_run_version, _run_version.c.version_id == _version.c.id)
         .where(tables.model.c.name == model, *condition)
         .order_by(_run_version.c.generation.desc())
@@ -146,8 +151,9 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
     return connection.execute(query).one_or_none()
 
 
-def _used_up(row: Row[Any]) -> bool:
+def _used_up(row: Row[Any], run: RunKey, mark: str | None) -> bool:
     """Whether this run needs another version: this one is deleted, or sealed with this task's part in it."""
+    check_same_run(run, mark, row.run_mark)
     return row.v_state == VersionState.DELETED.value or (row.v_sealed_at is not None and bool(row.committed))
 
 

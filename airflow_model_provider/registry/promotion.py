@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from airflow_model_provider.exceptions import StageConflict, StageOccupied, VersionNotFound, VersionNotReady
-from airflow_model_provider.references import UNSET, ModelStages, check_name, check_stage
+from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import now
@@ -16,6 +16,7 @@ from airflow_model_provider.registry.entities import Attempt, StageEvent, Versio
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns, select_versions, version_record
 from airflow_model_provider.registry.versions import described_versions
+from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

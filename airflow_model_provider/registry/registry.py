@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_model_provider.references import (
-    BUILT_IN_STAGES,
-    UNSET,
-    ArtifactType,
-    OutputReference,
-    Reference,
-    Selector,
-    Wanted,
-)
+from airflow_model_provider.references import UNSET, OutputReference, Reference, Wanted
 from airflow_model_provider.registry import (
     artifacts,
     catalog,
     lineage,
     metadata,
+    pins,
     producing,
     promotion,
     resolution,
@@ -40,6 +33,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -168,9 +162,10 @@ class Registry:
         producers: Sequence[str] | Callable[[], Sequence[str]] = (),
         name: str | None = None,
         card: Mapping[str, Any] | None = None,
+        run_mark: str | None = None,
     ) -> VersionRecord:
         """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
-        new = versions.NewVersion(name=name, card=card or {})
+        new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
         return producing.version_for_run(
             self._database, model, run, producer=producer, producers=producers, new=new
         )
@@ -271,10 +266,29 @@ class Registry:
     # --- references ----------------------------------------------------------------------------------------
 
     def resolve(
-        self, references: Sequence[Reference | OutputReference], attempt: Attempt | None = None
+        self,
+        references: Sequence[Reference | OutputReference],
+        attempt: Attempt | None = None,
+        *,
+        keep_missing: bool = False,
     ) -> list[Resolution]:
-        """Return what references stand for, in one read. See :func:`resolution.resolve`."""
-        return resolution.resolve(self._database, references, attempt, self.stages)
+        """
+        Return what references stand for, in one read. See :func:`resolution.resolve`.
+
+        :param keep_missing: say in the result what is missing, instead of raising the first such error.
+        :raises ModelRegistryError: the error that says what is missing, where there is no default.
+        """
+        found = resolution.resolve(self._database, references, attempt, self.stages)
+        for item in [] if keep_missing else found:
+            if item.missing is not None and not (
+                isinstance(item.reference, Reference) and item.reference.has_default
+            ):
+                raise item.missing
+        return found
+
+    def drop_run_pins(self, run: RunKey, model: str | None = None) -> int:
+        """Forget what a Dag run has pinned. See :func:`pins.drop_run_pins`."""
+        return pins.drop_run_pins(self._database, *run, model)
 
     def record(self, resolutions: Sequence[Resolution], attempt: Attempt) -> None:
         """Record what a try of a task got, in one write. See :func:`resolution.record`."""
@@ -287,12 +301,12 @@ class Registry:
         number: int | None = None,
         dag_id: str | None = None,
         run_id: str | None = None,
+        attempt_id: str | None = None,
         limit: int | None = 100,
     ) -> list[ResolutionRecord]:
         """Return recorded resolutions, newest first. See :func:`lineage.resolutions`."""
-        return lineage.resolutions(
-            self._database, model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
-        )
+        asked = lineage.Asked(model, number, dag_id, run_id, attempt_id)
+        return lineage.resolutions(self._database, asked, limit)
 
     def made_in(self, run: RunKey) -> list[Made]:
         """Return what tasks of a Dag run have made. See :func:`lineage.made_in`."""

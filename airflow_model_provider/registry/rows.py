@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, String, cast, func, select
 
-from airflow_model_provider.references import ArtifactType
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
@@ -18,6 +17,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.selectors import ArtifactType
 
 #: Columns of a version, selected as ``v_<name>`` beside ``v_model`` and ``v_stages``.
 VERSION_FIELDS: Final = (

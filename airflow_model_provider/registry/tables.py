@@ -124,6 +124,7 @@ run_version = Table(
     *_run(nullable=False),
     _model(),
     Column("generation", Integer, nullable=False),
+    Column("run_mark", FreeText),
     UniqueConstraint(
         "deployment", "dag_id", "run_id", "model_id", "generation", name="uq_mr_run_version_run"
     ),
@@ -155,6 +156,7 @@ stage_event = Table(
     *_run(nullable=True),
     Column("task_id", FreeText),
     Index(None, "model_id", "stage", "sequence"),
+    Index(None, "model_id", "stage", "at"),
     Index(None, "version_id"),
 )
 
@@ -248,7 +250,7 @@ version_metadata = Table(
 )
 
 #: Which task got what, one row per reference and try (R11). An artifact that came through XCom names no
-#: model.
+#: model. ``sequence`` is the end of the history of stages that the try saw when it first read (R8).
 resolution = Table(
     "mr_resolution",
     metadata,
@@ -260,12 +262,13 @@ resolution = Table(
     Column("map_index", Integer, nullable=False),
     Column("try_number", Integer, nullable=False),
     Column("model", String(100)),
-    Column("selector", String(100)),
+    Column("selector", String(200)),
     Column("wanted", FreeText, nullable=False),
     _version(nullable=True),
     Column("artifact_version_id", Id, ForeignKey("mr_artifact_version.id")),
     Column("digest", String(64)),
     Column("resolved", Boolean, nullable=False),
+    Column("sequence", Id, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("attempt_id", "reference_key"),
     Index(None, "version_id", "id"),
@@ -274,14 +277,15 @@ resolution = Table(
     Index("ix_mr_resolution_run", "deployment", "dag_id", "run_id", "id"),
 )
 
-#: What all tasks of a Dag run get for a selector (R9).
+#: What all tasks of a Dag run get for a selector (R9). ``run_mark`` tells apart two runs of the same name.
 run_pin = Table(
     "mr_run_pin",
     metadata,
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id", "run_id")],
     _model(key=True),
-    Column("selector", String(100), primary_key=True),
+    Column("selector", String(200), primary_key=True),
     _version(),
+    Column("run_mark", FreeText),
     Column("at", UtcTime, nullable=False),
     Index(None, "version_id"),
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, VersionNotFound
-from airflow_model_provider.references import check_name
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import now
@@ -16,6 +15,7 @@ from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.values import plain_json
+from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,7 @@ class NewVersion(NamedTuple):
 
     :param producers: tasks that it waits for before it is ready.
     :param card: what is said about the model, should that be missing.
+    :param run_mark: see :class:`Attempt`.
     """
 
     name: str | None = None
@@ -41,6 +42,7 @@ class NewVersion(NamedTuple):
     run: RunKey | None = None
     producers: Sequence[str] = ()
     card: Mapping[str, Any] = NOTHING
+    run_mark: str | None = None
 
 
 def create_version(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,14 +65,14 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
     task, ti = operator(), TaskInstance()
     for _ in range(3):
         copied = copy.deepcopy(task)
-        copied.render_template_fields({"ti": ti})
+        copied.render_template_fields({"ti": ti, "task": task})
         assert copied.op_kwargs == task.op_kwargs
-    task.render_template_fields({"ti": ti})
-    task.pre_execute({"ti": ti})
-    copy.deepcopy(task).render_template_fields({"ti": ti})
+    task.render_template_fields({"ti": ti, "task": task})
+    task.pre_execute({"ti": ti, "task": task})
+    copy.deepcopy(task).render_template_fields({"ti": ti, "task": task})
     registry.get_model_version("iris", 2).set_stage("production", force=True)
 
-    assert task.execute({"ti": ti}) == 1.5
+    assert task.execute({"ti": ti, "task": task}) == 1.5
     (link,) = task.operator_extra_links
     assert (
         link.get_link(task, ti_key=ti)
@@ -89,7 +89,7 @@ def test_a_resumed_try_keeps_its_version(registry: Client) -> None:
     operator().pre_execute({"ti": ti})
     registry.get_model_version("iris", 2).set_stage("production", force=True)
     resumed, retried = operator(), operator()
-    resumed.pre_execute({"ti": ti})
+    resumed.pre_execute({"ti": replace(ti)})
     retried.pre_execute({"ti": TaskInstance("ti-2", try_number=2)})
 
     assert (resumed.execute({"ti": ti}), retried.execute({"ti": ti})) == (1.5, 2.5)

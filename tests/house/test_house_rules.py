@@ -42,6 +42,9 @@ CORE = [
         "dag_test.py",
         "cli",
         "links",
+        "rendering.py",
+        "task_context.py",
+        "triggers",
         "plugins",
         "testing",
         "__init__.py",
@@ -90,7 +93,7 @@ def errors() -> list[type[ModelRegistryError]]:
 @pytest.mark.parametrize("error", errors())
 def test_errors_survive_pickling_with_their_facts(error: type[ModelRegistryError]) -> None:
     """Between processes an error keeps its class, its attributes and its sentence; its docstring speaks of retries."""
-    samples = {"int": 3, "int | None": 3, "str | None": "text", "Sequence[str]": ("a", "b")}
+    samples = {"int": 3, "float": 3.5, "int | None": 3, "str | None": "text", "Sequence[str]": ("a", "b")}
     parameters = list(inspect.signature(error).parameters.values())
     made = error(*[samples.get(str(item.annotation), "text") for item in parameters])
     found = pickle.loads(pickle.dumps(made))

@@ -214,7 +214,7 @@ def test_contexts_outside_of_their_place_say_so() -> None:
         lambda model: model.load_artifact("m"),
         lambda model: model.set_stage("staging"),
         lambda model: model.log_metadata({"a": 1}),
-        lambda model: model.resolve(),
+        lambda model: model.load(),
     ],
 )
 def test_reading_the_registry_in_a_body_is_refused_with_the_line(load: Callable[[Model], Any]) -> None:

@@ -10,13 +10,8 @@ import pytest
 
 from airflow_model_provider import Model, ModelStages
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
-from airflow_model_provider.references import (
-    OutputReference,
-    Reference,
-    Selector,
-    SelectorKind,
-    read_reference,
-)
+from airflow_model_provider.references import OutputReference, Reference, read_reference
+from airflow_model_provider.selectors import Selector, SelectorKind
 
 IRIS = Model("iris_classifier", version=ModelStages.PRODUCTION)
 REFERENCES = [
@@ -65,7 +60,7 @@ def test_a_reference_prints_model_selector_and_artifact() -> None:
     assert repr(reference) == "iris_classifier[production]/trained_model"
     assert repr(Model("iris_classifier", version=2).get_artifact("x")) == "iris_classifier@2/x"
     assert f"{reference}" == (
-        '{{ macros.model_registry.version("iris_classifier", "production").artifact("trained_model") }}'
+        '{{ macros.model_registry.version("iris_classifier", "production").artifact("trained_model", kind="model") }}'
     )
     assert str(IRIS.run_metadata["accuracy"]) == (
         '{{ macros.model_registry.version("iris_classifier", "production").metadata["accuracy"] }}'
@@ -180,5 +175,5 @@ def test_other_values_are_not_references() -> None:
     assert read_reference("x") is None
     with pytest.raises(InvalidDefinition, match="can be read"):
         read_reference({"__artifact__": "x"})
-    with pytest.raises(InvalidDefinition, match="can be read"):
+    with pytest.raises(InvalidDefinition, match="this release can read"):
         read_reference({"__model_reference__": "x", "model": "x", "version": "y", "selector": "zzz"})

@@ -13,9 +13,9 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionSealed,
 )
-from airflow_model_provider.references import ArtifactType
 from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import ArtifactType
 
 RUN = RunKey("default", "training", "manual__1")
 DIGEST = "0" * 64

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_model_provider.exceptions import StageConflict, StageOccupied
-from airflow_model_provider.references import Selector
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import Selector
 from tests.support.databases import PostgresServer
 from tests.support.soak import TIMES
 

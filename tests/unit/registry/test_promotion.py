@@ -14,9 +14,9 @@ from airflow_model_provider.exceptions import (
     VersionNotReady,
     VersionSealed,
 )
-from airflow_model_provider.references import Selector
 from airflow_model_provider.registry.entities import Attempt, RunKey, VersionState
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import Selector
 
 RUN = RunKey("default", "training", "manual__1")
 

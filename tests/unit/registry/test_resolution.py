@@ -18,14 +18,7 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
     StageNotAssigned,
 )
-from airflow_model_provider.references import (
-    ArtifactType,
-    OutputReference,
-    Reference,
-    Selector,
-    SelectorKind,
-    Wanted,
-)
+from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
@@ -36,6 +29,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
 )
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import ArtifactType, Selector, SelectorKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

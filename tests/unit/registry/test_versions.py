@@ -13,9 +13,9 @@ from airflow_model_provider.exceptions import (
     VersionInUse,
     VersionNotFound,
 )
-from airflow_model_provider.references import Selector
 from airflow_model_provider.registry.entities import RunKey, VersionState
 from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import Selector
 
 RUN = RunKey("default", "training", "scheduled__1")
 

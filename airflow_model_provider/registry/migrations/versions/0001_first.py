@@ -119,6 +119,7 @@ def _making_of_versions() -> None:
         *_run(nullable=False),
         _id("model_id"),
         sa.Column("generation", sa.Integer, nullable=False),
+        _text("run_mark"),
         sa.PrimaryKeyConstraint("version_id", name="pk_mr_run_version"),
         sa.UniqueConstraint(*run, name="uq_mr_run_version_run"),
         _foreign("mr_run_version", "version_id", "mr_version.id"),
@@ -156,6 +157,7 @@ def _stages() -> None:
         _foreign("mr_stage_event", "previous_version_id", "mr_version.id"),
     )
     _index("mr_stage_event", "model_id", "stage", "sequence")
+    _index("mr_stage_event", "model_id", "stage", "at")
     _index("mr_stage_event", "version_id")
 
 
@@ -261,12 +263,13 @@ def _resolutions() -> None:
         sa.Column("map_index", sa.Integer, nullable=False),
         sa.Column("try_number", sa.Integer, nullable=False),
         sa.Column("model", sa.String(100)),
-        sa.Column("selector", sa.String(100)),
+        sa.Column("selector", sa.String(200)),
         _text("wanted", nullable=False),
         _id("version_id", nullable=True),
         _id("artifact_version_id", nullable=True),
         sa.Column("digest", sa.String(64)),
         sa.Column("resolved", sa.Boolean, nullable=False),
+        _id("sequence"),
         _time("at"),
         sa.PrimaryKeyConstraint("id", name="pk_mr_resolution"),
         sa.UniqueConstraint("attempt_id", "reference_key", name="uq_mr_resolution_attempt_id_reference_key"),
@@ -281,8 +284,9 @@ def _resolutions() -> None:
         "mr_run_pin",
         *_run(nullable=False),
         _id("model_id"),
-        sa.Column("selector", sa.String(100), nullable=False),
+        sa.Column("selector", sa.String(200), nullable=False),
         _id("version_id"),
+        _text("run_mark"),
         _time("at"),
         sa.PrimaryKeyConstraint(
             "deployment", "dag_id", "run_id", "model_id", "selector", name="pk_mr_run_pin"

@@ -1,0 +1,62 @@
+"""References as Jinja expressions: what ``str`` and f-strings of one give."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_model_provider.references import Reference
+
+
+def jinja_expression(reference: Reference) -> str:
+    """Return the Jinja expression that means a reference, under the same pins."""
+    options = {
+        "conn_id": reference.conn_id,
+        "pin": None if reference.pin == "task" else reference.pin,
+        "as_of": list(reference.as_of) or None,
+        "on_missing": None if reference.on_missing == "fail" else reference.on_missing,
+    }
+    text = "macros.model_registry.version" + _called([reference.model, reference.selector.value], options)
+    default = {"default": reference.default} if reference.has_default else {}
+    attribute = reference.attribute or ""
+    if reference.wanted.value == "metadata":
+        text += f".metadata{_item(reference.name, default)}"
+    elif reference.wanted.value == "artifact":
+        asked = {
+            "version": reference.artifact_version,
+            "kind": reference.kind.value if reference.kind else None,
+            "map_index": reference.map_index,
+        }
+        of_artifact = {} if attribute.startswith("metadata:") else default
+        text += ".artifact" + _called([reference.name], asked, of_artifact)
+    if attribute.startswith("metadata:"):
+        text += f".metadata{_item(attribute.removeprefix('metadata:'), default)}"
+    elif attribute:
+        text += f".{attribute}"
+    return "{{ " + text + " }}"
+
+
+def _item(key: Any, default: Mapping[str, Any]) -> str:
+    return f".get({_literal(key)}, {_literal(default['default'])})" if default else f"[{_literal(key)}]"
+
+
+def _called(
+    arguments: list[Any], options: Mapping[str, Any], default: Mapping[str, Any] | None = None
+) -> str:
+    named = {key: value for key, value in options.items() if value is not None} | dict(default or {})
+    said = [_literal(value) for value in arguments]
+    return f"({', '.join([*said, *(f'{key}={_literal(value)}' for key, value in named.items())])})"
+
+
+def _literal(value: Any) -> str:
+    """Write a JSON value as Jinja reads it: ``none`` instead of ``null``."""
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    return json.dumps(value)

@@ -1,0 +1,81 @@
+"""Jinja in the arguments of a local run's steps: what Airflow would fill in, as far as it exists here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pinned import pinned, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from airflow_model_provider.references import Reference
+    from airflow_model_provider.resolver import Resolver
+
+
+class LocalTemplates:
+    """
+    Fills in the templates of a local run.
+
+    :param run_id: the run's id.
+    :param params: the pipeline's parameters.
+    :param logical_date: the date the run is for.
+    :param pull: returns what a step has returned, by task id and output name.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        params: Mapping[str, Any],
+        logical_date: datetime,
+        pull: Callable[[str, str], Any],
+    ) -> None:
+        task = SimpleNamespace(run_id=run_id, xcom_pull=self._pull)
+        self._pulled, self._date = pull, logical_date
+        self._context = {
+            "params": params,
+            "run_id": run_id,
+            "ti": task,
+            "task_instance": task,
+            "logical_date": logical_date,
+            "data_interval_end": logical_date,
+            "ds": f"{logical_date:%Y-%m-%d}",
+            "ds_nodash": f"{logical_date:%Y%m%d}",
+            "ts": logical_date.isoformat(),
+        }
+
+    def dates(self) -> dict[str, datetime | None]:
+        """Return the dates that ``as_of`` can name: in a local run all are the date that it is for."""
+        return dict.fromkeys(("logical_date", "data_interval_end", "run_after"), self._date)
+
+    def render(self, text: str, resolver: Resolver) -> str:
+        """
+        Fill in a template under a task's pins.
+
+        :raises InvalidDefinition: if it can't be filled in here.
+        """
+        from jinja2 import StrictUndefined, TemplateError
+        from jinja2.sandbox import SandboxedEnvironment
+
+        def resolve(reference: Reference) -> Any:
+            (found,) = resolver.resolve([reference])
+            return pinned(found, resolver, resolve)
+
+        def version(model: str, version: Any, **options: Any) -> Any:
+            return version_of(resolve, model, version, options)
+
+        macros = SimpleNamespace(model_registry=SimpleNamespace(version=version))
+        environment = SandboxedEnvironment(undefined=StrictUndefined)
+        try:
+            return environment.from_string(text).render({**self._context, "macros": macros})
+        except TemplateError as err:
+            known = ", ".join([*self._context, "macros.model_registry.version"])
+            raise InvalidDefinition(
+                f"template {text!r}", f"it can't be filled in ({err})", f"A local run knows: {known}."
+            ) from err
+
+    def _pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:
+        return self._pulled(task_ids, key)

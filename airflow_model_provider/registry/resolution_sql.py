@@ -1,0 +1,201 @@
+"""The statements that resolve and record: constant text, so that they are prepared once whatever a task asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sqlalchemy import Integer, TextClause, text
+
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import Json, UtcTime
+from airflow_model_provider.registry.rows import ARTIFACT_FIELDS, VERSION_FIELDS
+
+#: One request of a task, as the statement receives it.
+ASKED: Final = {
+    "i": "integer",
+    "key": "text",
+    "model": "text",
+    "kind": "text",
+    "selector": "text",
+    "number": "bigint",
+    "wanted": "text",
+    "name": "text",
+    "artifact_kind": "text",
+    "artifact_number": "bigint",
+    "map_index": "integer",
+    "artifact_id": "bigint",
+    "pin_key": "text",
+    "pin": "text",
+    "as_of": "timestamptz",
+}
+RECORDED: Final = {
+    "key": "text",
+    "model": "text",
+    "selector": "text",
+    "wanted": "text",
+    "version_id": "bigint",
+    "artifact_id": "bigint",
+    "digest": "text",
+    "resolved": "boolean",
+    "sequence": "bigint",
+}
+
+_COLUMNS = (
+    "asked.i, pinned.model_id, pinned.run_version_id, pinned.run_mark, pinned.task_version_id, "
+    "coalesce(tried.sequence, tried.newest) AS sequence, md.value AS metadata_value, "
+    "md.version_id IS NOT NULL AS has_metadata, m.name AS v_model, b.size AS a_size, f.name AS a_name, "
+    + ", ".join(f"v.{name} AS v_{name}" for name in VERSION_FIELDS)
+    + ", "
+    + ", ".join(f"a.{name} AS a_{name}" for name in ARTIFACT_FIELDS)
+)
+
+_READ = f"""
+WITH asked AS MATERIALIZED (SELECT {{columns}} FROM {{source}}),
+tried AS MATERIALIZED (
+  SELECT
+    (SELECT min(r.sequence) FROM mr_resolution r WHERE r.attempt_id = :attempt) AS sequence,
+    (SELECT g.last_sequence FROM mr_registry g) AS newest
+),
+pinned AS MATERIALIZED (
+  SELECT asked.i, m.id AS model_id, p.version_id AS run_version_id, p.run_mark, EXISTS (
+    SELECT 1 FROM mr_resolution r
+    WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
+  ) AS by_task, (
+    SELECT r.version_id FROM mr_resolution r
+    WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
+    ORDER BY r.id LIMIT 1
+  ) AS task_version_id
+  FROM asked LEFT JOIN mr_model m ON m.name = asked.model AND m.deleted_at IS NULL
+  LEFT JOIN mr_run_pin p ON asked.pin = 'run' AND p.deployment = :deployment AND p.dag_id = :dag_id
+    AND p.run_id = :run_id AND p.model_id = m.id AND p.selector = asked.pin_key
+),
+picked AS MATERIALIZED (
+  SELECT asked.i, CASE
+    WHEN pinned.run_version_id IS NOT NULL THEN pinned.run_version_id
+    WHEN pinned.by_task THEN pinned.task_version_id
+    WHEN asked.as_of IS NOT NULL THEN (
+      SELECT e.version_id FROM mr_stage_event e
+      WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.at <= asked.as_of
+      ORDER BY e.at DESC LIMIT 1
+    )
+    WHEN asked.kind = 'stage' AND tried.sequence < tried.newest THEN (
+      SELECT e.version_id FROM mr_stage_event e
+      WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.sequence <= tried.sequence
+      ORDER BY e.sequence DESC LIMIT 1
+    )
+    WHEN asked.kind = 'stage' THEN (
+      SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = asked.selector
+    )
+    WHEN asked.kind = 'latest' THEN (
+      SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.state = 'ready'
+      ORDER BY v.number DESC LIMIT 1
+    )
+    WHEN asked.kind = 'number' THEN (
+      SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.number = asked.number
+    )
+    ELSE (SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.name = asked.selector)
+    END AS version_id
+  FROM asked JOIN pinned ON pinned.i = asked.i CROSS JOIN tried
+),
+chosen AS MATERIALIZED (
+  SELECT asked.i, CASE
+    WHEN asked.artifact_id IS NOT NULL THEN asked.artifact_id
+    WHEN asked.wanted = 'artifact' THEN coalesce((
+      SELECT r.artifact_version_id FROM mr_resolution r
+      WHERE r.attempt_id = :attempt AND r.reference_key = asked.key
+    ), (
+      SELECT l.artifact_version_id
+      FROM mr_link l JOIN mr_artifact_version a ON a.id = l.artifact_version_id
+      WHERE l.version_id = picked.version_id AND l.name = asked.name
+        AND (asked.artifact_kind IS NULL OR a.kind = asked.artifact_kind)
+        AND (asked.artifact_number IS NULL OR a.number = asked.artifact_number)
+        AND (asked.map_index IS NULL OR l.map_index = asked.map_index)
+      ORDER BY l.sealed DESC, l.own DESC, l.artifact_version_id DESC LIMIT 1
+    ))
+    END AS artifact_version_id
+  FROM asked JOIN picked ON picked.i = asked.i
+)
+SELECT {_COLUMNS}, (
+  SELECT {{aggregate}}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
+  WHERE s.version_id = v.id
+) AS v_stages
+FROM asked
+CROSS JOIN tried
+JOIN pinned ON pinned.i = asked.i
+JOIN picked ON picked.i = asked.i
+JOIN chosen ON chosen.i = asked.i
+LEFT JOIN mr_model m ON m.id = pinned.model_id
+LEFT JOIN mr_version v ON v.id = picked.version_id AND v.state <> 'deleted'
+LEFT JOIN mr_artifact_version a ON a.id = chosen.artifact_version_id
+LEFT JOIN mr_artifact f ON f.id = a.artifact_id
+LEFT JOIN mr_blob b ON b.digest = a.digest
+LEFT JOIN mr_metadata md ON md.version_id = v.id AND md.key = asked.name AND asked.wanted = 'metadata'
+ORDER BY asked.i
+"""  # noqa: S608 - constants
+
+_WRITE = """
+INSERT INTO mr_resolution (
+  attempt_id, reference_key, deployment, dag_id, run_id, task_id, map_index, try_number,
+  model, selector, wanted, version_id, artifact_version_id, digest, resolved, sequence, at
+)
+SELECT {first}, got.key, {rest}, got.model, got.selector, got.wanted, got.version_id, got.artifact_id,
+  got.digest, got.resolved, got.sequence, {now}
+FROM (SELECT {columns} FROM {source}) AS got
+WHERE true
+ON CONFLICT (attempt_id, reference_key) DO NOTHING
+"""
+
+
+def _sqlite_columns(fields: dict[str, str]) -> str:
+    return ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in fields)
+
+
+def _postgresql_source(parameter: str, fields: dict[str, str]) -> str:
+    columns = ", ".join(f"{name} {kind}" for name, kind in fields.items())
+    return f"json_to_recordset(CAST(:{parameter} AS json)) AS j({columns})"
+
+
+def _typed(statement: str) -> TextClause:
+    """Give the columns that need it the types they have in the tables."""
+    special = {"metadata_value": Json(), "v_id": Integer()}
+    for prefix, table, names in (
+        ("v", tables.version, VERSION_FIELDS),
+        ("a", tables.artifact_version, ARTIFACT_FIELDS),
+    ):
+        special |= {f"{prefix}_{name}": table.c[name].type for name in names}
+    wanted = {name: kind for name, kind in special.items() if isinstance(kind, Json | UtcTime)}
+    return text(statement).columns(**wanted)  # type: ignore[return-value]
+
+
+_PARAMETERS = (
+    "CAST(:deployment AS text), CAST(:dag_id AS text), CAST(:run_id AS text), CAST(:task_id AS text), "
+    "CAST(:task_index AS integer), CAST(:try_number AS integer)"
+)
+
+SQLITE_READ = _typed(
+    _READ.format(columns=_sqlite_columns(ASKED), source="json_each(:asked)", aggregate="group_concat")
+)
+POSTGRESQL_READ = _typed(
+    re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ).format(
+        columns="j.*", source=_postgresql_source("asked", ASKED), aggregate="string_agg"
+    )
+)
+SQLITE_WRITE = text(
+    _WRITE.format(
+        first=":attempt",
+        rest=_PARAMETERS,
+        columns=_sqlite_columns(RECORDED),
+        source="json_each(:got)",
+        now="mr_now()",
+    )
+)
+POSTGRESQL_WRITE = text(
+    _WRITE.format(
+        first="CAST(:attempt AS text)",
+        rest=_PARAMETERS,
+        columns="j.*",
+        source=_postgresql_source("got", RECORDED),
+        now="clock_timestamp()",
+    )
+)

@@ -1,0 +1,87 @@
+"""References in template fields, and macros: what Airflow's renderer gets of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+
+from airflow_model_provider import host, settings
+from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.model import Model
+from airflow_model_provider.task_context import hopeless_fails_at_once, log, resolver_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_model_provider.references import JsonValue, Reference
+
+#: A stock task that waits looks again after so many seconds. With shorter times Airflow was seen to run a task
+#: twice, when the news of the old process met the new one.
+SHORTEST_RESCHEDULE = 30.0
+
+
+def rendered(value: JsonValue, context: Mapping[str, Any]) -> Any:
+    """
+    Return what a reference is in a template field: itself in a step, which pins in ``pre_execute``, else pinned.
+
+    :raises AirflowFailException: for what a retry cannot help.
+    :raises AirflowSkipException: if no version is there and the reference says ``on_missing="skip"``.
+    :raises AirflowRescheduleException: likewise for ``"wait"``.
+    """
+    if getattr(context.get("task"), "pins_in_pre_execute", False):
+        return value
+    with hopeless_fails_at_once():
+        reference: Any = value.reference if isinstance(value, Model) else value
+        return _pinned(reference, context)
+
+
+def version(model: str, version: Any, **options: Any) -> Any:
+    """
+    Return a version for a template: ``macros.model_registry.version("iris_classifier", "production").number``.
+
+    It is pinned and recorded as references are; ``.artifact("trained_model").uri``, ``.metadata["accuracy"]``.
+
+    :param version: a stage, ``latest``, a number, or a version name.
+    :param options: ``pin``, ``as_of``, ``on_missing``, ``conn_id`` of :class:`Model`.
+    """
+    from airflow_model_provider.pinned import version_of
+
+    context = host.running_task_context()
+    if context is None:
+        raise InvalidDefinition(
+            "macros.model_registry.version()", "no task is running here", "Use it in a template field."
+        )
+    with hopeless_fails_at_once():
+        return version_of(lambda reference: _pinned(reference, context), model, version, options)
+
+
+def _pinned(reference: Reference, context: Mapping[str, Any]) -> Any:
+    from airflow_model_provider.pinned import pinned
+    from airflow_model_provider.resolver import VersionMissing
+
+    resolver = resolver_for(context)
+    try:
+        (found,) = resolver.resolve([reference])
+    except VersionMissing as missing:
+        _skip_or_wait(missing, context)
+
+    def resolve(more: Reference) -> Any:
+        with hopeless_fails_at_once():
+            return _pinned(more, context)
+
+    return pinned(found, resolver, resolve)
+
+
+def _skip_or_wait(missing: Any, context: Mapping[str, Any]) -> None:
+    if missing.reference.on_missing == "skip":
+        raise AirflowSkipException(str(missing.error)) from missing
+    begun = context["ti"].get_first_reschedule_date(context) or datetime.now(UTC)
+    waited, timeout = (datetime.now(UTC) - begun).total_seconds(), settings.wait_timeout()
+    if waited >= timeout:
+        raise WaitTimedOut(repr(missing.reference), waited, str(missing.error)) from missing
+    pause = max(SHORTEST_RESCHEDULE, settings.poll_interval())
+    log.info("%s Looking again in %.0f s.", missing.error, pause)
+    again = datetime.now(UTC) + timedelta(seconds=pause)
+    raise AirflowRescheduleException(again) from missing  # type: ignore[no-untyped-call]

@@ -1,0 +1,200 @@
+"""
+Names, stages and selectors: which version of a model is meant.
+
+Nothing here does I/O or imports anything heavy: a DAG file is parsed with it (R1).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
+
+
+class ModelStages(StrEnum):
+    """The stages every registry has, under ZenML's names. Teams declare more in ``[model_registry] stages``."""
+
+    #: A version that holds no stage. Never a selector.
+    NONE = "none"
+    #: A candidate.
+    STAGING = "staging"
+    #: The version that scores.
+    PRODUCTION = "production"
+    #: A version that was moved out and holds no other stage. Never a selector.
+    ARCHIVED = "archived"
+    #: Not a stage but a query: the newest ready version.
+    LATEST = "latest"
+
+
+class ArtifactType(StrEnum):
+    """What an artifact is to the version that holds it."""
+
+    #: Something that predicts.
+    MODEL = "model"
+    #: Data that went into or came out of a version.
+    DATA = "data"
+    #: Where or how a version is deployed.
+    DEPLOYMENT = "deployment"
+
+
+#: The stages that a registry always has, in declared order.
+BUILT_IN_STAGES: Final = (ModelStages.STAGING.value, ModelStages.PRODUCTION.value)
+#: Words that a version or a stage cannot be called.
+RESERVED: Final = frozenset({"none", "archived", "latest", "triggering"})
+
+
+def check_name(what: str, name: object) -> str:
+    """
+    Return ``name`` if the registry accepts it (R26).
+
+    :param what: what is named, for the message: ``model``, ``version``, ``artifact``.
+    :raises InvalidName: if it is not 1 to 100 of letters, digits, ``._ -``, starting with a letter or digit.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidName(what, name)
+    if name != name.rstrip():
+        raise InvalidName(what, name, "It must not end in a space.")
+    if what == "version" and (name.isdigit() or name.lower() in RESERVED):
+        raise InvalidName(
+            what, name, "Digits and reserved words (latest, none, archived, ...) mean something else."
+        )
+    return name
+
+
+def check_stage(stage: object, declared: Sequence[str]) -> str:
+    """
+    Return the declared stage that ``stage`` names.
+
+    :raises UnknownStage: if it is not declared; the message has the nearest declared one.
+    """
+    text = stage.value if isinstance(stage, ModelStages) else stage
+    if not isinstance(text, str) or text not in declared:
+        raise UnknownStage(str(text), tuple(declared), nearest_stage(str(text), declared))
+    return text
+
+
+def nearest_stage(text: str, declared: Sequence[str]) -> str | None:
+    """Return the declared stage that ``text`` is a near miss of, or None."""
+    known = [*declared, ModelStages.LATEST.value]
+    close = difflib.get_close_matches(text.strip().lower(), known, n=1, cutoff=0.8)
+    return close[0] if close else None
+
+
+class SelectorKind(StrEnum):
+    """The ways to say which version."""
+
+    STAGE = "stage"
+    LATEST = "latest"
+    NUMBER = "number"
+    NAME = "name"
+    #: Text with Jinja in it, rendered by the task and then read as the other kinds are.
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """
+    Which version of a model: a stage, ``latest``, a number, a version name, or a template that gives one.
+
+    >>> str(Selector.parse("production")), str(Selector.parse(3))
+    ('production', '3')
+    """
+
+    kind: SelectorKind
+    value: str | int
+
+    @classmethod
+    def parse(cls, version: object, declared: Sequence[str] = BUILT_IN_STAGES) -> Self:
+        """
+        Read what a user wrote for ``version=``.
+
+        :raises UnknownStage: for a near miss of a declared stage, and for ``none`` and ``archived``.
+        :raises InvalidName: if it is neither a stage, ``latest``, a positive number nor a version name.
+        """
+        if isinstance(version, bool) or not isinstance(version, int | str):
+            raise InvalidName("version", version, "Give a stage, 'latest', a number, or a version name.")
+        text = version.value if isinstance(version, ModelStages) else str(version)
+        if is_template(text):
+            return cls(SelectorKind.TEMPLATE, text)
+        if text == ModelStages.LATEST:
+            return cls(SelectorKind.LATEST, text)
+        if text in declared:
+            return cls(SelectorKind.STAGE, text)
+        if re.fullmatch(r"[0-9]+", text):
+            if int(text) < 1:
+                raise InvalidName("version", version, "Version numbers start at 1.")
+            return cls(SelectorKind.NUMBER, int(text))
+        if isinstance(version, ModelStages) or text in RESERVED or nearest_stage(text, declared):
+            raise UnknownStage(text, tuple(declared), nearest_stage(text, declared))
+        return cls(SelectorKind.NAME, check_name("version", text))
+
+    @property
+    def upstream_tasks(self) -> tuple[tuple[str, str], ...]:
+        """Task and DAG id of the tasks whose output a template takes, as ``str`` of such an output writes it."""
+        return tuple(_PULLED.findall(str(self.value))) if self.kind is SelectorKind.TEMPLATE else ()
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+#: What ``str`` of another task's output looks like, in Airflow and in a local run.
+_PULLED: Final = re.compile(r"task_instance\.xcom_pull\(task_ids='([^']+)'(?:, dag_id='([^']+)')?")
+
+
+def is_template(text: str) -> bool:
+    """Return whether a text has Jinja in it."""
+    return "{{" in text or "{%" in text
+
+
+def printed(model: str, selector: Selector, as_of: Sequence[str] = ()) -> str:
+    """Return the printed form: ``name[stage]``, ``name[latest]`` or ``name@version`` (R26)."""
+    if as_of:
+        return f"{model}[{selector.value} as of {' or '.join(as_of)}]"
+    if selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST, SelectorKind.TEMPLATE):
+        return f"{model}[{selector.value}]"
+    return f"{model}@{selector.value}"
+
+
+#: The dates of a Dag run that ``as_of`` can name.
+RUN_DATES: Final = ("logical_date", "data_interval_end", "run_after")
+
+
+def read_as_of(subject: str, value: object) -> tuple[str, ...]:
+    """
+    Read what a user wrote for ``as_of=``: times become UTC text, names of a run's dates stay.
+
+    :raises InvalidDefinition: for a datetime without a zone, an unknown name, or anything else.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, tuple | list):
+        return tuple(part for item in value for part in read_as_of(subject, item))
+    advice = f"Give an aware datetime, or of a run's dates: {', '.join(RUN_DATES)}."
+    if isinstance(value, str):
+        if value in RUN_DATES:
+            return (value,)
+        value = _time(subject, value, advice)
+    if not isinstance(value, datetime):
+        raise InvalidDefinition(subject, f"as_of={value!r} is no time", advice)
+    if value.utcoffset() is None:
+        raise InvalidDefinition(subject, f"as_of={value!r} has no time zone", advice)
+    return (value.astimezone(UTC).isoformat(),)
+
+
+def _time(subject: str, text: str, advice: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        close = difflib.get_close_matches(text, RUN_DATES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise InvalidDefinition(subject, f"as_of={text!r} is no date of a run", f"{advice}{hint}") from None

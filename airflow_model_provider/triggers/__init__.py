@@ -1,0 +1,1 @@
+"""What waits in the triggerer instead of a worker."""
