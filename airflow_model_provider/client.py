@@ -14,6 +14,7 @@ from airflow_model_provider.model import Model
 from airflow_model_provider.registry.entities import (
     ModelRecord,
     ResolutionRecord,
+    RunKey,
     StageEvent,
     VersionState,
 )
@@ -244,3 +245,19 @@ class Client:
         return self.workspace.registry.resolutions(
             model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
         )
+
+    def drop_run_pins(
+        self, dag_id: str, run_id: str, *, model: str | None = None, deployment: str | None = None
+    ) -> int:
+        """
+        Forget what a Dag run has pinned with ``pin="run"``; its tasks, once cleared, get what is there then.
+
+        :param model: only of this model; None for all.
+        :param deployment: the Airflow whose run it is; None for the configured one.
+        :return: how many pins there were.
+
+        >>> Client().drop_run_pins("do_predictions", "manual__2026-03-01")  # doctest: +SKIP
+        1
+        """
+        run = RunKey(deployment or settings.deployment(), dag_id, run_id)
+        return self.workspace.registry.drop_run_pins(run, model)

@@ -14,7 +14,7 @@ from airflow_model_provider.context import (
 )
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.handles import Artifact
-from airflow_model_provider.model import LazyArtifact, Model
+from airflow_model_provider.lazy import resolve_now
 from airflow_model_provider.references import OutputReference, Reference, read_reference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
 from airflow_model_provider.selectors import ArtifactType, ModelStages
@@ -22,6 +22,8 @@ from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_model_provider.model import Model
 
 
 def log_metadata(
@@ -138,7 +140,8 @@ def load_artifact(
         assert found.artifact is not None
         return Artifact(workspace, found.artifact).load(mmap=mmap)
     if isinstance(reference, Reference):
-        return LazyArtifact.from_json(reference.to_json()).load(mmap=mmap)
+        found = resolve_now(reference, "load_artifact()")
+        return found.load(mmap=mmap) if isinstance(found, Artifact) else found
     raise InvalidDefinition(
         "load_artifact()",
         f"{artifact!r} is neither an artifact's name nor a reference to one",

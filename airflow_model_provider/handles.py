@@ -14,6 +14,7 @@ from airflow_model_provider.registry.entities import (
     Link,
     Relation,
     Resolution,
+    ResolutionRecord,
     StageEvent,
     VersionRecord,
     VersionState,
@@ -101,6 +102,26 @@ class Artifact(Generic[T]):
     def environment(self) -> Mapping[str, Any]:
         """Python, platform and library versions it was saved with."""
         return self.record.payload.environment
+
+    @property
+    def made_by(self) -> Attempt | None:
+        """The try of the task that made it; None if it was saved by hand."""
+        return self._workspace.registry.producer_of(self.record.id)
+
+    def used_versions(self) -> list[ModelVersion]:
+        """
+        Return the versions that the task which made it had resolved: the models behind this output.
+
+        >>> Client().get_artifact("predictions").used_versions()  # doctest: +SKIP
+        [iris_classifier@2]
+        """
+        attempt, registry = self.made_by, self._workspace.registry
+        if attempt is None:
+            return []
+        records = registry.resolutions(attempt_id=attempt.attempt_id, limit=None)
+        used = {(item.model, item.number) for item in records if item.model and item.number}
+        found = [registry.get_version(str(model), Selector.parse(number)) for model, number in sorted(used)]
+        return [ModelVersion(self._workspace, record) for record in found]
 
     def load(self, *, mmap: bool = False) -> T:
         """
@@ -339,6 +360,15 @@ class ModelVersion:
         )
         self.refresh()
         return event
+
+    def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
+        """
+        Return which tasks, of which runs, got this version, newest first (R11).
+
+        >>> {record.attempt.run for record in version.used_by()}  # doctest: +SKIP
+        """
+        registry = self._workspace.registry
+        return registry.resolutions(model=self.record.model, number=self.number, limit=limit)
 
     def refresh(self) -> None:
         """Read the version's state and stages again."""

@@ -6,11 +6,12 @@ import difflib
 import re
 from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
-from airflow_model_provider.context import current_step, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
+from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
 from airflow_model_provider.references import REFERENCE_KEY, UNSET, JsonValue, Reference, Wanted
 from airflow_model_provider.selectors import (
     ArtifactType,
@@ -24,99 +25,13 @@ from airflow_model_provider.selectors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from airflow_model_provider.handles import Artifact, ModelVersion
+    from airflow_model_provider.handles import ModelVersion
     from airflow_model_provider.registry.entities import StageEvent
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 #: What may stand in the name of a new version.
 NAME_TEMPLATES = frozenset({"date", "time", "run_id"})
-
-
-class LazyArtifact(Reference):
-    """A lazy reference to an artifact of a version. Pass it to a step, which is given the loaded object."""
-
-    @property
-    def uri(self) -> Reference:
-        """Where the bytes are, as a plain string when the task runs."""
-        return self._plain("uri")
-
-    @property
-    def digest(self) -> Reference:
-        """SHA-256 of the bytes, as a plain string when the task runs."""
-        return self._plain("digest")
-
-    @property
-    def number(self) -> Reference:
-        """The artifact's own version number, as a plain value when the task runs."""
-        return self._plain("number")
-
-    @property
-    def metadata(self) -> LazyMetadata:
-        """Metadata of the artifact, as plain values when the task runs."""
-        return LazyMetadata(self)
-
-    @property
-    def local_path(self) -> Reference:
-        """A verified local file with the bytes, for libraries that read files themselves; a path in a task."""
-        return self._plain("local_path")
-
-    def _plain(self, attribute: str) -> Reference:
-        return Reference(**{**_fields(self), "attribute": attribute})
-
-    def load(self, *, mmap: bool = False) -> Any:
-        """
-        Resolve and load it here and now.
-
-        :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
-        """
-        return self._pinned("load()").load(mmap=mmap)
-
-    def path(self) -> Path:
-        """Resolve it here and now and return a verified local file with its bytes."""
-        return self._pinned("path()").path()
-
-    def _pinned(self, operation: str) -> Artifact[Any]:
-        artifact: Artifact[Any] = resolve_now(self, operation)
-        return artifact
-
-
-def _fields(reference: Reference) -> dict[str, Any]:
-    return {name: getattr(reference, name) for name in Reference.__dataclass_fields__}
-
-
-class LazyMetadata:
-    """
-    Lazy metadata of a version or an artifact; the values are plain when the task runs.
-
-    >>> Model("iris_classifier", version="production").run_metadata["accuracy"]
-    iris_classifier[production].run_metadata['accuracy']
-    """
-
-    def __init__(self, of: Reference) -> None:
-        self._of = of
-
-    def __getitem__(self, key: str) -> Any:
-        return self._value(key, UNSET)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """
-        Return the value of a key.
-
-        :param default: used where the stage, the artifact or the key is missing, and recorded as unresolved.
-        """
-        return self._value(key, default)
-
-    def _value(self, key: str, default: Any) -> Any:
-        if self._of.wanted is Wanted.VERSION:
-            changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
-        else:
-            changed = {"attribute": f"metadata:{key}", "default": default}
-        return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
-
-    def __repr__(self) -> str:
-        return f"{self._of!r}.metadata"
 
 
 @dataclass(frozen=True, repr=False)
@@ -216,13 +131,7 @@ class Model(JsonValue):
 
         :raises InvalidDefinition: if it names none, because each run makes a new one.
         """
-        if self.version is None or self.makes_version:
-            raise InvalidDefinition(
-                f"Model({self.name!r})",
-                "it names no version, because each run makes a new one",
-                "To refer to an existing one, say which: version='production', version=3.",
-            )
-        return Selector.parse(self.version, settings.declared_stages())
+        return self.reference.selector
 
     @property
     def card(self) -> dict[str, Any]:
@@ -230,10 +139,21 @@ class Model(JsonValue):
         said = {name: getattr(self, name) for name in CARD if getattr(self, name)}
         return {**said, "tags": list(self.tags)} if self.tags else said
 
-    @property
+    @cached_property
     def reference(self) -> Reference:
-        """A lazy reference to the version itself."""
-        return Reference(self.name, self.selector, **self._terms)
+        """
+        A lazy reference to the version itself.
+
+        :raises InvalidDefinition: if it names none, because each run makes a new one.
+        """
+        if self.version is None or self.makes_version:
+            raise InvalidDefinition(
+                self._subject,
+                "it names no version, because each run makes a new one",
+                "To refer to an existing one, say which: version='production', version=3.",
+            )
+        selector = Selector.parse(self.version, settings.declared_stages())
+        return Reference(self.name, selector, **self._terms)
 
     @property
     def _terms(self) -> dict[str, Any]:
@@ -405,28 +325,3 @@ def new_version_name(template: str | int | ModelStages | None, run_id: str) -> s
     values = {"date": f"{now:%Y_%m_%d}", "time": f"{now:%H_%M_%S_%f}", "run_id": run_id}
     filled = _PLACEHOLDER.sub(lambda match: values[match.group(1)], str(template))
     return re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
-
-
-def lazy_or_now(reference: Reference) -> Any:
-    """Return the reference, or in a running step what it is pinned to."""
-    return reference if current_step() is None else resolve_now(reference, repr(reference))
-
-
-def resolve_now(reference: Reference, operation: str) -> Any:
-    """
-    Resolve a reference here and now: under the task's pins in a running step, by itself elsewhere.
-
-    :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
-    """
-    from airflow_model_provider.addresses import find_address
-    from airflow_model_provider.handles import Origin, resolved_value
-    from airflow_model_provider.workspace import open_workspace
-
-    step = current_step()
-    if step is not None:
-        workspace = step.workspace(reference.conn_id)
-        return resolved_value(workspace, step.resolve(reference), Origin(step.attempt))
-    refuse_io_in_definition(operation)
-    workspace = open_workspace(find_address(reference.conn_id))
-    (resolution,) = workspace.registry.resolve([reference])
-    return resolved_value(workspace, resolution)

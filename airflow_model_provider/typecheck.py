@@ -26,7 +26,7 @@ _ITEMS: Final = 100
 _TOWER: Final = {float: (float, int), complex: (complex, float, int), bytes: (bytes, bytearray, memoryview)}
 #: A NumPy scalar counts as the one of these that it stands for.
 _SCALARS: Final = (bool, int, float, complex)
-#: What has its items' type between the brackets, in the order they come.
+#: Between their brackets stands the type of the items, of these of the keys and of the values.
 _COLLECTIONS: Final = (list, tuple, set, frozenset, *(abc.Iterable, abc.Collection, abc.Sequence, abc.Set))
 _MAPPINGS: Final = (dict, abc.Mapping, abc.MutableMapping)
 #: Their types have no bases from elsewhere, in no release.

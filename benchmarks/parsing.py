@@ -42,6 +42,38 @@ def many():
 many()
 """
 )
+#: One body for both: with references in every place, and with plain text there.
+EVERYWHERE = (
+    HEAD
+    + """
+from airflow.providers.standard.operators.bash import BashOperator
+
+{decorator}
+def use(model, nested=None, text="", *, number): ...
+
+@dag(dag_id="{name}", schedule=None, start_date=datetime(2026, 1, 1))
+def many():
+    {values}
+    for number in range({count} // 4):
+        use.{options}({task_id}=f"use_{{number}}")(model, [{{"a": (model, version)}}], f"v{{version}}", number=number)
+        use.{options}({task_id}=f"part_{{number}}").partial(model=model, number=number).expand(nested=[model, version])
+        task(lambda a, b: None).override(task_id=f"stock_{{number}}")(model, [version])
+        BashOperator(task_id=f"bash_{{number}}", bash_command=f"echo {{version}}", env={{"M": model}})
+many()
+"""
+)
+REFERENCES = {
+    "decorator": "@step",
+    "values": 'model, version = production.get_model_artifact("trained_model"), production.number',
+    "options": "with_options",
+    "task_id": "name",
+}
+TEXTS = {
+    "decorator": "@task",
+    "values": 'model, version = "iris_classifier[production]/trained_model", "{{{{ params.number }}}}"',
+    "options": "override",
+    "task_id": "task_id",
+}
 
 
 def measure() -> list[Row]:
@@ -52,15 +84,28 @@ def measure() -> list[Row]:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         }
-        return [_row(Path(home), count) for count in (10, 100, 1000)]
+        rows = [
+            _row(Path(home), count, f"{count:,} steps / {count:,} plain @task", STEPS, TASKS)
+            for count in (10, 100, 1000)
+        ]
+        ours = EVERYWHERE.replace("{name}", "steps").replace("{count}", "1000")
+        bare = EVERYWHERE.replace("{name}", "tasks").replace("{count}", "1000")
+        case = "1,000 tasks with references in every place / with text there"
+        return [*rows, _row(Path(home), 1000, case, _filled(ours, REFERENCES), _filled(bare, TEXTS))]
 
 
-def _row(folder: Path, count: int) -> Row:
+def _filled(code: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        code = code.replace(f"{{{name}}}", value)
+    return code
+
+
+def _row(folder: Path, count: int, case: str, ours: str, bare: str) -> Row:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
 
     def parse(name: str, code: str) -> float:
-        file = folder / f"{name}_{count}.py"
+        file = folder / f"{name}_{abs(hash(case))}.py"
         file.write_text(code.format(count=count))
 
         def work() -> None:
@@ -71,6 +116,5 @@ def _row(folder: Path, count: int) -> Row:
 
         return seconds(work)
 
-    pair = paired(lambda: parse("steps", STEPS), lambda: parse("tasks", TASKS), rounds=ROUNDS)
-    budget = 1.3 if count == 1000 else None
-    return Row("parsing", f"{count:,} steps / {count:,} plain @task", *pair, "s", budget, rounds=ROUNDS)
+    pair = paired(lambda: parse("steps", ours), lambda: parse("tasks", bare), rounds=ROUNDS)
+    return Row("parsing", case, *pair, "s", 1.3 if count == 1000 else None, rounds=ROUNDS)

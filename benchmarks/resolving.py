@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import tempfile
 import time
@@ -12,18 +11,21 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
+
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.registry.entities import Attempt, Link, Payload, Relation, RunKey
+from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.registry.registry import Registry
-from airflow_model_provider.selectors import ArtifactType, Selector
-from benchmarks.harness import Row
+from airflow_model_provider.selectors import Selector
+from benchmarks.filling import fill
+from benchmarks.harness import Row, paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROUNDS = 400
-SMALL, LARGE = 10, 100_000
-DIGEST = hashlib.sha256(b"model").hexdigest()
+#: Versions, and rows of recorded resolutions.
+SMALL, LARGE = (10, 10), (1_000_000, 10_000_000)
 #: What one hand-written program would do: who holds the stage, its artifact, its metadata; then one record.
 READ = """
 SELECT v.id, v.number, a.id, a.number, a.digest, a.materializer, a.attributes, md.value
@@ -36,11 +38,11 @@ WHERE m.name = {p}
 """
 WRITE = """
 INSERT INTO mr_resolution (attempt_id, reference_key, deployment, dag_id, run_id, task_id, map_index, try_number,
-  model, selector, wanted, version_id, artifact_version_id, digest, resolved, at)
+  model, selector, wanted, version_id, artifact_version_id, digest, resolved, sequence, at)
 VALUES ({p}, 'key', 'default', 'dag', 'run', 'task', -1, 1, 'iris', 'production', 'iris[production]', {p}, {p}, {p},
-  {true}, {now}),
+  {true}, 1, {now}),
   ({p}, 'other', 'default', 'dag', 'run', 'task', -1, 1, 'iris', 'production', 'iris[production]', {p}, null, null,
-  {true}, {now})
+  {true}, 1, {now})
 """
 
 
@@ -61,92 +63,65 @@ def measure() -> list[Row]:
 
 
 def _rows(database: str, new: Callable[[], str]) -> list[Row]:
-    figures = {}
-    for count in (SMALL, LARGE):
+    figures: dict[tuple[int, int], tuple[float, float]] = {}
+    rows: list[Row] = []
+    for size in (SMALL, LARGE):
         with Registry.open(new()) as registry:
-            _fill(registry, count)
-            figures[count] = _race(registry)
-    rows = [
+            fill(registry, *size)
+            figures[size] = _race(registry)
+            if size == SMALL:
+                rows += [_many(database, registry, count) for count in (10, 100)]
+    rows += [
         Row(
             "resolve and record",
-            f"{database}, {count:,} versions / bare SQL",
-            *_ms(*figures[count]),
+            f"{database}, {_said(size)} / bare SQL",
+            *_ms(*figures[size]),
             "ms",
             3.0,
             rounds=ROUNDS,
         )
-        for count in (SMALL, LARGE)
+        for size in (SMALL, LARGE)
     ]
-    few, many = figures[SMALL][0], figures[LARGE][0]
-    case = f"{database}, {LARGE:,} versions / {SMALL}"
-    return [*rows, Row("resolve and record", case, *_ms(many, few), "ms", 1.2, rounds=ROUNDS)]
+    few, much = figures[SMALL][0], figures[LARGE][0]
+    case = f"{database}, {_said(LARGE)} / {_said(SMALL)}"
+    return [*rows, Row("resolve and record", case, *_ms(much, few), "ms", 1.2, rounds=ROUNDS)]
+
+
+def _said(size: tuple[int, int]) -> str:
+    return f"{size[0]:,} versions and {size[1]:,} resolutions"
+
+
+def _many(database: str, registry: Registry, count: int) -> Row:
+    """So many references of one task beside one; both take one statement to read and one to record."""
+    stage = Selector.parse("production")
+    references = [
+        Reference("iris", stage, Wanted.METADATA, "accuracy", default=number) for number in range(count)
+    ]
+
+    def once(asked: list[Reference]) -> float:
+        attempt, statements = Attempt(RunKey("default", "dag", "run"), "task", uuid.uuid4().hex), []
+
+        def note(*details: Any) -> None:
+            statements.append(details[2])
+
+        engine = registry._database.engine
+        event.listen(engine, "before_cursor_execute", note)
+        begun = time.perf_counter()
+        registry.record(registry.resolve(asked, attempt), attempt)
+        taken = time.perf_counter() - begun
+        event.remove(engine, "before_cursor_execute", note)
+        if len(statements) != 2:
+            raise RuntimeError(f"{len(asked)} references took {len(statements)} statements")
+        return taken
+
+    pair = paired(lambda: once(references), lambda: once(references[:1]), rounds=ROUNDS // 4)
+    return Row(
+        "resolve and record", f"{database}, {count} references / 1, two statements each", *_ms(*pair), "ms"
+    )
 
 
 def _ms(ours: float, bare: float) -> tuple[float, float]:
     return ours * 1000, bare * 1000
-
-
-def _fill(registry: Registry, count: int) -> None:
-    """The first version and the last are made by the registry; those between are copied in bulk."""
-    first = _version(registry)
-    registry.set_stage("iris", first, "production")
-    with registry._database.engine.begin() as connection:
-        for sql in _copies(count - 1, sqlite=registry._database.is_sqlite):
-            connection.exec_driver_sql(sql)
-    registry.set_stage("iris", _version(registry), "production", force=True)
-    with registry._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
-
-
-def _version(registry: Registry) -> int:
-    version = registry.create_version("iris")
-    payload = Payload(DIGEST, 5, "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
-    links = [Link(version.id, Relation.OUTPUT)]
-    registry.register_artifact("trained_model", payload, kind=ArtifactType.MODEL, links=links)
-    registry.log_version_metadata(version.id, {"accuracy": 0.9})
-    return version.number
-
-
-def _copies(count: int, *, sqlite: bool) -> list[str]:
-    series = (
-        f"(WITH RECURSIVE s(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s) AS s"
-        if sqlite
-        else f"generate_series(2, {count}) AS s(n)"
-    )
-
-    def copy(table: str, columns: str, values: str) -> str:
-        return f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t, {series} WHERE "
-
-    kept = "kind, materializer, format_version, type_names, attributes, signature, environment, metadata, map_index"
-    resolved = "deployment, dag_id, run_id, task_id, map_index, try_number, model, selector, wanted"
-    run = "'default', 'dag', 'run', 'task', -1, 1, 'iris', 'production', 'iris[production]'"
-    number = "(SELECT max(number) FROM mr_version)"
-    version = "state, archived, created_at, tags, environment"
-    fields = ", ".join(f"t.{name}" for name in kept.split(", "))
-    true = "1" if sqlite else "true"
-    statements = [
-        copy("mr_version", f"model_id, number, {version}", f"t.model_id, s.n, {version}") + "t.number = 1",
-        copy(
-            "mr_artifact_version",
-            f"artifact_id, number, digest, {kept}, created_at",
-            f"t.artifact_id, s.n, t.digest, {fields}, t.created_at",
-        )
-        + "t.number = 1",
-        "INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index, sealed) "
-        "SELECT v.id, a.id, t.relation, t.own, t.name, t.map_index, t.sealed "
-        "FROM mr_link t, mr_version v JOIN mr_artifact_version a ON a.number = v.number WHERE v.number > 1",
-        "INSERT INTO mr_metadata (version_id, key, value, sealed, at) "
-        "SELECT v.id, t.key, t.value, t.sealed, t.at FROM mr_metadata t, mr_version v WHERE v.number > 1",
-        f"INSERT INTO mr_resolution (attempt_id, reference_key, {resolved}, version_id, resolved, at) "
-        f"SELECT 'old ' || v.id, 'key', {run}, v.id, {true}, v.created_at FROM mr_version v",
-        f"UPDATE mr_model SET last_number = {number}",
-        f"UPDATE mr_artifact SET last_number = {number}",
-    ]
-    if not sqlite:
-        for name in ("mr_version", "mr_artifact_version", "mr_resolution"):
-            sequence = f"pg_get_serial_sequence('{name}', 'id')"
-            statements.append(f"SELECT setval({sequence}, (SELECT max(id) FROM {name}))")
-    return statements
 
 
 def _race(registry: Registry) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from airflow_model_provider.addresses import (
 from airflow_model_provider.exceptions import InvalidConfiguration, ModelRegistryError
 
 if TYPE_CHECKING:
+    from airflow_model_provider.client import Client
     from airflow_model_provider.workspace import Workspace
 
 #: Executors whose workers share this machine's disk, where a file is a registry for all of them.
@@ -63,6 +64,17 @@ class ModelRegistryHook(BaseHook):
         from airflow_model_provider.workspace import open_workspace
 
         return open_workspace(self.get_address())
+
+    def get_client(self) -> Client:
+        """
+        Return the registry's client, which answers questions too.
+
+        >>> ModelRegistryHook().get_client().list_resolutions(model="iris_classifier", number=7)  # doctest: +SKIP
+        """
+        from airflow_model_provider.client import Client
+
+        host.enter_airflow()
+        return Client(conn_id=self.model_registry_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Open the registry and write, read and remove a probe in the store."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,11 @@ class StepDefinition:
     @cached_property
     def signature(self) -> inspect.Signature:
         """The function's signature."""
-        return inspect.signature(self.function)
+        return _signature(self.function)
+
+
+#: A file of a thousand tasks has a few functions.
+_signature = lru_cache(maxsize=64)(inspect.signature)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,25 @@ def test_mapped_steps_score_shards(airflow: AirflowRuntime, registry: Client) ->
     assert sum(counts.values()) == 150
 
 
+def test_stock_operators_follow_the_trigger_form(airflow: AirflowRuntime, registry: Client) -> None:
+    """Every task of a run gets the version that the form names, in a step, a stock task, an env and a template."""
+    ensure_production(airflow, registry)
+    run_id = run(airflow, "stock_operators", conf={"version": "1"})
+
+    first = registry.get_model_version("iris_classifier", 1)
+    described = airflow.xcom("stock_operators", run_id, "describe")
+    digest = first.get_model_artifact("trained_model").digest
+    assert described == {
+        "model": "iris_classifier@1",
+        "digest": digest,
+        "accuracy": first.run_metadata["accuracy"],
+    }
+    assert airflow.xcom("stock_operators", run_id, "announce") == f"scored with version 1, {digest}"
+    assert {item.number for item in registry.list_resolutions(run_id=run_id, model="iris_classifier")} == {1}
+    (output,) = {item.used_versions()[0].number for item in [registry.get_artifact("scores_for_report")]}
+    assert output == 1
+
+
 def test_clearing_a_training_task_makes_no_extra_version_unless_sealed(
     airflow: AirflowRuntime, registry: Client
 ) -> None:

@@ -32,6 +32,7 @@ T = TypeVar("T")
 Number = TypeVar("Number", int, str)
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 UserId = NewType("UserId", int)
+Whim = type("Whim", (ABCMeta,), {"__instancecheck__": lambda _, value: {6: False, 7: True}[value]})
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,6 @@ class Fitted(Protocol):
 
 class Metrics(TypedDict):
     accuracy: float
-
-
-class Whim(ABCMeta):
-    def __instancecheck__(cls, value: Any) -> bool:
-        return {6: False, 7: True}[value]
 
 
 class Seven(metaclass=Whim):
@@ -96,17 +92,16 @@ FITS = [
     ("text", ["Missing", list["Missing"] | str, any, (int, str)]),  # noqa: F821
     ([1, 2], [list, list[int], list[float], c.Sequence[int], list["Missing"]]),  # noqa: F821
     ({"a": [], "b": [1]}, [dict, dict[str, list[int]], dict[str, Any], c.Mapping[str, c.Sequence[int]]]),
-    ({"accuracy": 1}, [Metrics, dict[str, float]]),
     ((1, "a"), [tuple, tuple[int, str], tuple[Any, ...], tuple[*tuple[Any, ...]], c.Iterable[int | str]]),
     (Point(1), [Point, Shape, list[int] | Shape]),
     (np.zeros(3), [np.ndarray, NDArray[np.float64], NDArray[Any], ArrayLike]),
     (np.float32(1), [float, complex, np.floating, float | None]),
     ([np.int64(1)], [list[int], list[float]]),
-    (len, [c.Callable, c.Callable[[Any], int]]),
     (copy_of_net("__main__")(), [copy_of_net("__main__"), copy_of_net("unusual_prefix_0123_train")]),
-    *((np.bool_(True), [bool]), (np.str_("a"), [Literal["a"]]), (bytearray(b"a"), [bytes])),
+    *((len, [c.Callable, c.Callable[[Any], int]]), (np.bool_(True), [bool]), (bytearray(b"a"), [bytes])),
     *((7, [Seven]), (8, [Seven]), (Point, [type, type[Shape]]), (PROXY, [Point]), (Path(), [Path])),
-    *((iter([1]), [c.Iterator[str]]), ({1}, [set[int]]), (pd.DataFrame(), [pd.DataFrame, DataFrame[int]])),
+    *((np.str_("a"), [Literal["a"]]), (iter([1]), [c.Iterator[str]]), ({1}, [set[int]])),
+    *((pd.DataFrame(), [pd.DataFrame, DataFrame[int]]), ({"accuracy": 1}, [Metrics, dict[str, float]])),
     (handle(f"{HERE}.Point"), [Artifact, Artifact[Point], Artifact[Any] | None, Artifact[Shape]]),
 ]
 REFUSED = [
@@ -117,9 +112,9 @@ REFUSED = [
     (LogisticRegression(), Fitted, f"{HERE}.Fitted", REGRESSION),
     (Point(1), Predicts, f"{HERE}.Predicts", f"{HERE}.Point"),
     ([1.0], NDArray[np.float64], None, "list[float]"),
-    (3, Estimator, "sklearn.base.BaseEstimator", "int"),
+    (3, Estimator | Artifact, f"sklearn.base.BaseEstimator | {HANDLE}", "int"),
     (2.5, Number, "int | str", "float"),
-    ("3", UserId, "int", "str"),
+    ("3", Annotated[UserId, "n"], "int", "str"),
     ("3", Union[int, None], "int | None", "str"),  # noqa: UP007
     (None, int, "int", "None"),
     (np.float32(2), int, "int", "numpy.float32"),
@@ -131,7 +126,6 @@ REFUSED = [
     ((1,), tuple[int, str], "tuple[int, str]", "tuple[int]"),
     ((1, "a"), tuple[int, ...], "tuple[int, ...]", "tuple[int, str]"),
     ([1], set[int], "set[int]", "list[int]"),
-    (3, Annotated[str, "n"], "str", "int"),
     ("c", Literal["a", "b"] | None, "Literal['a', 'b'] | None", "str 'c'"),
     ({}, Metrics, f"{HERE}.Metrics", 'dict (dict is missing required key(s): "accuracy")'),
     (int, type[Shape], None, f"type (class int is not a subclass of {HERE}.Shape)"),
@@ -140,7 +134,6 @@ REFUSED = [
     (copy_of_net("other")(), copy_of_net("library"), "library.Net", "other.Net"),
     (handle("builtins.str"), Artifact[int], f"{HANDLE}[int]", f"{HANDLE}[str]"),
     ([handle("builtins.str")], list[Artifact[int]], None, f"list[{HANDLE}[str]]"),
-    (3, Artifact, HANDLE, "int"),
 ]
 
 
@@ -181,7 +174,6 @@ IN_DOUBT = {
     "an object may get members when it is made": (Predicts, ("builtins.dict",)),
     "a metaclass decides": (Seven, ("builtins.str",)),
     "any path comes back as a local one": (Path, ("pathlib.PureWindowsPath", "pathlib.PurePath")),
-    "items are not recorded": (list[int], ("builtins.list",)),
     "one member is enough": (Artifact[int] | ClassifierMixin, ("builtins.int",)),
     "some extensions call their types builtins": (ClassifierMixin, ("builtins.Tokenizer",)),
 }
@@ -221,8 +213,6 @@ def test_a_default_of_none_accepts_none() -> None:
     check_value(int, None, optional=True, **WHERE)
     check_recorded(int, ("builtins.NoneType",), optional=True, **WHERE)
 
-    with pytest.raises(WrongType, match="is a str"):
-        check_value(int, "3", optional=True, **WHERE)
     with pytest.raises(WrongType, match="is a str"):
         check_recorded(int, ("builtins.str",), optional=True, **WHERE)
 

@@ -1,0 +1,134 @@
+"""What is reached from a ``Model``: lazy references, which in a running step are resolved at once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_model_provider import host
+from airflow_model_provider.context import current_step, refuse_io_in_definition
+from airflow_model_provider.references import UNSET, Reference, Wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_model_provider.handles import Artifact
+    from airflow_model_provider.resolver import Resolver
+
+#: Knows the pins of a task that is no step; by name, because the core does not import what stands above it.
+_TASKS: Final = "airflow_model_provider.task_context"
+
+
+class LazyArtifact(Reference):
+    """A lazy reference to an artifact of a version. Pass it to a step, which is given the loaded object."""
+
+    @property
+    def uri(self) -> Reference:
+        """Where the bytes are, as a plain string when the task runs."""
+        return self._plain("uri")
+
+    @property
+    def digest(self) -> Reference:
+        """SHA-256 of the bytes, as a plain string when the task runs."""
+        return self._plain("digest")
+
+    @property
+    def number(self) -> Reference:
+        """The artifact's own version number, as a plain value when the task runs."""
+        return self._plain("number")
+
+    @property
+    def metadata(self) -> LazyMetadata:
+        """Metadata of the artifact, as plain values when the task runs."""
+        return LazyMetadata(self)
+
+    @property
+    def local_path(self) -> Reference:
+        """A verified local file with the bytes, for libraries that read files themselves; a path in a task."""
+        return self._plain("local_path")
+
+    def _plain(self, attribute: str) -> Reference:
+        return Reference(**{**_fields(self), "attribute": attribute})
+
+    def load(self, *, mmap: bool = False) -> Any:
+        """
+        Resolve and load it here and now.
+
+        :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+        """
+        return self._pinned("load()").load(mmap=mmap)
+
+    def path(self) -> Path:
+        """Resolve it here and now and return a verified local file with its bytes."""
+        return self._pinned("path()").path()
+
+    def _pinned(self, operation: str) -> Artifact[Any]:
+        artifact: Artifact[Any] = resolve_now(self, operation)
+        return artifact
+
+
+def _fields(reference: Reference) -> dict[str, Any]:
+    return {name: getattr(reference, name) for name in Reference.__dataclass_fields__}
+
+
+class LazyMetadata:
+    """
+    Lazy metadata of a version or an artifact; the values are plain when the task runs.
+
+    >>> Model("iris_classifier", version="production").run_metadata["accuracy"]
+    iris_classifier[production].run_metadata['accuracy']
+    """
+
+    def __init__(self, of: Reference) -> None:
+        self._of = of
+
+    def __getitem__(self, key: str) -> Any:
+        return self._value(key, UNSET)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """
+        Return the value of a key.
+
+        :param default: used where the stage, the artifact or the key is missing, and recorded as unresolved.
+        """
+        return self._value(key, default)
+
+    def _value(self, key: str, default: Any) -> Any:
+        if self._of.wanted is Wanted.VERSION:
+            changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
+        else:
+            changed = {"attribute": f"metadata:{key}", "default": default}
+        return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.metadata"
+
+
+def lazy_or_now(reference: Reference) -> Any:
+    """Return the reference, or in a running step what it is pinned to."""
+    return reference if current_step() is None else resolve_now(reference, repr(reference))
+
+
+def resolve_now(reference: Reference, operation: str) -> Any:
+    """
+    Resolve a reference here and now: under the task's pins in a running task, by itself elsewhere.
+
+    :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+    """
+    from airflow_model_provider.addresses import find_address
+    from airflow_model_provider.handles import Origin, resolved_value
+    from airflow_model_provider.workspace import open_workspace
+
+    step = current_step()
+    if step is not None:
+        workspace = step.workspace(reference.conn_id)
+        return resolved_value(workspace, step.resolve(reference), Origin(step.attempt))
+    refuse_io_in_definition(operation)
+    task = host.running_task_context()
+    if task is not None:
+        resolver: Resolver = importlib.import_module(_TASKS).resolver_for(task)
+        (resolution,) = resolver.resolve([reference], in_code=True)
+        return resolved_value(resolver.workspace(reference.conn_id), resolution, Origin(resolver.attempt))
+    workspace = open_workspace(find_address(reference.conn_id))
+    (resolution,) = workspace.registry.resolve([reference])
+    return resolved_value(workspace, resolution)
