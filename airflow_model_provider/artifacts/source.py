@@ -51,6 +51,8 @@ class VerifiedSource:
         self.digest, self.size = digest, size
         self._what, self._uri, self._origin = what, uri, origin
         self._copies, self._verifications = copies, verifications
+        #: Whether a local copy turned out damaged under a reader, and was thrown away for a new one.
+        self.is_worth_another_try, self._tried = False, False
 
     def read(self) -> bytes:
         """
@@ -85,9 +87,22 @@ class VerifiedSource:
         """
         with self._on_local_file(self._opened) as file:
             reader = VerifyingReader(file, self._uri)
-            yield reader
-            reader.drain()
+            try:
+                yield reader
+            except Exception:
+                self._check_rest(reader)  # what can't be parsed may have been changed: that is the news then
+                raise
+            self._check_rest(reader)
+
+    def _check_rest(self, reader: VerifyingReader) -> None:
+        reader.drain()
+        try:
             self._check(reader.hexdigest(), reader.count)
+        except DigestMismatch:
+            if not isinstance(self._origin, Path):
+                self._copies.drop(self.digest)
+                self.is_worth_another_try, self._tried = not self._tried, True
+            raise
 
     # --- on a local file ---------------------------------------------------------------------------------
 

@@ -28,6 +28,10 @@ class Source(Protocol):
     def size(self) -> int:
         """Number of bytes."""
 
+    @property
+    def is_worth_another_try(self) -> bool:
+        """Whether a load that met changed bytes may meet the right ones now: a damaged local copy is gone."""
+
     def read(self) -> bytes:
         """Return all bytes; the digest is that of the very bytes returned."""
 

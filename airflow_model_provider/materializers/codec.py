@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider.exceptions import (
+    DigestMismatch,
     LoadFailed,
     MissingDependency,
     ModelRegistryError,
@@ -152,7 +153,12 @@ def read(
     if found.executes_code and not allow_pickle:
         raise PickleForbidden(what, materializer)
     try:
-        return found.load(source, attributes, mmap=mmap)
+        try:
+            return found.load(source, attributes, mmap=mmap)
+        except DigestMismatch:
+            if not source.is_worth_another_try:
+                raise
+            return found.load(source, attributes, mmap=mmap)
     except ModelRegistryError:
         raise
     except Exception as err:
