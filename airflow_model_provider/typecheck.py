@@ -200,7 +200,7 @@ def _is(member: Any, value: Any) -> bool:
     if kind is Any:
         return True
     if kind is Literal:
-        return any(_is_instance(type(arg), value) and arg == _plain(value) for arg in args)
+        return any(_is_instance(type(arg), value) and arg == value for arg in args)
     if _is_handle(kind):
         return isinstance(value, kind) and _may_be(member, value.record.payload.type_names)
     if _needs_typeguard(kind, args):
@@ -219,7 +219,7 @@ def _is_instance(kind: type, value: Any, *, generic: bool = False) -> bool:
         return True
     if kind in _SCALARS and (plain := _plain(value)) is not value:
         return isinstance(plain, _TOWER.get(kind, kind))
-    return any(_is_same(kind, found, generic=generic) for found in type(value).__mro__)
+    return any(item is Any or _is_same(kind, item, generic=generic) for item in type(value).__mro__)
 
 
 def _is_same(kind: type, found: type, *, generic: bool) -> bool:

@@ -80,7 +80,8 @@ def _copies(count: int, resolutions: int, *, sqlite: bool) -> list[str]:
         *(f"DROP INDEX {name}" for name in RESOLUTION_INDEXES),
         f"INSERT INTO mr_resolution (attempt_id, reference_key, {resolved}, version_id, resolved, sequence, at) "
         f"SELECT 'old ' || (1000000000 + s.n), 'key', {run}, v.id, {true}, 1, v.created_at "
-        f"FROM {_series(1, resolutions, sqlite=sqlite)} JOIN mr_version v ON v.number = 1 + s.n % {count}",
+        f"FROM {_series(1, resolutions, sqlite=sqlite)} JOIN mr_version v "
+        f"ON v.model_id = (SELECT id FROM mr_model) AND v.number = 1 + s.n - (s.n / {count}) * {count}",
         *(
             f"CREATE INDEX {name} ON mr_resolution ({columns})"
             for name, columns in RESOLUTION_INDEXES.items()

@@ -14,10 +14,9 @@ from airflow_model_provider.registry.columns import SQLITE_TIME, clean_text
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
 from airflow_model_provider.registry.missing import Missing, explain
 from airflow_model_provider.registry.resolution_sql import (
-    POSTGRESQL_READ,
     POSTGRESQL_WRITE,
-    SQLITE_READ,
     SQLITE_WRITE,
+    read_statement,
 )
 from airflow_model_provider.registry.rows import artifact_record, version_record
 from airflow_model_provider.selectors import check_name
@@ -67,7 +66,7 @@ def _read(
     asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
     run = attempt.run._asdict() if attempt else dict.fromkeys(RunKey._fields)
     values = {"asked": json.dumps(asked), "attempt": attempt.attempt_id if attempt else None, **run}
-    statement = SQLITE_READ if database.is_sqlite else POSTGRESQL_READ
+    statement = read_statement(len(asked), sqlite=database.is_sqlite)
 
     def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin]]:
         rows = connection.execute(statement, values).all()

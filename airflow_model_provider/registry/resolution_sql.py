@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 from typing import Final
 
@@ -176,11 +178,23 @@ _PARAMETERS = (
 SQLITE_READ = _typed(
     _READ.format(columns=_sqlite_columns(ASKED), source="json_each(:asked)", aggregate="group_concat")
 )
-POSTGRESQL_READ = _typed(
-    re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ).format(
-        columns="j.*", source=_postgresql_source("asked", ASKED), aggregate="string_agg"
-    )
-)
+
+
+@functools.cache
+def _postgresql_read(limit: int) -> TextClause:
+    """PostgreSQL takes JSON for a hundred rows and plans for that; a limit tells it how few there are."""
+    words = re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ)
+    source = f"{_postgresql_source('asked', ASKED)} LIMIT {limit}"
+    return _typed(words.format(columns="j.*", source=source, aggregate="string_agg"))
+
+
+def read_statement(count: int, *, sqlite: bool) -> TextClause:
+    """Return the statement that reads so many references."""
+    if sqlite:
+        return SQLITE_READ
+    return _postgresql_read(8 ** max(1, math.ceil(math.log(count, 8))))
+
+
 SQLITE_WRITE = text(
     _WRITE.format(
         first=":attempt",
