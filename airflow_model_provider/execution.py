@@ -209,8 +209,12 @@ class StepExecution:
         return loaded
 
     def _check(self, parameter: str, annotation: Any) -> InputCheck:
-        default = self._bound.signature.parameters[parameter].default
-        return InputCheck(self.attempt.task_id, parameter, annotation, optional=default is None)
+        declared = self._bound.signature.parameters[parameter]
+        if declared.kind is declared.VAR_POSITIONAL:
+            annotation = tuple[annotation, ...]
+        elif declared.kind is declared.VAR_KEYWORD:
+            annotation = dict[str, annotation]
+        return InputCheck(self.attempt.task_id, parameter, annotation, optional=declared.default is None)
 
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
