@@ -40,7 +40,8 @@ def parsed() -> list[dict[str, Any]]:
 def test_the_example_dags_parse(parsed: list[dict[str, Any]]) -> None:
     """Without an error, whatever the registry is."""
     assert parsed[0]["errors"] == {}
-    assert set(parsed[0]["dags"]) == {"training", "do_predictions", "client_predictions", "mapped_scoring"}
+    dags = {"training", "do_predictions", "client_predictions", "mapped_scoring", "stock_operators"}
+    assert set(parsed[0]["dags"]) == dags
 
 
 def test_parsing_opens_and_imports_nothing(parsed: list[dict[str, Any]]) -> None:
@@ -99,6 +100,23 @@ WRONG = {
         "missing a required argument: 'value'",
         11,
     ),
+    "unknown_pin": ("Model('iris', version='production', pin='runs')", "Did you mean 'run'", 9),
+    "unknown_policy": (
+        "Model('iris', version='production', on_missing='skipp')",
+        "on_missing='skipp' is unknown",
+        9,
+    ),
+    "naive_time": (
+        "Model('iris', version='production', as_of=datetime(2026, 3, 1))",
+        "has no time zone. Give an aware datetime",
+        9,
+    ),
+    "unknown_date": (
+        "Model('iris', version='production', as_of='data_interval_stop')",
+        "Did you mean 'data_interval_end'",
+        9,
+    ),
+    "time_of_a_number": ("Model('iris', version=3, as_of='run_after')", "as_of needs a stage", 9),
     "undeclared_stage": (
         "@pipeline(**START, model=Model('iris', version=ModelStages.ARCHIVED))\ndef p():\n    use(1)",
         "'archived'",
