@@ -13,7 +13,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.close_version import CloseVersionOperator
-from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
+from airflow_model_provider.operators.step import StepDecoratedOperator, upstream_in, version_made_by
 from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
 from airflow_model_provider.pipelines.outputs import declares_tuple
 from airflow_model_provider.pipelines.values import references_in
@@ -107,11 +107,8 @@ def add_step(
         if isinstance(err, InvalidDefinition):
             raise
         raise InvalidDefinition(f"step {definition.name!r}", str(err)) from err
-    dag = output.operator.dag
-    for reference in references_in([args, kwargs, mapped, model]):
-        for task_id, dag_id in reference.selector.upstream_tasks:
-            if dag_id in ("", dag.dag_id):
-                output.operator.set_upstream(_operator(dag, definition.name, task_id))
+    if mapped is not None:  # an operator that isn't mapped sees to this itself
+        output.operator.set_upstream(upstream_in(output.operator.dag, [kwargs, mapped, model]))
     for item in after:
         output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
     if declares_tuple(definition.function):

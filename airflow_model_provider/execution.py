@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import typing
 from hashlib import sha256
 from typing import Any
@@ -232,14 +233,10 @@ class StepExecution:
         return result
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
-        if isinstance(value, JsonValue):
-            return value.to_json()
+        if (passed := self._passed_on(output, value)) is not None:
+            return passed
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
-        if isinstance(value, Artifact):
-            self.saved[output.name] = value
-            used = [value.model_version] if value.model_version else []
-            return workspace.output_reference(value.record, used).to_json()
         versions = self._belongs_to(conn_id)
         record = workspace.save(
             value,
@@ -260,6 +257,25 @@ class StepExecution:
         if is_small_json(value) and _read(value) is value:
             return value
         return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+
+    def _passed_on(self, output: Output, value: Any) -> Any:
+        """Return the JSON of references and handles, alone or in containers; None for a value to be saved."""
+        found: list[Any] = []
+
+        def visit(part: Any) -> Any:
+            if not isinstance(part, JsonValue | Artifact):
+                return WALK
+            found.append(part)
+            if isinstance(part, JsonValue):
+                return part.to_json()
+            return part.reference().to_json()
+
+        passed = transform(value, visit)
+        if not found or not _is_json(passed):
+            return None
+        if isinstance(value, Artifact):
+            self.saved[output.name] = value
+        return passed
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
         if self._version is not None and self.task.model is not None and self.task.model.makes_version:
@@ -301,6 +317,14 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
         wanted[reference] = None
         return part
     return WALK
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _asks_for_handle(annotation: Any) -> bool:

@@ -18,6 +18,8 @@ def jinja_expression(reference: Reference) -> str:
         "pin": None if reference.pin == "task" else reference.pin,
         "as_of": list(reference.as_of) or None,
         "on_missing": None if reference.on_missing == "fail" else reference.on_missing,
+        # A default serves where there is no version either, so the version is not asked for by itself.
+        "optional": True if reference.has_default else None,
     }
     text = "macros.model_registry.version" + _called([reference.model, reference.selector.value], options)
     default = {"default": reference.default} if reference.has_default else {}

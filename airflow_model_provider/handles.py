@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from airflow_model_provider.references import OutputReference
+
 T = TypeVar("T")
 
 
@@ -132,6 +134,11 @@ class Artifact(Generic[T]):
         """
         value: T = self._workspace.load(self.record, what=repr(self), mmap=mmap)
         return value
+
+    def reference(self) -> OutputReference:
+        """Return what travels in XCom for it."""
+        versions = [self.model_version] if self.model_version else []
+        return self._workspace.output_reference(self.record, versions)
 
     def path(self) -> Path:
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""

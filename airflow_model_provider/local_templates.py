@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pinned import pinned, version_of
+from airflow_model_provider.pinned import TaskSide, pinned, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from airflow_model_provider.exceptions import ModelRegistryError
     from airflow_model_provider.references import Reference
     from airflow_model_provider.resolver import Resolver
 
@@ -62,10 +63,15 @@ class LocalTemplates:
 
         def resolve(reference: Reference) -> Any:
             (found,) = resolver.resolve([reference])
-            return pinned(found, resolver, resolve)
+            return pinned(found, resolver, task)
+
+        def fail(error: ModelRegistryError) -> NoReturn:
+            raise error
 
         def version(model: str, version: Any, **options: Any) -> Any:
-            return version_of(resolve, model, version, options)
+            return version_of(task, model, version, options)
+
+        task = TaskSide(resolve, fail)
 
         macros = SimpleNamespace(model_registry=SimpleNamespace(version=version))
         environment = SandboxedEnvironment(undefined=StrictUndefined)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import UnknownAttribute
@@ -15,16 +15,16 @@ from airflow_model_provider.selectors import ArtifactType
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_model_provider.exceptions import ModelRegistryError
     from airflow_model_provider.registry.entities import Resolution
     from airflow_model_provider.resolver import Resolver
-
-    Resolve = Callable[[Reference], Any]
 
 
 class PinnedText(str):
     """A text with more behind it. Pickled, as for a task in another environment, it is the text alone."""
 
-    __slots__ = ()
+    __slots__ = ("_task",)
+    _task: TaskSide
 
     def __reduce__(self) -> Any:
         return str, (str(self),)
@@ -36,14 +36,35 @@ class PinnedText(str):
         return self
 
     def __getitem__(self, key: Any) -> str:
-        if isinstance(key, str):
-            self._unknown(key)
+        if isinstance(key, str):  # Jinja asks for an item where there is no such attribute
+            known = [
+                name for kind in type(self).__mro__[:-2] for name in vars(kind) if not name.startswith("_")
+            ]
+            self._task.fail(UnknownAttribute(f"{str(self)!r}", key, sorted(known)))
         return super().__getitem__(key)
 
-    def _unknown(self, key: str) -> NoReturn:
-        """Jinja asks for an item where there is no such attribute."""
-        known = [name for name in vars(type(self)) if not name.startswith("_")]
-        raise UnknownAttribute(f"{str(self)!r}", key, sorted(known))
+
+class TaskSide(NamedTuple):
+    """
+    What a handle asks of the task that it was made for.
+
+    :param resolve: resolves further references under the task's pins.
+    :param fail: raises an error as the task's surroundings want it.
+    """
+
+    resolve: Callable[[Reference], Any]
+    fail: Callable[[ModelRegistryError], NoReturn]
+
+
+class KnownKeys(dict[str, Any]):
+    """Metadata whose missing keys name those that exist."""
+
+    def __init__(self, subject: str, values: Mapping[str, Any], task: TaskSide) -> None:
+        super().__init__(values)
+        self._subject, self._task = subject, task
+
+    def __missing__(self, key: str) -> NoReturn:
+        self._task.fail(UnknownAttribute(f"{self._subject}.metadata", key, sorted(self)))
 
 
 class PinnedArtifact(PinnedText):
@@ -51,6 +72,7 @@ class PinnedArtifact(PinnedText):
     An artifact of a pinned version: its URI as text, and what else a stock task may want.
 
     :param artifact: the handle that loads it.
+    :param task: the task that it was made for.
 
     >>> handle.number, handle.digest[:8], handle.load()  # doctest: +SKIP
     (1, '9f86d081', LogisticRegression())
@@ -59,9 +81,9 @@ class PinnedArtifact(PinnedText):
     __slots__ = ("_artifact",)
     _artifact: Artifact[Any]
 
-    def __new__(cls, artifact: Artifact[Any]) -> Self:  # noqa: D102 - see the class
+    def __new__(cls, artifact: Artifact[Any], task: TaskSide) -> Self:  # noqa: D102 - see the class
         made = super().__new__(cls, artifact.uri)
-        made._artifact = artifact
+        made._artifact, made._task = artifact, task
         return made
 
     @property
@@ -97,7 +119,7 @@ class PinnedArtifact(PinnedText):
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What was logged onto the artifact."""
-        return self._artifact.metadata
+        return KnownKeys(repr(self._artifact), self._artifact.metadata, self._task)
 
     @property
     def local_path(self) -> str:
@@ -129,17 +151,61 @@ class PinnedArtifact(PinnedText):
 
 
 class PinnedMetadata:
-    """Metadata of a pinned version: each key that is asked for is resolved under the task's pins and recorded."""
+    """Metadata of a version: each key that is asked for is resolved under the task's pins and recorded."""
 
-    def __init__(self, of: Reference, resolve: Resolve) -> None:
-        self._of, self._resolve = of, resolve
+    def __init__(self, of: Reference, task: TaskSide) -> None:
+        self._of, self._task = of, task
 
     def __getitem__(self, key: str) -> Any:
-        return self._resolve(self._of.but(wanted=Wanted.METADATA, name=key))
+        return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key))
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value, or ``default``."""
-        return self._resolve(self._of.but(wanted=Wanted.METADATA, name=key, default=default))
+        return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key, default=default))
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.metadata"
+
+
+class OptionalVersion:
+    """
+    A version that need not be there: what is asked of it has a default.
+
+    :param of: the reference to it.
+    :param task: the task that asks.
+    """
+
+    def __init__(self, of: Reference, task: TaskSide) -> None:
+        self._of, self._task = of, task
+
+    @property
+    def metadata(self) -> PinnedMetadata:
+        """The version's metadata."""
+        return PinnedMetadata(self._of, self._task)
+
+    def artifact(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        kind: str | None = None,
+        map_index: int | None = None,
+        default: Any = UNSET,
+    ) -> Any:
+        """Return an artifact of the version. See :meth:`Model.get_artifact`."""
+        return self._task.resolve(
+            self._of.but(
+                wanted=Wanted.ARTIFACT,
+                name=name,
+                kind=ArtifactType(kind) if kind else None,
+                artifact_version=version,
+                map_index=map_index,
+                default=default,
+            )
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._of)
 
 
 class PinnedVersion(PinnedText):
@@ -148,17 +214,16 @@ class PinnedVersion(PinnedText):
 
     :param version: the version.
     :param of: the reference that was pinned to it.
-    :param resolve: resolves further references under the task's pins.
+    :param task: the task that it was made for.
     """
 
-    __slots__ = ("_of", "_resolve", "_version")
+    __slots__ = ("_asked", "_version")
     _version: ModelVersion
-    _of: Reference
-    _resolve: Resolve
+    _asked: OptionalVersion
 
-    def __new__(cls, version: ModelVersion, of: Reference, resolve: Resolve) -> Self:  # noqa: D102 - see the class
+    def __new__(cls, version: ModelVersion, of: Reference, task: TaskSide) -> Self:  # noqa: D102 - see the class
         made = super().__new__(cls, str(version))
-        made._version, made._of, made._resolve = version, of, resolve
+        made._version, made._asked, made._task = version, OptionalVersion(of, task), task
         return made
 
     @property
@@ -189,50 +254,40 @@ class PinnedVersion(PinnedText):
     @property
     def metadata(self) -> PinnedMetadata:
         """The version's metadata."""
-        return PinnedMetadata(self._of, self._resolve)
+        return self._asked.metadata
 
-    def artifact(
-        self,
-        name: str,
-        *,
-        version: int | None = None,
-        kind: str | None = None,
-        map_index: int | None = None,
-        default: Any = UNSET,
-    ) -> Any:
-        """Return an artifact of the version. See :meth:`Model.get_artifact`."""
-        return self._resolve(
-            self._of.but(
-                wanted=Wanted.ARTIFACT,
-                name=name,
-                kind=ArtifactType(kind) if kind else None,
-                artifact_version=version,
-                map_index=map_index,
-                default=default,
-            )
-        )
+    def artifact(self, name: str, **options: Any) -> Any:
+        """Return an artifact of the version. See :meth:`OptionalVersion.artifact`."""
+        return self._asked.artifact(name, **options)
 
     def load(self) -> ModelVersion:
         """Return the version itself, which can be read, loaded from and promoted."""
         return self._version
 
 
-def pinned(resolution: Resolution, resolver: Resolver, resolve: Resolve) -> Any:
+def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     """
     Return what a resolution becomes outside of steps: a handle, or a plain value.
 
-    :param resolve: resolves further references under the task's pins.
+    :param task: the task that asks.
     """
     reference = resolution.reference
     conn_id = reference.conn_id if isinstance(reference, Reference) else None
     value = resolved_value(resolver.workspace(conn_id), resolution, Origin(resolver.attempt))
     if isinstance(value, Artifact):
-        return PinnedArtifact(value)
+        return PinnedArtifact(value, task)
     if isinstance(value, ModelVersion) and isinstance(reference, Reference):
-        return PinnedVersion(value, reference, resolve)
+        return PinnedVersion(value, reference, task)
     return str(value) if isinstance(value, Path) else value
 
 
-def version_of(resolve: Resolve, model: str, version: Any, options: Mapping[str, Any]) -> Any:
-    """Return what ``macros.model_registry.version(...)`` gives in a template."""
-    return resolve(Model(model, version=version, **options).reference)
+def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, Any]) -> Any:
+    """
+    Return what ``macros.model_registry.version(...)`` gives in a template.
+
+    :param options: those of :class:`Model`, and ``optional``: what is asked of the version has a default.
+    """
+    terms = dict(options)
+    optional = terms.pop("optional", False)
+    reference = Model(model, version=version, **terms).reference
+    return OptionalVersion(reference, task) if optional else task.resolve(reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
@@ -15,6 +15,8 @@ from airflow_model_provider.task_context import hopeless_fails_at_once, log, res
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_model_provider.exceptions import ModelRegistryError
+    from airflow_model_provider.pinned import TaskSide
     from airflow_model_provider.references import JsonValue, Reference
 
 #: A stock task that waits looks again after so many seconds. With shorter times Airflow was seen to run a task
@@ -54,7 +56,7 @@ def version(model: str, version: Any, **options: Any) -> Any:
             "macros.model_registry.version()", "no task is running here", "Use it in a template field."
         )
     with hopeless_fails_at_once():
-        return version_of(lambda reference: _pinned(reference, context), model, version, options)
+        return version_of(_task_side(context), model, version, options)
 
 
 def _pinned(reference: Reference, context: Mapping[str, Any]) -> Any:
@@ -66,12 +68,21 @@ def _pinned(reference: Reference, context: Mapping[str, Any]) -> Any:
         (found,) = resolver.resolve([reference])
     except VersionMissing as missing:
         _skip_or_wait(missing, context)
+    return pinned(found, resolver, _task_side(context))
 
-    def resolve(more: Reference) -> Any:
+
+def _task_side(context: Mapping[str, Any]) -> TaskSide:
+    from airflow_model_provider.pinned import TaskSide
+
+    def resolve(reference: Reference) -> Any:
         with hopeless_fails_at_once():
-            return _pinned(more, context)
+            return _pinned(reference, context)
 
-    return pinned(found, resolver, resolve)
+    def fail(error: ModelRegistryError) -> NoReturn:
+        with hopeless_fails_at_once():
+            raise error
+
+    return TaskSide(resolve, fail)
 
 
 def _skip_or_wait(missing: Any, context: Mapping[str, Any]) -> None:

@@ -14,14 +14,14 @@ from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, references_in, transform
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
@@ -76,6 +76,8 @@ class StepOperator(BaseOperator):
         self._execution: StepExecution | None = None
         self._missing: VersionMissing | None = None
         self._ti: Any = None
+        if self.has_dag():  # type: ignore[no-untyped-call]
+            self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -167,6 +169,13 @@ class StepOperator(BaseOperator):
             self.step_model.name if self.step_model else None
         )
         return [task.task_id for task in self.dag.tasks if version_made_by(task) == wanted]
+
+
+def upstream_in(dag: DAG, value: Any) -> list[Any]:
+    """Return the tasks of a DAG whose output names a version in the references that a value holds."""
+    taken = [pair for item in references_in(value) for pair in item.selector.upstream_tasks]
+    found = dict.fromkeys(task_id for task_id, dag_id in taken if dag_id in ("", dag.dag_id))
+    return [dag.get_task(task_id) for task_id in found if dag.has_task(task_id)]
 
 
 def version_made_by(task: Any) -> str | None:

@@ -117,7 +117,16 @@ def _no_artifact(connection: Connection, reference: Reference, version: VersionR
     if reference.map_index is not None:
         asked += f"[{reference.map_index}]"
     label = f"{version}" if reference.kind is None else f"{version} (kind {reference.kind.value})"
-    return ArtifactNotFound(label, asked, artifact_names(connection, version.id))
+    if reference.artifact_version is None:
+        return ArtifactNotFound(label, asked, artifact_names(connection, version.id))
+    made = tables.artifact_version.c
+    numbers = (
+        select(made.number)
+        .join(tables.link, tables.link.c.artifact_version_id == made.id)
+        .where(tables.link.c.version_id == version.id, tables.link.c.name == reference.name)
+    )
+    found = connection.execute(numbers.order_by(made.number.desc()).limit(100)).scalars()
+    return ArtifactNotFound(label, asked, tuple(f"{reference.name}@{number}" for number in found))
 
 
 def _count(connection: Connection, version: VersionRecord, artifact: ArtifactRecord) -> int:

@@ -41,7 +41,7 @@ def resolve(
     Return what references stand for, all in one state of the registry; what is missing is said in the result.
 
     What the run has pinned wins (R9), then what this try of the task has recorded already (R14), then the
-    stages as they were when the try first read them (R8).
+    stages as they were when the try first read them (R8). What a try waits for may come after that.
 
     :param stages: the declared stages, in order.
     :raises PinConflict: if the try and its run have pinned different versions.
@@ -130,6 +130,7 @@ def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) 
         "pin_key": clean_text(reference.pin_key),
         "pin": reference.pin,
         "as_of": _time(reference.as_of[0], sqlite=sqlite) if reference.as_of else None,
+        "waits": reference.on_missing == "wait",
     }
 
 

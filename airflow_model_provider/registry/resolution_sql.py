@@ -30,6 +30,7 @@ ASKED: Final = {
     "pin_key": "text",
     "pin": "text",
     "as_of": "timestamptz",
+    "waits": "boolean",
 }
 RECORDED: Final = {
     "key": "text",
@@ -81,11 +82,13 @@ picked AS MATERIALIZED (
       WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.at <= asked.as_of
       ORDER BY e.at DESC LIMIT 1
     )
-    WHEN asked.kind = 'stage' AND tried.sequence < tried.newest THEN (
+    WHEN asked.kind = 'stage' AND tried.sequence < tried.newest THEN coalesce((
       SELECT e.version_id FROM mr_stage_event e
       WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.sequence <= tried.sequence
       ORDER BY e.sequence DESC LIMIT 1
-    )
+    ), CASE WHEN asked.waits THEN (
+      SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = asked.selector
+    ) END)
     WHEN asked.kind = 'stage' THEN (
       SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = asked.selector
     )

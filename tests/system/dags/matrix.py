@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, dag, task
+from airflow.sdk import dag, task
 
 from airflow_model_provider import Model
 from airflow_model_provider.handles import ModelVersion
@@ -24,7 +24,7 @@ THINGS: dict[str, Any] = {
     "model_artifact": MODEL.get_model_artifact("m"),
     "data_artifact": MODEL.get_data_artifact("m"),
     "deployment_artifact": MODEL.get_deployment_artifact("m"),
-    "artifact_version": MODEL.get_artifact("m", 2),
+    "artifact_version": MODEL.get_artifact("m", 4),
     "map_index": MODEL.get_artifact("c", map_index=1),
     "metadata": MODEL.run_metadata["acc"],
     "metadata_default": MODEL.run_metadata.get("nope", default="none"),
@@ -42,6 +42,11 @@ THINGS: dict[str, Any] = {
     "local_path": ARTIFACT.local_path,
 }
 TEXTS = {name: f"{thing}" for name, thing in THINGS.items()}
+#: Variables are texts, as for any BashOperator: what isn't one is said in an f-string.
+ENVIRONMENT = {
+    **THINGS,
+    **{name: TEXTS[name] for name in ("metadata", "artifact_default", "number", "id", "artifact_number")},
+}
 ASKED = {
     "number": "number",
     "uri": 'artifact("m").uri',
@@ -60,9 +65,11 @@ SELECTORS: dict[str, Any] = {
     "latest": "latest",
     "number": 1,
     "name": "first",
-    "params": "{{ params.version or 'production' }}",
+    "form": "{{ params.version or 'production' }}",
 }
 CHOSEN = {name: Model("matrix", version=version).get_artifact("m") for name, version in SELECTORS.items()}
+#: What the arguments of tasks are called.
+GIVEN = {*THINGS, *SELECTORS, "upstream", "item", "box", "texts", "jinja", "one", "several", "things"}
 PULLED = "{{ ti.xcom_pull(dag_id='matrix_other', task_ids='give', run_id=params.other) }}"
 
 
@@ -79,13 +86,14 @@ def nested(things: dict[str, Any]) -> list[Any]:
 
 
 def tell(*args: Any, **kwargs: Any) -> Any:
-    """Return what this task was given."""
-    return {"args": shown(args), "kwargs": shown(kwargs)}
+    """Return what this task was given, Airflow's context aside."""
+    given = {name: value for name, value in kwargs.items() if name in GIVEN}
+    return {"args": shown(args), "kwargs": shown(given)}
 
 
-def tell_defaults(number: Any = THINGS["number"], things: Any = THINGS, **kwargs: Any) -> Any:  # noqa: B006
-    """Return what the default arguments became."""
-    return {"number": number, "things": shown(things), "kwargs": shown(kwargs)}
+def tell_defaults(number: Any = THINGS["number"], things: Any = THINGS, **kwargs: Any) -> Any:
+    """Return what the default arguments became, and the rest."""
+    return {"args": [number, shown(things)], "kwargs": shown(kwargs)}
 
 
 def shown(value: Any) -> Any:
@@ -97,9 +105,11 @@ def shown(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: shown(item) for name, item in value.items()}
     if isinstance(value, PinnedArtifact):
-        return ["PinnedArtifact", str(value), value.load()]
-    if isinstance(value, PinnedVersion | ModelVersion):
-        return [type(value).__name__, str(value), value.number]
+        return ["PinnedArtifact", value, value.load()]
+    if isinstance(value, PinnedVersion):
+        return ["PinnedVersion", value, value.number]
+    if isinstance(value, ModelVersion):
+        return ["ModelVersion", str(value), value.number]
     return ["Path", str(value)] if isinstance(value, Path) else value
 
 
@@ -114,7 +124,7 @@ def decorators(kind: str) -> tuple[Maker, Maker, Maker, Maker]:
         return decorated(task_id=f"{task_id}_decorator", **options)(function)(*args, **kwargs)
 
     def partial(task_id: str, things: dict[str, Any], item: list[Any]) -> Any:
-        return decorated(task_id=f"{task_id}_decorator")(tell).partial(**things).expand(item=item)
+        return decorated(task_id=f"{task_id}_decorator")(tell).partial(things=things).expand(item=item)
 
     def expand(task_id: str, items: list[Any]) -> Any:
         return decorated(task_id=f"{task_id}_decorator")(tell).expand(item=items)
@@ -137,7 +147,7 @@ def operators(kind: str) -> tuple[Maker, Maker, Maker, Maker]:
         return operator.partial(task_id=f"{task_id}_operator", python_callable=tell, **kwargs)
 
     def partial(task_id: str, things: dict[str, Any], item: list[Any]) -> Any:
-        return mapped(task_id, op_kwargs=things).expand(op_args=[[one] for one in item])
+        return mapped(task_id, op_kwargs={"things": things}).expand(op_args=[[one] for one in item])
 
     def expand(task_id: str, items: list[Any]) -> Any:
         return mapped(task_id).expand(op_kwargs=[{"item": item} for item in items])
@@ -170,27 +180,22 @@ def matrix_other():
 @dag(schedule=None, params={"version": "", "other": ""})
 def matrix_steps():
     @task.step
-    def give_one() -> Any:
-        return THINGS["any_artifact"]
-
-    @task.step
-    def give_several() -> Any:
-        return dict(THINGS)
+    def give_two() -> tuple[Annotated[Any, "matrix_one"], Annotated[Any, "matrix_several"]]:
+        return THINGS["any_artifact"], dict(THINGS)
 
     @task
     def choose() -> str:
         return "first"
 
-    given, one, several, version = give(), give_one(), give_several(), choose()
+    given, (one, several), version = give(), give_two(), choose()
     for makers in (decorators("step"), operators("step")):
         call = add_both("step", makers)
         makers[3]("expand_kwargs", THINGS)
         call("nested", nested(THINGS), box=Box([{"deep": THINGS}]))
-        call("default", function=tell_defaults, texts=TEXTS)
+        call("default", function=tell_defaults, texts=TEXTS, jinja=JINJA)
         call("received", given, one=one, several=several)
         call("other", things=PULLED, options={"render_template_as_native_obj": True})
-        call("selectors", **CHOSEN)
-        call("upstream", Model("matrix", version=version).get_artifact("m"))
+        call("selectors", **CHOSEN, upstream=Model("matrix", version=version).get_artifact("m"))
 
 
 @dag(schedule=None, params={"version": ""})
@@ -199,10 +204,8 @@ def matrix_stock():
         call = add_both("stock", makers)
         call("nested", nested(THINGS), texts=TEXTS, jinja=JINJA)
     call("selectors", **CHOSEN)
-    names = [f"${name}" for name in THINGS]
-    BashOperator(
-        task_id="bash", env=THINGS, bash_command=f'echo "{"|".join([*names, *TEXTS.values(), *JINJA.values()])}"'
-    )
+    said = [*(f"${name}" for name in THINGS), *TEXTS.values(), *JINJA.values()]
+    BashOperator(task_id="bash", env=ENVIRONMENT, bash_command=f'echo "{"|".join(said)}"')
 
 
 for each in (matrix_other, matrix_steps, matrix_stock):
