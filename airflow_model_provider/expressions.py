@@ -23,7 +23,8 @@ def jinja_expression(reference: Reference) -> str:
     }
     text = "macros.model_registry.version" + _called([reference.model, reference.selector.value], options)
     default = {"default": reference.default} if reference.has_default else {}
-    attribute = reference.attribute or ""
+    # What has a default is asked for in one call: there may be no artifact to take a part of.
+    attribute = "" if reference.has_default else reference.attribute or ""
     if reference.wanted.value == "metadata":
         text += f".metadata{_item(reference.name, default)}"
     elif reference.wanted.value == "artifact":
@@ -31,11 +32,11 @@ def jinja_expression(reference: Reference) -> str:
             "version": reference.artifact_version,
             "kind": reference.kind.value if reference.kind else None,
             "map_index": reference.map_index,
+            "attribute": reference.attribute if reference.has_default else None,
         }
-        of_artifact = {} if attribute.startswith("metadata:") else default
-        text += ".artifact" + _called([reference.name], asked, of_artifact)
+        text += ".artifact" + _called([reference.name], asked, default)
     if attribute.startswith("metadata:"):
-        text += f".metadata{_item(attribute.removeprefix('metadata:'), default)}"
+        text += f".metadata[{_literal(attribute.removeprefix('metadata:'))}]"
     elif attribute:
         text += f".{attribute}"
     return "{{ " + text + " }}"
@@ -58,7 +59,7 @@ def _literal(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_literal(item) for item in value) + "]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # Jinja would read an escaped pair as two characters

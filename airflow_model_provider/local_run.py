@@ -22,6 +22,7 @@ from airflow_model_provider.pipelines.building import Node, build
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.references import read_reference
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
@@ -103,6 +104,12 @@ def run(
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
+    if date.utcoffset() is None:
+        raise InvalidDefinition(
+            f"pipeline {pipeline.name!r}",
+            f"logical_date={date!r} has no time zone",
+            "Give an aware datetime.",
+        )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
     for node in nodes:
         local.run_node(node)
@@ -177,7 +184,7 @@ class _LocalRun:
         mapped = self._evaluated(node.mapped)
         literal = not isinstance(node.mapped, StepOutput)
         if isinstance(mapped, Mapping):
-            items = [_items(values) for values in mapped.values()]
+            items = [_items(node, values) for values in mapped.values()]
             literal = not any(isinstance(values, StepOutput) for values in node.mapped.values())
             combinations: Any = (dict(zip(mapped, values, strict=True)) for values in product(*items))
         else:
@@ -203,7 +210,7 @@ class _LocalRun:
             settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
         )
         execution = StepExecution(task, resolver, log)
-        if not self._pin(execution, node, resolver, self._evaluated(mapped, resolver) if literal else mapped):
+        if not self._pin(execution, node, resolver, mapped, literal=literal):
             result.state = "skipped"
             return
         self._remember(execution, node)
@@ -215,13 +222,20 @@ class _LocalRun:
                 result.outputs[name] = artifact
 
     def _pin(
-        self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Mapping[str, Any]
+        self,
+        execution: StepExecution,
+        node: Node,
+        resolver: Resolver,
+        mapped: Mapping[str, Any],
+        *,
+        literal: bool,
     ) -> bool:
         """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                kwargs = {**self._evaluated(dict(node.kwargs), resolver), **mapped}
+                given = self._evaluated(mapped, resolver) if literal else mapped
+                kwargs = {**self._evaluated(dict(node.kwargs), resolver), **given}
                 execution.pin(self._evaluated(list(node.args), resolver), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
@@ -320,7 +334,13 @@ class _LocalRun:
             self.workspace.registry.close_run_version(str(model), self.key)
 
 
-def _items(values: Any) -> list[Any]:
+def _items(node: Node, values: Any) -> list[Any]:
+    if isinstance(values, Mapping) and (reference := read_reference(values)) is not None:
+        raise InvalidDefinition(
+            f"step {node.task_id!r}",
+            f"{reference!r} is one value and can't be mapped over",
+            "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
+        )
     return [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.pinned import TaskSide, pinned, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from airflow_model_provider.exceptions import ModelRegistryError
     from airflow_model_provider.references import Reference
     from airflow_model_provider.resolver import Resolver
 
@@ -62,11 +61,14 @@ class LocalTemplates:
         from jinja2.sandbox import SandboxedEnvironment
 
         def resolve(reference: Reference) -> Any:
-            (found,) = resolver.resolve([reference])
+            try:
+                (found,) = resolver.resolve([reference])
+            except ModelRegistryError as err:
+                fail(err)
             return pinned(found, resolver, task)
 
         def fail(error: ModelRegistryError) -> NoReturn:
-            raise error
+            raise _Carried(error)
 
         def version(model: str, version: Any, **options: Any) -> Any:
             return version_of(task, model, version, options)
@@ -77,6 +79,8 @@ class LocalTemplates:
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
             return environment.from_string(text).render({**self._context, "macros": macros})
+        except _Carried as err:
+            raise err.error from None
         except TemplateError as err:
             known = ", ".join([*self._context, "macros.model_registry.version"])
             raise InvalidDefinition(
@@ -85,3 +89,11 @@ class LocalTemplates:
 
     def _pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:
         return self._pulled(task_ids, key)
+
+
+class _Carried(Exception):
+    """Takes an error through Jinja, which reads a lookup that fails as an undefined value."""
+
+    def __init__(self, error: ModelRegistryError) -> None:
+        super().__init__(error)
+        self.error = error

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
-from airflow_model_provider.references import REFERENCE_KEY, UNSET, JsonValue, Reference, Wanted
+from airflow_model_provider.references import (
+    PINS,
+    POLICIES,
+    REFERENCE_KEY,
+    UNSET,
+    JsonValue,
+    Reference,
+    Wanted,
+)
 from airflow_model_provider.selectors import (
     ArtifactType,
     ModelStages,
@@ -92,8 +100,8 @@ class Model(JsonValue):
             self._become(self.reference.to_json())
 
     def _check_options(self) -> None:
-        check_option(self._subject, "pin", self.pin, ("task", "run"))
-        check_option(self._subject, "on_missing", self.on_missing, ("fail", "skip", "wait"))
+        check_option(self._subject, "pin", self.pin, PINS)
+        check_option(self._subject, "on_missing", self.on_missing, POLICIES)
         if self.makes_version and (self.as_of or self.pin != "task" or self.on_missing != "fail"):
             raise InvalidDefinition(
                 self._subject,

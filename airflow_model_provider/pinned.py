@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import UnknownAttribute
+from airflow_model_provider.exceptions import MetadataNotFound, UnknownAttribute
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
@@ -64,7 +64,7 @@ class KnownKeys(dict[str, Any]):
         self._subject, self._task = subject, task
 
     def __missing__(self, key: str) -> NoReturn:
-        self._task.fail(UnknownAttribute(f"{self._subject}.metadata", key, sorted(self)))
+        self._task.fail(MetadataNotFound(self._subject, key, sorted(self)))
 
 
 class PinnedArtifact(PinnedText):
@@ -190,9 +190,14 @@ class OptionalVersion:
         version: int | None = None,
         kind: str | None = None,
         map_index: int | None = None,
+        attribute: str | None = None,
         default: Any = UNSET,
     ) -> Any:
-        """Return an artifact of the version. See :meth:`Model.get_artifact`."""
+        """
+        Return an artifact of the version. See :meth:`Model.get_artifact`.
+
+        :param attribute: a plain value of it instead: ``uri``, ``digest``, ``number``, ``metadata:<key>``.
+        """
         return self._task.resolve(
             self._of.but(
                 wanted=Wanted.ARTIFACT,
@@ -200,6 +205,7 @@ class OptionalVersion:
                 kind=ArtifactType(kind) if kind else None,
                 artifact_version=version,
                 map_index=map_index,
+                attribute=attribute,
                 default=default,
             )
         )

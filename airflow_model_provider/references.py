@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.expressions import jinja_expression
-from airflow_model_provider.selectors import ArtifactType, Selector, SelectorKind, printed
+from airflow_model_provider.selectors import ArtifactType, Selector, SelectorKind, printed, read_as_of
 
 #: The key that marks a JSON object as one of ours, in XCom and in rendered fields.
 REFERENCE_KEY: Final = "__model_reference__"
@@ -53,6 +53,11 @@ class _Unset:
 
 
 UNSET: Final = _Unset()
+
+#: How long a version is kept, and what is done where there is none; the first is the default.
+PINS: Final = ("task", "run")
+POLICIES: Final = ("fail", "skip", "wait")
+_ATTRIBUTES: Final = ("id", "number", "name", "stage", "uri", "digest", "local_path")
 
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 _LARGEST: Final = 499
@@ -149,9 +154,11 @@ class Reference(JsonValue):
     def __post_init__(self) -> None:
         if self.default is not UNSET:
             try:
-                json.dumps(self.default)
+                # As it comes out of XCom; and what is done to the user's object later doesn't count.
+                kept = json.loads(json.dumps(self.default, allow_nan=False))
             except (TypeError, ValueError) as err:
                 raise InvalidDefinition(repr(self), f"default={self.default!r} is not a JSON value") from err
+            object.__setattr__(self, "default", kept)
         self._become(self._as_json())
 
     @property
@@ -172,7 +179,11 @@ class Reference(JsonValue):
         return tuple(getattr(self, item.name) for item in fields(Reference))
 
     def __eq__(self, other: object) -> bool:
-        return self._facts() == other._facts() if isinstance(other, Reference) else NotImplemented
+        if not isinstance(other, Reference):
+            return NotImplemented
+        same = self._facts() == other._facts()
+        # 0, 0.0 and False are equal to Python, and three defaults.
+        return same and (not self.has_default or json.dumps(self.default) == json.dumps(other.default))
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash((self.model, self.selector, self.wanted, self.name, self.attribute))
@@ -209,7 +220,9 @@ class Reference(JsonValue):
             value = getattr(self, item.name)
             if value is not UNSET and value is not None and value != item.default:
                 data[item.name] = _plain(value)
-        if self.wanted is Wanted.VERSION:
+        if self.wanted is Wanted.ARTIFACT:
+            del data["wanted"]  # what has a name is an artifact, unless it says otherwise
+        else:
             data["wanted"] = self.wanted.value
         if self.default is not UNSET:
             data["default"] = self.default
@@ -225,12 +238,18 @@ class Reference(JsonValue):
 
         :raises InvalidDefinition: if it is not one that this release can read.
         """
+        if "selector" not in data and data.get(REFERENCE_KEY) == f"{data.get('model')}[new]":
+            problem = "it names no version, because each run makes a new one"
+            raise InvalidDefinition(
+                str(data[REFERENCE_KEY]), problem, "Say which: version='latest', version=3."
+            )
         try:
             more = {name: data[name] for name in data if name not in _SELECTED}
             values = {item.name: more.pop(item.name) for item in fields(Reference)[2:] if item.name in more}
             _refuse_unknown(more)
-            values["wanted"] = Wanted(values.get("wanted", "version"))
-            values["as_of"] = tuple(values.get("as_of", ()))
+            values["wanted"] = Wanted(values.get("wanted", "artifact" if "name" in values else "version"))
+            values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
+            _refuse_unknown_words(values)
             if values.get("kind") is not None:
                 values["kind"] = ArtifactType(values["kind"])
             return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
@@ -250,6 +269,15 @@ _SELECTED: Final = frozenset({REFERENCE_KEY, "model", "version", "selector"})
 def _refuse_unknown(values: Mapping[str, Any]) -> None:
     if values:
         raise ValueError(f"unknown: {', '.join(sorted(values))}")
+
+
+def _refuse_unknown_words(values: Mapping[str, Any]) -> None:
+    attribute = str(values.get("attribute", "id"))
+    attributes = (attribute,) if attribute.startswith("metadata:") else _ATTRIBUTES
+    known = {"pin": PINS, "on_missing": POLICIES, "attribute": attributes}
+    _refuse_unknown(
+        {name: values[name] for name, words in known.items() if values.get(name, words[0]) not in words}
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.definition import StepDefinition, check_model
+from airflow_model_provider.references import JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,11 +70,23 @@ class Step(Generic[P, R]):
                 self._subject, "expand() was given no argument to map over", "Pass a list."
             )
         self._check_names("expand", kwargs)
+        for name, value in kwargs.items():
+            self._refuse_one(f"expand({name}=)", value)
         return self._mapped("expand", kwargs)
 
     def expand_kwargs(self, kwargs: Any) -> Any:
         """Make one task instance per dictionary of arguments in a list, or in what a task returns."""
+        self._refuse_one("expand_kwargs()", kwargs)
         return self._mapped("expand_kwargs", kwargs)
+
+    def _refuse_one(self, call: str, value: Any) -> None:
+        """A reference is a dict, and Airflow would map over its items."""
+        if isinstance(value, JsonValue):
+            raise InvalidDefinition(
+                self._subject,
+                f"{call} was given {value!r}, which is one value",
+                "Pass a list, or use partial().",
+            )
 
     def after(self, *upstream: Any) -> Step[P, R]:
         """Run after steps that give no input: their outputs, or their names."""

@@ -106,7 +106,7 @@ def _none_then(
     if holder is not None and holder.version_id is not None:
         return VersionDeleted(f"{reference.model}@{holder.number}", stage, then)
     first = connection.execute(of_stage.order_by(event.sequence).limit(1)).one_or_none()
-    since = first.at.isoformat(timespec="seconds") if first is not None else None
+    since = first.at.isoformat() if first is not None else None
     return StageNotAssigned(reference.model, stage, versions, then, since)
 
 

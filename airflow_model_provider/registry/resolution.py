@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.exceptions import PinConflict
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import pins
-from airflow_model_provider.registry.columns import SQLITE_TIME, clean_text
+from airflow_model_provider.registry.columns import clean_text
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
 from airflow_model_provider.registry.missing import Missing, explain
 from airflow_model_provider.registry.resolution_sql import (
@@ -136,7 +137,8 @@ def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) 
 
 def _time(text: str, *, sqlite: bool) -> str:
     """Write a time as the database compares it."""
-    return datetime.fromisoformat(text).astimezone(UTC).strftime(SQLITE_TIME) if sqlite else text
+    time = datetime.fromisoformat(text).astimezone(UTC)
+    return time.replace(tzinfo=None).isoformat(" ", "microseconds") if sqlite else time.isoformat()
 
 
 def _key(reference: Reference | OutputReference) -> str:
@@ -172,7 +174,7 @@ def _resolution(
         return found if artifact else found._replace(missing=explain(connection, missing))
     if missing.what(metadata_found=bool(row.has_metadata)) is None:
         return found._replace(value=_value(reference, row, stages))
-    default = reference.default if reference.has_default else None
+    default = copy.deepcopy(reference.default) if reference.has_default else None
     return found._replace(artifact=None, value=default, missing=explain(connection, missing))
 
 

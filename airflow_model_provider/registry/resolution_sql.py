@@ -121,10 +121,16 @@ chosen AS MATERIALIZED (
     END AS artifact_version_id
   FROM asked JOIN picked ON picked.i = asked.i
 )
-SELECT {_COLUMNS}, (
+SELECT {_COLUMNS}, CASE WHEN tried.sequence < tried.newest THEN (
+  SELECT {{aggregate}}(CAST(e.sequence AS TEXT) || ':' || e.stage, ',') FROM mr_stage_event e
+  WHERE e.version_id = v.id AND e.sequence <= tried.sequence AND NOT EXISTS (
+    SELECT 1 FROM mr_stage_event o WHERE o.model_id = e.model_id AND o.stage = e.stage
+      AND o.sequence > e.sequence AND o.sequence <= tried.sequence
+  )
+) ELSE (
   SELECT {{aggregate}}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
   WHERE s.version_id = v.id
-) AS v_stages
+) END AS v_stages
 FROM asked
 CROSS JOIN tried
 JOIN pinned ON pinned.i = asked.i
