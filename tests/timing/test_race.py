@@ -16,6 +16,7 @@ import pytest
 
 from airflow_model_provider.registry.registry import Registry
 from tests.support.soak import TIMES
+from tests.timing.conftest import RACE_SIZE as SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,6 @@ SPAWN = multiprocessing.get_context("spawn")
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 MODELS = ("race_task", "race_run")
 VERSIONS, PAUSE = 8, 0.1
-SIZE = 200 * min(TIMES, 10)
 
 
 def promote(url: str, stop: Any, told: Any) -> None:
@@ -65,7 +65,7 @@ class Race:
 
     def __init__(self, airflow: Airflow, registry: Client) -> None:
         with promotions(airflow.registry_url) as self.errors:
-            self.run_id = airflow.trigger("race", conf={"count": SIZE})
+            self.run_id = airflow.trigger("race")
             airflow.succeed("race", self.run_id, timeout=60 + SIZE)
         self.instances = airflow.instances("race", self.run_id, "take")
         self.taken = airflow.returned("race", self.run_id, "take")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from airflow.sdk import dag
+
 from airflow_model_provider import Model, step
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, NoReturn
 
 from airflow.sdk import DAG
+
 from airflow_model_provider import Model
 from airflow_model_provider.operators.step import StepOperator
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from airflow.sdk import dag
+
 from airflow_model_provider import Model, step
 
 then = Model("past", version="production", as_of=("data_interval_end", "run_after"))

@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 from airflow.sdk import dag
+
 from airflow_model_provider import Model, step
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from airflow.sdk import dag
+
 from airflow_model_provider import Model, step
 
 # A task's process reads this file before it waits; no other task's process does.
