@@ -263,12 +263,10 @@ class StepExecution:
         found: list[Any] = []
 
         def visit(part: Any) -> Any:
-            if not isinstance(part, JsonValue | Artifact):
+            if not isinstance(part, JsonValue | Artifact | ModelVersion):
                 return WALK
             found.append(part)
-            if isinstance(part, JsonValue):
-                return part.to_json()
-            return part.reference().to_json()
+            return part.to_json() if isinstance(part, JsonValue) else part.reference().to_json()
 
         passed = transform(value, visit)
         if not found or not _is_json(passed):

@@ -377,6 +377,10 @@ class ModelVersion:
         registry = self._workspace.registry
         return registry.resolutions(model=self.record.model, number=self.number, limit=limit)
 
+    def reference(self) -> Reference:
+        """Return what travels in XCom for it: this very version, by its number."""
+        return Reference(self.record.model, Selector(SelectorKind.NUMBER, self.number))
+
     def refresh(self) -> None:
         """Read the version's state and stages again."""
         selector = Selector(SelectorKind.NUMBER, self.number)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import MetadataNotFound, UnknownAttribute
+from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound, UnknownAttribute
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
@@ -287,6 +287,10 @@ def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+#: What a template may say of a version besides its model and selector.
+_TERMS = ("pin", "as_of", "on_missing", "conn_id")
+
+
 def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, Any]) -> Any:
     """
     Return what ``macros.model_registry.version(...)`` gives in a template.
@@ -295,5 +299,12 @@ def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, A
     """
     terms = dict(options)
     optional = terms.pop("optional", False)
+    if unknown := set(terms) - set(_TERMS):
+        words = ", ".join((*_TERMS, "optional"))
+        raise InvalidDefinition(
+            "macros.model_registry.version()",
+            f"it was given {', '.join(sorted(unknown))}",
+            f"It takes: {words}.",
+        )
     reference = Model(model, version=version, **terms).reference
     return OptionalVersion(reference, task) if optional else task.resolve(reference)

@@ -188,7 +188,10 @@ def read_as_of(subject: str, value: object) -> tuple[str, ...]:
         raise InvalidDefinition(subject, f"as_of={value!r} is no time", advice)
     if value.utcoffset() is None:
         raise InvalidDefinition(subject, f"as_of={value!r} has no time zone", advice)
-    return (value.astimezone(UTC).isoformat(),)
+    try:
+        return (value.astimezone(UTC).isoformat(),)
+    except OverflowError:
+        raise InvalidDefinition(subject, f"as_of={value!r} is no time in UTC", advice) from None
 
 
 def _time(subject: str, text: str, advice: str) -> datetime:

@@ -80,6 +80,7 @@ picked AS MATERIALIZED (
     WHEN asked.as_of IS NOT NULL THEN (
       SELECT e.version_id FROM mr_stage_event e
       WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.at <= asked.as_of
+        AND e.sequence <= coalesce(tried.sequence, tried.newest)
       ORDER BY e.at DESC LIMIT 1
     )
     WHEN asked.kind = 'stage' AND tried.sequence < tried.newest THEN coalesce((

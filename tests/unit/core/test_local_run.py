@@ -20,9 +20,7 @@ from airflow_model_provider import (
     save_artifact,
     step,
 )
-from airflow_model_provider.exceptions import (
-    StageOccupied,
-)
+from airflow_model_provider.exceptions import InvalidDefinition, StageOccupied
 from tests.support.marked import Marked, make, scoring, training
 
 
@@ -275,3 +273,29 @@ def test_a_version_name_is_made_of_a_template(model_registry: Client) -> None:
 
     assert version.name.startswith("nightly 20")
     assert model_registry.get_model_version("marked", version.name).number == 1
+
+
+def test_a_step_passes_a_version_on(model_registry: Client) -> None:
+    """A step that returns the version it was given passes on that very version; an unknown word is refused."""
+    training(1)
+    production = Model("marked", version="production")
+
+    @step
+    def give(version: Any) -> Any:
+        return version
+
+    @step
+    def take(version: Any) -> int:
+        return version.number
+
+    @pipeline
+    def passing() -> None:
+        take(give(production))
+
+    @pipeline
+    def mistaken() -> None:
+        take("{{ macros.model_registry.version('marked', 'production', pni='run') }}")
+
+    assert passing().steps["take"].output.load() == 1
+    with pytest.raises(InvalidDefinition, match=r"given pni\. It takes: pin, as_of"):
+        mistaken()

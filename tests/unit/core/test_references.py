@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -177,3 +178,9 @@ def test_other_values_are_not_references() -> None:
         read_reference({"__artifact__": "x"})
     with pytest.raises(InvalidDefinition, match="this release can read"):
         read_reference({"__model_reference__": "x", "model": "x", "version": "y", "selector": "zzz"})
+
+
+def test_a_time_that_utc_does_not_know_is_refused() -> None:
+    """The first day of the calendar, seen from the east, lies before it."""
+    with pytest.raises(InvalidDefinition, match="is no time in UTC"):
+        Model("iris", version="production", as_of=datetime.min.replace(tzinfo=timezone(timedelta(hours=2))))

@@ -292,3 +292,17 @@ def test_an_output_is_found_by_its_id(trained: Registry) -> None:
 
     with pytest.raises(ArtifactNotFound):
         trained.resolve([OutputReference("r", 10**6, "a", 1, "t", "d", "u", 1)])
+
+
+def test_a_later_time_shows_nothing_that_a_try_has_not_seen(registry: Registry) -> None:
+    """After a try's first read, as_of a time to come is the stage as that read saw it (R8)."""
+    first, second = registry.create_version("iris").number, registry.create_version("iris").number
+    registry.set_stage("iris", first, "production")
+    attempt = Attempt(RunKey("default", "dag", "run"), "task", "a try that looks twice")
+    production = Reference("iris", Selector.parse("production"))
+    registry.record(registry.resolve([production], attempt), attempt)
+    registry.set_stage("iris", second, "production", force=True)
+    (found,) = registry.resolve([production.but(as_of=("2999-01-01T00:00:00+00:00",))], attempt)
+
+    assert found.version is not None
+    assert found.version.number == first
