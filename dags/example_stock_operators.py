@@ -42,7 +42,7 @@ def stock_operators():
         task_id="announce",
         bash_command='echo "scored with version $NUMBER, {{ macros.model_registry.version("iris_classifier", '
         '"{{ params.version or \'production\' }}", pin="run").artifact(\'trained_model\').digest }}"',
-        env={"NUMBER": iris.number},
+        env={"NUMBER": f"{iris.number}"},  # BashOperator takes texts only
         append_env=True,
     )
 
