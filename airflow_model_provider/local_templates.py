@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.pinned import TaskSide, pinned, version_of
+from airflow_model_provider.selectors import RUN_DATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ class LocalTemplates:
 
     def dates(self) -> dict[str, datetime | None]:
         """Return the dates that ``as_of`` can name: in a local run all are the date that it is for."""
-        return dict.fromkeys(("logical_date", "data_interval_end", "run_after"), self._date)
+        return dict.fromkeys(RUN_DATES, self._date)
 
     def render(self, text: str, resolver: Resolver) -> str:
         """

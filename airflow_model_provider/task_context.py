@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.selectors import RUN_DATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ def _run_mark(context: Mapping[str, Any]) -> str | None:
 
 def _dates(context: Mapping[str, Any]) -> dict[str, datetime | None]:
     run = context.get("dag_run")
-    return {name: getattr(run, name, None) for name in ("logical_date", "data_interval_end", "run_after")}
+    return {name: getattr(run, name, None) for name in RUN_DATES}
 
 
 @contextmanager
