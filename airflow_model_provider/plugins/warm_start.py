@@ -16,11 +16,13 @@ from airflow_model_provider import host
 #: What a step needs that neither a DAG file nor the scheduler has imported. No data library: R1.
 NEEDED = (
     "airflow_model_provider.execution",
+    "airflow_model_provider.resolver",
     "airflow_model_provider.pinned",
     "airflow_model_provider.rendering",
     "airflow_model_provider.registry.registry",
     "airflow_model_provider.artifacts.store",
     "airflow_model_provider.materializers.codec",
+    "airflow_model_provider.materializers.pickles",
 )
 
 

@@ -106,7 +106,7 @@ def _postgresql_now(element: now, compiler: Any, **kwargs: Any) -> str:
 def as_time(value: datetime | str) -> datetime:
     """Read a time that came without its column's type: SQLite's text, or PostgreSQL's datetime."""
     if isinstance(value, str):
-        return datetime.strptime(value, SQLITE_TIME).replace(tzinfo=UTC)
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
     return value.astimezone(UTC)
 
 
@@ -114,5 +114,5 @@ def sqlite_now(after: str | None = None) -> str:
     """Answer ``mr_now()`` inside SQLite, whose own clock has milliseconds only."""
     time = datetime.now(UTC).replace(tzinfo=None)
     if after is not None:
-        time = max(time, datetime.strptime(after, SQLITE_TIME) + timedelta(microseconds=1))
+        time = max(time, datetime.fromisoformat(after) + timedelta(microseconds=1))
     return time.strftime(SQLITE_TIME)

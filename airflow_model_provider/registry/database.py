@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Table, TextClause, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from airflow_model_provider.exceptions import RegistryUnavailable
@@ -16,6 +16,8 @@ from airflow_model_provider.registry.engine import WRITES, make_engine, masked, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection, CursorResult, Table
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ class Database:
                 unsure.clear()
             with self.engine.connect() as connection, connection.execution_options(**{WRITES: True}).begin():
                 result = work(connection)
-                if not self.is_sqlite and (found := connection.execute(_TRANSACTION).scalar()) is not None:
+                if not self.is_sqlite and (found := run(connection, _TRANSACTION, {}).scalar()) is not None:
                     unsure.append((int(found), result))
             return result
 
@@ -97,7 +99,7 @@ class Database:
 
     def _was_committed(self, transaction: int) -> bool:
         with self._reading.connect() as connection:
-            outcome = connection.execute(_OUTCOME, {"transaction": transaction}).scalar()
+            outcome = run(connection, _OUTCOME, {"transaction": transaction}).scalar()
         if outcome == "in progress":
             raise _StillUnderWay
         return outcome == "committed"
@@ -142,8 +144,8 @@ class Database:
         return reason.replace(str(password), "***") if password else reason
 
 
-_TRANSACTION = text("SELECT txid_current_if_assigned()")
-_OUTCOME = text("SELECT txid_status(:transaction)")
+_TRANSACTION = "SELECT txid_current_if_assigned()"
+_OUTCOME = "SELECT txid_status(CAST(:transaction AS bigint))"
 
 
 def insertion(connection: Connection, table: Table) -> Any:
@@ -157,21 +159,23 @@ def insertion(connection: Connection, table: Table) -> Any:
     return postgresql_insert(table)
 
 
-@functools.cache
-def _constant(dialect: str, words: str) -> TextClause:
-    sqlite = dialect == "sqlite"
-    share = "" if sqlite else "FOR SHARE OF v"
-    return text(words.format(now="mr_now()" if sqlite else "clock_timestamp()", share=share))
-
-
 def run(connection: Connection, words: str, values: Mapping[str, Any]) -> CursorResult[Any]:
     """
-    Execute a statement that every task executes; as constant text it costs no compilation.
+    Execute a statement that every task executes: the driver's own text, which costs no compilation.
 
     :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, and ``{share}`` for a lock
-        of the row called ``v`` that only promotions and deletions wait for.
+        of the row called ``v`` that only promotions and deletions wait for. What comes back has the driver's
+        types.
     """
-    return connection.execute(_constant(connection.dialect.name, words), values)
+    return connection.exec_driver_sql(_driver_words(connection.dialect.name, words), dict(values))
+
+
+@functools.cache
+def _driver_words(dialect: str, words: str) -> str:
+    if dialect == "sqlite":
+        return words.replace("{now}", "mr_now()").replace("{share}", "")
+    words = words.replace("{now}", "clock_timestamp()").replace("{share}", "FOR SHARE OF v")
+    return re.sub(r":(\w+)", r"%(\1)s", words)
 
 
 class _StillUnderWay(Exception):

@@ -14,18 +14,14 @@ from airflow_model_provider.registry import pins
 from airflow_model_provider.registry.columns import clean_text
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
 from airflow_model_provider.registry.missing import Missing, explain
-from airflow_model_provider.registry.resolution_sql import (
-    POSTGRESQL_WRITE,
-    SQLITE_WRITE,
-    read_statement,
-)
+from airflow_model_provider.registry.resolution_sql import read, write
 from airflow_model_provider.registry.rows import artifact_record, version_record
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
     from airflow_model_provider.registry.database import Database
 
@@ -66,21 +62,17 @@ def _read(
     """Return what is found, and what the run is still to pin."""
     asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
     run = attempt.run._asdict() if attempt else dict.fromkeys(RunKey._fields)
-    values = {"asked": json.dumps(asked), "attempt": attempt.attempt_id if attempt else None, **run}
-    statement = read_statement(len(asked), sqlite=database.is_sqlite)
+    values = {"attempt": attempt.attempt_id if attempt else None, **run}
 
     def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin]]:
-        rows = connection.execute(statement, values).all()
-        pairs = list(zip(references, rows, strict=True))
+        pairs = list(zip(references, read(connection, asked, values), strict=True))
         free = [pin for item, row in pairs if (pin := _pinned(item, row, attempt)) is not None]
         return [_resolution(connection, item, row, stages) for item, row in pairs], free
 
     return database.read(work)
 
 
-def _pinned(
-    reference: Reference | OutputReference, row: Row[Any], attempt: Attempt | None
-) -> pins.RunPin | None:
+def _pinned(reference: Reference | OutputReference, row: Any, attempt: Attempt | None) -> pins.RunPin | None:
     """Check a reference's pins against each other; return the pin that its run does not have yet."""
     if isinstance(reference, OutputReference) or reference.pin != "run" or row.v_id is None:
         return None
@@ -97,9 +89,8 @@ def record(database: Database, resolutions: Sequence[Resolution], attempt: Attem
     """Record what a try of a task got; harmless to repeat, and the first record stays."""
     if not resolutions:
         return
-    statement = SQLITE_WRITE if database.is_sqlite else POSTGRESQL_WRITE
+    got = [_recorded(resolution) for resolution in resolutions]
     values = {
-        "got": json.dumps([_recorded(resolution) for resolution in resolutions]),
         "attempt": attempt.attempt_id,
         "deployment": attempt.run.deployment,
         "dag_id": attempt.run.dag_id,
@@ -108,7 +99,7 @@ def record(database: Database, resolutions: Sequence[Resolution], attempt: Attem
         "task_index": attempt.map_index,
         "try_number": attempt.try_number,
     }
-    database.read(lambda connection: connection.execute(statement, values) and None)
+    database.read(lambda connection: write(connection, got, values))
 
 
 def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) -> dict[str, Any]:
@@ -164,7 +155,7 @@ def _recorded(resolution: Resolution) -> dict[str, Any]:
 
 
 def _resolution(
-    connection: Connection, reference: Reference | OutputReference, row: Row[Any], stages: Sequence[str]
+    connection: Connection, reference: Reference | OutputReference, row: Any, stages: Sequence[str]
 ) -> Resolution:
     version = version_record(row) if row.v_id is not None else None
     artifact = artifact_record(row) if row.a_id is not None else None
@@ -178,7 +169,7 @@ def _resolution(
     return found._replace(artifact=None, value=default, missing=explain(connection, missing))
 
 
-def _value(reference: Reference, row: Row[Any], stages: Sequence[str]) -> Any:
+def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:
     """Return the plain value that a reference asks for; None where it asks for a whole, or for the store's URI."""
     attribute = reference.attribute
     if reference.wanted is Wanted.METADATA:

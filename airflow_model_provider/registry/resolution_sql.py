@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
-from typing import Final
-
-from sqlalchemy import Integer, TextClause, text
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import Json, UtcTime
+from airflow_model_provider.registry.columns import Json, UtcTime, as_time
+from airflow_model_provider.registry.database import run
 from airflow_model_provider.registry.rows import ARTIFACT_FIELDS, VERSION_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection
 
 #: One request of a task, as the statement receives it.
 ASKED: Final = {
@@ -152,7 +158,7 @@ INSERT INTO mr_resolution (
   model, selector, wanted, version_id, artifact_version_id, digest, resolved, sequence, at
 )
 SELECT {first}, got.key, {rest}, got.model, got.selector, got.wanted, got.version_id, got.artifact_id,
-  got.digest, got.resolved, got.sequence, {now}
+  got.digest, got.resolved, got.sequence, {{now}}
 FROM (SELECT {columns} FROM {source}) AS got
 WHERE true
 ON CONFLICT (attempt_id, reference_key) DO NOTHING
@@ -168,16 +174,42 @@ def _postgresql_source(parameter: str, fields: dict[str, str]) -> str:
     return f"json_to_recordset(CAST(:{parameter} AS json)) AS j({columns})"
 
 
-def _typed(statement: str) -> TextClause:
-    """Give the columns that need it the types they have in the tables."""
-    special = {"metadata_value": Json(), "v_id": Integer()}
+def _readers() -> dict[str, Callable[[Any], Any]]:
+    """How columns are read whose values come as the driver has them."""
+    found: dict[str, Callable[[Any], Any]] = {"metadata_value": json.loads}
     for prefix, table, names in (
         ("v", tables.version, VERSION_FIELDS),
         ("a", tables.artifact_version, ARTIFACT_FIELDS),
     ):
-        special |= {f"{prefix}_{name}": table.c[name].type for name in names}
-    wanted = {name: kind for name, kind in special.items() if isinstance(kind, Json | UtcTime)}
-    return text(statement).columns(**wanted)  # type: ignore[return-value]
+        for name in names:
+            if isinstance(kind := table.c[name].type, Json | UtcTime):
+                found[f"{prefix}_{name}"] = json.loads if isinstance(kind, Json) else as_time
+    return found
+
+
+_READERS: Final = _readers()
+
+
+def read(connection: Connection, asked: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> list[Any]:
+    """Return a row for each reference that a task asks for, in order."""
+    words = _SQLITE_READ if connection.dialect.name == "sqlite" else _postgresql_read(_limit(len(asked)))
+    found = run(connection, words, {"asked": json.dumps(asked), **values})
+    names = list(found.keys())
+    return [
+        SimpleNamespace(
+            **{
+                name: _READERS[name](value) if name in _READERS and value is not None else value
+                for name, value in zip(names, row, strict=True)
+            }
+        )
+        for row in found
+    ]
+
+
+def write(connection: Connection, got: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
+    """Record what a task got."""
+    words = _SQLITE_WRITE if connection.dialect.name == "sqlite" else _POSTGRESQL_WRITE
+    run(connection, words, {"got": json.dumps(got), **values})
 
 
 _PARAMETERS = (
@@ -185,41 +217,30 @@ _PARAMETERS = (
     "CAST(:task_index AS integer), CAST(:try_number AS integer)"
 )
 
-SQLITE_READ = _typed(
-    _READ.format(columns=_sqlite_columns(ASKED), source="json_each(:asked)", aggregate="group_concat")
+_SQLITE_READ: Final = _READ.format(
+    columns=_sqlite_columns(ASKED), source="json_each(:asked)", aggregate="group_concat"
 )
 
 
 @functools.cache
-def _postgresql_read(limit: int) -> TextClause:
+def _postgresql_read(limit: int) -> str:
     """PostgreSQL takes JSON for a hundred rows and plans for that; a limit tells it how few there are."""
     words = re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ)
     source = f"{_postgresql_source('asked', ASKED)} LIMIT {limit}"
-    return _typed(words.format(columns="j.*", source=source, aggregate="string_agg"))
+    return words.format(columns="j.*", source=source, aggregate="string_agg")
 
 
-def read_statement(count: int, *, sqlite: bool) -> TextClause:
-    """Return the statement that reads so many references."""
-    if sqlite:
-        return SQLITE_READ
-    return _postgresql_read(8 ** max(1, math.ceil(math.log(count, 8))))
+def _limit(count: int) -> int:
+    """A power of eight, so that the statements are few."""
+    return int(8 ** max(1, math.ceil(math.log(count, 8))))
 
 
-SQLITE_WRITE = text(
-    _WRITE.format(
-        first=":attempt",
-        rest=_PARAMETERS,
-        columns=_sqlite_columns(RECORDED),
-        source="json_each(:got)",
-        now="mr_now()",
-    )
+_SQLITE_WRITE: Final = _WRITE.format(
+    first=":attempt", rest=_PARAMETERS, columns=_sqlite_columns(RECORDED), source="json_each(:got)"
 )
-POSTGRESQL_WRITE = text(
-    _WRITE.format(
-        first="CAST(:attempt AS text)",
-        rest=_PARAMETERS,
-        columns="j.*",
-        source=_postgresql_source("got", RECORDED),
-        now="clock_timestamp()",
-    )
+_POSTGRESQL_WRITE: Final = _WRITE.format(
+    first="CAST(:attempt AS text)",
+    rest=_PARAMETERS,
+    columns="j.*",
+    source=_postgresql_source("got", RECORDED),
 )

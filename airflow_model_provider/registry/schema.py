@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from airflow_model_provider.exceptions import InvalidConfiguration, SchemaMismatch
-from airflow_model_provider.registry.database import Database, is_transient
+from airflow_model_provider.registry.database import Database, is_transient, run
 from airflow_model_provider.registry.engine import make_folder
 from airflow_model_provider.registry.tables import registry
 
@@ -102,15 +102,15 @@ def _read(database: Database) -> Identity | None:
 def _identity(connection: Connection) -> Identity | None:
     """One SELECT where the schema is there; looks closer only where that fails."""
     try:
-        row = connection.execute(_IDENTITY).one_or_none()
+        row = run(connection, _IDENTITY, {}).one_or_none()
     except DatabaseError as err:
         if is_transient(err) or inspect(connection).has_table(registry.name):
             raise
         return None
-    return None if row is None else Identity(*row)
+    return None if row is None else Identity(*tuple(row))
 
 
-_IDENTITY = text(f"SELECT version_num, id, oldest_code FROM {VERSION_TABLE} CROSS JOIN mr_registry")  # noqa: S608 - a constant
+_IDENTITY = f"SELECT version_num, id, oldest_code FROM {VERSION_TABLE} CROSS JOIN mr_registry"  # noqa: S608 - a constant
 
 
 def _usable(database: Database, found: Identity | None) -> Identity:
