@@ -17,6 +17,8 @@ from airflow_model_provider.exceptions import InvalidConfiguration
 
 DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
+#: How the source of an address begins that Airflow was asked for.
+STORED = "connection "
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -45,16 +47,28 @@ class Address(NamedTuple):
         """Whether nothing was configured: a file and a folder under AIRFLOW_HOME."""
         return self.source == "AIRFLOW_HOME"
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether a connection that Airflow keeps says so."""
+        return self.source.startswith(STORED)
 
-def find_address(conn_id: str | None = None, *, url: str | None = None, store: str | None = None) -> Address:
+
+def find_address(
+    conn_id: str | None = None,
+    *,
+    url: str | None = None,
+    store: str | None = None,
+    ask_airflow: bool = True,
+) -> Address:
     """
     Return the first registry that is given: argument, connection, configuration, default.
 
+    :param ask_airflow: look among the connections that Airflow keeps, too.
     :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read.
     """
     if url is not None:
         return Address(url, store or _default_store(), "argument")
-    found = _connection(conn_id or DEFAULT_CONN_ID)
+    found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
     if found is None and conn_id is not None and conn_id != DEFAULT_CONN_ID:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
@@ -66,11 +80,11 @@ def connection_variable(conn_id: str) -> str:
     return f"AIRFLOW_CONN_{conn_id.upper()}"
 
 
-def _connection(conn_id: str) -> Address | None:
+def _connection(conn_id: str, *, ask_airflow: bool) -> Address | None:
     variable = connection_variable(conn_id)
     if text := os.environ.get(variable):
         return address_from_text(text, source=variable)
-    if host.inside_airflow():
+    if ask_airflow and host.inside_airflow():
         address: Address | None = importlib.import_module(_AIRFLOW_CONNECTIONS).airflow_address(conn_id)
         return address
     return None

@@ -11,6 +11,7 @@ from airflow_model_provider import host
 from airflow_model_provider.addresses import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
+    STORED,
     Address,
     address_from_fields,
     find_address,
@@ -101,7 +102,7 @@ def airflow_address(conn_id: str) -> Address | None:
     except AirflowNotFoundException:
         return None
     return address_from_fields(
-        source=f"connection {conn_id!r}",
+        source=f"{STORED}{conn_id!r}",
         conn_type=connection.conn_type or CONN_TYPE,
         host=connection.host or "",
         login=connection.login or "",

@@ -11,6 +11,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_model_provider.exceptions import WaitTimedOut
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
@@ -126,8 +127,9 @@ class StepOperator(BaseOperator):
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
         """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
         self.log.info("%s Waiting for it.", missing.error)
+        address = ModelRegistryHook(missing.reference.conn_id).get_address()
         self.defer(
-            trigger=ModelVersionTrigger.for_reference(missing.reference, since=since),
+            trigger=ModelVersionTrigger.for_reference(missing.reference, address, since=since),
             method_name="resume",
         )
 

@@ -104,10 +104,10 @@ def _postgresql_now(element: now, compiler: Any, **kwargs: Any) -> str:
 
 
 def as_time(value: datetime | str) -> datetime:
-    """Read a time that came without its column's type: SQLite's text, or PostgreSQL's datetime."""
+    """Read a time that came without its column's type: SQLite's text in UTC, PostgreSQL's datetime or text."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value.astimezone(UTC)
+        value = datetime.fromisoformat(value)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def sqlite_now(after: str | None = None) -> str:

@@ -50,14 +50,33 @@ RECORDED: Final = {
     "sequence": "bigint",
 }
 
-_COLUMNS = (
-    "asked.i, pinned.model_id, pinned.run_version_id, pinned.run_mark, pinned.task_version_id, "
-    "coalesce(tried.sequence, tried.newest) AS sequence, md.value AS metadata_value, "
-    "md.version_id IS NOT NULL AS has_metadata, m.name AS v_model, b.size AS a_size, f.name AS a_name, "
-    + ", ".join(f"v.{name} AS v_{name}" for name in VERSION_FIELDS)
-    + ", "
-    + ", ".join(f"a.{name} AS a_{name}" for name in ARTIFACT_FIELDS)
-)
+#: What a reference stands for: one JSON array per row, because every further column costs the client time.
+_FOUND: Final = {
+    "model_id": "pinned.model_id",
+    "run_version_id": "pinned.run_version_id",
+    "run_mark": "pinned.run_mark",
+    "task_version_id": "pinned.task_version_id",
+    "sequence": "coalesce(tried.sequence, tried.newest)",
+    "metadata_value": "md.value",
+    "has_metadata": "md.version_id IS NOT NULL",
+    "v_model": "m.name",
+    "a_size": "b.size",
+    "a_name": "f.name",
+    **{f"v_{name}": f"v.{name}" for name in VERSION_FIELDS},
+    **{f"a_{name}": f"a.{name}" for name in ARTIFACT_FIELDS},
+    "v_stages": """
+CASE WHEN tried.sequence < tried.newest THEN (
+  SELECT {aggregate}(CAST(e.sequence AS TEXT) || ':' || e.stage, ',') FROM mr_stage_event e
+  WHERE e.version_id = v.id AND e.sequence <= tried.sequence AND NOT EXISTS (
+    SELECT 1 FROM mr_stage_event o WHERE o.model_id = e.model_id AND o.stage = e.stage
+      AND o.sequence > e.sequence AND o.sequence <= tried.sequence
+  )
+) ELSE (
+  SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
+  WHERE s.version_id = v.id
+) END
+""",
+}
 
 _READ = f"""
 WITH asked AS MATERIALIZED (SELECT {{columns}} FROM {{source}}),
@@ -128,16 +147,7 @@ chosen AS MATERIALIZED (
     END AS artifact_version_id
   FROM asked JOIN picked ON picked.i = asked.i
 )
-SELECT {_COLUMNS}, CASE WHEN tried.sequence < tried.newest THEN (
-  SELECT {{aggregate}}(CAST(e.sequence AS TEXT) || ':' || e.stage, ',') FROM mr_stage_event e
-  WHERE e.version_id = v.id AND e.sequence <= tried.sequence AND NOT EXISTS (
-    SELECT 1 FROM mr_stage_event o WHERE o.model_id = e.model_id AND o.stage = e.stage
-      AND o.sequence > e.sequence AND o.sequence <= tried.sequence
-  )
-) ELSE (
-  SELECT {{aggregate}}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
-  WHERE s.version_id = v.id
-) END AS v_stages
+SELECT {{as_array}}({", ".join(_FOUND.values())})
 FROM asked
 CROSS JOIN tried
 JOIN pinned ON pinned.i = asked.i
@@ -191,19 +201,18 @@ _READERS: Final = _readers()
 
 
 def read(connection: Connection, asked: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> list[Any]:
-    """Return a row for each reference that a task asks for, in order."""
+    """Return what the references that a task asks for stand for, in order."""
     words = _SQLITE_READ if connection.dialect.name == "sqlite" else _postgresql_read(_limit(len(asked)))
-    found = run(connection, words, {"asked": json.dumps(asked), **values})
-    names = list(found.keys())
-    return [
-        SimpleNamespace(
-            **{
-                name: _READERS[name](value) if name in _READERS and value is not None else value
-                for name, value in zip(names, row, strict=True)
-            }
-        )
-        for row in found
-    ]
+    found = run(connection, words, {"asked": json.dumps(asked), **values}).scalars()
+    return [_row(item if isinstance(item, list) else json.loads(item)) for item in found]
+
+
+def _row(values: Sequence[Any]) -> SimpleNamespace:
+    row = dict(zip(_FOUND, values, strict=True))
+    for name, reader in _READERS.items():
+        if row[name] is not None:
+            row[name] = reader(row[name])
+    return SimpleNamespace(**row)
 
 
 def write(connection: Connection, got: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
@@ -218,7 +227,10 @@ _PARAMETERS = (
 )
 
 _SQLITE_READ: Final = _READ.format(
-    columns=_sqlite_columns(ASKED), source="json_each(:asked)", aggregate="group_concat"
+    columns=_sqlite_columns(ASKED),
+    source="json_each(:asked)",
+    aggregate="group_concat",
+    as_array="json_array",
 )
 
 
@@ -227,7 +239,7 @@ def _postgresql_read(limit: int) -> str:
     """PostgreSQL takes JSON for a hundred rows and plans for that; a limit tells it how few there are."""
     words = re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ)
     source = f"{_postgresql_source('asked', ASKED)} LIMIT {limit}"
-    return words.format(columns="j.*", source=source, aggregate="string_agg")
+    return words.format(columns="j.*", source=source, aggregate="string_agg", as_array="json_build_array")
 
 
 def _limit(count: int) -> int:

@@ -132,12 +132,15 @@ class AirflowRuntime:
             except psutil.NoSuchProcess:
                 continue
         for process in family:
-            for number in (signal.SIGCONT, signal.SIGTERM):
-                _signal(process, number)
-        _, stubborn = psutil.wait_procs(family, timeout=8)
-        for process in stubborn:
+            _signal(process, signal.SIGCONT)
+        for (
+            process
+        ) in alive:  # its children are its own business: the triggerer hangs if they end before it does
+            _signal(process, signal.SIGTERM)
+        psutil.wait_procs(alive, timeout=8)
+        for process in family:
             _signal(process, signal.SIGKILL)
-        psutil.wait_procs(stubborn, timeout=5)
+        psutil.wait_procs(family, timeout=5)
         for item in self._processes.values():
             item.wait(timeout=10)
         self._processes.clear()

@@ -25,7 +25,7 @@ from tests.support.soak import TIMES
 
 THREADS, PROCESSES, SPAWN = 8, 4, multiprocessing.get_context("spawn")
 RUN = RunKey("default", "predictions", "manual__1")
-RUNS = [RUN._replace(run_id=f"run {number}") for number in range(25 * TIMES)]
+RUNS = [RUN._replace(run_id=f"run {number}") for number in range(10 * TIMES)]
 IRIS, ROSE = (Reference(name, Selector.parse("production")) for name in ("iris", "rose"))
 RUN_IRIS, RUN_ROSE = IRIS.but(pin="run"), ROSE.but(pin="run")
 STAGING, LATEST = (Reference("iris", Selector.parse(s), pin="run", default=0) for s in ("staging", "latest"))
