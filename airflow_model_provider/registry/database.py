@@ -51,10 +51,8 @@ class Database:
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
         self.engine = make_engine(self.address, patience)
-        # One statement is one snapshot on both; without BEGIN and ROLLBACK it is also one round trip.
-        self._reading = (
-            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        )
+        # Reads are in no transaction: one statement is one snapshot on both, and one round trip.
+        self._writing = {WRITES: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         _opened.add(self)
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -65,7 +63,7 @@ class Database:
         """
 
         def once() -> T:
-            with self._reading.connect() as connection:
+            with self.engine.connect() as connection:
                 return work(connection)
 
         return self._patiently(once)
@@ -85,7 +83,7 @@ class Database:
                 if self._was_committed(transaction):
                     return result
                 unsure.clear()
-            with self.engine.connect() as connection, connection.execution_options(**{WRITES: True}).begin():
+            with self.engine.connect() as connection, connection.execution_options(**self._writing).begin():
                 result = work(connection)
                 if not self.is_sqlite and (found := run(connection, _TRANSACTION, {}).scalar()) is not None:
                     unsure.append((int(found), result))
@@ -98,7 +96,7 @@ class Database:
         self.engine.dispose()
 
     def _was_committed(self, transaction: int) -> bool:
-        with self._reading.connect() as connection:
+        with self.engine.connect() as connection:
             outcome = run(connection, _OUTCOME, {"transaction": transaction}).scalar()
         if outcome == "in progress":
             raise _StillUnderWay
@@ -172,6 +170,7 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
 
 @functools.cache
 def _driver_words(dialect: str, words: str) -> str:
+    words = " ".join(words.split())  # psycopg remembers how it reads a text only below 4,096 characters
     if dialect == "sqlite":
         return words.replace("{now}", "mr_now()").replace("{share}", "")
     words = words.replace("{now}", "clock_timestamp()").replace("{share}", "FOR SHARE OF v")

@@ -64,6 +64,7 @@ def make_engine(url: URL, patience: float) -> Engine:
             pool_size=2,
             max_overflow=8,
             hide_parameters=True,
+            isolation_level="AUTOCOMMIT",  # what writes says otherwise
             use_native_hstore=False,  # one question less on the first connection
             connect_args={key: value for key, value in _POSTGRESQL.items() if key not in url.query},
         )

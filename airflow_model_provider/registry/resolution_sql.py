@@ -52,33 +52,34 @@ RECORDED: Final = {
 
 #: What a reference stands for: one JSON array per row, because every further column costs the client time.
 _FOUND: Final = {
-    "model_id": "pinned.model_id",
-    "run_version_id": "pinned.run_version_id",
-    "run_mark": "pinned.run_mark",
-    "task_version_id": "pinned.task_version_id",
+    "model_id": "chosen.model_id",
+    "run_version_id": "chosen.run_version_id",
+    "run_mark": "chosen.run_mark",
+    "task_version_id": "chosen.task_version_id",
     "sequence": "coalesce(tried.sequence, tried.newest)",
+    "is_first": "tried.sequence IS NULL",
     "metadata_value": "md.value",
     "has_metadata": "md.version_id IS NOT NULL",
-    "v_model": "m.name",
+    "v_model": "chosen.model_name",
     "a_size": "b.size",
     "a_name": "f.name",
     **{f"v_{name}": f"v.{name}" for name in VERSION_FIELDS},
     **{f"a_{name}": f"a.{name}" for name in ARTIFACT_FIELDS},
-    "v_stages": """
+    "v_stages": """(
+  SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
+  WHERE s.version_id = v.id
+)""",
+}
+_STAGES_THEN: Final = """
 CASE WHEN tried.sequence < tried.newest THEN (
   SELECT {aggregate}(CAST(e.sequence AS TEXT) || ':' || e.stage, ',') FROM mr_stage_event e
   WHERE e.version_id = v.id AND e.sequence <= tried.sequence AND NOT EXISTS (
     SELECT 1 FROM mr_stage_event o WHERE o.model_id = e.model_id AND o.stage = e.stage
       AND o.sequence > e.sequence AND o.sequence <= tried.sequence
   )
-) ELSE (
-  SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
-  WHERE s.version_id = v.id
-) END
-""",
-}
+) ELSE {stages_now} END"""
 
-_READ = f"""
+_READ: Final = """
 WITH asked AS MATERIALIZED (SELECT {{columns}} FROM {{source}}),
 tried AS MATERIALIZED (
   SELECT
@@ -86,81 +87,132 @@ tried AS MATERIALIZED (
     (SELECT g.last_sequence FROM mr_registry g) AS newest
 ),
 pinned AS MATERIALIZED (
-  SELECT asked.i, m.id AS model_id, p.version_id AS run_version_id, p.run_mark, EXISTS (
-    SELECT 1 FROM mr_resolution r
-    WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
-  ) AS by_task, (
-    SELECT r.version_id FROM mr_resolution r
-    WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
-    ORDER BY r.id LIMIT 1
-  ) AS task_version_id
+  SELECT asked.*, m.id AS model_id, m.name AS model_name, {run_pin} {task_pin}
   FROM asked LEFT JOIN mr_model m ON m.name = asked.model AND m.deleted_at IS NULL
-  LEFT JOIN mr_run_pin p ON asked.pin = 'run' AND p.deployment = :deployment AND p.dag_id = :dag_id
-    AND p.run_id = :run_id AND p.model_id = m.id AND p.selector = asked.pin_key
+  {join_run_pin}
 ),
 picked AS MATERIALIZED (
-  SELECT asked.i, CASE
+  SELECT pinned.*, CASE
     WHEN pinned.run_version_id IS NOT NULL THEN pinned.run_version_id
-    WHEN pinned.by_task THEN pinned.task_version_id
-    WHEN asked.as_of IS NOT NULL THEN (
-      SELECT e.version_id FROM mr_stage_event e
-      WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.at <= asked.as_of
-        AND e.sequence <= coalesce(tried.sequence, tried.newest)
-      ORDER BY e.at DESC LIMIT 1
-    )
-    WHEN asked.kind = 'stage' AND tried.sequence < tried.newest THEN coalesce((
-      SELECT e.version_id FROM mr_stage_event e
-      WHERE e.model_id = pinned.model_id AND e.stage = asked.selector AND e.sequence <= tried.sequence
-      ORDER BY e.sequence DESC LIMIT 1
-    ), CASE WHEN asked.waits THEN (
-      SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = asked.selector
-    ) END)
-    WHEN asked.kind = 'stage' THEN (
-      SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = asked.selector
-    )
-    WHEN asked.kind = 'latest' THEN (
-      SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.state = 'ready'
-      ORDER BY v.number DESC LIMIT 1
-    )
-    WHEN asked.kind = 'number' THEN (
-      SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.number = asked.number
-    )
-    ELSE (SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.name = asked.selector)
+    {selectors}
     END AS version_id
-  FROM asked JOIN pinned ON pinned.i = asked.i CROSS JOIN tried
+  FROM pinned CROSS JOIN tried
 ),
-chosen AS MATERIALIZED (
-  SELECT asked.i, CASE
-    WHEN asked.artifact_id IS NOT NULL THEN asked.artifact_id
-    WHEN asked.wanted = 'artifact' THEN coalesce((
-      SELECT r.artifact_version_id FROM mr_resolution r
-      WHERE r.attempt_id = :attempt AND r.reference_key = asked.key
-    ), (
-      SELECT l.artifact_version_id
-      FROM mr_link l JOIN mr_artifact_version a ON a.id = l.artifact_version_id
-      WHERE l.version_id = picked.version_id AND l.name = asked.name
-        AND (asked.artifact_kind IS NULL OR a.kind = asked.artifact_kind)
-        AND (asked.artifact_number IS NULL OR a.number = asked.artifact_number)
-        AND (asked.map_index IS NULL OR l.map_index = asked.map_index)
-      ORDER BY l.sealed DESC, l.own DESC, l.artifact_version_id DESC LIMIT 1
-    ))
-    END AS artifact_version_id
-  FROM asked JOIN picked ON picked.i = asked.i
-)
-SELECT {{as_array}}({", ".join(_FOUND.values())})
-FROM asked
+chosen AS MATERIALIZED (SELECT picked.*, {artifact} AS artifact_version_id FROM picked)
+SELECT {{as_array}}({found})
+FROM chosen
 CROSS JOIN tried
-JOIN pinned ON pinned.i = asked.i
-JOIN picked ON picked.i = asked.i
-JOIN chosen ON chosen.i = asked.i
-LEFT JOIN mr_model m ON m.id = pinned.model_id
-LEFT JOIN mr_version v ON v.id = picked.version_id AND v.state <> 'deleted'
+LEFT JOIN mr_version v ON v.id = chosen.version_id AND v.state <> 'deleted'
+{join_artifact}
+{join_metadata}
+ORDER BY chosen.i
+"""
+
+_NO_RUN_PIN: Final = "CAST(NULL AS bigint) AS run_version_id, CAST(NULL AS text) AS run_mark,"
+_RUN_PIN: Final = "p.version_id AS run_version_id, p.run_mark,"
+_NO_TASK_PIN: Final = "CAST(NULL AS bigint) AS task_version_id"
+_TASK_PIN: Final = """
+EXISTS (
+  SELECT 1 FROM mr_resolution r
+  WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
+) AS by_task, (
+  SELECT r.version_id FROM mr_resolution r
+  WHERE r.attempt_id = :attempt AND r.model = asked.model AND r.selector = asked.pin_key
+  ORDER BY r.id LIMIT 1
+) AS task_version_id"""
+_BY_TASK: Final = "WHEN pinned.by_task THEN pinned.task_version_id"
+_AS_OF: Final = """
+WHEN pinned.as_of IS NOT NULL THEN (
+  SELECT e.version_id FROM mr_stage_event e
+  WHERE e.model_id = pinned.model_id AND e.stage = pinned.selector AND e.at <= pinned.as_of
+    AND e.sequence <= coalesce(tried.sequence, tried.newest)
+  ORDER BY e.at DESC LIMIT 1
+)"""
+#: What a stage meant when the try first read the registry.
+_THEN: Final = """
+WHEN pinned.kind = 'stage' AND tried.sequence < tried.newest THEN coalesce((
+  SELECT e.version_id FROM mr_stage_event e
+  WHERE e.model_id = pinned.model_id AND e.stage = pinned.selector AND e.sequence <= tried.sequence
+  ORDER BY e.sequence DESC LIMIT 1
+), CASE WHEN pinned.waits THEN (
+  SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = pinned.selector
+) END)"""
+_SELECTORS: Final = {
+    "stage": """
+WHEN pinned.kind = 'stage' THEN (
+  SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = pinned.selector
+)""",
+    "latest": """
+WHEN pinned.kind = 'latest' THEN (
+  SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.state = 'ready'
+  ORDER BY v.number DESC LIMIT 1
+)""",
+    "number": """
+WHEN pinned.kind = 'number' THEN (
+  SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.number = pinned.number
+)""",
+    "name": """
+WHEN pinned.kind = 'name' THEN (
+  SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.name = pinned.selector
+)""",
+}
+_ARTIFACT: Final = """
+CASE WHEN picked.artifact_id IS NOT NULL THEN picked.artifact_id
+WHEN picked.wanted = 'artifact' THEN coalesce({recorded}, (
+  SELECT l.artifact_version_id
+  FROM mr_link l JOIN mr_artifact_version a ON a.id = l.artifact_version_id
+  WHERE l.version_id = picked.version_id AND l.name = picked.name
+    AND (picked.artifact_kind IS NULL OR a.kind = picked.artifact_kind)
+    AND (picked.artifact_number IS NULL OR a.number = picked.artifact_number)
+    AND (picked.map_index IS NULL OR l.map_index = picked.map_index)
+  ORDER BY l.sealed DESC, l.own DESC, l.artifact_version_id DESC LIMIT 1
+))
+END"""
+_RECORDED: Final = """(
+  SELECT r.artifact_version_id FROM mr_resolution r
+  WHERE r.attempt_id = :attempt AND r.reference_key = picked.key
+)"""
+_JOIN_RUN_PIN: Final = """
+LEFT JOIN mr_run_pin p ON asked.pin = 'run' AND p.deployment = :deployment AND p.dag_id = :dag_id
+  AND p.run_id = :run_id AND p.model_id = m.id AND p.selector = asked.pin_key"""
+_JOIN_ARTIFACT: Final = """
 LEFT JOIN mr_artifact_version a ON a.id = chosen.artifact_version_id
 LEFT JOIN mr_artifact f ON f.id = a.artifact_id
-LEFT JOIN mr_blob b ON b.digest = a.digest
-LEFT JOIN mr_metadata md ON md.version_id = v.id AND md.key = asked.name AND asked.wanted = 'metadata'
-ORDER BY asked.i
-"""  # noqa: S608 - constants
+LEFT JOIN mr_blob b ON b.digest = a.digest"""
+_JOIN_METADATA: Final = """
+LEFT JOIN mr_metadata md ON md.version_id = v.id AND md.key = chosen.name AND chosen.wanted = 'metadata'"""
+
+
+def _parts(asked: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Which parts of the statement so many references need: PostgreSQL plans each of them in every new process."""
+    parts = {str(item[key]) for item in asked for key in ("kind", "wanted") if item.get(key)}
+    parts |= {"run" for item in asked if item.get("pin") == "run"}
+    parts |= {"as_of" for item in asked if item.get("as_of")}
+    return frozenset(parts)
+
+
+def _words(parts: frozenset[str]) -> str:
+    again, run = "again" in parts, "run" in parts
+    artifact, metadata = not parts.isdisjoint({"artifact", "output"}), "metadata" in parts
+    found = dict(_FOUND)
+    for prefixes, there in ((("a.", "b.", "f."), artifact), (("md.",), metadata)):
+        found |= {name: "NULL" for name, text in _FOUND.items() if text.startswith(prefixes) and not there}
+    if again:
+        found["v_stages"] = _STAGES_THEN.replace("{stages_now}", _FOUND["v_stages"])
+    selectors = [words for kind, words in _SELECTORS.items() if kind in parts]
+    return _READ.format(
+        run_pin=_RUN_PIN if run else _NO_RUN_PIN,
+        join_run_pin=_JOIN_RUN_PIN if run else "",
+        task_pin=_TASK_PIN if again else _NO_TASK_PIN,
+        selectors=" ".join([_BY_TASK] * again + [_AS_OF] * ("as_of" in parts) + [_THEN] * again + selectors),
+        artifact=_ARTIFACT.format(recorded=_RECORDED if again else "NULL")
+        if artifact
+        else "CAST(NULL AS bigint)",
+        found=", ".join(found.values()),
+        join_artifact=_JOIN_ARTIFACT if artifact else "",
+        join_metadata=_JOIN_METADATA if metadata else "",
+    )
+
 
 _WRITE = """
 INSERT INTO mr_resolution (
@@ -201,8 +253,27 @@ _READERS: Final = _readers()
 
 
 def read(connection: Connection, asked: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> list[Any]:
-    """Return what the references that a task asks for stand for, in order."""
-    words = _SQLITE_READ if connection.dialect.name == "sqlite" else _postgresql_read(_limit(len(asked)))
+    """
+    Return what the references that a task asks for stand for, in order.
+
+    It is one statement where the try asks for the first time, as it does once as a rule; a try that has records
+    already is found out by that statement, and a second, longer one looks at them.
+    """
+    parts = _parts(asked)
+    found = _read(connection, parts, asked, values)
+    return (
+        found if all(row.is_first for row in found) else _read(connection, parts | {"again"}, asked, values)
+    )
+
+
+def _read(
+    connection: Connection,
+    parts: frozenset[str],
+    asked: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+) -> list[Any]:
+    sqlite = connection.dialect.name == "sqlite"
+    words = _sqlite_read(parts) if sqlite else _postgresql_read(parts, _limit(len(asked)))
     found = run(connection, words, {"asked": json.dumps(asked), **values}).scalars()
     return [_row(item if isinstance(item, list) else json.loads(item)) for item in found]
 
@@ -226,18 +297,19 @@ _PARAMETERS = (
     "CAST(:task_index AS integer), CAST(:try_number AS integer)"
 )
 
-_SQLITE_READ: Final = _READ.format(
-    columns=_sqlite_columns(ASKED),
-    source="json_each(:asked)",
-    aggregate="group_concat",
-    as_array="json_array",
-)
+
+@functools.cache
+def _sqlite_read(parts: frozenset[str]) -> str:
+    columns = _sqlite_columns(ASKED)
+    return _words(parts).format(
+        columns=columns, source="json_each(:asked)", aggregate="group_concat", as_array="json_array"
+    )
 
 
 @functools.cache
-def _postgresql_read(limit: int) -> str:
+def _postgresql_read(parts: frozenset[str], limit: int) -> str:
     """PostgreSQL takes JSON for a hundred rows and plans for that; a limit tells it how few there are."""
-    words = re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _READ)
+    words = re.sub(r":(attempt|deployment|dag_id|run_id)\b", r"CAST(:\1 AS text)", _words(parts))
     source = f"{_postgresql_source('asked', ASKED)} LIMIT {limit}"
     return words.format(columns="j.*", source=source, aggregate="string_agg", as_array="json_build_array")
 

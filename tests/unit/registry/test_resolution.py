@@ -90,7 +90,7 @@ def statements(registry: Registry) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_one_statement_reads_and_one_records(trained: Registry, count: int) -> None:
-    """However many references a task has, of whatever kinds, in a text that is always the same."""
+    """However many references a task has, in a text that is the same for as many others of their kinds."""
     kinds = [
         artifact(),
         metadata("accuracy"),
@@ -105,8 +105,9 @@ def test_one_statement_reads_and_one_records(trained: Registry, count: int) -> N
         found = trained.resolve([reference for reference in references if not reference.has_default], ATTEMPT)
         trained.record(found, ATTEMPT)
     assert len(sent) == 2
+    others = [reference.but(model="rose") for reference in references if not reference.has_default]
     with statements(trained) as again:
-        trained.resolve(kinds, ATTEMPT)
+        trained.resolve(others, ATTEMPT._replace(attempt_id="another"), keep_missing=True)
 
     assert again[0] == sent[0]
     assert len(trained.resolve(references, ATTEMPT)) == count
