@@ -186,7 +186,8 @@ class Reference(JsonValue):
         return same and (not self.has_default or json.dumps(self.default) == json.dumps(other.default))
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash((self.model, self.selector, self.wanted, self.name, self.attribute))
+        default = json.dumps(self.default) if self.has_default else None
+        return hash((self.model, self.selector, self.wanted, self.name, self.attribute, default))
 
     def __reduce__(self) -> Any:
         return type(self), self._facts()

@@ -1,4 +1,4 @@
-"""``scripts/bench [question ...]``: one table of medians and ratios, and the same as JSON."""
+"""``scripts/bench [question ...]``: one table of medians and ratios; what was measured now is kept."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from benchmarks.harness import Row
+from benchmarks.harness import Row
 
 QUESTIONS = ("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run")
 RESULTS = Path(__file__).parent / "results"
@@ -37,10 +36,7 @@ def main() -> None:
         console.print(f"[dim]measuring {name}[/]")
         rows += importlib.import_module(f"benchmarks.{name}").measure()
     console.print(table(rows))
-    RESULTS.mkdir(exist_ok=True)
-    for name, text in (("results.json", as_json(rows)), ("results.md", as_markdown(rows))):
-        if asked == list(QUESTIONS):
-            (RESULTS / name).write_text(text)
+    keep(rows)
     sys.exit(any(row.kept is False for row in rows))
 
 
@@ -57,6 +53,31 @@ def _cells(row: Row) -> list[str]:
         budget,
         kept,
     ]
+
+
+def keep(rows: list[Row]) -> None:
+    """Put what was measured now in the place of what is kept of the same questions."""
+    file = RESULTS / "results.json"
+    kept = json.loads(file.read_text())["rows"] if file.exists() else []
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for question in dict.fromkeys(row.question for row in rows):
+        new = [as_fact(row, now) for row in rows if row.question == question]
+        place = next((index for index, item in enumerate(kept) if item["question"] == question), len(kept))
+        others = [item for item in kept if item["question"] != question]
+        kept = [*others[:place], *new, *others[place:]]
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(as_json(kept))
+    (RESULTS / "results.md").write_text(as_markdown([as_row(fact) for fact in kept]))
+
+
+def as_fact(row: Row, at: str) -> dict[str, Any]:
+    """A row as it is kept."""
+    return {**asdict(row), "figure": row.figure, "kept": row.kept, "at": at}
+
+
+def as_row(fact: dict[str, Any]) -> Row:
+    """And back."""
+    return Row(**{field.name: fact[field.name] for field in fields(Row)})
 
 
 HEAD = ("question", "case", "ours", "bare", "figure", "budget", "kept")
@@ -76,16 +97,15 @@ def as_markdown(rows: list[Row]) -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def as_json(rows: list[Row]) -> str:
+def as_json(rows: list[dict[str, Any]]) -> str:
     """Everything, and what it was measured on."""
     packages = ("apache-airflow", "pandas", "scikit-learn", "sqlalchemy", "pyarrow")
     return json.dumps(
         {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),
             "cores": os.cpu_count(),
             "packages": {name: version(name) for name in packages},
-            "rows": [{**asdict(row), "figure": row.figure, "kept": row.kept} for row in rows],
+            "rows": rows,
         },
         indent=1,
     )

@@ -65,6 +65,17 @@ def paired(
     return median(measured[0]), median(measured[1])
 
 
+def beyond(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int) -> tuple[float, float]:
+    """
+    Return the median of what the first takes beyond the second, added to the median of the second, and that.
+
+    Each difference is of two measurements in a row: a machine that is slower for a while is so for both.
+    """
+    pairs = [(ours(), bare()) if number % 2 else (bare(), ours())[::-1] for number in range(-1, rounds)][1:]
+    base = median(second for _, second in pairs)
+    return base + median(first - second for first, second in pairs), base
+
+
 def python(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> float:
     """How long a fresh Python takes for a program, from its start to its end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

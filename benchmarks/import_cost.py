@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.harness import Row, paired, python
+from benchmarks.harness import Row, beyond, python
 
 ROUNDS = 21
 
@@ -11,10 +11,10 @@ def measure() -> list[Row]:
     """The package's root beyond Python's start; a DAG file's import beyond Airflow's own."""
     airflow = "from airflow.sdk import dag, task"
     ours = "from airflow_model_provider import Model, ModelStages, get_pipeline_context, pipeline, step"
-    root = paired(
+    root = beyond(
         lambda: python("-c", "import airflow_model_provider"), lambda: python("-c", "pass"), rounds=ROUNDS
     )
-    file = paired(
+    file = beyond(
         lambda: python("-c", f"{airflow}\n{ours}\n@step\ndef use(): ...\n@pipeline\ndef p(): use()"),
         lambda: python("-c", airflow),
         rounds=ROUNDS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -133,7 +132,6 @@ def _time(text: str, *, sqlite: bool) -> str:
     return time.replace(tzinfo=None).isoformat(" ", "microseconds") if sqlite else time.isoformat()
 
 
-@functools.lru_cache(maxsize=1024)
 def _key(reference: Reference | OutputReference) -> str:
     """Tell references of one task apart, in 32 characters."""
     facts = json.dumps(reference.to_json(), sort_keys=True)
