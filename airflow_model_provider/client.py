@@ -11,6 +11,7 @@ from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
+from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry.entities import (
     ModelRecord,
     ResolutionRecord,
@@ -59,6 +60,36 @@ class RegisteredModel:
         """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
         return self._client.workspace.registry.history(self.name, None if stage is None else str(stage))
 
+    def rollback(
+        self,
+        stage: ModelStages | str,
+        *,
+        to: int | None = None,
+        expected: int | Any | None = UNSET,
+        reason: str | None = None,
+    ) -> StageEvent:
+        """
+        Give a stage back to the version that held it before the present one; again, to the one before that.
+
+        :param to: the number of the earlier holder that gets it back; None means the one before.
+        :param expected: only if this is the holder now: its number, or None for a free stage.
+        :param reason: kept in the stage's history.
+        :raises NothingToRestore: if no earlier holder is left.
+        :raises StageConflict: if the holder is not the one expected.
+
+        >>> Client().get_model("iris_classifier").rollback("production")  # doctest: +SKIP
+        """
+        origin = self._client.origin
+        return self._client.workspace.registry.rollback(
+            self.name,
+            stage.value if isinstance(stage, ModelStages) else stage,
+            to=to,
+            expected=expected,
+            reason=reason,
+            who=origin.who,
+            attempt=origin.attempt,
+        )
+
     def __repr__(self) -> str:
         return self.name
 
@@ -93,7 +124,8 @@ class Client:
         return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
 
     @property
-    def _origin(self) -> Origin:
+    def origin(self) -> Origin:
+        """Which task acts through this client, if one does."""
         step = current_step()
         return Origin(step.attempt) if step is not None else Origin()
 
@@ -124,13 +156,14 @@ class Client:
         """Change what is said about a model. See :meth:`create_model`."""
         return RegisteredModel(self, self.workspace.registry.update_model(name, **card))
 
-    def delete_model(self, name: str) -> None:
+    def delete_model(self, name: str, *, purge: bool = False) -> None:
         """
-        Delete a model.
+        Delete a model and its versions; its history, and the numbers that are used up, stay.
 
-        :raises VersionInUse: while a version of it holds a stage.
+        :param purge: also versions that once held a stage.
+        :raises VersionInUse: while a version of it holds a stage, ever held one, or a run has pinned it.
         """
-        self.workspace.registry.delete_model(name)
+        self.workspace.registry.delete_model(name, purge=purge)
 
     # --- versions ------------------------------------------------------------------------------------------
 
@@ -148,13 +181,13 @@ class Client:
         if step is not None and self._url is None:
             return lazy.load()
         return ModelVersion(
-            self.workspace, self.workspace.registry.get_version(model, lazy.selector), self._origin
+            self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
         )
 
     def list_model_versions(self, model: str) -> list[ModelVersion]:
         """Return the versions of a model, newest first."""
         records = self.workspace.registry.list_versions(model)
-        return [ModelVersion(self.workspace, record, self._origin) for record in records]
+        return [ModelVersion(self.workspace, record, self.origin) for record in records]
 
     def create_model_version(
         self, model: str, name: str | None = None, *, description: str | None = None, tags: Sequence[str] = ()
@@ -163,7 +196,7 @@ class Client:
         record = self.workspace.registry.create_version(
             model, name=name, description=description, tags=tuple(tags)
         )
-        return ModelVersion(self.workspace, record, self._origin)
+        return ModelVersion(self.workspace, record, self.origin)
 
     @contextmanager
     def new_model_version(self, model: str, name: str | None = None) -> Iterator[ModelVersion]:
@@ -177,7 +210,7 @@ class Client:
         version = ModelVersion(
             self.workspace,
             registry.create_version(model, name=name, state=VersionState.PRODUCING),
-            self._origin,
+            self.origin,
         )
         try:
             yield version
@@ -202,12 +235,13 @@ class Client:
         record = self.workspace.registry.update_version(
             model, number, **{key: value for key, value in changed.items() if value is not None}
         )
-        return ModelVersion(self.workspace, record, self._origin)
+        return ModelVersion(self.workspace, record, self.origin)
 
-    def delete_model_version(self, model: str, version: str | int) -> None:
+    def delete_model_version(self, model: str, version: str | int, *, purge: bool = False) -> None:
         """
-        Delete a version; its number is never used again.
+        Delete a version; its number is never used again. Its bytes go with the next ``gc``, unless shared.
 
+        :param purge: also if it once held a stage.
         :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
         """
         selector = Selector.parse(version, settings.declared_stages())
@@ -215,7 +249,7 @@ class Client:
             selector = Selector(
                 SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
             )
-        self.workspace.registry.delete_version(model, int(selector.value))
+        self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
 
     # --- artifacts and records -----------------------------------------------------------------------------
 

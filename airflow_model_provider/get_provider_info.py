@@ -109,6 +109,20 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "allow_pickle": _option(
         "Whether formats that can execute code may be written and loaded.", default="True", type="boolean"
     ),
+    "signing_keys": _option(
+        "Comma-separated keys that sign saved files which can execute code when they are loaded (HMAC-SHA256): the "
+        "first one signs, all are accepted. Empty means that nothing is signed.",
+        sensitive=True,
+    ),
+    "require_signature": _option(
+        "Whether such files are refused that bear no signature of one of the signing keys, where there are any.",
+        default="True",
+        type="boolean",
+    ),
+    "protected_stages": _option(
+        "Who may change a stage: Dags or users, as patterns. Stages that are not named may be changed by everybody.",
+        example="production = dag:training_*, user:alice; staging = dag:*",
+    ),
     "cache_dir": _option(
         "Folder of local copies of remote artifacts, private to the user. Empty means the user's cache folder.",
         example="/var/cache/airflow/models",

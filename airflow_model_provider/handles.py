@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from airflow_model_provider.exceptions import MetadataNotFound
@@ -24,7 +25,6 @@ from airflow_model_provider.workspace import Saving, Workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from airflow_model_provider.references import OutputReference
 
@@ -36,6 +36,11 @@ class Origin(NamedTuple):
 
     attempt: Attempt | None = None
     settled: Collection[str] | Callable[[], Collection[str]] = ()
+
+    @property
+    def who(self) -> str | None:
+        """The user who acts; None where a task does."""
+        return None if self.attempt else _user()
 
 
 NO_ORIGIN: Final = Origin()
@@ -134,6 +139,14 @@ class Artifact(Generic[T]):
         """
         value: T = self._workspace.load(self.record, what=repr(self), mmap=mmap)
         return value
+
+    def check_signature(self) -> None:
+        """
+        Refuse an artifact whose loading can execute code, where signatures are required and it bears none.
+
+        :raises NotSigned: if that is so.
+        """
+        self._workspace.check_signature(self.record, what=repr(self))
 
     def reference(self) -> OutputReference:
         """Return what travels in XCom for it."""
@@ -299,18 +312,49 @@ class ModelVersion:
             default.
         :raises NotSerializable: if no format holds the value.
         """
-        saving = Saving(
-            name,
-            what=f"artifact {name!r} of {self}",
-            kind=ArtifactType(kind) if kind else None,
-            format=format,
-            metadata=metadata,
-        )
-        link = Link(
-            self.id, Relation.OUTPUT if self.record.state is VersionState.PRODUCING else Relation.LINKED
-        )
-        record = self._workspace.save(value, saving, attempt=self._origin.attempt, links=[link])
+        saving = self._saving(name, kind, format, metadata)
+        record = self._workspace.save(value, saving, attempt=self._origin.attempt, links=[self._link()])
         return Artifact(self._workspace, record, str(self.record))
+
+    def save_file(
+        self,
+        name: str,
+        path: Path | str,
+        *,
+        format: str | None = None,
+        kind: ArtifactType | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Artifact[Any]:
+        """
+        Keep a file that another program has made as an artifact of this version, byte by byte and unopened.
+
+        :param format: how it is loaded: ``joblib``, ``pickle``, ``skops``, ``npy``, or ``file`` (its path is
+            given). None takes it from the file's name.
+        :param kind: ``model``, ``data`` or ``deployment``; None means a model for joblib, pickle and skops.
+        :raises PayloadMissing: if there is no such file.
+        :raises PickleForbidden: if the format can execute code, and that is forbidden.
+
+        >>> version.save_file("legacy", "model.joblib").load()  # doctest: +SKIP
+        """
+        saving = self._saving(name, kind, format, metadata)
+        record = self._workspace.save_file(
+            Path(path), saving, attempt=self._origin.attempt, links=[self._link()]
+        )
+        return Artifact(self._workspace, record, str(self.record))
+
+    def _saving(
+        self,
+        name: str,
+        kind: ArtifactType | str | None,
+        format: str | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> Saving:
+        kind = ArtifactType(kind) if kind else None
+        return Saving(name, what=f"artifact {name!r} of {self}", kind=kind, format=format, metadata=metadata)
+
+    def _link(self) -> Link:
+        producing = self.record.state is VersionState.PRODUCING
+        return Link(self.id, Relation.OUTPUT if producing else Relation.LINKED)
 
     def delete_artifact(self, name: str) -> None:
         """
@@ -360,7 +404,7 @@ class ModelVersion:
             force=force,
             expected=expected,
             reason=reason,
-            who=None if self._origin.attempt else _user(),
+            who=self._origin.who,
             attempt=self._origin.attempt,
             allow_incomplete=allow_incomplete,
             settled=self._origin.settled,

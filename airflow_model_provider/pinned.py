@@ -147,6 +147,7 @@ class PinnedArtifact(PinnedText):
 
         rules = {name: settings.option(name) for name in ("allow_pickle", "skops_trusted_types")}
         said = {settings.variable(name): value for name, value in rules.items() if value is not None}
+        self._artifact.check_signature()  # the isolated task has no key to do it
         return {**environment(prefix, self.uri, self._artifact.record.payload), **said}
 
 

@@ -12,6 +12,8 @@ from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.selectors import BUILT_IN_STAGES, RESERVED, check_name
 
 SECTION = "model_registry"
+#: Characters of a signing key, at least.
+SHORTEST_KEY = 16
 
 
 def variable(name: str) -> str:
@@ -129,6 +131,42 @@ def formats() -> Formats:
             f"[{SECTION}] sklearn_format", f"{chosen!r} is neither 'pickle' nor 'skops'"
         )
     return Formats(chosen, flag("allow_pickle", default=True), names("skops_trusted_types"))
+
+
+def signing() -> tuple[tuple[str, ...], bool]:
+    """
+    Return the keys that sign what can execute code, the first of which signs, and whether a signature is required.
+
+    :raises InvalidConfiguration: for a key that could be guessed.
+    """
+    keys = names("signing_keys")
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        advice = "Make one: python -c 'import secrets; print(secrets.token_hex(32))'."
+        problem = f"a key is shorter than {SHORTEST_KEY} characters"
+        raise InvalidConfiguration(f"[{SECTION}] signing_keys", problem, advice)
+    return keys, flag("require_signature", default=True)
+
+
+def protected_stages() -> dict[str, tuple[str, ...]]:
+    """
+    Return who may change a stage, for stages that not everybody may change: ``dag:<pattern>``, ``user:<pattern>``.
+
+    :raises InvalidConfiguration: if the setting can't be read, or names a stage that isn't declared.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in filter(None, (part.strip() for part in (option("protected_stages") or "").split(";"))):
+        stage, said, allowed = (part.strip() for part in entry.partition("="))
+        callers = tuple(item.strip() for item in allowed.split(",") if item.strip())
+        odd = [item for item in callers if item.partition(":")[0] not in ("dag", "user") or ":" not in item]
+        if not said or odd or not callers:
+            problem = f"{entry!r} can't be read"
+            advice = "Write: production = dag:training_*, user:alice; staging = dag:training_*"
+            raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
+        if stage not in declared_stages():
+            problem, advice = f"{stage!r} is no declared stage", f"Declared: {', '.join(declared_stages())}."
+            raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
+        found[stage] = callers
+    return found
 
 
 def cache() -> tuple[Path | None, int]:

@@ -49,12 +49,16 @@ def check_recorded(
 
     In doubt it is loaded: what :func:`check_value` would accept is never refused here.
 
-    :param type_names: ``module.Class`` of the value's type and its bases; none: nothing is known.
+    :param type_names: ``module.Class`` of the value's type and its bases; none, or object: nothing is known.
     :param what: how the message calls the artifact.
     :param optional: whether None is accepted whatever the annotation says.
     :raises WrongType: if it can't fit.
     """
-    if not type_names or (optional and type_names[0] == "builtins.NoneType"):
+    if (
+        not type_names
+        or type_names[0] == "builtins.object"
+        or (optional and type_names[0] == "builtins.NoneType")
+    ):
         return
     try:
         fits = _may_hold(annotation, type_names)

@@ -14,9 +14,11 @@ from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Li
 from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from airflow_model_provider.artifacts.store import ArtifactStore
+    from airflow_model_provider.materializers.codec import Written
     from airflow_model_provider.registry.registry import Registry
 
 
@@ -66,10 +68,10 @@ class Workspace:
         """
         from airflow_model_provider.materializers import codec
 
-        check_name("artifact", saving.name)
         formats = settings.formats()
-        with self.store.new_file() as path:
-            written = codec.write(
+
+        def write(path: Path) -> Written:
+            return codec.write(
                 value,
                 path,
                 what=saving.what,
@@ -78,27 +80,76 @@ class Workspace:
                 allow_pickle=formats.allow_pickle,
                 trusted=formats.skops_trusted_types,
             )
+
+        return self._register(write, saving, attempt, links)
+
+    def save_file(
+        self, file: Path, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
+    ) -> ArtifactRecord:
+        """
+        Store a file that another program has made, byte by byte and unopened, and register it.
+
+        :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
+        :raises PayloadMissing: if there is no such file.
+        """
+        from airflow_model_provider.materializers import existing
+
+        format, allow_pickle = existing.format_of(file, saving.format), settings.formats().allow_pickle
+
+        def write(path: Path) -> Written:
+            return existing.take(file, path, format=format, what=saving.what, allow_pickle=allow_pickle)
+
+        return self._register(write, saving, attempt, links)
+
+    def _register(
+        self,
+        write: Callable[[Path], Written],
+        saving: Saving,
+        attempt: Attempt | None,
+        links: Sequence[Link],
+    ) -> ArtifactRecord:
+        from airflow_model_provider.registry.blobs import BlobGone
+
+        check_name("artifact", saving.name)
+        while True:
+            written, payload = self._store(write, saving)
+            try:
+                return self.registry.register_artifact(
+                    saving.name,
+                    payload,
+                    kind=saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA),
+                    output=saving.output,
+                    attempt=attempt,
+                    links=links,
+                    metadata=saving.metadata,
+                )
+            except BlobGone:  # a collector was faster: the bytes have to be stored again
+                continue
+
+    def _store(self, write: Callable[[Path], Written], saving: Saving) -> tuple[Written, Payload]:
+        """Write bytes to the store, where they are not there already."""
+        from airflow_model_provider.materializers.signing import Signing
+
+        signing = Signing(*settings.signing())
+        with self.store.new_file() as path:
+            written = write(path)
             digest, size = self.store.digest(path)
             if not (self.registry.intend_blob(digest, size) and self.store.exists(digest, size)):
                 self.store.put(path, digest)
-        payload = Payload(
+        signed = (
+            signing.sign(digest, written.materializer, written.format_version)
+            if written.executes_code
+            else {}
+        )
+        return written, Payload(
             digest,
             size,
             written.materializer,
             written.format_version,
             written.type_names,
-            written.attributes,
+            {**written.attributes, **signed},
             written.signature,
             {**written.environment, **(saving.environment or {})},
-        )
-        return self.registry.register_artifact(
-            saving.name,
-            payload,
-            kind=saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA),
-            output=saving.output,
-            attempt=attempt,
-            links=links,
-            metadata=saving.metadata,
         )
 
     def load(self, record: ArtifactRecord, *, what: str | None = None, mmap: bool = False) -> Any:
@@ -110,6 +161,7 @@ class Workspace:
         :raises LoadFailed: if they can't be turned into an object here.
         """
         from airflow_model_provider.materializers import codec
+        from airflow_model_provider.materializers.signing import Signing
 
         payload, formats = record.payload, settings.formats()
         what = what or str(record)
@@ -123,7 +175,19 @@ class Workspace:
             mmap=mmap,
             allow_pickle=formats.allow_pickle,
             trusted=formats.skops_trusted_types,
+            signing=Signing(*settings.signing()),
         )
+
+    def check_signature(self, record: ArtifactRecord, *, what: str) -> None:
+        """Refuse an artifact that can execute code and is not signed. See :meth:`Artifact.check_signature`."""
+        from airflow_model_provider.materializers import lookup
+        from airflow_model_provider.materializers.signing import Signing
+
+        payload = record.payload
+        if lookup.for_key(payload.materializer).executes_code:
+            Signing(*settings.signing()).check(
+                what, payload.digest, payload.materializer, payload.format_version, payload.attributes
+            )
 
     def output_reference(self, record: ArtifactRecord, versions: Iterable[str] = ()) -> OutputReference:
         """Return what travels in XCom for a registered artifact."""
@@ -176,7 +240,9 @@ def connect(address: Address) -> Workspace:
     from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.registry.registry import Registry
 
-    registry = Registry.open(address.url, stages=settings.declared_stages())
+    registry = Registry.open(
+        address.url, stages=settings.declared_stages(), protected=settings.protected_stages()
+    )
     folder, size = settings.cache()
     store = ArtifactStore(
         address.store,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_model_provider.artifacts.scratch import SCRATCH, is_abandoned
 from airflow_model_provider.artifacts.trouble import reported
 
 if TYPE_CHECKING:
@@ -63,6 +66,19 @@ class LocalFolder:
                     size = self.size(f"{top}/{folder}/{name}")
                     if size is not None:
                         yield name, size
+
+    def leftovers(self) -> Iterator[tuple[str, float]]:
+        """Yield files that writers have begun and left, and the seconds since they last wrote to each."""
+        with reported("list", str(self.folder / SCRATCH)):
+            for name in _names(self.folder / SCRATCH):
+                path = self.folder / SCRATCH / name
+                with suppress(FileNotFoundError):
+                    if is_abandoned(path):
+                        yield f"{SCRATCH}/{name}", time.time() - path.lstat().st_mtime
+
+    def remove_leftover(self, name: str) -> None:
+        """Remove what :meth:`leftovers` gave."""
+        self.remove(name)
 
 
 def _names(folder: Path) -> list[str]:

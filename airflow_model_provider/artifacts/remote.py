@@ -6,10 +6,11 @@ import errno
 import logging
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_model_provider.artifacts.patience import patiently
-from airflow_model_provider.artifacts.scratch import random_name
+from airflow_model_provider.artifacts.scratch import SCRATCH, random_name
 from airflow_model_provider.artifacts.trouble import Secrets, reason, without_secrets
 from airflow_model_provider.exceptions import (
     InvalidConfiguration,
@@ -89,6 +90,35 @@ class RemoteFolder:
                     if entry["type"] == "file":
                         yield _name(entry), entry["size"]
 
+    def leftovers(self) -> Iterator[tuple[str, float]]:
+        """Yield files and uploads that writers have begun, and the seconds since each was begun or written to."""
+        for entry in self._list(SCRATCH):
+            yield f"{SCRATCH}/{_name(entry)}", _age(self._system.modified(entry["name"]))
+        for upload in self._uploads():
+            yield f"{upload['Key']}?{upload['UploadId']}", _age(upload["Initiated"])
+
+    def remove_leftover(self, name: str) -> None:
+        """Remove what :meth:`leftovers` gave."""
+        key, _, upload = name.partition("?")
+        if not upload:
+            self.remove(key)
+            return
+        bucket = self._system.split_path(self._path(""))[0]
+        self._try(
+            "remove",
+            key,
+            lambda: self._system.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload),
+        )
+
+    def _uploads(self) -> list[dict[str, Any]]:
+        """What S3 keeps, and charges for, of uploads in parts that were never completed."""
+        self._connect()
+        if not hasattr(self._system, "list_multipart_uploads"):
+            return []
+        bucket, folder, _ = self._system.split_path(self._path(""))
+        found = self._try("list", "", lambda: self._system.list_multipart_uploads(bucket))
+        return [upload for upload in found if upload["Key"].startswith(f"{folder.rstrip('/')}/")]
+
     # --- one attempt -----------------------------------------------------------------------------------
 
     def _size(self, key: str) -> int | None:
@@ -111,7 +141,7 @@ class RemoteFolder:
         self._check(key, size)
 
     def _upload_and_rename(self, path: Path, key: str, size: int) -> None:
-        part = f".tmp/{random_name('.part')}"
+        part = f"{SCRATCH}/{random_name('.part')}"
         try:
             for name in (part, key):
                 self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
@@ -186,6 +216,11 @@ class RemoteFolder:
                 raise missing from None
             trouble = StoreUnavailable(self.uri(key), operation, self._secrets.mask(reason(err)))
             raise trouble from (None if self._secrets.are_in(err) else err)
+
+
+def _age(time: datetime) -> float:
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return (datetime.now(UTC) - time).total_seconds()
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from airflow_model_provider.artifacts.trouble import reason, refusal, reported
 from airflow_model_provider.exceptions import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: Folder of a store for what is being written.
+SCRATCH = ".tmp"
 
 
 def random_name(suffix: str = "") -> str:
@@ -27,16 +32,40 @@ def file_in(folder: Path) -> Iterator[Path]:
     :raises StoreUnavailable: if there is no place to write, or the disk takes no more of what the block
         writes.
     """
-    path = folder / random_name(".part")
     with reported("write to", str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
+        path, lock = _locked_file(folder)
     try:
-        with _full_disk_reported(path):
+        with lock, _full_disk_reported(path):
             yield path
     finally:
         with suppress(OSError):
             path.unlink()
+
+
+def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:
+    """Make a file, and hold a lock on it that ends with this process at the latest: what is locked is no leftover."""
+    while True:
+        path = folder / random_name(".part")
+        lock = path.open("xb")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if os.fstat(lock.fileno()).st_nlink:
+            return path, lock
+        lock.close()  # a collector came between the two
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether nobody writes to a scratch file any more."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as err:
+        if err.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return False
+    return True
 
 
 @contextmanager

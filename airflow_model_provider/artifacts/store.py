@@ -12,11 +12,12 @@ from airflow_model_provider.artifacts.copies import LocalCopies
 from airflow_model_provider.artifacts.local import LocalFolder
 from airflow_model_provider.artifacts.private import PrivateFolder
 from airflow_model_provider.artifacts.remote import RemoteFolder
-from airflow_model_provider.artifacts.scratch import file_in, file_in_temporary_folder
+from airflow_model_provider.artifacts.scratch import SCRATCH, file_in, file_in_temporary_folder
 from airflow_model_provider.artifacts.source import VerifiedSource
 from airflow_model_provider.artifacts.trouble import reported, without_secrets
 from airflow_model_provider.artifacts.verification import Verifications
 from airflow_model_provider.exceptions import (
+    DigestMismatch,
     InvalidConfiguration,
     InvalidDefinition,
     InvalidName,
@@ -98,7 +99,7 @@ class ArtifactStore:
         :raises StoreUnavailable: if there is no place to write, or the disk takes no more.
         """
         if isinstance(self._blobs, LocalFolder):
-            return file_in(self._blobs.folder / ".tmp")
+            return file_in(self._blobs.folder / SCRATCH)
         return file_in_temporary_folder()
 
     def digest(self, path: Path) -> tuple[str, int]:
@@ -164,6 +165,43 @@ class ArtifactStore:
         :raises StoreUnavailable: if the store can't be listed.
         """
         return (entry for entry in self._blobs.blobs("sha256") if _DIGEST.fullmatch(entry[0]))
+
+    def check(self, digest: str, size: int, *, what: str) -> None:
+        """
+        Read stored bytes once more, all of them; memory stays small.
+
+        :param what: how errors call them.
+        :raises PayloadMissing: if they are gone.
+        :raises DigestMismatch: if they are not those that were registered.
+        :raises StoreUnavailable: if they can't be read.
+        """
+        key, missing = _key(digest), PayloadMissing(what, self.uri(digest))
+        if isinstance(self._blobs, LocalFolder):
+            if self._blobs.size(key) is None:
+                raise missing
+            found = self.digest(self._blobs.folder / key)
+        else:
+            with file_in_temporary_folder() as path:
+                self._blobs.fetch(key, path, missing)
+                found = self.digest(path)
+        if found != (digest, size):
+            raise DigestMismatch(what, digest, found[0], self.uri(digest))
+
+    def iter_leftovers(self) -> Iterator[tuple[str, float]]:
+        """
+        Yield what writers have begun and not finished, and for how many seconds it has lain still.
+
+        :raises StoreUnavailable: if the store can't be listed.
+        """
+        return self._blobs.leftovers()
+
+    def remove_leftover(self, name: str) -> None:
+        """
+        Remove what :meth:`iter_leftovers` gave.
+
+        :raises StoreUnavailable: if it can't be removed.
+        """
+        self._blobs.remove_leftover(name)
 
     def probe(self) -> None:
         """

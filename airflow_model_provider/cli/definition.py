@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from airflow.cli.cli_config import ARG_YES, ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_YES,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
 
 from airflow_model_provider.addresses import DEFAULT_CONN_ID
 
@@ -24,51 +32,180 @@ ARG_INCOMPLETE = Arg(
 )
 ARG_REVISION = Arg(("--to-revision",), help="Revision to go back to", required=True)
 
+
+def _command(name: str, where: str, help: str, *args: Arg) -> ActionCommand:
+    function = lazy_load_command(f"airflow_model_provider.cli.{where}")
+    return ActionCommand(name=name, help=help, func=function, args=(*args, ARG_CONN_ID))
+
+
 DB_COMMANDS = (
-    ActionCommand(
-        name="upgrade",
-        help="Bring the registry's schema to this release; makes it in an empty database",
-        func=lazy_load_command("airflow_model_provider.cli.db.upgrade"),
-        args=(ARG_CONN_ID,),
+    _command(
+        "upgrade", "db.upgrade", "Bring the registry's schema to this release; makes it in an empty database"
     ),
-    ActionCommand(
-        name="check",
-        help="Say whether the registry's schema fits this release; exits with 1 if not",
-        func=lazy_load_command("airflow_model_provider.cli.db.check"),
-        args=(ARG_CONN_ID,),
+    _command("check", "db.check", "Say whether the registry's schema fits this release; exits with 1 if not"),
+    _command(
+        "downgrade",
+        "db.downgrade",
+        "Take the registry's schema back to an older release",
+        ARG_REVISION,
+        ARG_YES,
     ),
-    ActionCommand(
-        name="downgrade",
-        help="Take the registry's schema back to an older release",
-        func=lazy_load_command("airflow_model_provider.cli.db.downgrade"),
-        args=(ARG_REVISION, ARG_YES, ARG_CONN_ID),
+)
+
+
+ARG_TO_NUMBER = Arg(
+    ("--to",),
+    help="The earlier holder that gets it back (default: the one before)",
+    type=int,
+    metavar="NUMBER",
+)
+ARG_LIMIT = Arg(("--limit",), help="How many at most (default: 100)", type=int, default=100)
+ARG_STAGE_OR_ALL = Arg(("stage",), help="Only this stage", nargs="?")
+ARG_VERSIONS = Arg(("versions",), help="Versions: numbers, names, latest, or stages", nargs="+")
+ARG_AS_OF = Arg(
+    ("--as-of",), help="What the stage meant at this time: 2026-03-01T12:00+00:00", metavar="TIME"
+)
+ARG_DRY_RUN = Arg(("--dry-run",), help="Only say what would be removed", action="store_true")
+ARG_OLDER_THAN = Arg(
+    ("--older-than",),
+    help="Hours it has lain untouched, at least (default: 24)",
+    type=float,
+    default=24.0,
+    metavar="HOURS",
+)
+ARG_FILE = Arg(("file",), help="The file: joblib, pickle, skops, npy, or any other")
+ARG_ARTIFACT = Arg(("--artifact",), help="Name of its artifact (default: model)")
+ARG_ARTIFACT_NAME = Arg(("artifact",), help="Name of the artifact")
+ARG_NAME = Arg(("--name",), help="Name of the new version")
+ARG_FORMAT = Arg(
+    ("--format",),
+    help="How it is loaded (default: as its name says)",
+    choices=("joblib", "pickle", "skops", "npy", "file"),
+)
+ARG_KIND = Arg(("--kind",), help="What it is to the version", choices=("model", "data", "deployment"))
+ARG_METADATA = Arg(
+    ("--metadata",),
+    help="Metadata of the version, such as accuracy=0.97; can be repeated",
+    action="append",
+    metavar="KEY=VALUE",
+)
+ARG_CHECK = Arg(
+    ("--check",), help="Load it, too; this executes what a pickle or joblib file holds", action="store_true"
+)
+ARG_TO_FILE = Arg(("--to",), help="The file to write (default: the artifact's name)", metavar="FILE")
+ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
+
+
+COMMANDS = (
+    _command("models", "reading.models", "List the models", ARG_OUTPUT),
+    _command(
+        "versions", "reading.versions", "List the versions of a model", ARG_MODEL, ARG_LIMIT, ARG_OUTPUT
+    ),
+    _command("show", "reading.show_version", "Show what a version holds", ARG_MODEL, ARG_VERSION, ARG_OUTPUT),
+    _command(
+        "compare",
+        "reading.compare",
+        "Show the metadata of versions side by side",
+        ARG_MODEL,
+        ARG_VERSIONS,
+        ARG_OUTPUT,
+    ),
+    _command(
+        "history",
+        "reading.history",
+        "Show who held a stage, since when, by whom and why",
+        ARG_MODEL,
+        ARG_STAGE_OR_ALL,
+        ARG_LIMIT,
+        ARG_OUTPUT,
+    ),
+    _command(
+        "resolve",
+        "reading.resolve",
+        "Show which version a stage means, now or at a time",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_AS_OF,
+        ARG_OUTPUT,
+    ),
+    _command(
+        "lineage",
+        "reading.lineage",
+        "Show what made a version's artifacts, and which tasks used it",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_LIMIT,
+        ARG_OUTPUT,
+    ),
+    _command(
+        "register",
+        "files.register",
+        "Make a version of an existing file",
+        ARG_MODEL,
+        ARG_FILE,
+        ARG_ARTIFACT,
+        ARG_NAME,
+        ARG_FORMAT,
+        ARG_KIND,
+        ARG_METADATA,
+        ARG_CHECK,
+    ),
+    _command(
+        "download",
+        "files.download",
+        "Write an artifact's verified bytes into a file",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_ARTIFACT_NAME,
+        ARG_TO_FILE,
+        ARG_OVERWRITE,
+    ),
+    _command(
+        "promote",
+        "promote.promote",
+        "Move a version into a stage",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_STAGE,
+        ARG_FORCE,
+        ARG_EXPECTED,
+        ARG_REASON,
+        ARG_INCOMPLETE,
+    ),
+    _command(
+        "rollback",
+        "promote.rollback",
+        "Give a stage back to an earlier holder",
+        ARG_MODEL,
+        ARG_STAGE,
+        ARG_TO_NUMBER,
+        ARG_EXPECTED,
+        ARG_REASON,
+    ),
+    _command(
+        "verify",
+        "upkeep.verify",
+        "Hash the stored files once more; exits with 1 if one is damaged",
+        ARG_OUTPUT,
+    ),
+    _command(
+        "gc",
+        "upkeep.gc",
+        "Remove stored files that no version needs any more",
+        ARG_DRY_RUN,
+        ARG_OLDER_THAN,
+        ARG_YES,
     ),
 )
 
 
 def get_model_registry_cli_commands() -> list[CLICommand]:
     """Return the commands for Airflow's CLI."""
+    database = GroupCommand(name="db", help="The registry's database", subcommands=DB_COMMANDS)
     return [
         GroupCommand(
             name="model-registry",
             help="Models, versions and stages",
-            subcommands=(
-                GroupCommand(name="db", help="The registry's database", subcommands=DB_COMMANDS),
-                ActionCommand(
-                    name="promote",
-                    help="Move a version into a stage",
-                    func=lazy_load_command("airflow_model_provider.cli.promote.promote"),
-                    args=(
-                        ARG_MODEL,
-                        ARG_VERSION,
-                        ARG_STAGE,
-                        ARG_FORCE,
-                        ARG_EXPECTED,
-                        ARG_REASON,
-                        ARG_INCOMPLETE,
-                        ARG_CONN_ID,
-                    ),
-                ),
-            ),
+            subcommands=(*COMMANDS, database),
         )
     ]

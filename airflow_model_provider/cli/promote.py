@@ -1,4 +1,4 @@
-"""``airflow model-registry promote``."""
+"""``airflow model-registry promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.cli.console import command, say
+from airflow_model_provider.client import Client
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.handles import ModelVersion
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
@@ -31,6 +32,15 @@ def promote(args: Any) -> None:
     else:
         before = f", before: version {event.previous}" if event.previous else ""
         say(f"{version} is {args.stage} now{before} (event {event.sequence}).")
+
+
+@command
+def rollback(args: Any) -> None:
+    """Give a stage back to an earlier holder."""
+    model = Client(conn_id=args.conn_id).get_model(args.model)
+    event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
+    before = f", before: version {event.previous}" if event.previous else ""
+    say(f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence}).")
 
 
 def _expected(text: str | None) -> Any:

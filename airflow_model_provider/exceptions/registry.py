@@ -193,6 +193,40 @@ class StageConflict(ModelRegistryError, RuntimeError):
         return f"{self.model}[{self.stage}] is held by {held}, not by {expected} as expected."
 
 
+class StageProtected(ModelRegistryError, RuntimeError):
+    """The configuration doesn't let this caller assign the stage. A retry cannot help."""
+
+    def __init__(self, model: str, stage: str, caller: str, rule: str) -> None:
+        super().__init__(model, stage, caller, rule)
+        self.model, self.stage, self.caller, self.rule = model, stage, caller, rule
+
+    def __str__(self) -> str:
+        return (
+            f"{self.caller} may not change {self.model}[{self.stage}]: [model_registry] protected_stages says "
+            f"{self.rule!r}. Let one of those do it, or change the setting."
+        )
+
+
+class NothingToRestore(ModelRegistryError, LookupError):
+    """A rollback has no earlier holder to give the stage back to. A retry cannot help."""
+
+    def __init__(self, model: str, stage: str, to: int | None = None, holders: Sequence[int] = ()) -> None:
+        super().__init__(model, stage, to, holders)
+        self.model, self.stage, self.to, self.holders = model, stage, to, holders
+
+    def __str__(self) -> str:
+        there = listing([f"{self.model}@{number}" for number in self.holders])
+        why = (
+            "there is no version that held it before"
+            if self.to is None
+            else (f"{self.model}@{self.to} is not an earlier holder")
+        )
+        return (
+            f"{self.model}[{self.stage}] cannot be rolled back: {why}. Earlier holders that are left: {there}. "
+            "Promote the version that it should have."
+        )
+
+
 class VersionNotReady(ModelRegistryError, RuntimeError):
     """The version is still being produced, or failed. A retry helps once its tasks have committed."""
 
@@ -224,12 +258,12 @@ class VersionSealed(ModelRegistryError, RuntimeError):
 class VersionInUse(ModelRegistryError, RuntimeError):
     """The version holds a stage, was promoted once, or is pinned by a run. A retry cannot help."""
 
-    def __init__(self, version: str, use: str) -> None:
-        super().__init__(version, use)
-        self.version, self.use = version, use
+    def __init__(self, version: str, use: str, advice: str = "") -> None:
+        super().__init__(version, use, advice)
+        self.version, self.use, self.advice = version, use, advice
 
     def __str__(self) -> str:
-        return f"{self.version} cannot be deleted: {self.use}."
+        return f"{self.version} cannot be deleted: {self.use}. {self.advice}".rstrip()
 
 
 class MetadataConflict(ModelRegistryError, ValueError):

@@ -63,6 +63,21 @@ class PickleForbidden(ModelRegistryError, PermissionError):
         )
 
 
+class NotSigned(ModelRegistryError, PermissionError):
+    """A file that can execute code bears no valid signature; it was not loaded. A retry cannot help."""
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(what, problem)
+        self.what, self.problem = what, problem
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} is of a format that can execute code, and {self.problem}. Nothing was loaded. If you trust "
+            "it: save it again where [model_registry] signing_keys is set, add the key that signed it there, or set "
+            "require_signature = False."
+        )
+
+
 class UntrustedTypes(ModelRegistryError, PermissionError):
     """A skops file names types outside the trusted list. A retry cannot help."""
 

@@ -25,6 +25,10 @@ class Source(Protocol):
     """How a load gets the bytes of an artifact: always verified."""
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, hexadecimal."""
+
+    @property
     def size(self) -> int:
         """Number of bytes."""
 

@@ -18,6 +18,7 @@ from airflow_model_provider.materializers import environment as environments
 from airflow_model_provider.materializers import lookup
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 from airflow_model_provider.materializers.signature import input_schema
+from airflow_model_provider.materializers.signing import Signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ class Written(NamedTuple):
     :param type_names: ``module.Class`` of the value's type and its base classes.
     :param signature: the schema of a model's inputs, where it is known.
     :param is_model: whether it has ``predict``.
+    :param executes_code: whether loading it can execute code that stands in the file.
     """
 
     materializer: str
@@ -43,6 +45,7 @@ class Written(NamedTuple):
     signature: Mapping[str, Any] | None
     is_model: bool
     environment: Mapping[str, Any]
+    executes_code: bool
 
 
 def write(
@@ -79,6 +82,7 @@ def write(
         input_schema(value) if is_model else None,
         is_model,
         environments.capture(names),
+        used.executes_code,
     )
 
 
@@ -136,6 +140,7 @@ def read(
     mmap: bool = False,
     allow_pickle: bool = True,
     trusted: Sequence[str] = (),
+    signing: Signing = Signing(),  # noqa: B008 - it never changes
 ) -> Any:
     """
     Return the value that a file holds.
@@ -143,7 +148,9 @@ def read(
     :param source: the verified bytes.
     :param what: how errors call it.
     :param environment: what it was saved with; named only where loading fails.
+    :param signing: whose signature is asked for, where the format can execute code.
     :raises PickleForbidden: if the format can execute code and that is forbidden.
+    :raises NotSigned: if it can, and the signature is missing.
     :raises DigestMismatch: if the bytes are not those that were registered.
     :raises LoadFailed: if they can't be turned into an object here.
     """
@@ -152,6 +159,8 @@ def read(
         raise UnknownFormat(materializer, format_version, (f"{materializer} up to {found.format_version}",))
     if found.executes_code and not allow_pickle:
         raise PickleForbidden(what, materializer)
+    if found.executes_code:
+        signing.check(what, source.digest, materializer, format_version, attributes)
     try:
         try:
             return found.load(source, attributes, mmap=mmap)

@@ -81,6 +81,7 @@ _KEYS: Final = {
     "sklearn.pickle": "pickles:SklearnPickleMaterializer",
     "skops.file": "pickles:SkopsMaterializer",
     "cloudpickle": "pickles:CloudpickleMaterializer",
+    "joblib": "pickles:JoblibMaterializer",
 }
 FALLBACK: Final = "cloudpickle"
 

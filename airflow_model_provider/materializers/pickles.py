@@ -65,6 +65,27 @@ class SklearnPickleMaterializer(CloudpickleMaterializer):
         return {}
 
 
+class JoblibMaterializer(Materializer):
+    """A joblib file, as other programs have made it; nothing is saved this way unless asked for."""
+
+    key = "joblib"
+    executes_code = True
+
+    def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        import joblib
+
+        with path.open("wb") as file:
+            joblib.dump(value, file)
+        return {}
+
+    def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
+        import io
+
+        import joblib
+
+        return joblib.load(io.BytesIO(source.read()))  # the source has verified the digest
+
+
 class SkopsMaterializer(Materializer):
     """A scikit-learn estimator as a skops file: loading it executes nothing that is not on the trusted list."""
 

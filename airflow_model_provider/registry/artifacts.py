@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.blobs import keep_blob
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
@@ -40,25 +41,12 @@ class NewArtifact(NamedTuple):
     metadata: Mapping[str, Any] = NOTHING
 
 
-def intend_blob(database: Database, digest: str, size: int) -> bool:
-    """
-    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
-
-    :return: whether they are stored already; if not, store them before registering.
-    """
-
-    def work(connection: Connection) -> bool:
-        found = run(connection, _INTEND, {"digest": digest, "size": size})
-        return bool(found.scalar_one() == "stored")
-
-    return database.read(work)
-
-
 def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
     """
     Make stored bytes visible as the next version of an artifact, with its links, all or nothing.
 
     :raises VersionNotFound: if a version it belongs to was deleted.
+    :raises BlobGone: if its bytes were collected since they were intended.
     """
     check_name("artifact", new.name)
     values = _values(new)
@@ -136,7 +124,8 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
     :raises ArtifactNotFound: naming those that exist.
     """
     check_name("artifact", name)
-    query = select_artifacts().where(_artifact.c.name == name).order_by(_made.c.number.desc()).limit(1)
+    named = (_artifact.c.name == name) & _made.c.deleted_at.is_(None)
+    query = select_artifacts().where(named).order_by(_made.c.number.desc()).limit(1)
     if number is not None:
         query = query.where(_made.c.number == number)
 
@@ -170,6 +159,29 @@ def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:
     )
     ordered = query.order_by(_artifact.c.name, _made.c.map_index)
     return database.read(lambda connection: [artifact_record(row) for row in connection.execute(ordered)])
+
+
+def labels_of(database: Database, digest: str) -> list[str]:
+    """Return the printed forms of what has these bytes: ``iris@3/trained_model``, or ``trained_model@7``."""
+    version, model = tables.version, tables.model
+    query = (
+        select(
+            model.c.name.label("model"), version.c.number.label("version"), _artifact.c.name, _made.c.number
+        )
+        .join_from(_made, _artifact)
+        .outerjoin(_link, _link.c.artifact_version_id == _made.c.id)
+        .outerjoin(version, version.c.id == _link.c.version_id)
+        .outerjoin(model, model.c.id == version.c.model_id)
+        .where(_made.c.digest == digest, _made.c.deleted_at.is_(None))
+        .order_by(_made.c.id)
+        .limit(100)
+    )
+    return database.read(
+        lambda connection: [
+            f"{row.model}@{row.version}/{row.name}" if row.model else f"{row.name}@{row.number}"
+            for row in connection.execute(query)
+        ]
+    )
 
 
 def artifact_names(connection: Connection, version_id: int) -> tuple[str, ...]:
@@ -219,7 +231,7 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
 
 def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
     named = run(connection, _NUMBER, {"name": new.name}).one()
-    run(connection, _STORED, {"digest": new.payload.digest, "size": new.payload.size})
+    keep_blob(connection, new.payload.digest)
     made = run(connection, _MAKE, {**_written(values), "artifact_id": named.id, "number": named.last_number})
     row = made.one()
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}
@@ -259,7 +271,9 @@ def _add_link(
 
 
 def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
-    row = connection.execute(select_artifacts().where(_made.c.id == artifact_version_id)).one_or_none()
+    there = (_made.c.id == artifact_version_id) & _made.c.deleted_at.is_(None)
+    query = select_artifacts().where(there).with_for_update(of=_made, read=True)  # deletions wait
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
     return artifact_record(row)
@@ -267,14 +281,6 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
 
 # --- the statements that every step executes: constant text costs no compilation in a new process ---------
 
-_INTEND = """
-INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'intended', {now})
-ON CONFLICT (digest) DO UPDATE SET touched_at = {now} RETURNING state
-"""
-_STORED = """
-INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'stored', {now})
-ON CONFLICT (digest) DO UPDATE SET state = 'stored', touched_at = {now}
-"""
 _NUMBER = """
 INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
 ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
@@ -284,7 +290,7 @@ INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_i
 VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
-_GIVEN = [column.name for column in _made.columns if column.name not in ("id", "created_at")]
+_GIVEN = [column.name for column in _made.columns if column.name not in ("id", "created_at", "deleted_at")]
 _MAKE = f"""
 INSERT INTO mr_artifact_version ({", ".join(_GIVEN)}, created_at)
 VALUES ({", ".join(f":{name}" for name in _GIVEN)}, {{now}}) RETURNING id, created_at

@@ -8,41 +8,79 @@ from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
 
 _version = tables.version
+#: Ids in one statement, at most.
+_BATCH = 500
 
 
-def delete_versions(connection: Connection, model: str, condition: ColumnElement[bool]) -> int:
+def delete_versions(
+    connection: Connection, model: str, condition: ColumnElement[bool], *, purge: bool = False
+) -> int:
     """
-    Turn versions of a model into tombstones; all or none.
+    Turn versions of a model into tombstones, and the artifacts that only they held; all or none.
 
     :param condition: which ones.
+    :param purge: also those that once held a stage.
     :return: how many were there.
     :raises VersionInUse: if one of them holds a stage, ever held one, or is pinned by a run.
     """
-    condition = condition & (_version.c.state != VersionState.DELETED.value)
-    locked = connection.execute(select(_version.c.id).where(condition).with_for_update()).all()
-    chosen = select(_version.c.id).where(condition).scalar_subquery()
-    _refuse_if_used(connection, model, condition)
-    for table in (tables.link, tables.version_metadata, tables.producer):
-        connection.execute(delete(table).where(table.c.version_id.in_(chosen)))
+    alive = condition & (_version.c.state != VersionState.DELETED.value)
+    query = select(_version.c.id).where(alive).with_for_update()
+    chosen = list(connection.execute(query).scalars())
+    _refuse_if_used(connection, model, alive, purge=purge)
+    for start in range(0, len(chosen), _BATCH):
+        _bury(connection, chosen[start : start + _BATCH])
+    return len(chosen)
+
+
+def _bury(connection: Connection, versions: list[int]) -> None:
+    link, made = tables.link, tables.artifact_version
     nothing: dict[str, Any] = {"name": None, "description": None, "tags": [], "environment": {}}
-    connection.execute(update(_version).where(condition).values(state=VersionState.DELETED.value, **nothing))
-    return len(locked)
-
-
-def _refuse_if_used(connection: Connection, model: str, condition: ColumnElement[bool]) -> None:
-    stage, event, pin = tables.stage, tables.stage_event, tables.run_pin
-    uses = (
-        (stage, stage.c.stage, "it is in stage"),
-        (event, event.c.stage, "it was in stage"),
-        (pin, pin.c.dag_id, "it is pinned by a run of"),
+    connection.execute(
+        update(_version)
+        .where(_version.c.id.in_(versions))
+        .values(state=VersionState.DELETED.value, deleted_at=now(), **nothing)
     )
-    for table, name, use in uses:
+    held = list(
+        connection.execute(
+            select(link.c.artifact_version_id).where(link.c.version_id.in_(versions)).distinct()
+        ).scalars()
+    )
+    for table in (link, tables.version_metadata, tables.producer):
+        connection.execute(delete(table).where(table.c.version_id.in_(versions)))
+    elsewhere = select(link.c.version_id).where(link.c.artifact_version_id == made.c.id).exists()
+    for start in range(0, len(held), _BATCH):
+        mine = made.c.id.in_(held[start : start + _BATCH])
+        connection.execute(
+            select(made.c.id).where(mine).with_for_update()
+        ).all()  # then look who links to them
+        connection.execute(update(made).where(mine, ~elsewhere).values(deleted_at=now(), metadata={}))
+
+
+def _refuse_if_used(
+    connection: Connection, model: str, condition: ColumnElement[bool], *, purge: bool
+) -> None:
+    stage, event, pin = tables.stage, tables.stage_event, tables.run_pin
+    uses = [
+        (stage, stage.c.stage, "it is in stage", "Promote another version, or archive it, first."),
+        (
+            pin,
+            pin.c.dag_id,
+            "it is pinned by a run of",
+            "Drop the run's pins first: Client().drop_run_pins(...).",
+        ),
+    ]
+    if not purge:
+        uses.append(
+            (event, event.c.stage, "it was in stage", "Pass purge=True (--purge) to delete it still.")
+        )
+    for table, name, use, advice in uses:
         query = (
             select(_version.c.number, name).join(table, table.c.version_id == _version.c.id).where(condition)
         )
         found = connection.execute(query.order_by(_version.c.number).limit(1)).first()
         if found is not None:
-            raise VersionInUse(f"{model}@{found[0]}", f"{use} {found[1]!r}")
+            raise VersionInUse(f"{model}@{found[0]}", f"{use} {found[1]!r}", advice)

@@ -76,13 +76,14 @@ class Attempt(NamedTuple):
 
 
 class ModelRecord(NamedTuple):
-    """A model and its card."""
+    """A model and its card. ``last_number`` is the number of the newest version that was ever made; 0: none was."""
 
     id: int
     name: str
     created_at: datetime
     card: Mapping[str, Any] = NOTHING
     tags: tuple[str, ...] = ()
+    last_number: int = 0
 
 
 class VersionRecord(NamedTuple):
@@ -112,7 +113,11 @@ class VersionRecord(NamedTuple):
 
 
 class StageEvent(NamedTuple):
-    """One change of one stage. ``number`` is the new holder or None; events are never edited or deleted."""
+    """
+    One change of one stage. ``number`` is the new holder or None; events are never edited or deleted.
+
+    ``restores`` is the sequence number of the event that a rollback went back to; None for all other changes.
+    """
 
     sequence: int
     model: str
@@ -124,6 +129,7 @@ class StageEvent(NamedTuple):
     reason: str | None = None
     run: RunKey | None = None
     task_id: str | None = None
+    restores: int | None = None
 
 
 class Payload(NamedTuple):

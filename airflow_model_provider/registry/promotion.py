@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from airflow_model_provider.exceptions import StageConflict, StageOccupied, VersionNotFound, VersionNotReady
+from airflow_model_provider.exceptions import (
+    NothingToRestore,
+    StageConflict,
+    StageOccupied,
+    StageProtected,
+    VersionNotFound,
+    VersionNotReady,
+)
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import now
-from airflow_model_provider.registry.database import Database, insertion
-from airflow_model_provider.registry.entities import Attempt, StageEvent, VersionRecord, VersionState
+from airflow_model_provider.registry.entities import NOTHING, Attempt, StageEvent, VersionRecord, VersionState
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns, select_versions, version_record
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
+    from airflow_model_provider.registry.database import Database
+
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
+_ALIVE = _version.c.state != VersionState.DELETED.value
 
 
 class Change(NamedTuple):
@@ -34,6 +44,7 @@ class Change(NamedTuple):
     :param allow_incomplete: promote a version that is not ready.
     :param settled: tasks known to be done, so that their part is not waited for; a callable is asked when
         needed.
+    :param protected: who may change a stage, where not everybody may.
     """
 
     force: bool = False
@@ -43,6 +54,20 @@ class Change(NamedTuple):
     attempt: Attempt | None = None
     allow_incomplete: bool = False
     settled: Collection[str] | Callable[[], Collection[str]] = ()
+    protected: Mapping[str, Sequence[str]] = NOTHING
+
+    def check_caller(self, model: str, stage: str) -> None:
+        """
+        Refuse a caller whom the configuration doesn't let change a stage (R42).
+
+        :raises StageProtected: naming the rule.
+        """
+        allowed = self.protected.get(stage)
+        if allowed is None:
+            return
+        caller = f"dag:{self.attempt.run.dag_id}" if self.attempt else f"user:{self.who}"
+        if not any(fnmatchcase(caller, pattern) for pattern in allowed):
+            raise StageProtected(model, stage, caller, f"{stage} = {', '.join(allowed)}")
 
 
 class _NothingToDo(Exception):
@@ -66,13 +91,30 @@ def set_stage(
     stage = stage if out else check_stage(stage, declared)
 
     def work(connection: Connection) -> StageEvent:
-        turn = _Turn(connection, model, number, change)
-        return turn.archive() if out else turn.assign(stage)
+        turn = _Turn(connection, model, change)
+        version = turn.candidate(number)
+        return turn.archive(version) if out else turn.assign(version, stage)
 
     try:
         return database.write(work)
     except _NothingToDo:
         return None
+
+
+def rollback(
+    database: Database, model: str, stage: str, declared: Sequence[str], change: Change, to: int | None
+) -> StageEvent:
+    """
+    Give a stage back to the version that held it before the present one; again, to the one before that (R29).
+
+    :param to: the number of the earlier holder that gets it back; None means the one before.
+    :raises UnknownStage: if the stage is not declared.
+    :raises NothingToRestore: naming the versions that held the stage and are still there.
+    :raises StageConflict: if the holder is not the one expected.
+    """
+    check_name("model", model)
+    stage = check_stage(stage, declared)
+    return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
 
 
 def history(database: Database, model: str, stage: str | None, limit: int | None) -> list[StageEvent]:
@@ -96,51 +138,99 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     return database.read(work)
 
 
+def holders(database: Database, model: str | None = None) -> dict[str, dict[str, int]]:
+    """Return the number of the version in each stage, by model and stage; of one model, or of all."""
+    query = (
+        select(tables.model.c.name, _stage.c.stage, _version.c.number)
+        .join_from(_stage, _version, _version.c.id == _stage.c.version_id)
+        .join(tables.model, tables.model.c.id == _stage.c.model_id)
+        .where(tables.model.c.deleted_at.is_(None))
+        .order_by(tables.model.c.name, _stage.c.stage)
+    )
+    if model is not None:
+        query = query.where(tables.model.c.name == check_name("model", model))
+    found: dict[str, dict[str, int]] = {}
+    for name, stage, number in database.read(lambda connection: connection.execute(query).all()):
+        found.setdefault(name, {})[stage] = number
+    return found
+
+
 class _Turn:
     """One promotion's turn: while it lasts, no other changes any stage."""
 
-    def __init__(self, connection: Connection, model: str, number: int, change: Change) -> None:
-        self.connection, self.change = connection, change
+    def __init__(self, connection: Connection, model: str, change: Change) -> None:
+        self.connection, self.model, self.change = connection, model, change
         # Whoever holds this row is the only one; what is read after it is what the one before left (R27).
         self.sequence, self.at = self._next()
         row = find_model(connection, model)
         if row is None:
             raise model_not_found(connection, model)
         self.model_id = row.id
-        self.version = self._candidate(model, number)
 
-    def assign(self, stage: str) -> StageEvent:
-        """Make the version the holder of a stage."""
-        holder = self._holder(stage)
-        self._check_holder(stage, holder)
-        if holder is not None and holder.id == self.version.id:
+    def assign(self, version: VersionRecord, stage: str) -> StageEvent:
+        """Make a version the holder of a stage."""
+        last = self._last(stage)
+        held = last.number if last is not None else None
+        self._check_expected(stage, held)
+        if held == version.number:
             raise _NothingToDo
+        if self.change.expected is UNSET and held is not None and not self.change.force:
+            raise StageOccupied(self.model, stage, held, version.number)
         if not self.change.allow_incomplete:
-            self._check_ready()
-        self._write_event(stage, self.version.id, holder)
-        pointer = {"version_id": self.version.id, "sequence": self.sequence}
-        assigned = insertion(self.connection, _stage).values(model_id=self.model_id, stage=stage, **pointer)
-        keys = [_stage.c.model_id, _stage.c.stage]
-        self.connection.execute(assigned.on_conflict_do_update(index_elements=keys, set_=pointer))
-        self._update(self.version.id, archived=False)
-        if holder is not None:
-            self._archive_if_out(holder.id)
-        self._seal()
-        return self._written()
+            self._check_ready(version)
+        return self._hand_over(version, stage, last, behind=_behind(last))
 
-    def archive(self) -> StageEvent:
-        """Take the version out of all its stages."""
-        if not self.version.stages:
+    def restore(self, stage: str, to: int | None) -> StageEvent:
+        """Make an earlier holder of a stage its holder again."""
+        last = self._last(stage)
+        self._check_expected(stage, last.number if last is not None else None)
+        while (found := self._earlier(last, stage, to)) is not None:
+            try:
+                version = self.candidate(found.number)
+            except VersionNotFound:
+                continue  # deleted just now
+            return self._hand_over(version, stage, last, behind=found.behind, restores=found.sequence)
+        raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
+
+    def archive(self, version: VersionRecord) -> StageEvent:
+        """Take a version out of all its stages."""
+        if not version.stages:
             raise _NothingToDo
-        for index, stage in enumerate(self.version.stages):
+        for index, stage in enumerate(version.stages):
             if index:
                 self.sequence, self.at = self._next()
-            holder = self._holder(stage)
-            self._check_holder(stage, holder)
-            self._write_event(stage, None, holder)
-            at_stage = (_stage.c.model_id == self.model_id) & (_stage.c.stage == stage)
-            self.connection.execute(delete(_stage).where(at_stage))
-        self._update(self.version.id, archived=True)
+            last = self._last(stage)
+            self._check_expected(stage, version.number)
+            self._write_event(stage, None, last, behind=_behind(last))
+        self._update(version.id, archived=True)
+        return self._written()
+
+    def candidate(self, number: int) -> VersionRecord:
+        """
+        Return a version of the model, locked until commit.
+
+        :raises VersionNotFound: naming those that exist.
+        """
+        query = select_versions().where(_version.c.model_id == self.model_id, _version.c.number == number)
+        row = self.connection.execute(query.with_for_update(of=_version)).one_or_none()
+        if row is None or row.v_state == VersionState.DELETED.value:
+            raise VersionNotFound(self.model, str(number), described_versions(self.connection, self.model_id))
+        return version_record(row)
+
+    def _hand_over(
+        self,
+        version: VersionRecord,
+        stage: str,
+        last: Row[Any] | None,
+        *,
+        behind: int | None,
+        restores: int | None = None,
+    ) -> StageEvent:
+        self._write_event(stage, version.id, last, behind=behind, restores=restores)
+        self._update(version.id, archived=False)
+        if last is not None and last.version_id is not None:
+            self._archive_if_out(last.version_id)
+        self._seal(version)
         return self._written()
 
     def _next(self) -> tuple[int, datetime]:
@@ -153,45 +243,80 @@ class _Turn:
         row = self.connection.execute(line).one()
         return row.last_sequence, row.last_event_at
 
-    def _candidate(self, model: str, number: int) -> VersionRecord:
-        query = select_versions().where(_version.c.model_id == self.model_id, _version.c.number == number)
-        row = self.connection.execute(query.with_for_update(of=_version)).one_or_none()
-        if row is None or row.v_state == VersionState.DELETED.value:
-            raise VersionNotFound(model, str(number), described_versions(self.connection, self.model_id))
-        return version_record(row)
+    def _last(self, stage: str) -> Row[Any] | None:
+        """The last event of a stage, with the number of who holds it since."""
+        return self.connection.execute(
+            self._events(stage).order_by(_event.c.sequence.desc()).limit(1)
+        ).one_or_none()
 
-    def _holder(self, stage: str) -> Any:
-        query = select(_version.c.id, _version.c.number).join(_stage, _stage.c.version_id == _version.c.id)
-        at_stage = (_stage.c.model_id == self.model_id) & (_stage.c.stage == stage)
-        return self.connection.execute(query.where(at_stage)).one_or_none()
+    def _earlier(self, last: Row[Any] | None, stage: str, to: int | None) -> Row[Any] | None:
+        """The event that made the holder which a rollback gives the stage back to."""
+        if to is not None:
+            made = self._events(stage).where(_version.c.number == to, _ALIVE)
+            found = self.connection.execute(made.order_by(_event.c.sequence.desc()).limit(1)).one_or_none()
+            return None if found is None or last is None or last.number == to else found
+        found = last
+        while found is not None and found.behind is not None:
+            behind = _event.c.sequence == found.behind
+            found = self.connection.execute(self._events(stage).where(behind)).one()
+            assert last is not None
+            if found.state != VersionState.DELETED.value and found.number not in (None, last.number):
+                return found
+        return None
 
-    def _check_holder(self, stage: str, holder: Row[Any] | None) -> None:
-        held, model = holder.number if holder is not None else None, self.version.model
-        if self.change.expected is not UNSET:
-            if self.change.expected != held:
-                raise StageConflict(model, stage, self.change.expected, held)
-        elif held not in (None, self.version.number) and not self.change.force:
-            raise StageOccupied(model, stage, held, self.version.number)
+    def _events(self, stage: str) -> Select[Any]:
+        columns = (
+            _event.c.sequence,
+            _event.c.version_id,
+            _event.c.behind,
+            _version.c.number,
+            _version.c.state,
+        )
+        at_stage = (_event.c.model_id == self.model_id) & (_event.c.stage == stage)
+        return select(*columns).outerjoin(_version, _version.c.id == _event.c.version_id).where(at_stage)
 
-    def _check_ready(self) -> None:
-        if self.version.state is VersionState.READY:
+    def _holders(self, stage: str, last: Row[Any] | None) -> tuple[int, ...]:
+        """The versions that have held a stage and could again."""
+        now_holding = last.number if last is not None else None
+        query = self._events(stage).where(_ALIVE, _version.c.number.is_distinct_from(now_holding))
+        numbers = query.with_only_columns(_version.c.number).distinct().order_by(_version.c.number.desc())
+        return tuple(self.connection.execute(numbers.limit(9)).scalars())
+
+    def _check_expected(self, stage: str, held: int | None) -> None:
+        self.change.check_caller(self.model, stage)
+        if self.change.expected is not UNSET and self.change.expected != held:
+            raise StageConflict(self.model, stage, self.change.expected, held)
+
+    def _check_ready(self, version: VersionRecord) -> None:
+        if version.state is VersionState.READY:
             return
-        unfinished = missing_producers(self.connection, self.version.id)
+        unfinished = missing_producers(self.connection, version.id)
         settled = self.change.settled() if callable(self.change.settled) else self.change.settled
         missing = [
             task for task, state in unfinished if state == "failed" or task.partition("[")[0] not in settled
         ]
         if missing or not unfinished:
-            raise VersionNotReady(str(self.version), self.version.state.value, tuple(missing))
+            raise VersionNotReady(str(version), version.state.value, tuple(missing))
 
-    def _write_event(self, stage: str, version_id: int | None, holder: Row[Any] | None) -> None:
+    def _write_event(
+        self,
+        stage: str,
+        version_id: int | None,
+        last: Row[Any] | None,
+        *,
+        behind: int | None,
+        restores: int | None = None,
+    ) -> None:
+        """Write the event; the database makes the stage's pointer of it."""
         attempt = self.change.attempt
         values = {
             "sequence": self.sequence,
             "model_id": self.model_id,
             "stage": stage,
             "version_id": version_id,
-            "previous_version_id": holder.id if holder is not None else None,
+            "previous_version_id": last.version_id if last is not None else None,
+            "behind": behind,
+            "restores": restores,
             "at": self.at,
             "who": self.change.who,
             "reason": self.change.reason,
@@ -213,20 +338,28 @@ class _Turn:
             update(_version).where(_version.c.id == version_id, ~held).values(archived=True)
         )
 
-    def _seal(self) -> None:
+    def _seal(self, version: VersionRecord) -> None:
         """What the version holds when it is first promoted never changes again (R24)."""
-        if self.version.sealed_at is not None:
+        if version.sealed_at is not None:
             return
-        self._update(self.version.id, sealed_at=self.at)
+        self._update(version.id, sealed_at=self.at)
         for table in (tables.link, tables.version_metadata):
-            self.connection.execute(
-                update(table).where(table.c.version_id == self.version.id).values(sealed=True)
-            )
+            self.connection.execute(update(table).where(table.c.version_id == version.id).values(sealed=True))
+
+
+def _behind(last: Row[Any] | None) -> int | None:
+    """What a rollback goes back to from an event that follows this one: to it, unless it left the stage empty."""
+    if last is None:
+        return None
+    found: int | None = last.sequence if last.version_id is not None else last.behind
+    return found
 
 
 def _select_events() -> Select[Any]:
     before = _version.alias("before")
-    columns = [_event.c[name] for name in ("sequence", "stage", "at", "who", "reason", "task_id", *_RUN)]
+    columns = [
+        _event.c[name] for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *_RUN)
+    ]
     numbers = (
         _version.c.number.label("number"),
         before.c.number.label("previous"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_model_provider.references import UNSET, OutputReference, Reference, Wanted
 from airflow_model_provider.registry import (
     artifacts,
+    blobs,
     catalog,
     lineage,
     metadata,
@@ -36,7 +38,7 @@ from airflow_model_provider.registry.entities import (
 from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Selector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 
 class Registry:
@@ -46,17 +48,31 @@ class Registry:
     :param database: where it is.
     :param registry_id: its own id, under which its bytes lie in a store.
     :param stages: the declared stages, in order.
+    :param protected: who may change a stage, where not everybody may. See :func:`settings.protected_stages`.
 
     >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
     ...     registry.create_version("iris_classifier").number
     1
     """
 
-    def __init__(self, database: Database, registry_id: str, stages: Sequence[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        registry_id: str,
+        stages: Sequence[str],
+        protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self._database, self.id, self.stages = database, registry_id, tuple(stages)
+        self._protected = protected
 
     @classmethod
-    def open(cls, url: str, *, stages: Sequence[str] = BUILT_IN_STAGES) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        stages: Sequence[str] = BUILT_IN_STAGES,
+        protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> Self:
         """
         Open a registry; in an empty database it is made.
 
@@ -67,7 +83,7 @@ class Registry:
         """
         database = Database(url)
         try:
-            return cls(database, schema.ensure(database), stages)
+            return cls(database, schema.ensure(database), stages, protected)
         except BaseException:
             database.close()
             raise
@@ -108,9 +124,9 @@ class Registry:
         """Change what is said about a model. See :func:`catalog.update_model`."""
         return catalog.update_model(self._database, name, card)
 
-    def delete_model(self, name: str) -> None:
+    def delete_model(self, name: str, *, purge: bool = False) -> None:
         """Delete a model. See :func:`catalog.delete_model`."""
-        catalog.delete_model(self._database, name)
+        catalog.delete_model(self._database, name, purge=purge)
 
     # --- versions ------------------------------------------------------------------------------------------
 
@@ -147,9 +163,9 @@ class Registry:
         """Change a version's name, description or tags. See :func:`versions.update_version`."""
         return versions.update_version(self._database, model, number, changes)
 
-    def delete_version(self, model: str, number: int) -> None:
+    def delete_version(self, model: str, number: int, *, purge: bool = False) -> None:
         """Delete a version. See :func:`versions.delete_version`."""
-        versions.delete_version(self._database, model, number)
+        versions.delete_version(self._database, model, number, purge=purge)
 
     # --- versions in the making ----------------------------------------------------------------------------
 
@@ -203,8 +219,31 @@ class Registry:
         settled: Collection[str] | Callable[[], Collection[str]] = (),
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
-        change = promotion.Change(force, expected, reason, who, attempt, allow_incomplete, settled)
+        change = promotion.Change(
+            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected
+        )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
+
+    def rollback(
+        self,
+        model: str,
+        stage: str,
+        *,
+        to: int | None = None,
+        expected: Any = UNSET,
+        reason: str | None = None,
+        who: str | None = None,
+        attempt: Attempt | None = None,
+    ) -> StageEvent:
+        """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
+        change = promotion.Change(
+            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected
+        )
+        return promotion.rollback(self._database, model, stage, self.stages, change, to)
+
+    def holders(self, model: str | None = None) -> dict[str, dict[str, int]]:
+        """Return who holds which stage. See :func:`promotion.holders`."""
+        return promotion.holders(self._database, model)
 
     def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
         """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
@@ -213,8 +252,8 @@ class Registry:
     # --- artifacts -----------------------------------------------------------------------------------------
 
     def intend_blob(self, digest: str, size: int) -> bool:
-        """Note that bytes are about to be stored. See :func:`artifacts.intend_blob`."""
-        return artifacts.intend_blob(self._database, digest, size)
+        """Note that bytes are about to be stored. See :func:`blobs.intend_blob`."""
+        return blobs.intend_blob(self._database, digest, size)
 
     def register_artifact(
         self,
@@ -246,6 +285,32 @@ class Registry:
     def find_artifact(self, name: str, number: int | None = None) -> ArtifactRecord:
         """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
         return artifacts.find_artifact(self._database, name, number)
+
+    # --- care of the store ---------------------------------------------------------------------------------
+
+    def needed_blobs(self) -> Iterator[blobs.Blob]:
+        """Yield what artifact versions point to. See :func:`blobs.needed`."""
+        return blobs.needed(self._database)
+
+    def unneeded_blobs(self, older_than: float) -> Iterator[blobs.Blob]:
+        """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
+        return blobs.unneeded(self._database, older_than)
+
+    def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
+        """Return bytes of which no row tells. See :func:`blobs.strays`."""
+        return blobs.strays(self._database, found, note=note)
+
+    def condemn(self, chosen: Sequence[blobs.Blob], older_than: float) -> list[blobs.Blob]:
+        """Mark unneeded bytes. See :func:`blobs.condemn`."""
+        return blobs.condemn(self._database, chosen, older_than)
+
+    def bury(self, blob: blobs.Blob, remove: Callable[[], None]) -> bool:
+        """Remove condemned bytes. See :func:`blobs.bury`."""
+        return blobs.bury(self._database, blob, remove)
+
+    def labels_of(self, digest: str) -> list[str]:
+        """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
+        return artifacts.labels_of(self._database, digest)
 
     # --- metadata ------------------------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ _JOIN_RUN_PIN: Final = """
 LEFT JOIN mr_run_pin p ON asked.pin = 'run' AND p.deployment = :deployment AND p.dag_id = :dag_id
   AND p.run_id = :run_id AND p.model_id = m.id AND p.selector = asked.pin_key"""
 _JOIN_ARTIFACT: Final = """
-LEFT JOIN mr_artifact_version a ON a.id = chosen.artifact_version_id
+LEFT JOIN mr_artifact_version a ON a.id = chosen.artifact_version_id AND a.deleted_at IS NULL
 LEFT JOIN mr_artifact f ON f.id = a.artifact_id
 LEFT JOIN mr_blob b ON b.digest = a.digest"""
 _JOIN_METADATA: Final = """

@@ -55,7 +55,7 @@ def select_artifacts(*more: Any) -> Select[Any]:
 
 def model_record(row: Row[Any]) -> ModelRecord:
     """Make a model's record of a row of ``mr_model``."""
-    return ModelRecord(row.id, row.name, row.created_at, row.card, tuple(row.tags))
+    return ModelRecord(row.id, row.name, row.created_at, row.card, tuple(row.tags), row.last_number)
 
 
 def version_record(row: Row[Any]) -> VersionRecord:
@@ -114,6 +114,7 @@ def event_record(row: Row[Any]) -> StageEvent:
         reason=row.reason,
         run=_run(row.deployment, row.dag_id, row.run_id),
         task_id=row.task_id,
+        restores=row.restores,
     )
 
 

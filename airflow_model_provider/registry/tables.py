@@ -82,6 +82,7 @@ version = Table(
     Column("archived", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcTime, nullable=False),
     Column("sealed_at", UtcTime),
+    Column("deleted_at", UtcTime),
     *_run(nullable=True),
     Column("description", FreeText),
     Column("tags", Json, nullable=False),
@@ -141,7 +142,8 @@ stage = Table(
     Index(None, "version_id"),
 )
 
-#: Append-only. Order of ``sequence`` is the order in which the changes were committed (R27, R29).
+#: Append-only. Order of ``sequence`` is the order in which the changes were committed (R27, R29). ``behind`` is the
+#: event to which a rollback goes back from here; ``restores`` the one that a rollback went back to.
 stage_event = Table(
     "mr_stage_event",
     metadata,
@@ -150,6 +152,7 @@ stage_event = Table(
     Column("stage", String(100), nullable=False),
     _version(nullable=True),
     _version("previous_version_id", nullable=True),
+    *[Column(name, Id, ForeignKey("mr_stage_event.sequence")) for name in ("behind", "restores")],
     Column("at", UtcTime, nullable=False),
     Column("who", FreeText),
     Column("reason", FreeText),
@@ -167,7 +170,7 @@ blob = Table(
     Column("size", Id, nullable=False),
     Column("state", String(16), nullable=False),
     Column("touched_at", UtcTime, nullable=False),
-    CheckConstraint("state IN ('intended', 'stored', 'condemned')", name="state"),
+    CheckConstraint("state IN ('intended', 'stored', 'condemned', 'removed')", name="state"),
     CheckConstraint("size >= 0", name="size"),
 )
 
@@ -201,6 +204,7 @@ artifact_version = Table(
     Column("attempt_id", FreeText),
     Column("output", FreeText),
     Column("created_at", UtcTime, nullable=False),
+    Column("deleted_at", UtcTime),
     UniqueConstraint("artifact_id", "number"),
     CheckConstraint("kind IN ('model', 'data', 'deployment')", name="kind"),
     Index(None, "digest"),

@@ -151,16 +151,18 @@ def update_version(database: Database, model: str, number: int, changes: Mapping
     return database.write(work)
 
 
-def delete_version(database: Database, model: str, number: int) -> None:
+def delete_version(database: Database, model: str, number: int, *, purge: bool = False) -> None:
     """
     Delete a version; its number is never used again.
 
+    :param purge: also if it once held a stage.
     :raises VersionNotFound: if there is no such version.
     :raises VersionInUse: if it holds a stage, ever held one, or is pinned by a run.
     """
 
     def work(connection: Connection) -> None:
-        delete_versions(connection, model, _version.c.id == locked_version(connection, model, number)[1])
+        chosen = _version.c.id == locked_version(connection, model, number)[1]
+        delete_versions(connection, model, chosen, purge=purge)
 
     database.write(work)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import joblib
 import pytest
 from airflow.cli.cli_parser import get_parser
 
@@ -92,3 +95,158 @@ def test_a_refusal_is_one_line(
 
     assert "\n" not in str(caught.value)
     assert [event.number for event in two.get_model("iris").history()] == [1]
+
+
+# --- what only reads -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def promoted(two: Client) -> Client:
+    """Version 1 was production, version 2 is; both have metadata."""
+    for number, accuracy in ((1, 0.9), (2, 0.95)):
+        version = two.get_model_version("iris", number)
+        version.log_metadata({"accuracy": accuracy})
+        version.set_stage("production", force=True, reason=f"accuracy {accuracy}")
+    return two
+
+
+def test_everything_that_is_read_is_json_too(airflow: Callable[..., str], promoted: Client) -> None:
+    """Each command with each of Airflow's four forms of output."""
+    commands = [
+        ("models",),
+        ("versions", "iris"),
+        ("show", "iris", "production"),
+        ("compare", "iris", "1", "production"),
+        ("history", "iris"),
+        ("history", "iris", "production", "--limit", "1"),
+        ("resolve", "iris", "production"),
+        ("lineage", "iris", "1"),
+        ("verify",),
+    ]
+    for command in commands:
+        assert isinstance(json.loads(airflow(*command, "--output", "json")), list)
+        for form in ("table", "plain", "yaml"):
+            assert airflow(*command, "--output", form).strip()
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    """Read what ``--output json`` gives."""
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
+def test_models_and_versions_are_listed(airflow: Callable[..., str], promoted: Client) -> None:
+    """With their stages."""
+    (model,) = rows(airflow("models", "-o", "json"))
+    versions = rows(airflow("versions", "iris", "-o", "json"))
+
+    assert (model["model"], model["newest_version"], model["stages"]) == ("iris", "2", "production: 2")
+    assert [(item["version"], item["stages"]) for item in versions] == [
+        ("2", "production"),
+        ("1", "archived"),
+    ]
+
+
+def test_a_version_is_shown_and_compared(airflow: Callable[..., str], promoted: Client) -> None:
+    """Its artifacts and its metadata; those of several side by side."""
+    shown = {
+        (item["part"], item["name"]): item["value"]
+        for item in rows(airflow("show", "iris", "latest", "-o", "json"))
+    }
+    compared = {item["metadata"]: item for item in rows(airflow("compare", "iris", "1", "2", "-o", "json"))}
+
+    assert shown["version", "stages"] == "production"
+    assert shown["metadata", "accuracy"] == "0.95"
+    assert shown["artifact", "trained_model"].startswith(
+        "trained_model@2 (data, builtins.int, 1 bytes, sha256:"
+    )
+    assert compared["accuracy"] == {"metadata": "accuracy", "iris@1": "0.9", "iris@2": "0.95"}
+    assert compared["(stages)"] == {"metadata": "(stages)", "iris@1": None, "iris@2": "production"}
+
+
+def test_history_and_the_past(airflow: Callable[..., str], promoted: Client) -> None:
+    """Who held a stage, and what it meant at a time."""
+    newest, oldest = rows(airflow("history", "iris", "-o", "json"))
+    when = promoted.get_model("iris").history("production")[-1].at.isoformat()
+    (then,) = rows(airflow("resolve", "iris", "production", "--as-of", when, "-o", "json"))
+    (now,) = rows(airflow("resolve", "iris", "production", "-o", "json"))
+
+    assert (newest["version"], newest["previous"], newest["reason"]) == ("2", "1", "accuracy 0.95")
+    assert (oldest["version"], oldest["previous"]) == ("1", None)
+    assert (then["version"], now["version"]) == ("1", "2")
+    with pytest.raises(SystemExit, match="'yesterday' is no time"):
+        airflow("resolve", "iris", "production", "--as-of", "yesterday")
+
+
+def test_an_empty_registry_says_so(airflow: Callable[..., str]) -> None:
+    """And is an empty list to programs."""
+    assert airflow("models") == "There is no model yet.\n"
+    assert rows(airflow("models", "-o", "json")) == []
+    with pytest.raises(SystemExit, match="ModelNotFound"):
+        airflow("versions", "iris")
+
+
+# --- what changes something ------------------------------------------------------------------------------
+
+
+def test_a_stage_is_rolled_back(airflow: Callable[..., str], promoted: Client) -> None:
+    """To the holder before; with a number to that one; without one left an error."""
+    said = airflow("rollback", "iris", "production", "--reason", "drift")
+    assert said == "iris@1 is production again, before: version 2 (event 3).\n"
+    with pytest.raises(SystemExit, match="NothingToRestore"):
+        airflow("rollback", "iris", "production")
+    airflow("rollback", "iris", "production", "--to", "2", "--expected", "1")
+
+    assert promoted.get_model_version("iris", "production").number == 2
+    assert [event.reason for event in promoted.get_model("iris").history()][1] == "drift"
+
+
+def test_a_file_becomes_a_version_and_comes_back(
+    airflow: Callable[..., str], model_registry: Client, tmp_path: Path
+) -> None:
+    """Byte by byte; it is loaded only when asked for."""
+    file, back = tmp_path / "model.joblib", tmp_path / "back.joblib"
+    joblib.dump({"weights": [1, 2]}, file)
+    said = airflow(
+        *("register", "iris", str(file), "--name", "v1", "--check"),
+        *("--metadata", "accuracy=0.97", "--metadata", "team=blue"),
+    )
+    airflow("download", "iris", "v1", "model", "--to", str(back))
+    version = model_registry.get_model_version("iris", "v1")
+
+    assert said.splitlines()[0] == "Loaded: dict."
+    assert back.read_bytes() == file.read_bytes()
+    assert dict(version.run_metadata) == {"accuracy": 0.97, "team": "blue"}
+    assert version.load_artifact("model") == {"weights": [1, 2]}
+    with pytest.raises(SystemExit, match="AlreadyExists"):
+        airflow("download", "iris", "v1", "model", "--to", str(back))
+    with pytest.raises(SystemExit, match="no '='"):
+        airflow("register", "iris", str(file), "--metadata", "accuracy")
+    with pytest.raises(SystemExit, match="PayloadMissing"):
+        airflow("register", "iris", str(tmp_path / "missing.joblib"))
+
+
+def test_what_is_not_needed_is_removed_after_a_question(
+    airflow: Callable[..., str], two: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run and an answer other than yes remove nothing."""
+    two.delete_model_version("iris", 1)
+    found = "1 files (1 bytes) and 0 unfinished uploads"
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    assert airflow("gc", "--older-than", "0", "--dry-run") == f"Not needed: {found}.\n"
+    with pytest.raises(SystemExit, match="Nothing was removed"):
+        airflow("gc", "--older-than", "0")
+    assert airflow("gc") == "Not needed: 0 files (0 bytes) and 0 unfinished uploads.\n"
+
+    assert airflow("gc", "--older-than", "0", "--yes") == f"Removed: {found}.\n"
+    assert airflow("verify") == "All 1 stored files are as registered (1 bytes).\n"
+
+
+def test_damage_is_exit_code_one(airflow: Callable[..., str], two: Client) -> None:
+    """And named."""
+    blob = Path(two.get_model_version("iris", 2).get_artifact("trained_model").uri)
+    blob.unlink()
+
+    with pytest.raises(SystemExit) as ended:
+        airflow("verify", "--output", "json")
+    assert ended.value.code == 1

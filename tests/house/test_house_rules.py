@@ -168,7 +168,7 @@ def test_every_command_and_setting_is_documented() -> None:
             command.name
         ]
         for name in names:
-            assert f"airflow model-registry {name}" in readme
+            assert re.search(rf"(airflow model-registry |`){name}\b", readme), name
     for option in get_provider_info.get_provider_info()["config"][settings.SECTION]["options"]:
         assert f"`{option}`" in readme
 

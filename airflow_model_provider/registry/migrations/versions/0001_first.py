@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
+from airflow_model_provider.registry.migrations import guards_0001
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -40,11 +42,13 @@ def upgrade() -> None:
     _artifact_versions()
     _belongings()
     _resolutions()
+    guards_0001.make()
 
 
 def downgrade() -> None:
     for table in reversed(_TABLES):
         op.drop_table(table)
+    guards_0001.drop_functions()
 
 
 def _registry() -> None:
@@ -61,7 +65,8 @@ def _registry() -> None:
     )
     now = datetime.now(UTC)
     row = {"one": 1, "id": str(uuid.uuid4()), "oldest_code": revision, "last_sequence": 0}
-    op.bulk_insert(registry, [row | {"created_at": now, "last_event_at": now}])
+    before = datetime(1970, 1, 1, tzinfo=UTC)  # there was no event yet
+    op.bulk_insert(registry, [row | {"created_at": now, "last_event_at": before}])
 
 
 def _models() -> None:
@@ -87,6 +92,7 @@ def _models() -> None:
         _flag("archived"),
         _time("created_at"),
         _time("sealed_at", nullable=True),
+        _time("deleted_at", nullable=True),
         *_run(nullable=True),
         _text("description"),
         _text("tags", nullable=False),
@@ -146,6 +152,8 @@ def _stages() -> None:
         sa.Column("stage", sa.String(100), nullable=False),
         _id("version_id", nullable=True),
         _id("previous_version_id", nullable=True),
+        _id("behind", nullable=True),
+        _id("restores", nullable=True),
         _time("at"),
         _text("who"),
         _text("reason"),
@@ -155,6 +163,8 @@ def _stages() -> None:
         _foreign("mr_stage_event", "model_id", "mr_model.id"),
         _foreign("mr_stage_event", "version_id", "mr_version.id"),
         _foreign("mr_stage_event", "previous_version_id", "mr_version.id"),
+        _foreign("mr_stage_event", "behind", "mr_stage_event.sequence"),
+        _foreign("mr_stage_event", "restores", "mr_stage_event.sequence"),
     )
     _index("mr_stage_event", "model_id", "stage", "sequence")
     _index("mr_stage_event", "model_id", "stage", "at")
@@ -169,7 +179,7 @@ def _artifacts() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         _time("touched_at"),
         sa.PrimaryKeyConstraint("digest", name="pk_mr_blob"),
-        _one_of("mr_blob", "state", "intended", "stored", "condemned"),
+        _one_of("mr_blob", "state", "intended", "stored", "condemned", "removed"),
         sa.CheckConstraint("size >= 0", name=op.f("ck_mr_blob_size")),
     )
     op.create_table(
@@ -204,6 +214,7 @@ def _artifact_versions() -> None:
         _text("attempt_id"),
         _text("output"),
         _time("created_at"),
+        _time("deleted_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_mr_artifact_version"),
         sa.UniqueConstraint("artifact_id", "number", name="uq_mr_artifact_version_artifact_id_number"),
         _foreign(table, "artifact_id", "mr_artifact.id"),

@@ -1,0 +1,206 @@
+"""``airflow model-registry`` commands that only read: models, versions, show, compare, history, resolve, lineage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider import settings
+from airflow_model_provider.cli.console import command, show
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.handles import Artifact, ModelVersion
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.selectors import Selector
+
+if TYPE_CHECKING:
+    from airflow_model_provider.registry.entities import Attempt
+    from airflow_model_provider.workspace import Workspace
+
+
+@command
+def models(args: Any) -> None:
+    """List the models."""
+    registry = _open(args).registry
+    holders = registry.holders()
+    rows = [
+        {
+            "model": model.name,
+            "newest_version": model.last_number or None,
+            "stages": ", ".join(
+                f"{stage}: {number}" for stage, number in holders.get(model.name, {}).items()
+            ),
+            "tags": ", ".join(model.tags),
+            "description": model.card.get("description"),
+            "created_at": _time(model.created_at),
+        }
+        for model in registry.list_models()
+    ]
+    show(args, rows, "There is no model yet.")
+
+
+@command
+def versions(args: Any) -> None:
+    """List the versions of a model."""
+    found = _open(args).registry.list_versions(args.model, limit=args.limit)
+    show(
+        args,
+        [
+            {
+                "version": item.number,
+                "name": item.name,
+                "state": item.state.value,
+                "stages": ", ".join(item.stages) or ("archived" if item.archived else None),
+                "created_at": _time(item.created_at),
+                "dag_id": item.run.dag_id if item.run else None,
+                "run_id": item.run.run_id if item.run else None,
+            }
+            for item in found
+        ],
+        f"{args.model} has no version.",
+    )
+
+
+@command
+def show_version(args: Any) -> None:
+    """Show what a version holds: its state, artifacts and metadata."""
+    version = _version(_open(args), args.model, args.version)
+    record = version.record
+    facts = {
+        "version": str(record),
+        "name": record.name,
+        "state": record.state.value,
+        "stages": ", ".join(record.stages) or ("archived" if record.archived else None),
+        "created_at": _time(record.created_at),
+        "made_by": f"{record.run.dag_id}, run {record.run.run_id}" if record.run else None,
+        "description": record.description,
+        "tags": ", ".join(record.tags) or None,
+    }
+    rows = [{"part": "version", "name": name, "value": value} for name, value in facts.items()]
+    rows += [
+        {"part": "artifact", "name": item.name, "value": _artifact(item)} for item in version.list_artifacts()
+    ]
+    rows += [
+        {"part": "metadata", "name": key, "value": value}
+        for key, value in sorted(version.run_metadata.items())
+    ]
+    show(args, rows)
+
+
+@command
+def compare(args: Any) -> None:
+    """Show the metadata of versions of a model side by side."""
+    workspace = _open(args)
+    chosen = [_version(workspace, args.model, text) for text in args.versions]
+    metadata = [(str(version.record), dict(version.run_metadata)) for version in chosen]
+    keys = sorted({key for _, values in metadata for key in values})
+    rows = [{"metadata": key, **{name: values.get(key) for name, values in metadata}} for key in keys]
+    stages = {str(version.record): ", ".join(version.record.stages) or None for version in chosen}
+    show(args, [{"metadata": "(stages)", **stages}, *rows])
+
+
+@command
+def history(args: Any) -> None:
+    """Show who held a stage, from when, by whom, why and from which Dag run."""
+    events = _open(args).registry.history(args.model, args.stage, limit=args.limit)
+    show(
+        args,
+        [
+            {
+                "sequence": event.sequence,
+                "at": _time(event.at),
+                "stage": event.stage,
+                "version": event.number,
+                "previous": event.previous,
+                "rollback": event.restores is not None,
+                "who": event.who,
+                "dag_id": event.run.dag_id if event.run else None,
+                "run_id": event.run.run_id if event.run else None,
+                "task_id": event.task_id,
+                "reason": event.reason,
+            }
+            for event in events
+        ],
+        f"{args.model} was in no stage yet.",
+    )
+
+
+@command
+def resolve(args: Any) -> None:
+    """Show which version a stage, a name or a number means, now or at a time."""
+    selector = Selector.parse(args.version, settings.declared_stages())
+    reference = Reference(args.model, selector, Wanted.VERSION, as_of=_as_of(args.as_of))
+    (found,) = _open(args).registry.resolve([reference])
+    assert found.version is not None
+    record = found.version
+    show(
+        args,
+        [
+            {
+                "reference": repr(reference),
+                "version": record.number,
+                "name": record.name,
+                "state": record.state.value,
+            }
+        ],
+    )
+
+
+@command
+def lineage(args: Any) -> None:
+    """Show which tasks of which runs used a version, and what made its artifacts."""
+    workspace = _open(args)
+    version = _version(workspace, args.model, args.version)
+    made = [
+        _link("made", item.made_by, str(item.record), item.digest, item.record.created_at)
+        for item in version.list_artifacts()
+    ]
+    used = [
+        _link("used", record.attempt, record.wanted, record.digest, record.at)
+        for record in version.used_by(limit=args.limit)
+    ]
+    rows = [*made, *used]
+    show(args, rows, f"{version} was used by no task yet.")
+
+
+def _link(
+    what: str, attempt: Attempt | None, wanted: str, digest: str | None, at: datetime
+) -> dict[str, Any]:
+    return {
+        "what": what,
+        "dag_id": attempt.run.dag_id if attempt else None,
+        "run_id": attempt.run.run_id if attempt else None,
+        "task_id": attempt.producer if attempt else None,
+        "try": attempt.try_number if attempt else None,
+        "artifact": wanted,
+        "digest": digest,
+        "at": _time(at),
+    }
+
+
+def _open(args: Any) -> Workspace:
+    return ModelRegistryHook(args.conn_id).get_conn()
+
+
+def _version(workspace: Workspace, model: str, text: str) -> ModelVersion:
+    selector = Selector.parse(text, settings.declared_stages())
+    return ModelVersion(workspace, workspace.registry.get_version(model, selector))
+
+
+def _artifact(artifact: Artifact[Any]) -> str:
+    kind, size = artifact.kind.value, f"{artifact.size:,} bytes"
+    return f"{artifact.record} ({kind}, {artifact.type}, {size}, sha256:{artifact.digest})"
+
+
+def _time(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
+
+
+def _as_of(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidDefinition("--as-of", f"{text!r} is no time", "Write: 2026-03-01T12:00+00:00.") from None
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat(),)

@@ -1,0 +1,56 @@
+"""``airflow model-registry verify`` and ``gc``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_model_provider.cli.console import agreed, command, progress, say, show
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.upkeep import Garbage, collect
+
+
+@command
+def verify(args: Any) -> None:
+    """Hash everything in the store once more; exit code 1 if something is damaged."""
+    from airflow_model_provider.upkeep import verify as damages
+
+    checked = []
+    with progress("Verifying") as advance:
+
+        def told(blob: Any) -> None:
+            checked.append(blob.size)
+            advance(blob.size)
+
+        found = list(damages(ModelRegistryHook(args.conn_id).get_conn(), told))
+    rows = [
+        {
+            "artifacts": ", ".join(item.artifacts),
+            "problem": item.problem,
+            "digest": item.digest,
+            "error": item.error,
+        }
+        for item in found
+    ]
+    show(args, rows, f"All {len(checked):,} stored files are as registered ({sum(checked):,} bytes).")
+    if found:
+        raise SystemExit(1)
+
+
+@command
+def gc(args: Any) -> None:
+    """Remove what no version needs any more; says first what that is."""
+    workspace, older_than = ModelRegistryHook(args.conn_id).get_conn(), args.older_than * 3600.0
+    with progress("Looking") as advance:
+        found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
+    if args.dry_run or found == Garbage(0, 0, 0):
+        say(f"Not needed: {_said(found)}.")
+        return
+    if not agreed(args, f"Remove {_said(found)}?"):
+        raise SystemExit("Nothing was removed.")
+    with progress("Removing") as advance:
+        removed = collect(workspace, older_than=older_than, told=lambda blob: advance(blob.size))
+    say(f"Removed: {_said(removed)}.")
+
+
+def _said(garbage: Garbage) -> str:
+    return f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"

@@ -1,0 +1,172 @@
+"""
+Rows of stored bytes: what a writer notes before and after it stores, and how a collector takes what is unneeded.
+
+A row is ``intended`` before its bytes are stored, ``stored`` once an artifact version points to it. A collector
+marks a row ``condemned``, removes the bytes, and then the row, or leaves it ``removed`` where tombstones point to it.
+A writer that meets the mark takes the row back and stores the bytes again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.database import Database, insertion, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+_blob, _made = tables.blob, tables.artifact_version
+#: Rows in one statement, at most.
+PAGE = 500
+
+
+class Blob(NamedTuple):
+    """Stored bytes: their SHA-256 and their number."""
+
+    digest: str
+    size: int
+
+
+class BlobGone(Exception):
+    """Not an error: a collector took the bytes between their storing and their registering; store them again."""
+
+
+def intend_blob(database: Database, digest: str, size: int) -> bool:
+    """
+    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
+
+    :return: whether they are stored already; if not, store them before registering.
+    """
+
+    def work(connection: Connection) -> bool:
+        found = run(connection, _INTEND, {"digest": digest, "size": size})
+        return bool(found.scalar_one() == "stored")
+
+    return database.read(work)
+
+
+def keep_blob(connection: Connection, digest: str) -> None:
+    """
+    Note that bytes are stored, in the transaction that makes an artifact version of them.
+
+    :raises BlobGone: if they were collected since they were intended.
+    """
+    if run(connection, _STORED, {"digest": digest}).one_or_none() is None:
+        raise BlobGone(digest)
+
+
+def unneeded(database: Database, older_than: float) -> Iterator[Blob]:
+    """
+    Yield bytes that no artifact version points to, in the order of their digests.
+
+    :param older_than: seconds since a writer has last touched them, at least.
+    """
+    return _paged(database, lambda connection: _is_unneeded(connection, older_than))
+
+
+def needed(database: Database) -> Iterator[Blob]:
+    """Yield bytes that artifact versions point to, in the order of their digests."""
+    return _paged(database, lambda _connection: _is_used())
+
+
+def strays(database: Database, found: Sequence[Blob], *, note: bool) -> list[Blob]:
+    """
+    Return those of some bytes in the store of which no row tells.
+
+    A writer notes bytes before it stores them, so that nobody is at work on these.
+
+    :param note: also make a row of each, condemned.
+    """
+
+    def work(connection: Connection) -> list[Blob]:
+        query = select(_blob.c.digest).where(_blob.c.digest.in_(_digests(found)))
+        known = set(connection.execute(query).scalars())
+        unknown = [blob for blob in found if blob.digest not in known]
+        if note and unknown:
+            rows = [blob._asdict() | {"state": "condemned", "touched_at": now()} for blob in unknown]
+            connection.execute(insertion(connection, _blob).values(rows).on_conflict_do_nothing())
+        return unknown
+
+    return database.write(work) if note else database.read(work)
+
+
+def condemn(database: Database, blobs: Sequence[Blob], older_than: float) -> list[Blob]:
+    """Mark those of some bytes that are still unneeded; return them."""
+
+    def work(connection: Connection) -> list[Blob]:
+        chosen = _blob.c.digest.in_(_digests(blobs))
+        # First the locks, then a look at who points to them: a writer may have been about to.
+        connection.execute(select(_blob.c.digest).where(chosen).with_for_update()).all()
+        marked = (
+            update(_blob).where(chosen, _is_unneeded(connection, older_than)).values(state="condemned")
+        ).returning(_blob.c.digest)
+        found = set(connection.execute(marked).scalars())
+        return [blob for blob in blobs if blob.digest in found]
+
+    return database.write(work)
+
+
+def bury(database: Database, blob: Blob, remove: Callable[[], None]) -> bool:
+    """
+    Remove condemned bytes and their row, unless a writer has taken them back.
+
+    :param remove: removes the bytes, while nobody else can take them back.
+    :return: whether they were removed.
+    """
+    mine = _blob.c.digest == blob.digest
+
+    def work(connection: Connection) -> bool:
+        state = connection.execute(select(_blob.c.state).where(mine).with_for_update()).scalar()
+        if state != "condemned":
+            return False
+        remove()
+        remembered = select(_made.c.id).where(_made.c.digest == blob.digest).exists()
+        connection.execute(update(_blob).where(mine, remembered).values(state="removed"))
+        connection.execute(delete(_blob).where(mine, ~remembered))
+        return True
+
+    return database.write(work)
+
+
+def _paged(database: Database, condition: Callable[[Connection], ColumnElement[bool]]) -> Iterator[Blob]:
+    after = ""
+
+    def work(connection: Connection) -> list[Blob]:
+        query = select(_blob.c.digest, _blob.c.size).where(_blob.c.digest > after, condition(connection))
+        return [Blob(*row) for row in connection.execute(query.order_by(_blob.c.digest).limit(PAGE))]
+
+    while page := database.read(work):
+        yield from page
+        after = page[-1].digest
+
+
+def _is_used() -> ColumnElement[bool]:
+    return select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None)).exists()
+
+
+def _is_unneeded(connection: Connection, older_than: float) -> ColumnElement[bool]:
+    clock: datetime = connection.execute(select(now())).scalar_one()
+    untouched = _blob.c.touched_at <= clock - timedelta(seconds=older_than)
+    return or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", untouched, ~_is_used()))
+
+
+def _digests(blobs: Sequence[Blob]) -> list[str]:
+    return [blob.digest for blob in blobs]
+
+
+_INTEND = """
+INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'intended', {now})
+ON CONFLICT (digest) DO UPDATE SET touched_at = {now},
+  state = CASE WHEN mr_blob.state = 'stored' THEN 'stored' ELSE 'intended' END
+RETURNING state
+"""
+_STORED = """
+UPDATE mr_blob SET state = 'stored', touched_at = {now}
+WHERE digest = :digest AND state IN ('intended', 'stored') RETURNING digest
+"""

@@ -1,0 +1,192 @@
+"""What the database itself refuses, whatever a program asks of it: the triggers of revision 0001."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from alembic import op
+
+
+class _Guard(NamedTuple):
+    """Refuses a statement on a row, naming the rule, where a condition holds."""
+
+    name: str
+    table: str
+    events: tuple[str, ...]
+    condition: str
+    rule: str
+
+
+_LAST_EVENT = """
+SELECT 1 FROM mr_stage_event e WHERE e.model_id = {row}.model_id AND e.stage = {row}.stage
+  AND e.sequence = (
+    SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = {row}.model_id AND l.stage = {row}.stage
+  )
+"""
+_ALIVE = "EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')"
+
+_GUARDS = (
+    _Guard(
+        "event_stays",
+        "mr_stage_event",
+        ("UPDATE", "DELETE"),
+        "1 = 1",
+        "the history of stages is never edited",
+    ),
+    _Guard(
+        "event_in_line",
+        "mr_stage_event",
+        ("INSERT",),
+        "NEW.sequence <> (SELECT r.last_sequence FROM mr_registry r)"
+        " OR EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id"
+        " AND (v.model_id <> NEW.model_id OR v.state = 'deleted'))",
+        "an event takes the next sequence number, and a version of its own model that is not deleted",
+    ),
+    _Guard(
+        "line_grows",
+        "mr_registry",
+        ("UPDATE",),
+        "NEW.last_sequence < OLD.last_sequence OR NEW.last_event_at < OLD.last_event_at",
+        "the history of stages only grows",
+    ),
+    _Guard(
+        "stage_is_last_event",
+        "mr_stage",
+        ("INSERT", "UPDATE"),
+        f"NOT EXISTS ({_LAST_EVENT.format(row='NEW')}"
+        " AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)",
+        "a stage points to what its last event says",
+    ),
+    _Guard(
+        "stage_is_left_by_event",
+        "mr_stage",
+        ("DELETE",),
+        f"NOT EXISTS ({_LAST_EVENT.format(row='OLD')} AND e.sequence > OLD.sequence)",
+        "a stage is left by an event only",
+    ),
+    _Guard(
+        "number_stays",
+        "mr_version",
+        ("UPDATE",),
+        "NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted')"
+        " OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))",
+        "a version keeps its number and its seal, and a deleted one stays deleted",
+    ),
+    _Guard(
+        "used_version_stays",
+        "mr_version",
+        ("UPDATE",),
+        "NEW.state = 'deleted' AND OLD.state <> 'deleted' AND ("
+        "EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id)"
+        " OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id))",
+        "a version that is in a stage or pinned by a run is not deleted",
+    ),
+    _Guard("tombstone_stays", "mr_version", ("DELETE",), "1 = 1", "of a version a tombstone stays"),
+    _Guard(
+        "numbers_grow",
+        "mr_model",
+        ("UPDATE",),
+        "NEW.last_number < OLD.last_number",
+        "no version number is used twice",
+    ),
+    _Guard("model_stays", "mr_model", ("DELETE",), "1 = 1", "of a model its numbers stay"),
+    _Guard(
+        "sealed_link_stays",
+        "mr_link",
+        ("UPDATE", "DELETE"),
+        f"OLD.sealed AND {_ALIVE}",
+        "what a version held when it was first promoted stays",
+    ),
+    _Guard(
+        "sealed_metadata_stay",
+        "mr_metadata",
+        ("UPDATE", "DELETE"),
+        f"OLD.sealed AND {_ALIVE}",
+        "what was known of a version when it was first promoted stays",
+    ),
+    _Guard(
+        "artifact_has_bytes",
+        "mr_artifact_version",
+        ("INSERT",),
+        "NOT EXISTS (SELECT 1 FROM mr_blob b WHERE b.digest = NEW.digest AND b.state = 'stored')",
+        "an artifact version points to stored bytes",
+    ),
+    _Guard(
+        "artifact_stays",
+        "mr_artifact_version",
+        ("UPDATE",),
+        "NEW.digest <> OLD.digest OR NEW.number <> OLD.number OR NEW.artifact_id <> OLD.artifact_id"
+        " OR NEW.materializer <> OLD.materializer OR NEW.attributes <> OLD.attributes"
+        " OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL)",
+        "what an artifact version holds never changes",
+    ),
+    _Guard(
+        "used_bytes_stay",
+        "mr_blob",
+        ("UPDATE",),
+        "NEW.state <> 'stored' AND EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest"
+        " AND a.deleted_at IS NULL)",
+        "bytes that an artifact version points to stay",
+    ),
+)
+
+#: The pointer is made of the event, in one statement: neither can be there without the other.
+_FOLLOW_SQLITE = """
+CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
+  DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
+  INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+    SELECT NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence WHERE NEW.version_id IS NOT NULL;
+END
+"""
+_FOLLOW_POSTGRESQL = """
+CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.version_id IS NULL THEN
+    DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
+  ELSE
+    INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+      VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
+      ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event
+  FOR EACH ROW EXECUTE FUNCTION mr_stage_follows()
+"""
+
+
+def make() -> None:
+    """Make the triggers; they go with their tables."""
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    op.execute(_FOLLOW_SQLITE if sqlite else _FOLLOW_POSTGRESQL)
+    for guard in _GUARDS:
+        for statement in _sqlite(guard) if sqlite else [_postgresql(guard)]:
+            op.execute(statement)
+
+
+def drop_functions() -> None:
+    """Remove what PostgreSQL keeps when the tables are gone."""
+    if op.get_bind().dialect.name != "sqlite":
+        names = ["mr_stage_follows", *(f"mr_{guard.name}" for guard in _GUARDS)]
+        op.execute("; ".join(f"DROP FUNCTION {name}()" for name in names))
+
+
+def _sqlite(guard: _Guard) -> list[str]:
+    return [
+        f"CREATE TRIGGER mr_{guard.name}_{event.lower()} BEFORE {event} ON {guard.table} WHEN {guard.condition} "
+        f"BEGIN SELECT RAISE(ABORT, '{guard.rule}'); END"
+        for event in guard.events
+    ]
+
+
+def _postgresql(guard: _Guard) -> str:
+    return f"""
+CREATE FUNCTION mr_{guard.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF {guard.condition} THEN
+    RAISE EXCEPTION '{guard.rule}' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER mr_{guard.name} BEFORE {" OR ".join(guard.events)} ON {guard.table}
+  FOR EACH ROW EXECUTE FUNCTION mr_{guard.name}()
+"""

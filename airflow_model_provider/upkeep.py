@@ -1,0 +1,117 @@
+"""Upkeep of a registry's store: whether everything is there, and what nobody needs any more (R17)."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_model_provider.exceptions import DigestMismatch, PayloadMissing
+from airflow_model_provider.registry.blobs import PAGE, Blob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_model_provider.workspace import Workspace
+
+#: Seconds that unneeded bytes are left alone: longer than a step takes to write and register an output.
+DAY = 24 * 3600.0
+
+
+class Damage(NamedTuple):
+    """
+    Bytes that are gone or changed.
+
+    :param digest: the SHA-256 that is registered.
+    :param artifacts: what has these bytes: ``iris@3/trained_model``.
+    :param problem: ``missing`` or ``changed``.
+    :param error: the sentence that a load would give.
+    """
+
+    digest: str
+    artifacts: tuple[str, ...]
+    problem: str
+    error: str
+
+
+class Garbage(NamedTuple):
+    """
+    What nobody needs.
+
+    :param blobs: how many stored files no artifact version points to.
+    :param size: their bytes.
+    :param leftovers: how many files and uploads writers have begun and never finished.
+    """
+
+    blobs: int
+    size: int
+    leftovers: int
+
+
+def _nobody(_blob: Blob) -> None:
+    return None
+
+
+def verify(workspace: Workspace, told: Callable[[Blob], None] = _nobody) -> Iterator[Damage]:
+    """
+    Hash everything that an artifact version points to once more, and yield what is not as registered.
+
+    :param told: called after each.
+    :raises StoreUnavailable: if the store doesn't answer.
+    :raises RegistryUnavailable: if the registry doesn't.
+    """
+    registry, store = workspace.registry, workspace.store
+    for blob in registry.needed_blobs():
+        try:
+            store.check(blob.digest, blob.size, what=f"sha256:{blob.digest[:12]}")
+        except (DigestMismatch, PayloadMissing) as err:
+            problem = "changed" if isinstance(err, DigestMismatch) else "missing"
+            if artifacts := tuple(registry.labels_of(blob.digest)):  # else it was deleted meanwhile
+                yield Damage(blob.digest, artifacts, problem, str(err))
+        told(blob)
+
+
+def collect(
+    workspace: Workspace,
+    *,
+    older_than: float = DAY,
+    dry_run: bool = False,
+    told: Callable[[Blob], None] = _nobody,
+) -> Garbage:
+    """
+    Remove what no artifact version points to. Writers of this registry, and others on its store, may go on.
+
+    :param older_than: seconds that it has lain untouched, at least. What a writer is just about to register is
+        stored again if it is taken, so that a small number costs time and loses nothing.
+    :param dry_run: only count.
+    :param told: called after each stored file.
+    :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
+    :raises RegistryUnavailable: if the registry doesn't.
+    """
+    blobs = size = 0
+    for page in _pages(_unneeded(workspace, older_than, note=not dry_run)):
+        for blob in page if dry_run else workspace.registry.condemn(page, older_than):
+            if dry_run or _bury(workspace, blob):
+                blobs, size = blobs + 1, size + blob.size
+            told(blob)
+    leftovers = 0
+    for name, age in workspace.store.iter_leftovers():
+        if age >= older_than:
+            leftovers += 1
+            if not dry_run:
+                workspace.store.remove_leftover(name)
+    return Garbage(blobs, size, leftovers)
+
+
+def _unneeded(workspace: Workspace, older_than: float, *, note: bool) -> Iterator[Blob]:
+    yield from workspace.registry.unneeded_blobs(older_than)
+    for page in _pages(Blob(*entry) for entry in workspace.store.iter_blobs()):
+        yield from workspace.registry.stray_blobs(page, note=note)
+
+
+def _bury(workspace: Workspace, blob: Blob) -> bool:
+    return workspace.registry.bury(blob, lambda: workspace.store.delete(blob.digest))
+
+
+def _pages(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
+    while page := list(islice(blobs, PAGE)):
+        yield page

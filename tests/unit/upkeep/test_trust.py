@@ -1,0 +1,324 @@
+"""What is loaded, who may promote, and files of other programs (R39, R42)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from airflow_model_provider import Client
+from airflow_model_provider.exceptions import (
+    DigestMismatch,
+    InvalidConfiguration,
+    InvalidDefinition,
+    LoadFailed,
+    ModelRegistryError,
+    NotSigned,
+    PayloadMissing,
+    PickleForbidden,
+    StageProtected,
+)
+from airflow_model_provider.handles import ModelVersion
+from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.settings import variable
+from airflow_model_provider.workspace import close_workspaces
+
+KEY, OTHER = "the-first-key-is-long-enough", "the-second-key-is-long-enough"
+
+
+class Trap:
+    """Unpickling it makes a file."""
+
+    def __init__(self, sign: Path) -> None:
+        self.sign = sign
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.sign}",)
+
+
+@pytest.fixture
+def model() -> LinearRegression:
+    """A fitted model."""
+    return LinearRegression().fit(np.arange(4.0).reshape(-1, 1), np.arange(4.0))
+
+
+def saved(client: Client, value: Any, name: str = "model") -> ModelVersion:
+    """Save a value as a new version's artifact."""
+    with client.new_model_version("iris") as version:
+        version.save_artifact(name, value)
+    return version
+
+
+def setting(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    """Set the configuration, for what is opened from now on."""
+    for name, value in values.items():
+        monkeypatch.setenv(variable(name), value)
+    close_workspaces()
+
+
+# --- signatures ------------------------------------------------------------------------------------------
+
+
+def test_what_was_signed_is_loaded(
+    model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first key signs; a later list of keys accepts what an older one has signed."""
+    setting(monkeypatch, signing_keys=KEY)
+    version = saved(model_registry, model)
+    assert version.load_artifact("model").coef_ == pytest.approx([1.0])
+    setting(monkeypatch, signing_keys=f"{OTHER}, {KEY}")
+    assert Client().get_model_version("iris", 1).load_artifact("model").coef_ == pytest.approx([1.0])
+    setting(monkeypatch, signing_keys=OTHER)
+
+    with pytest.raises(NotSigned, match="a signature that none of the keys has made"):
+        Client().get_model_version("iris", 1).load_artifact("model")
+
+
+def test_what_was_not_signed_is_refused_where_keys_are(
+    model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it can't execute code, or signatures are not required."""
+    saved(model_registry, model)
+    saved(model_registry, np.arange(3))
+    setting(monkeypatch, signing_keys=KEY)
+    client = Client()
+    with pytest.raises(NotSigned) as refused:
+        client.get_model_version("iris", 1).load_artifact("model")
+
+    assert str(refused.value) == (
+        "iris@1/model@1 is of a format that can execute code, and bears no signature. Nothing was loaded. If you trust "
+        "it: save it again where [model_registry] signing_keys is set, add the key that signed it there, or set "
+        "require_signature = False."
+    )
+    assert list(client.get_model_version("iris", 2).load_artifact("model")) == [0, 1, 2]
+    monkeypatch.setenv(variable("require_signature"), "False")
+    assert client.get_model_version("iris", 1).load_artifact("model").coef_ == pytest.approx([1.0])
+
+
+def test_a_signature_is_of_the_bytes_and_of_their_format(
+    model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One who can write into the registry and into the store, and has no key, gets nothing loaded."""
+    setting(monkeypatch, signing_keys=KEY)
+    version = saved(model_registry, model)
+    workspace = Client().workspace
+    (record,) = workspace.registry.list_artifacts(version.id)
+    bad = pickle.dumps(Trap(Path("never")))
+    with workspace.store.new_file() as path:
+        path.write_bytes(bad)
+        digest, size = workspace.store.digest(path)
+        workspace.store.put(path, digest)
+    for changed in (
+        record.payload._replace(digest=digest, size=size),
+        record.payload._replace(materializer="cloudpickle"),
+    ):
+        with pytest.raises(NotSigned):
+            workspace.load(record._replace(payload=changed))
+
+
+def test_a_key_that_can_be_guessed_is_refused(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no key is shown."""
+    setting(monkeypatch, signing_keys="short")
+
+    with pytest.raises(InvalidConfiguration, match="shorter than 16") as refused:
+        saved(model_registry, 1)
+    assert "'short'" not in str(refused.value)
+
+
+# --- payloads of others ----------------------------------------------------------------------------------
+
+
+def _replace(blob: Path, data: bytes) -> None:
+    blob.chmod(0o600)
+    blob.write_bytes(data)
+
+
+def _same_size(blob: Path, data: bytes) -> None:
+    _replace(blob, data[: blob.stat().st_size].ljust(blob.stat().st_size, b"."))
+
+
+def _link(blob: Path, data: bytes) -> None:
+    other = blob.with_name("other")
+    other.write_bytes(data)
+    blob.unlink()
+    blob.symlink_to(other)
+
+
+def _hard_link(blob: Path, data: bytes) -> None:
+    other = blob.with_name("other")
+    other.write_bytes(data)
+    blob.unlink()
+    blob.hardlink_to(other)
+
+
+def _folder(blob: Path, data: bytes) -> None:
+    blob.unlink()
+    blob.mkdir()
+    (blob / blob.name).write_bytes(data)
+
+
+def _appended(blob: Path, data: bytes) -> None:
+    _replace(blob, blob.read_bytes() + data)
+
+
+def _prepended(blob: Path, data: bytes) -> None:
+    _replace(blob, data + blob.read_bytes())
+
+
+def _pipe(blob: Path, data: bytes) -> None:
+    blob.unlink()
+    os.mkfifo(blob)
+
+
+WAYS = [_replace, _same_size, _link, _hard_link, _folder, _appended, _prepended, _pipe]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("cached", [False, True], ids=["cold", "loaded before"])
+def test_what_is_put_into_the_store_is_never_executed(
+    model_registry: Client, model: Any, tmp_path: Path, way: Any, *, cached: bool
+) -> None:
+    """Whatever a writer of the store does, to a pickle and to data that other programs would unpickle."""
+    sign = tmp_path / "executed"
+    for value in (model, np.arange(3), {"plain": 1}):
+        version = saved(model_registry, value)
+        artifact = version.get_artifact("model")
+        if cached:
+            artifact.load()
+        way(Path(artifact.uri), pickle.dumps(Trap(sign)))
+        with pytest.raises((DigestMismatch, PayloadMissing)):
+            artifact.load()
+        with pytest.raises((DigestMismatch, PayloadMissing)):
+            artifact.path()
+
+    assert not sign.exists()
+    pickle.loads(pickle.dumps(Trap(sign)))
+    assert sign.exists()  # it would have been
+
+
+# --- files of other programs -----------------------------------------------------------------------------
+
+
+def test_a_joblib_file_is_kept_and_loaded(model_registry: Client, model: Any, tmp_path: Path) -> None:
+    """Byte by byte; its name says how it is loaded."""
+    file = tmp_path / "legacy.joblib"
+    joblib.dump(model, file)
+    with model_registry.new_model_version("iris") as version:
+        artifact = version.save_file("legacy", file, metadata={"from": "2019"})
+    loaded = version.get_model_artifact("legacy")
+
+    assert Path(loaded.uri).read_bytes() == file.read_bytes()
+    assert loaded.load().coef_ == pytest.approx([1.0])
+    assert (loaded.kind, loaded.metadata, artifact.number) == ("model", {"from": "2019"}, 1)
+
+
+def test_a_file_is_not_opened_when_it_is_registered(model_registry: Client, tmp_path: Path) -> None:
+    """What it holds is executed by nobody but who loads it."""
+    sign, file = tmp_path / "executed", tmp_path / "trap.pkl"
+    file.write_bytes(pickle.dumps(Trap(sign)))
+    with model_registry.new_model_version("iris") as version:
+        version.save_file("model", file)
+
+    assert not sign.exists()
+
+
+def test_any_file_is_kept_as_a_path(model_registry: Client, tmp_path: Path) -> None:
+    """Data, under its own name."""
+    file = tmp_path / "labels.txt"
+    file.write_text("setosa\n")
+    with model_registry.new_model_version("iris") as version:
+        version.save_file("labels", str(file))
+    found = version.get_data_artifact("labels").load()
+
+    assert (found.name, found.read_text()) == ("labels.txt", "setosa\n")
+
+
+def test_what_cannot_be_registered_is_one_error(
+    model_registry: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the version that was to hold it has failed."""
+    file = tmp_path / "model.joblib"
+    refused: list[ModelRegistryError] = []
+
+    def attempt(error: type[ModelRegistryError], **options: Any) -> str:
+        with pytest.raises(error) as raised, Client().new_model_version("iris") as version:
+            version.save_file("model", file, **options)
+        refused.append(raised.value)
+        return str(raised.value)
+
+    assert str(file) in attempt(PayloadMissing)
+    file.write_bytes(b"no joblib")
+    assert "Choose: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
+    with Client().new_model_version("iris") as version, pytest.raises(LoadFailed):
+        version.save_file("model", file).load()
+    setting(monkeypatch, allow_pickle="False")
+    assert "allow_pickle is False" in attempt(PickleForbidden)
+    states = [item.state.value for item in Client().list_model_versions("iris")]
+    assert states == ["failed", "ready", "failed", "failed"]
+
+
+# --- protected stages ------------------------------------------------------------------------------------
+
+
+def test_only_those_named_change_a_protected_stage(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dags and users by pattern; whoever tries has to be among them, whatever the change is."""
+    setting(monkeypatch, protected_stages="production = dag:training_*, user:alice; staging = user:*")
+    client = Client()
+    for _ in range(2):
+        client.create_model_version("iris")
+    registry = client.workspace.registry
+
+    def by(dag_id: str | None = None, who: str | None = None) -> dict[str, Any]:
+        attempt = Attempt(RunKey("default", dag_id, "run"), "promote", dag_id) if dag_id else None
+        return {"attempt": attempt, "who": who}
+
+    registry.set_stage("iris", 1, "production", **by("training_iris"))
+    registry.set_stage("iris", 2, "production", **by(who="alice"), force=True)
+    registry.set_stage("iris", 2, "staging", **by(who="bob"))
+    for change in (
+        lambda: registry.set_stage("iris", 1, "production", **by(who="bob"), force=True),
+        lambda: registry.set_stage("iris", 1, "production", **by("scoring"), force=True),
+        lambda: registry.rollback("iris", "production", **by("scoring")),
+        lambda: registry.set_stage("iris", 2, "archived", **by("scoring")),
+        lambda: client.get_model_version("iris", 1).set_stage("production", force=True),
+    ):
+        with pytest.raises(StageProtected):
+            change()
+
+    assert registry.holders("iris") == {"iris": {"production": 2, "staging": 2}}
+    with pytest.raises(StageProtected) as refused:
+        registry.rollback("iris", "production", **by("scoring"))
+    assert str(refused.value) == (
+        "dag:scoring may not change iris[production]: [model_registry] protected_stages says "
+        "'production = dag:training_*, user:alice'. Let one of those do it, or change the setting."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("production", "'production' can't be read"),
+        ("production = ", "'production =' can't be read"),
+        ("production = alice", "can't be read"),
+        ("production = role:Admin", "can't be read"),
+        ("prodution = user:alice", "'prodution' is no declared stage"),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_an_error(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    """Not a stage that everybody may change."""
+    setting(monkeypatch, protected_stages=text)
+
+    with pytest.raises(InvalidConfiguration, match=said):
+        saved(model_registry, 1)

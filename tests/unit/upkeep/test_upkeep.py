@@ -1,0 +1,240 @@
+"""What is damaged is found, and what nobody needs goes, beside writers that go on (R17)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_model_provider.addresses import Address
+from airflow_model_provider.exceptions import ArtifactNotFound, StoreUnavailable
+from airflow_model_provider.registry.entities import Link, Relation
+from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import Selector
+from airflow_model_provider.upkeep import Garbage, collect, verify
+from airflow_model_provider.workspace import Saving, Workspace, connect
+from tests.support.soak import TIMES
+
+#: Seconds for which writers and collectors run together: an hour in the long form.
+TOGETHER = 10 * min(TIMES, 360)
+
+
+def save(workspace: Workspace, value: Any, name: str = "model") -> int:
+    """Make a version with one artifact, and return its number."""
+    version = workspace.registry.create_version("iris")
+    links = [Link(version.id, Relation.OUTPUT)]
+    workspace.save(value, Saving(name, what=f"artifact {name!r}"), links=links)
+    return version.number
+
+
+def load(workspace: Workspace, number: int) -> Any:
+    """Load the artifact of a version."""
+    version = workspace.registry.get_version("iris", Selector.parse(number))
+    (record,) = workspace.registry.list_artifacts(version.id)
+    return workspace.load(record)
+
+
+def stored(workspace: Workspace) -> int:
+    """How many files the store holds."""
+    return len(list(workspace.store.iter_blobs()))
+
+
+def test_the_bytes_of_a_deleted_version_go(workspace: Workspace) -> None:
+    """Those that another version shares stay; a dry run only counts; afterwards there is nothing left to do."""
+    for value in ("shared", "mine"):
+        save(workspace, value)
+    save(workspace, "shared")
+    for number in (1, 2):
+        workspace.registry.delete_version("iris", number)
+    counted = collect(workspace, older_than=0, dry_run=True)
+
+    assert counted == Garbage(blobs=1, size=4, leftovers=0)
+    assert stored(workspace) == 2
+    assert collect(workspace, older_than=0) == counted
+    assert collect(workspace, older_than=0) == Garbage(0, 0, 0)
+    assert stored(workspace) == 1
+    assert load(workspace, 3) == "shared"
+    assert list(verify(workspace)) == []
+
+
+def test_what_was_touched_lately_stays(workspace: Workspace) -> None:
+    """A step may be about to register it."""
+    save(workspace, "value")
+    workspace.registry.delete_version("iris", 1)
+
+    assert collect(workspace, older_than=60) == Garbage(0, 0, 0)
+    assert stored(workspace) == 1
+
+
+def test_the_same_bytes_can_come_back(workspace: Workspace) -> None:
+    """After they were collected they are stored again, and found again."""
+    save(workspace, "value")
+    workspace.registry.delete_version("iris", 1)
+    collect(workspace, older_than=0)
+
+    assert load(workspace, save(workspace, "value")) == "value"
+    assert list(verify(workspace)) == []
+
+
+def test_a_deleted_artifact_is_not_found_any_more(workspace: Workspace) -> None:
+    """Its record of who used it stays, its bytes are not loaded by number."""
+    save(workspace, "value")
+    workspace.registry.delete_version("iris", 1)
+
+    with pytest.raises(ArtifactNotFound):
+        workspace.registry.find_artifact("model")
+
+
+def test_bytes_of_which_no_row_tells_go(workspace: Workspace) -> None:
+    """They come of a database that was restored from an older copy, or of a collector that was killed."""
+    save(workspace, "value")
+    with workspace.store.new_file() as path:
+        path.write_bytes(b"stray")
+        digest, _size = workspace.store.digest(path)
+        workspace.store.put(path, digest)
+
+    assert collect(workspace, older_than=0, dry_run=True) == Garbage(1, 5, 0)
+    assert collect(workspace, older_than=0) == Garbage(1, 5, 0)
+    assert stored(workspace) == 1
+
+
+def test_a_writer_whose_bytes_were_taken_stores_them_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the storing and the registering, with a collector that waits for nothing."""
+    register, collected = Registry.register_artifact, []
+
+    def slowly(self: Registry, *args: Any, **kwargs: Any) -> Any:
+        if not collected:
+            collected.append(collect(workspace, older_than=0))
+        return register(self, *args, **kwargs)
+
+    monkeypatch.setattr(Registry, "register_artifact", slowly)
+    number = save(workspace, "value")
+
+    assert collected == [Garbage(1, 5, 0)]
+    assert load(workspace, number) == "value"
+    assert list(verify(workspace)) == []
+
+
+def test_a_writer_takes_back_what_is_condemned(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that was interrupted between mark and removal takes nothing that is needed again since."""
+    save(workspace, "value")
+    workspace.registry.delete_version("iris", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(workspace.store), "delete", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            collect(workspace, older_than=0)
+    number = save(workspace, "value")
+
+    assert collect(workspace, older_than=0) == Garbage(0, 0, 0)
+    assert load(workspace, number) == "value"
+
+
+def test_an_interrupted_collection_is_ended_by_the_next(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store failed in the middle; nothing is lost track of."""
+    save(workspace, "value")
+    workspace.registry.delete_version("iris", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(workspace.store), "delete", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            collect(workspace, older_than=0)
+
+    assert collect(workspace, older_than=3600) == Garbage(1, 5, 0)
+    assert stored(workspace) == 0
+
+
+def _unavailable(_store: Any, digest: str) -> None:
+    raise StoreUnavailable(digest, "remove", "no answer")
+
+
+def test_what_a_writer_still_writes_is_no_leftover(workspace: Workspace) -> None:
+    """However long it takes; what a killed one has left is."""
+    with workspace.store.new_file() as path:
+        path.write_bytes(b"half")
+        assert collect(workspace, older_than=0).leftovers == 0
+        assert path.read_bytes() == b"half"
+    if path.parent.name == ".tmp":
+        path.write_bytes(b"left")
+        assert collect(workspace, older_than=3600).leftovers == 0
+        assert collect(workspace, older_than=0).leftovers == 1
+    assert not path.exists()
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    """Which artifact of which version, and whether its bytes are gone or changed."""
+    workspace = connect(Address(f"sqlite:///{tmp_path / 'r.db'}", str(tmp_path / "store"), "test"))
+    for value in ("one", "two", "three"):
+        save(workspace, value)
+    digests = {}
+    for number in (1, 2, 3):
+        version = workspace.registry.get_version("iris", Selector.parse(number))
+        (record,) = workspace.registry.list_artifacts(version.id)
+        digests[number] = record.payload.digest
+    Path(workspace.store.uri(digests[1])).unlink()
+    changed = Path(workspace.store.uri(digests[2]))
+    changed.chmod(0o600)
+    changed.write_bytes(b"owt")
+    told: list[str] = []
+    found = {item.artifacts: item for item in verify(workspace, lambda blob: told.append(blob.digest))}
+    workspace.close()
+
+    assert {what: item.problem for what, item in found.items()} == {
+        ("iris@1/model",): "missing",
+        ("iris@2/model",): "changed",
+    }
+    assert digests[2] in found["iris@2/model",].error
+    assert sorted(told) == sorted(digests.values())
+
+
+def write(address: Address, seed: int, until: float) -> int:
+    """Make versions that share bytes with others, and delete most of them; return how many were made."""
+    workspace = connect(address)
+    made = 0
+    while time.time() < until:
+        number = save(workspace, f"value {(seed + made) % 5}")
+        made += 1
+        assert load(workspace, number) == f"value {(seed + made - 1) % 5}"
+        if made % 4:
+            workspace.registry.delete_version("iris", number)
+    workspace.close()
+    return made
+
+
+def sweep(address: Address, until: float) -> int:
+    """Collect all the time, waiting for nobody; return how much was taken."""
+    workspace = connect(address)
+    taken = 0
+    while time.time() < until:
+        taken += collect(workspace, older_than=0).blobs
+    workspace.close()
+    return taken
+
+
+def test_collectors_and_writers_run_together(address: Address, tmp_path: Path) -> None:
+    """Of two registries that share a store; at the end everything is there, and nothing else."""
+    other = address._replace(url=f"sqlite:///{tmp_path / 'other.db'}")
+    until = time.time() + TOGETHER
+    with multiprocessing.get_context("spawn").Pool(6) as pool:
+        written = [
+            pool.apply_async(write, (where, seed, until)) for where in (address, other) for seed in (0, 2)
+        ]
+        swept = [pool.apply_async(sweep, (where, until)) for where in (address, other)]
+        made, taken = ([job.get(TOGETHER + 120) for job in jobs] for jobs in (written, swept))
+
+    assert min(made) > 1
+    assert sum(taken) > 0
+    for where in (address, other):
+        workspace = connect(where)
+        assert list(verify(workspace)) == []
+        for version in workspace.registry.list_versions("iris"):
+            assert load(workspace, version.number).startswith("value ")
+        collect(workspace, older_than=0)
+        needed = [blob.digest for blob in workspace.registry.needed_blobs()]
+        assert [digest for digest, _size in workspace.store.iter_blobs()] == needed
+        workspace.close()
