@@ -76,12 +76,16 @@ def beyond(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int)
     return base + median(first - second for first, second in pairs), base
 
 
-def python(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> float:
+def python(
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    interpreter: str | Path = sys.executable,
+) -> float:
     """How long a fresh Python takes for a program, from its start to its end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     begun = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [interpreter, *arguments],
         env={**kept, **(environment or {})},
         capture_output=True,
         text=True,

@@ -104,9 +104,11 @@ def _identity(connection: Connection) -> Identity | None:
     try:
         row = run(connection, _IDENTITY, {}).one_or_none()
     except DatabaseError as err:
-        if is_transient(err) or inspect(connection).has_table(registry.name):
+        if is_transient(err):
             raise
-        return None
+        if not inspect(connection).has_table(registry.name):
+            return None
+        row = run(connection, _IDENTITY, {}).one_or_none()  # made by another process between the two looks
     return None if row is None else Identity(*tuple(row))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from airflow_model_provider.exceptions import (
     InvalidConfiguration,
@@ -42,6 +42,22 @@ def test_any_number_of_processes_make_one_registry(empty_url: str) -> None:
 
     assert [process.returncode for process in processes] == [0] * 8, answers
     assert len({output for output, _ in answers}) == 1
+
+
+def test_a_schema_made_between_two_looks_is_used(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look finds no tables; another process makes them before the second one asks whether there are any."""
+    look, made = schema.inspect, []
+
+    def later(connection: Connection) -> Any:
+        if not made:
+            monkeypatch.setattr(schema, "inspect", look)
+            with Registry.open(empty_url) as other:
+                made.append(other.id)
+        return look(connection)
+
+    monkeypatch.setattr(schema, "inspect", later)
+    with Registry.open(empty_url) as registry:
+        assert [registry.id] == made
 
 
 def test_migrations_and_tables_say_the_same(url: str) -> None:
