@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class RoundTrip:
-    """Save a value and load it again; ``format`` and ``size`` are those of the last one."""
+    """Save a value and load it again; ``format``, ``digest`` and ``size`` are those of the last one."""
 
     def __init__(self, folder: Path) -> None:
         self.store = ArtifactStore(str(folder / "store"), "registry", cache_dir=folder / "cache")
-        self.format = ""
+        self.format = self.digest = ""
         self.size = 0
 
     def __call__(self, value: Any, *, mmap: bool = False, **options: Any) -> Any:
@@ -31,10 +31,9 @@ class RoundTrip:
         """Save a value and return what loads it."""
         with self.store.new_file() as path:
             written = codec.write(value, path, what="a value", **options)
-            digest, self.size = self.store.digest(path)
+            digest, size = self.store.digest(path)
             self.store.put(path, digest)
-        self.format = written.materializer
-        size = self.size
+        self.format, self.digest, self.size = written.materializer, digest, size
         return lambda mmap: codec.read(
             self.store.source(digest, size, what="a value"),
             materializer=written.materializer,
