@@ -120,37 +120,35 @@ def test_a_writer_whose_bytes_were_taken_stores_them_again(
     assert list(verify(workspace)) == []
 
 
-def test_a_writer_takes_back_what_is_condemned(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collector that was interrupted between mark and removal takes nothing that is needed again since."""
+@pytest.fixture
+def interrupted(workspace: Workspace) -> Workspace:
+    """A collector has marked the bytes of a deleted version, and then the store did not answer."""
+
+    def unavailable(_store: Any, digest: str) -> None:
+        raise StoreUnavailable(digest, "remove", "no answer")
+
     save(workspace, "value")
     workspace.registry.delete_version("iris", 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(workspace.store), "delete", _unavailable)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(workspace.store), "delete", unavailable)
         with pytest.raises(StoreUnavailable):
             collect(workspace, older_than=0)
+    return workspace
+
+
+def test_a_writer_takes_back_what_is_condemned(interrupted: Workspace) -> None:
+    """A collector that was interrupted between mark and removal takes nothing that is needed again since."""
+    workspace = interrupted
     number = save(workspace, "value")
 
     assert collect(workspace, older_than=0) == Garbage(0, 0, 0)
     assert load(workspace, number) == "value"
 
 
-def test_an_interrupted_collection_is_ended_by_the_next(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_collection_is_ended_by_the_next(interrupted: Workspace) -> None:
     """The store failed in the middle; nothing is lost track of."""
-    save(workspace, "value")
-    workspace.registry.delete_version("iris", 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(workspace.store), "delete", _unavailable)
-        with pytest.raises(StoreUnavailable):
-            collect(workspace, older_than=0)
-
-    assert collect(workspace, older_than=3600) == Garbage(1, 5, 0)
-    assert stored(workspace) == 0
-
-
-def _unavailable(_store: Any, digest: str) -> None:
-    raise StoreUnavailable(digest, "remove", "no answer")
+    assert collect(interrupted, older_than=3600) == Garbage(1, 5, 0)
+    assert stored(interrupted) == 0
 
 
 def test_what_a_writer_still_writes_is_no_leftover(workspace: Workspace) -> None:
@@ -192,10 +190,12 @@ def test_damage_is_named(tmp_path: Path) -> None:
     assert sorted(told) == sorted(digests.values())
 
 
-def write(address: Address, seed: int, until: float) -> int:
+def write(address: Address, seed: int, ready: Any) -> int:
     """Make versions that share bytes with others, and delete most of them; return how many were made."""
     workspace = connect(address)
     made = 0
+    ready.wait()
+    until = time.time() + TOGETHER
     while time.time() < until:
         number = save(workspace, f"value {(seed + made) % 5}")
         made += 1
@@ -206,10 +206,12 @@ def write(address: Address, seed: int, until: float) -> int:
     return made
 
 
-def sweep(address: Address, until: float) -> int:
+def sweep(address: Address, ready: Any) -> int:
     """Collect all the time, waiting for nobody; return how much was taken."""
     workspace = connect(address)
     taken = 0
+    ready.wait()
+    until = time.time() + TOGETHER
     while time.time() < until:
         taken += collect(workspace, older_than=0).blobs
     workspace.close()
@@ -219,13 +221,14 @@ def sweep(address: Address, until: float) -> int:
 def test_collectors_and_writers_run_together(address: Address, tmp_path: Path) -> None:
     """Of two registries that share a store; at the end everything is there, and nothing else."""
     other = address._replace(url=f"sqlite:///{tmp_path / 'other.db'}")
-    until = time.time() + TOGETHER
-    with multiprocessing.get_context("spawn").Pool(6) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Manager() as manager, spawn.Pool(6) as pool:
+        ready = manager.Barrier(6, None, 120)  # the time counts when all are there
         written = [
-            pool.apply_async(write, (where, seed, until)) for where in (address, other) for seed in (0, 2)
+            pool.apply_async(write, (where, seed, ready)) for where in (address, other) for seed in (0, 2)
         ]
-        swept = [pool.apply_async(sweep, (where, until)) for where in (address, other)]
-        made, taken = ([job.get(TOGETHER + 120) for job in jobs] for jobs in (written, swept))
+        swept = [pool.apply_async(sweep, (where, ready)) for where in (address, other)]
+        made, taken = ([job.get(TOGETHER + 240) for job in jobs] for jobs in (written, swept))
 
     assert min(made) > 1
     assert sum(taken) > 0
