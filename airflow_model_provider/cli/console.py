@@ -8,14 +8,24 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import ModelRegistryError
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airflow_model_provider.client import Client
 
 
 def say(text: str) -> None:
     """Write one line of result."""
     sys.stdout.write(f"{text}\n")
+
+
+def client(args: Any) -> Client:
+    """Return the client of the registry that ``--conn-id`` names, as tasks find it."""
+    hook = ModelRegistryHook(args.conn_id)
+    hook.get_address()  # refuses a default that workers would not share
+    return hook.get_client()
 
 
 def show(args: Any, rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") -> None:
@@ -30,7 +40,7 @@ def show(args: Any, rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") 
 
 def agreed(args: Any, question: str) -> bool:
     """Ask, unless ``--yes`` has answered."""
-    return bool(args.yes) or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return bool(args.yes) or input(f"{question} [y/N] ") == "y"
 
 
 @contextmanager

@@ -7,22 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from airflow_model_provider import settings
-from airflow_model_provider.cli.console import command, say
-from airflow_model_provider.client import Client
+from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition
-from airflow_model_provider.handles import ModelVersion
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
-from airflow_model_provider.selectors import Selector
 
 
 @command
 def register(args: Any) -> None:
     """Make a version of an existing file; it is kept byte by byte, and opened only with ``--check``."""
-    client, name = Client(conn_id=args.conn_id), args.artifact or "model"
     metadata = _metadata(args.metadata or ())
-    with client.new_model_version(args.model, args.name) as version:
-        artifact = version.save_file(name, args.file, format=args.format, kind=args.kind)
+    with client(args).new_model_version(args.model, args.name) as version:
+        artifact = version.save_file(args.artifact or "model", args.file, format=args.format, kind=args.kind)
         if metadata:
             version.log_metadata(metadata)
         if args.check:
@@ -33,10 +27,7 @@ def register(args: Any) -> None:
 @command
 def download(args: Any) -> None:
     """Write the verified bytes of an artifact into a file."""
-    workspace = ModelRegistryHook(args.conn_id).get_conn()
-    selector = Selector.parse(args.version, settings.declared_stages())
-    version = ModelVersion(workspace, workspace.registry.get_version(args.model, selector))
-    artifact = version.get_artifact(args.artifact)
+    artifact = client(args).get_model_version(args.model, args.version).get_artifact(args.artifact)
     target = Path(args.to or artifact.name)
     if target.exists() and not args.force:
         raise AlreadyExists("file", str(target))

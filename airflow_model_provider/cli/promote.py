@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_model_provider import settings
-from airflow_model_provider.cli.console import command, say
-from airflow_model_provider.client import Client
+from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import InvalidConfiguration
-from airflow_model_provider.handles import ModelVersion
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.references import UNSET
-from airflow_model_provider.selectors import Selector
 
 
 @command
 def promote(args: Any) -> None:
     """Move a version into a stage."""
-    workspace = ModelRegistryHook(args.conn_id).get_conn()
-    selector = Selector.parse(args.version, settings.declared_stages())
-    version = ModelVersion(workspace, workspace.registry.get_version(args.model, selector))
+    version = client(args).get_model_version(args.model, args.version)
     event = version.set_stage(
         args.stage,
         force=args.force,
@@ -37,7 +30,7 @@ def promote(args: Any) -> None:
 @command
 def rollback(args: Any) -> None:
     """Give a stage back to an earlier holder."""
-    model = Client(conn_id=args.conn_id).get_model(args.model)
+    model = client(args).get_model(args.model)
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
     before = f", before: version {event.previous}" if event.previous else ""
     say(f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence}).")

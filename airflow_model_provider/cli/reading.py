@@ -6,22 +6,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
-from airflow_model_provider.cli.console import command, show
+from airflow_model_provider.cli.console import client, command, show
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.handles import Artifact, ModelVersion
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.selectors import Selector
 
 if TYPE_CHECKING:
-    from airflow_model_provider.registry.entities import Attempt
-    from airflow_model_provider.workspace import Workspace
+    from airflow_model_provider.handles import Artifact
+    from airflow_model_provider.registry.entities import Attempt, VersionRecord
 
 
 @command
 def models(args: Any) -> None:
     """List the models."""
-    registry = _open(args).registry
+    registry = client(args).workspace.registry
     holders = registry.holders()
     rows = [
         {
@@ -42,7 +40,7 @@ def models(args: Any) -> None:
 @command
 def versions(args: Any) -> None:
     """List the versions of a model."""
-    found = _open(args).registry.list_versions(args.model, limit=args.limit)
+    found = client(args).workspace.registry.list_versions(args.model, limit=args.limit)
     show(
         args,
         [
@@ -50,7 +48,7 @@ def versions(args: Any) -> None:
                 "version": item.number,
                 "name": item.name,
                 "state": item.state.value,
-                "stages": ", ".join(item.stages) or ("archived" if item.archived else None),
+                "stages": _stages(item),
                 "created_at": _time(item.created_at),
                 "dag_id": item.run.dag_id if item.run else None,
                 "run_id": item.run.run_id if item.run else None,
@@ -64,13 +62,13 @@ def versions(args: Any) -> None:
 @command
 def show_version(args: Any) -> None:
     """Show what a version holds: its state, artifacts and metadata."""
-    version = _version(_open(args), args.model, args.version)
+    version = client(args).get_model_version(args.model, args.version)
     record = version.record
     facts = {
         "version": str(record),
         "name": record.name,
         "state": record.state.value,
-        "stages": ", ".join(record.stages) or ("archived" if record.archived else None),
+        "stages": _stages(record),
         "created_at": _time(record.created_at),
         "made_by": f"{record.run.dag_id}, run {record.run.run_id}" if record.run else None,
         "description": record.description,
@@ -90,8 +88,8 @@ def show_version(args: Any) -> None:
 @command
 def compare(args: Any) -> None:
     """Show the metadata of versions of a model side by side."""
-    workspace = _open(args)
-    chosen = [_version(workspace, args.model, text) for text in args.versions]
+    registry = client(args)
+    chosen = [registry.get_model_version(args.model, text) for text in args.versions]
     metadata = [(str(version.record), dict(version.run_metadata)) for version in chosen]
     keys = sorted({key for _, values in metadata for key in values})
     rows = [{"metadata": key, **{name: values.get(key) for name, values in metadata}} for key in keys]
@@ -102,7 +100,7 @@ def compare(args: Any) -> None:
 @command
 def history(args: Any) -> None:
     """Show who held a stage, from when, by whom, why and from which Dag run."""
-    events = _open(args).registry.history(args.model, args.stage, limit=args.limit)
+    events = client(args).workspace.registry.history(args.model, args.stage, limit=args.limit)
     show(
         args,
         [
@@ -130,7 +128,7 @@ def resolve(args: Any) -> None:
     """Show which version a stage, a name or a number means, now or at a time."""
     selector = Selector.parse(args.version, settings.declared_stages())
     reference = Reference(args.model, selector, Wanted.VERSION, as_of=_as_of(args.as_of))
-    (found,) = _open(args).registry.resolve([reference])
+    (found,) = client(args).workspace.registry.resolve([reference])
     assert found.version is not None
     record = found.version
     show(
@@ -149,8 +147,7 @@ def resolve(args: Any) -> None:
 @command
 def lineage(args: Any) -> None:
     """Show which tasks of which runs used a version, and what made its artifacts."""
-    workspace = _open(args)
-    version = _version(workspace, args.model, args.version)
+    version = client(args).get_model_version(args.model, args.version)
     made = [
         _link("made", item.made_by, str(item.record), item.digest, item.record.created_at)
         for item in version.list_artifacts()
@@ -178,13 +175,8 @@ def _link(
     }
 
 
-def _open(args: Any) -> Workspace:
-    return ModelRegistryHook(args.conn_id).get_conn()
-
-
-def _version(workspace: Workspace, model: str, text: str) -> ModelVersion:
-    selector = Selector.parse(text, settings.declared_stages())
-    return ModelVersion(workspace, workspace.registry.get_version(model, selector))
+def _stages(record: VersionRecord) -> str | None:
+    return ", ".join(record.stages) or ("archived" if record.archived else None)
 
 
 def _artifact(artifact: Artifact[Any]) -> str:

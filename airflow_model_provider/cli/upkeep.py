@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_model_provider.cli.console import agreed, command, progress, say, show
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.cli.console import agreed, client, command, progress, say, show
 from airflow_model_provider.upkeep import Garbage, collect
+from airflow_model_provider.upkeep import verify as damages
 
 
 @command
 def verify(args: Any) -> None:
     """Hash everything in the store once more; exit code 1 if something is damaged."""
-    from airflow_model_provider.upkeep import verify as damages
-
     checked = []
     with progress("Verifying") as advance:
 
@@ -21,7 +19,7 @@ def verify(args: Any) -> None:
             checked.append(blob.size)
             advance(blob.size)
 
-        found = list(damages(ModelRegistryHook(args.conn_id).get_conn(), told))
+        found = list(damages(client(args).workspace, told))
     rows = [
         {
             "artifacts": ", ".join(item.artifacts),
@@ -39,7 +37,7 @@ def verify(args: Any) -> None:
 @command
 def gc(args: Any) -> None:
     """Remove what no version needs any more; says first what that is."""
-    workspace, older_than = ModelRegistryHook(args.conn_id).get_conn(), args.older_than * 3600.0
+    workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):

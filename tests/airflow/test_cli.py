@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import pytest
 from airflow.cli.cli_parser import get_parser
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_model_provider import Client, host
 from airflow_model_provider.workspace import close_workspaces
@@ -250,3 +252,34 @@ def test_damage_is_exit_code_one(airflow: Callable[..., str], two: Client) -> No
     with pytest.raises(SystemExit) as ended:
         airflow("verify", "--output", "json")
     assert ended.value.code == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("models",),
+        ("show", "iris", "1"),
+        ("promote", "iris", "1", "production"),
+        ("rollback", "iris", "production"),
+        ("register", "iris", "no.joblib"),
+        ("download", "iris", "1", "model"),
+        ("verify",),
+        ("gc",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_knows_airflows_connections(
+    airflow: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Those that Airflow keeps, too: all commands look for the registry as tasks do."""
+    asked: list[str] = []
+
+    def get_connection(conn_id: str) -> Any:
+        asked.append(conn_id)
+        raise AirflowNotFoundException(conn_id)
+
+    monkeypatch.setattr(BaseHook, "get_connection", get_connection)
+    with pytest.raises(SystemExit, match="there is no such connection"):
+        airflow(*command, "--conn-id", "other")
+
+    assert asked[:1] == ["other"]
