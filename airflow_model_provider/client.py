@@ -82,7 +82,7 @@ class RegisteredModel:
         origin = self._client.origin
         return self._client.workspace.registry.rollback(
             self.name,
-            stage.value if isinstance(stage, ModelStages) else stage,
+            stage,
             to=to,
             expected=expected,
             reason=reason,

@@ -19,7 +19,6 @@ from airflow_model_provider.artifacts.store import source_at
 from airflow_model_provider.artifacts.trouble import without_secrets
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.materializers import codec
-from airflow_model_provider.materializers.signing import Signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +138,7 @@ def load(
         mmap=mmap,
         allow_pickle=formats.allow_pickle,
         trusted=formats.skops_trusted_types,
-        signing=Signing(*settings.signing()),
+        signing=settings.signing(),
     )
 
 

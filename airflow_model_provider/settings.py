@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.selectors import BUILT_IN_STAGES, RESERVED, check_name
+
+if TYPE_CHECKING:
+    from airflow_model_provider.materializers.signing import Signing
 
 SECTION = "model_registry"
 #: Characters of a signing key, at least.
@@ -133,18 +136,20 @@ def formats() -> Formats:
     return Formats(chosen, flag("allow_pickle", default=True), names("skops_trusted_types"))
 
 
-def signing() -> tuple[tuple[str, ...], bool]:
+def signing() -> Signing:
     """
-    Return the keys that sign what can execute code, the first of which signs, and whether a signature is required.
+    Return how files that can execute code are signed.
 
     :raises InvalidConfiguration: for a key that could be guessed.
     """
+    from airflow_model_provider.materializers.signing import Signing
+
     keys = names("signing_keys")
     if any(len(key) < SHORTEST_KEY for key in keys):
         advice = "Make one: python -c 'import secrets; print(secrets.token_hex(32))'."
         problem = f"a key is shorter than {SHORTEST_KEY} characters"
         raise InvalidConfiguration(f"[{SECTION}] signing_keys", problem, advice)
-    return keys, flag("require_signature", default=True)
+    return Signing(keys, flag("require_signature", default=True))
 
 
 def protected_stages() -> dict[str, tuple[str, ...]]:

@@ -128,9 +128,7 @@ class Workspace:
 
     def _store(self, write: Callable[[Path], Written], saving: Saving) -> tuple[Written, Payload]:
         """Write bytes to the store, where they are not there already."""
-        from airflow_model_provider.materializers.signing import Signing
-
-        signing = Signing(*settings.signing())
+        signing = settings.signing()
         with self.store.new_file() as path:
             written = write(path)
             digest, size = self.store.digest(path)
@@ -161,7 +159,6 @@ class Workspace:
         :raises LoadFailed: if they can't be turned into an object here.
         """
         from airflow_model_provider.materializers import codec
-        from airflow_model_provider.materializers.signing import Signing
 
         payload, formats = record.payload, settings.formats()
         what = what or str(record)
@@ -175,17 +172,16 @@ class Workspace:
             mmap=mmap,
             allow_pickle=formats.allow_pickle,
             trusted=formats.skops_trusted_types,
-            signing=Signing(*settings.signing()),
+            signing=settings.signing(),
         )
 
     def check_signature(self, record: ArtifactRecord, *, what: str) -> None:
         """Refuse an artifact that can execute code and is not signed. See :meth:`Artifact.check_signature`."""
         from airflow_model_provider.materializers import lookup
-        from airflow_model_provider.materializers.signing import Signing
 
         payload = record.payload
         if lookup.for_key(payload.materializer).executes_code:
-            Signing(*settings.signing()).check(
+            settings.signing().check(
                 what, payload.digest, payload.materializer, payload.format_version, payload.attributes
             )
 

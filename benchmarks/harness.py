@@ -56,13 +56,16 @@ def paired(
     ours: Callable[[], float], bare: Callable[[], float], *, rounds: int, warm: int = 1
 ) -> tuple[float, float]:
     """Return the medians of two measurements that take turns; who goes first alternates."""
-    measured: tuple[list[float], list[float]] = ([], [])
-    for number in range(-warm, rounds):
-        for which in (0, 1) if number % 2 else (1, 0):
-            value = (ours, bare)[which]()
-            if number >= 0:
-                measured[which].append(value)
-    return median(measured[0]), median(measured[1])
+    first, second = zip(*in_turn(ours, bare, rounds=rounds, warm=warm), strict=True)
+    return median(first), median(second)
+
+
+def in_turn(
+    ours: Callable[[], float], bare: Callable[[], float], *, rounds: int, warm: int = 1
+) -> list[tuple[float, float]]:
+    """Return pairs of two measurements that take turns; who goes first alternates."""
+    pairs = [(ours(), bare()) if number % 2 else (bare(), ours())[::-1] for number in range(-warm, rounds)]
+    return pairs[warm:]
 
 
 def beyond(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int) -> tuple[float, float]:
@@ -71,7 +74,7 @@ def beyond(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int)
 
     Each difference is of two measurements in a row: a machine that is slower for a while is so for both.
     """
-    pairs = [(ours(), bare()) if number % 2 else (bare(), ours())[::-1] for number in range(-1, rounds)][1:]
+    pairs = in_turn(ours, bare, rounds=rounds)
     base = median(second for _, second in pairs)
     return base + median(first - second for first, second in pairs), base
 

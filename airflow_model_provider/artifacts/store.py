@@ -175,15 +175,14 @@ class ArtifactStore:
         :raises DigestMismatch: if they are not those that were registered.
         :raises StoreUnavailable: if they can't be read.
         """
-        key, missing = _key(digest), PayloadMissing(what, self.uri(digest))
         if isinstance(self._blobs, LocalFolder):
-            if self._blobs.size(key) is None:
-                raise missing
-            found = self.digest(self._blobs.folder / key)
-        else:
-            with file_in_temporary_folder() as path:
-                self._blobs.fetch(key, path, missing)
-                found = self.digest(path)
+            with self.source(digest, size, what=what).open():
+                return  # what the block has not read is read, and checked, at its end
+        with (
+            file_in_temporary_folder() as path
+        ):  # not the local copy, which may be good where the store is not
+            self._blobs.fetch(_key(digest), path, PayloadMissing(what, self.uri(digest)))
+            found = self.digest(path)
         if found != (digest, size):
             raise DigestMismatch(what, digest, found[0], self.uri(digest))
 

@@ -64,7 +64,7 @@ def take(path: Path, target: Path, *, format: str, what: str, allow_pickle: bool
     shutil.copyfile(path, target)
     is_file = materializer.key == "path"
     attributes: Mapping[str, Any] = {"name": path.name, "folder": False} if is_file else {}
-    names = ("pathlib.PosixPath", "pathlib.Path", "pathlib.PurePath") if is_file else (UNKNOWN_TYPE,)
+    names = lookup.type_names(path) if is_file else (UNKNOWN_TYPE,)
     return Written(
         materializer.key,
         1,

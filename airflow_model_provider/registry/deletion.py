@@ -31,9 +31,13 @@ def delete_versions(
     query = select(_version.c.id).where(alive).with_for_update()
     chosen = list(connection.execute(query).scalars())
     _refuse_if_used(connection, model, alive, purge=purge)
-    for start in range(0, len(chosen), _BATCH):
-        _bury(connection, chosen[start : start + _BATCH])
+    for batch in _batches(chosen):
+        _bury(connection, batch)
     return len(chosen)
+
+
+def _batches(ids: list[int]) -> list[list[int]]:
+    return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]
 
 
 def _bury(connection: Connection, versions: list[int]) -> None:
@@ -52,11 +56,10 @@ def _bury(connection: Connection, versions: list[int]) -> None:
     for table in (link, tables.version_metadata, tables.producer):
         connection.execute(delete(table).where(table.c.version_id.in_(versions)))
     elsewhere = select(link.c.version_id).where(link.c.artifact_version_id == made.c.id).exists()
-    for start in range(0, len(held), _BATCH):
-        mine = made.c.id.in_(held[start : start + _BATCH])
-        connection.execute(
-            select(made.c.id).where(mine).with_for_update()
-        ).all()  # then look who links to them
+    for batch in _batches(held):
+        mine = made.c.id.in_(batch)
+        # First the locks, then a look at who links to them.
+        connection.execute(select(made.c.id).where(mine).with_for_update()).all()
         connection.execute(update(made).where(mine, ~elsewhere).values(deleted_at=now(), metadata={}))
 
 

@@ -171,7 +171,7 @@ class _Turn:
         """Make a version the holder of a stage."""
         last = self._last(stage)
         held = last.number if last is not None else None
-        self._check_expected(stage, held)
+        self._check_change(stage, held)
         if held == version.number:
             raise _NothingToDo
         if self.change.expected is UNSET and held is not None and not self.change.force:
@@ -183,7 +183,7 @@ class _Turn:
     def restore(self, stage: str, to: int | None) -> StageEvent:
         """Make an earlier holder of a stage its holder again."""
         last = self._last(stage)
-        self._check_expected(stage, last.number if last is not None else None)
+        self._check_change(stage, last.number if last is not None else None)
         while (found := self._earlier(last, stage, to)) is not None:
             try:
                 version = self.candidate(found.number)
@@ -200,7 +200,7 @@ class _Turn:
             if index:
                 self.sequence, self.at = self._next()
             last = self._last(stage)
-            self._check_expected(stage, version.number)
+            self._check_change(stage, version.number)
             self._write_event(stage, None, last, behind=_behind(last))
         self._update(version.id, archived=True)
         return self._written()
@@ -282,7 +282,7 @@ class _Turn:
         numbers = query.with_only_columns(_version.c.number).distinct().order_by(_version.c.number.desc())
         return tuple(self.connection.execute(numbers.limit(9)).scalars())
 
-    def _check_expected(self, stage: str, held: int | None) -> None:
+    def _check_change(self, stage: str, held: int | None) -> None:
         self.change.check_caller(self.model, stage)
         if self.change.expected is not UNSET and self.change.expected != held:
             raise StageConflict(self.model, stage, self.change.expected, held)

@@ -128,20 +128,19 @@ WHEN pinned.as_of IS NOT NULL THEN (
     AND e.sequence <= coalesce(tried.sequence, tried.newest)
   ORDER BY e.at DESC LIMIT 1
 )"""
+_HOLDER: Final = """(
+  SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = pinned.selector
+)"""
 #: What a stage meant when the try first read the registry.
-_THEN: Final = """
+_THEN: Final = f"""
 WHEN pinned.kind = 'stage' AND tried.sequence < tried.newest THEN coalesce((
   SELECT e.version_id FROM mr_stage_event e
   WHERE e.model_id = pinned.model_id AND e.stage = pinned.selector AND e.sequence <= tried.sequence
   ORDER BY e.sequence DESC LIMIT 1
-), CASE WHEN pinned.waits THEN (
-  SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = pinned.selector
-) END)"""
+), CASE WHEN pinned.waits THEN {_HOLDER} END)"""  # noqa: S608 - constants
 _SELECTORS: Final = {
-    "stage": """
-WHEN pinned.kind = 'stage' THEN (
-  SELECT s.version_id FROM mr_stage s WHERE s.model_id = pinned.model_id AND s.stage = pinned.selector
-)""",
+    "stage": f"""
+WHEN pinned.kind = 'stage' THEN {_HOLDER}""",
     "latest": """
 WHEN pinned.kind = 'latest' THEN (
   SELECT v.id FROM mr_version v WHERE v.model_id = pinned.model_id AND v.state = 'ready'

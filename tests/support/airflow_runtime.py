@@ -133,9 +133,8 @@ class AirflowRuntime:
                 continue
         for process in family:
             _signal(process, signal.SIGCONT)
-        for (
-            process
-        ) in alive:  # its children are its own business: the triggerer hangs if they end before it does
+        # Children are their parent's business: the triggerer hangs if its own ends before it does.
+        for process in alive:
             _signal(process, signal.SIGTERM)
         psutil.wait_procs(alive, timeout=8)
         for process in family:

@@ -16,7 +16,7 @@ marker = Model("outage", version="production").get_artifact("marker")
 
 def wait_for(path: Path) -> None:
     while not path.exists():
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the condition: a task has nobody to wake it
 
 
 @step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,22 +9,12 @@ import pytest
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.workspace import Workspace, connect
-from tests.support.databases import PostgresServer
 from tests.support.s3 import S3Bucket, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLACES = ["sqlite, folder", "postgresql, folder", "postgresql, s3"]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server of this session."""
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder) / "data")
-        yield server
-        server.stop()
 
 
 @pytest.fixture(scope="session")
