@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
+from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
@@ -214,11 +215,13 @@ class Client:
         )
         try:
             yield version
-        except BaseException:
-            registry.finish_version(version.id, VersionState.FAILED)
+        except BaseException as err:
+            try:
+                registry.finish_version(version.id, VersionState.FAILED)
+            except ModelRegistryError as trouble:  # not in place of what happened in the block
+                err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
-        registry.finish_version(version.id, VersionState.READY)
-        version.refresh()
+        version.record = registry.finish_version(version.id, VersionState.READY)
 
     def update_model_version(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from airflow_model_provider.exceptions.base import ModelRegistryError
 from airflow_model_provider.exceptions.connections import (
     InvalidConfiguration,
+    OutcomeUnknown,
     RegistryUnavailable,
     SchemaMismatch,
     StoreUnavailable,
@@ -89,6 +90,7 @@ __all__ = [
     "NotSerializable",
     "NotSigned",
     "NothingToRestore",
+    "OutcomeUnknown",
     "PayloadMissing",
     "PayloadReplaced",
     "PickleForbidden",
