@@ -83,14 +83,42 @@ def seconds(name: str, default: float) -> float:
 
     :raises InvalidConfiguration: if it is not a number above zero.
     """
+    found = _number(name, "seconds")
+    return default if found is None else found
+
+
+def _number(name: str, unit: str) -> float | None:
     value = option(name)
+    if value is None:
+        return None
     try:
-        found = default if value is None else float(value)
+        found = float(value)
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is not a number of seconds above zero")
+        raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is not a number of {unit} above zero")
     return found
+
+
+class Retention(NamedTuple):
+    """
+    For how many days ``gc`` lets things be; None means for ever.
+
+    :param resolutions: records of which task got which version.
+    :param outputs: outputs of tasks that no version of a model holds.
+    """
+
+    resolutions: float | None
+    outputs: float | None
+
+
+def retention() -> Retention:
+    """
+    Return what ``gc`` may forget, and when.
+
+    :raises InvalidConfiguration: if a setting is not a number of days above zero.
+    """
+    return Retention(_number("keep_resolutions", "days"), _number("keep_outputs", "days"))
 
 
 def wait_timeout() -> float:

@@ -16,6 +16,7 @@ from airflow_model_provider.registry import (
     producing,
     promotion,
     resolution,
+    retention,
     schema,
     versions,
 )
@@ -292,9 +293,9 @@ class Registry:
         """Yield what artifact versions point to. See :func:`blobs.needed`."""
         return blobs.needed(self._database)
 
-    def unneeded_blobs(self, older_than: float) -> Iterator[blobs.Blob]:
+    def unneeded_blobs(self, older_than: float, outputs: float | None = None) -> Iterator[blobs.Blob]:
         """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
-        return blobs.unneeded(self._database, older_than)
+        return blobs.unneeded(self._database, older_than, outputs)
 
     def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
         """Return bytes of which no row tells. See :func:`blobs.strays`."""
@@ -307,6 +308,16 @@ class Registry:
     def bury(self, blob: blobs.Blob, remove: Callable[[], None]) -> bool:
         """Remove condemned bytes. See :func:`blobs.bury`."""
         return blobs.bury(self._database, blob, remove)
+
+    def forget_outputs(self, days: float, *, dry_run: bool = False) -> int:
+        """Forget outputs that no version holds, or count them. See :func:`retention.forget_outputs`."""
+        work = retention.count_outputs if dry_run else retention.forget_outputs
+        return work(self._database, days)
+
+    def forget_resolutions(self, days: float, *, dry_run: bool = False) -> int:
+        """Forget what tasks got long ago, or count it. See :func:`retention.forget_resolutions`."""
+        work = retention.count_resolutions if dry_run else retention.forget_resolutions
+        return work(self._database, days)
 
     def labels_of(self, digest: str) -> list[str]:
         """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
