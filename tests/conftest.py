@@ -23,12 +23,9 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
 }
 
-#: Modules that start an Airflow of their own; the others of a folder share one.
-ALONE = ("test_demo", "test_outage")
 
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong together, for ``--dist loadgroup``."""
+    """Say which tests belong together, for ``--dist loadgroup``: those of a folder."""
     for item in items:
-        group = item.path.stem if item.path.stem in ALONE else item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from airflow_model_provider import Client
     from airflow_model_provider.registry.entities import ResolutionRecord
-    from tests.timing.conftest import Airflow, Make
+    from tests.support.timed_airflow import Airflow
+    from tests.timing.conftest import Make
 
 SPAWN = multiprocessing.get_context("spawn")
 MODELS = ("race_task", "race_run")
