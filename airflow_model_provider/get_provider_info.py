@@ -120,8 +120,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="boolean",
     ),
     "protected_stages": _option(
-        "Who may change a stage: Dags or users, as patterns. Stages that are not named may be changed by everybody.",
-        example="production = dag:training_*, user:alice; staging = dag:*",
+        "Who may change a stage: Dags, users or roles, as patterns. Roles are known of users who are logged in to "
+        "Airflow, not of programs, commands and tasks. Stages that are not named may be changed by everybody.",
+        example="production = dag:training_*, user:alice, role:Op; staging = dag:*",
     ),
     "cache_dir": _option(
         "Folder of local copies of remote artifacts, private to the user. Empty means the user's cache folder.",
