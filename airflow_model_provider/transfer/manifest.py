@@ -269,8 +269,8 @@ def read(text: bytes) -> Manifest:
         return Manifest.model_validate(said)
     except ValidationError as err:
         first = err.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))[:200]
-        raise Unreadable(f"its manifest can't be read, at {where!r}: {first['msg'][:300]}") from None
+        where, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise Unreadable(f"its manifest can't be read, at {where[:200]!r}: {problem[:300]}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
