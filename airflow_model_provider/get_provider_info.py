@@ -120,8 +120,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="boolean",
     ),
     "protected_stages": _option(
-        "Who may change a stage: Dags or users, as patterns. Stages that are not named may be changed by everybody.",
-        example="production = dag:training_*, user:alice; staging = dag:*",
+        "Who may change a stage: Dags, users or roles, as patterns. Roles are known of users who are logged in to "
+        "Airflow, not of programs, commands and tasks. Stages that are not named may be changed by everybody.",
+        example="production = dag:training_*, user:alice, role:Op; staging = dag:*",
     ),
     "keep_resolutions": _option(
         "Days after which `airflow model-registry gc` forgets which task got which version; more than a task may take, "

@@ -182,7 +182,9 @@ def signing() -> Signing:
 
 def protected_stages() -> dict[str, tuple[str, ...]]:
     """
-    Return who may change a stage, for stages that not everybody may change: ``dag:<pattern>``, ``user:<pattern>``.
+    Return who may change a stage, for stages that not everybody may change.
+
+    Callers are named by patterns: ``dag:<pattern>``, ``user:<pattern>``, ``role:<pattern>``.
 
     :raises InvalidConfiguration: if the setting can't be read, or names a stage that isn't declared.
     """
@@ -190,10 +192,10 @@ def protected_stages() -> dict[str, tuple[str, ...]]:
     for entry in filter(None, (part.strip() for part in (option("protected_stages") or "").split(";"))):
         stage, said, allowed = (part.strip() for part in entry.partition("="))
         callers = tuple(item.strip() for item in allowed.split(",") if item.strip())
-        odd = [item for item in callers if item.partition(":")[0] not in ("dag", "user") or ":" not in item]
+        odd = [item for item in callers if not item.startswith(("dag:", "user:", "role:"))]
         if not said or odd or not callers:
             problem = f"{entry!r} can't be read"
-            advice = "Write: production = dag:training_*, user:alice; staging = dag:training_*"
+            advice = "Write: production = dag:training_*, user:alice, role:Op; staging = dag:training_*"
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         if stage not in declared_stages():
             problem, advice = f"{stage!r} is no declared stage", f"Declared: {', '.join(declared_stages())}."

@@ -51,6 +51,12 @@ from airflow_model_provider.exceptions.runs import (
     UnknownAttribute,
     WaitTimedOut,
 )
+from airflow_model_provider.exceptions.transfer import (
+    ExportFailed,
+    ImportConflict,
+    InvalidExport,
+    NotExportable,
+)
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     LoadFailed,
@@ -73,8 +79,11 @@ __all__ = [
     "DefinitionError",
     "DeploymentClash",
     "DigestMismatch",
+    "ExportFailed",
+    "ImportConflict",
     "InvalidConfiguration",
     "InvalidDefinition",
+    "InvalidExport",
     "InvalidName",
     "InvalidSelector",
     "LoadFailed",
@@ -86,6 +95,7 @@ __all__ = [
     "ModelNotFound",
     "ModelRegistryError",
     "NoRunDate",
+    "NotExportable",
     "NotSerializable",
     "NotSigned",
     "NothingToRestore",

@@ -45,6 +45,7 @@ class Change(NamedTuple):
     :param settled: tasks known to be done, so that their part is not waited for; a callable is asked when
         needed.
     :param protected: who may change a stage, where not everybody may.
+    :param roles: Airflow's roles of the user, where they are known.
     """
 
     force: bool = False
@@ -55,6 +56,7 @@ class Change(NamedTuple):
     allow_incomplete: bool = False
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     protected: Mapping[str, Sequence[str]] = NOTHING
+    roles: Sequence[str] = ()
 
     def check_caller(self, model: str, stage: str) -> None:
         """
@@ -65,9 +67,11 @@ class Change(NamedTuple):
         allowed = self.protected.get(stage)
         if allowed is None:
             return
-        caller = f"dag:{self.attempt.run.dag_id}" if self.attempt else f"user:{self.who}"
-        if not any(fnmatchcase(caller, pattern) for pattern in allowed):
-            raise StageProtected(model, stage, caller, f"{stage} = {', '.join(allowed)}")
+        callers = [f"user:{self.who}", *(f"role:{role}" for role in self.roles)]
+        if self.attempt:
+            callers = [f"dag:{self.attempt.run.dag_id}"]
+        if not any(fnmatchcase(caller, pattern) for caller in callers for pattern in allowed):
+            raise StageProtected(model, stage, ", ".join(callers), f"{stage} = {', '.join(allowed)}")
 
 
 class _NothingToDo(Exception):

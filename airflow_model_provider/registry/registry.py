@@ -18,6 +18,7 @@ from airflow_model_provider.registry import (
     resolution,
     retention,
     schema,
+    transfer,
     versions,
 )
 from airflow_model_provider.registry.database import Database
@@ -218,10 +219,11 @@ class Registry:
         attempt: Attempt | None = None,
         allow_incomplete: bool = False,
         settled: Collection[str] | Callable[[], Collection[str]] = (),
+        roles: Sequence[str] = (),
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
-            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected
+            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -235,10 +237,11 @@ class Registry:
         reason: str | None = None,
         who: str | None = None,
         attempt: Attempt | None = None,
+        roles: Sequence[str] = (),
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = promotion.Change(
-            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected
+            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected, roles=roles
         )
         return promotion.rollback(self._database, model, stage, self.stages, change, to)
 
@@ -322,6 +325,20 @@ class Registry:
     def labels_of(self, digest: str) -> list[str]:
         """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
         return artifacts.labels_of(self._database, digest)
+
+    # --- from registry to registry -------------------------------------------------------------------------
+
+    def contents(self, version_id: int) -> transfer.Contents:
+        """Return what a version holds of its own. See :func:`transfer.contents`."""
+        return transfer.contents(self._database, version_id)
+
+    def find_imported(self, model: str, incoming: Sequence[transfer.Incoming]) -> list[int | None]:
+        """Return which versions some incoming ones are already. See :func:`transfer.find_imported`."""
+        return transfer.find_imported(self._database, transfer.Place(self.id, model), incoming)
+
+    def import_version(self, model: str, incoming: transfer.Incoming) -> tuple[int, bool]:
+        """Make a version as it was elsewhere. See :func:`transfer.import_version`."""
+        return transfer.import_version(self._database, transfer.Place(self.id, model), incoming)
 
     # --- metadata ------------------------------------------------------------------------------------------
 
