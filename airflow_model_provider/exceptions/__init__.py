@@ -54,6 +54,7 @@ from airflow_model_provider.exceptions.runs import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     LoadFailed,
+    MaterializerUnusable,
     MissingDependency,
     NotSerializable,
     NotSigned,
@@ -79,6 +80,7 @@ __all__ = [
     "InvalidSelector",
     "LoadFailed",
     "LoadingWhileBuilding",
+    "MaterializerUnusable",
     "MetadataConflict",
     "MetadataNotFound",
     "MissingDependency",
