@@ -56,15 +56,24 @@ class Shelf:
             attributes = self.materializer().save(value, path)
             files = [item.name for item in path.parent.iterdir()]
             assert files == [path.name], f"save() must write the file {path.name} and nothing else: {files}"
-            digest, size = self.store.digest(path)
-            self.store.put(path, digest)
+            source = self._put(path)
         kept = json.loads(json.dumps(attributes, allow_nan=False))
-        assert kept == attributes, (
-            f"save() must return a dict of JSON values: {attributes!r} becomes {kept!r}"
-        )
+        said = f"save() must return a dict of JSON values: {attributes!r} becomes {kept!r}"
+        assert isinstance(kept, dict), said
+        assert kept == attributes, said
         assert signing.ATTRIBUTE not in kept, f"the attribute {signing.ATTRIBUTE!r} is the signature's"
-        source = self.store.source(digest, size, what="the example")
-        return Stored(Path(self.store.uri(digest)), digest, kept, source)
+        return Stored(Path(self.store.uri(source.digest)), source.digest, kept, source)
+
+    def put(self, data: bytes) -> VerifiedSource:
+        """Store other bytes, as if they had been written."""
+        with self.store.new_file() as path:
+            path.write_bytes(data)
+            return self._put(path)
+
+    def _put(self, path: Path) -> VerifiedSource:
+        digest, size = self.store.digest(path)
+        self.store.put(path, digest)
+        return self.store.source(digest, size, what="the example")
 
     def load(self, stored: Stored, *, mmap: bool = False) -> Any:
         """Read what was written, verified."""
@@ -122,6 +131,7 @@ class MaterializerContract:
         """A stable key, a version from 1, whether it executes code; old versions are read by classes that say so."""
         problem = third_parties.problem(self.materializer)
         assert problem is None, problem
+        assert self.examples, "nothing is tested without an example"
         for version, older in self.materializer.older.items():
             said = f"older[{version}] is {older!r}"
             assert third_parties.problem(older) is None, said
@@ -192,12 +202,13 @@ class MaterializerContract:
         """Formats that don't say so unpickle nothing; those that do take their bytes from ``source.read()``."""
         stored = shelf.save(example)
         if self.materializer.executes_code:
-            stored.source.path = None  # type: ignore[method-assign, assignment]
+            stored.source.path = _refuse_path  # type: ignore[method-assign]
+            shelf.load(stored)
+            return
         with _unpickling() as names:
             shelf.load(stored)
-        assert self.materializer.executes_code or names == [], (
-            f"executes_code is False, and it unpickles {names}"
-        )
+            _fails(lambda: shelf.load(stored._replace(source=shelf.put(pickle.dumps(OSError)))))
+        assert names == [], f"executes_code is False, and it unpickles {names}"
 
     def test_a_value_that_it_would_change_is_refused(self, shelf: Shelf) -> None:
         """Never stored as something else: ``ExactnessLost`` sends it to another format."""
@@ -250,6 +261,10 @@ def _damaged(good: bytes) -> dict[str, bytes]:
     }
     cut = {"its second half cut off": good[: len(good) // 2]} if good else {}
     return {**changed, **cut, "a byte added": good + b"\0"}
+
+
+def _refuse_path() -> Path:
+    pytest.fail("code must be loaded from source.read(): a path may lead to other bytes by then")
 
 
 def _fails(load: Callable[[], Any]) -> bool:

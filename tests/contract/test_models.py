@@ -36,7 +36,9 @@ def same_model(found: Any, expected: Any) -> bool:
     """Of the same parameters, and with the same predictions where it is fitted."""
     if type(found) is not type(expected) or repr(found) != repr(expected):
         return False  # the values of plain data show in their repr, as the parameters of models do
-    return not hasattr(expected, "n_features_in_") or np.allclose(found.predict(X), expected.predict(X), rtol=1e-9)
+    return not hasattr(expected, "n_features_in_") or np.allclose(
+        found.predict(X), expected.predict(X), rtol=1e-9
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Trying to unpickle estimator:UserWarning")  # of a golden file
