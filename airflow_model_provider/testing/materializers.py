@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from airflow_model_provider.client import Client
     from airflow_model_provider.materializers.base import Materializer
 
-_OURS = "airflow_model_provider.materializers."
-
 
 class Stored(NamedTuple):
     """What a materializer has written, in a store: ``blob`` is the file there."""
@@ -147,8 +145,7 @@ class MaterializerContract:
         module = self.materializer.__module__
         roots = {type(value).__module__.partition(".")[0] for value in self.examples.values()}
         heavy = sorted(roots - {module.partition(".")[0], "__main__"} - sys.stdlib_module_names)
-        imported = "airflow_model_provider.materializers.lookup" if module.startswith(_OURS) else module
-        code = f"import sys, {imported}; print([name for name in {heavy} if name in sys.modules])"
+        code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
         found = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -156,7 +153,7 @@ class MaterializerContract:
             text=True,
             check=False,
         )
-        assert found.stdout.strip() == "[]", f"{imported} imports too much: {found.stdout}{found.stderr}"
+        assert found.stdout.strip() == "[]", f"{module} imports too much: {found.stdout}{found.stderr}"
 
     @pytest.mark.parametrize("mmap", [False, True], ids=["copied", "mapped"])
     def test_an_example_comes_back(self, shelf: Shelf, example: Any, mmap: bool) -> None:

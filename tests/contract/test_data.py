@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +16,15 @@ from airflow_model_provider.materializers.pandas import (
     IndexMaterializer,
     SeriesMaterializer,
 )
-from airflow_model_provider.testing import MaterializerContract
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "formats"
+from tests.contract.built_in import BuiltIn
 
 
 class _Matrix(np.ndarray):
     """An array that is more than one."""
 
 
-class TestArray(MaterializerContract):
+class TestArray(BuiltIn):
     materializer = ArrayMaterializer
-    golden = GOLDEN
     examples = {
         "floats": np.array([[1.5, -0.0, np.nan], [np.inf, 2.0, 3.0]]),
         "fortran": np.asfortranarray(np.arange(6, dtype="int16").reshape(2, 3)),
@@ -58,9 +54,8 @@ class TestArray(MaterializerContract):
         )
 
 
-class TestScalar(MaterializerContract):
+class TestScalar(BuiltIn):
     materializer = ScalarMaterializer
-    golden = GOLDEN
     examples = {
         "float": np.float32(1.5),
         "whole": np.int64(-(2**63)),
@@ -104,9 +99,8 @@ def _no_duplicates(value: Any) -> Any:
     return value.set_flags(allows_duplicate_labels=False)
 
 
-class TestFrame(MaterializerContract):
+class TestFrame(BuiltIn):
     materializer = FrameMaterializer
-    golden = GOLDEN
     examples = {
         "kinds": _FRAME,
         "days": pd.DataFrame({"a": [1, 2, 3]}, index=_DAYS),
@@ -143,9 +137,8 @@ class TestFrame(MaterializerContract):
         return True
 
 
-class TestSeries(MaterializerContract):
+class TestSeries(BuiltIn):
     materializer = SeriesMaterializer
-    golden = GOLDEN
     examples = {
         **{f"of-{name}": _FRAME[name] for name in ("floats", "texts", "levels", "zoned", "Int64")},
         "named": pd.Series([1.5, 2.5, 3.5], index=_PAIRS, name=("a", 1)),
@@ -168,9 +161,8 @@ class TestSeries(MaterializerContract):
         return True
 
 
-class TestIndex(MaterializerContract):
+class TestIndex(BuiltIn):
     materializer = IndexMaterializer
-    golden = GOLDEN
     examples = {
         "range": pd.RangeIndex(0, 30, 10, name="step"),
         "whole": pd.Index([3, 1, 2], dtype="int32"),
@@ -197,9 +189,8 @@ class TestIndex(MaterializerContract):
 _TABLE = pa.table({"a": [1, None], "b": [["x"], []]}, metadata={"k": "v"})
 
 
-class TestArrow(MaterializerContract):
+class TestArrow(BuiltIn):
     materializer = ArrowMaterializer
-    golden = GOLDEN
     examples = {
         "table": _TABLE,
         "chunks": pa.concat_tables([_TABLE, _TABLE]),
@@ -228,9 +219,8 @@ class TestArrow(MaterializerContract):
         return bool(equal and chunks[0] == chunks[1])
 
 
-class TestPolars(MaterializerContract):
+class TestPolars(BuiltIn):
     materializer = PolarsMaterializer
-    golden = GOLDEN
     examples = {
         "kinds": polars.DataFrame(
             {

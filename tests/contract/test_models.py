@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,8 @@ from airflow_model_provider.materializers.pickles import (
     SklearnPickleMaterializer,
     SkopsMaterializer,
 )
-from airflow_model_provider.testing import MaterializerContract
+from tests.contract.built_in import BuiltIn
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "formats"
 X, Y = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]), np.array([0, 0, 1, 1])
 MODELS = {
     "unfitted": LogisticRegression(C=0.5),
@@ -42,9 +40,8 @@ def same_model(found: Any, expected: Any) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:Trying to unpickle estimator:UserWarning")  # of a golden file
-class TestSklearnPickle(MaterializerContract):
+class TestSklearnPickle(BuiltIn):
     materializer = SklearnPickleMaterializer
-    golden = GOLDEN
     examples = MODELS
 
     def same(self, found: Any, expected: Any) -> bool:
@@ -52,9 +49,8 @@ class TestSklearnPickle(MaterializerContract):
 
 
 @pytest.mark.filterwarnings("ignore:Trying to unpickle estimator:UserWarning")
-class TestSkops(MaterializerContract):
+class TestSkops(BuiltIn):
     materializer = SkopsMaterializer
-    golden = GOLDEN
     examples = MODELS
     format = "skops.file"
     deterministic = False  # it holds the time, and addresses of objects
@@ -63,9 +59,8 @@ class TestSkops(MaterializerContract):
         return same_model(found, expected)
 
 
-class TestCloudpickle(MaterializerContract):
+class TestCloudpickle(BuiltIn):
     materializer = CloudpickleMaterializer
-    golden = GOLDEN
     examples = {
         "fraction": Fraction(1, 3),
         "data": types.SimpleNamespace(weights=[1.5, 2.5], name="ü"),
@@ -74,9 +69,8 @@ class TestCloudpickle(MaterializerContract):
 
 
 @pytest.mark.filterwarnings("ignore:Trying to unpickle estimator:UserWarning")
-class TestJoblib(MaterializerContract):
+class TestJoblib(BuiltIn):
     materializer = JoblibMaterializer
-    golden = GOLDEN
     examples = {"line": MODELS["line"], "pipeline": MODELS["pipeline"], "plain": {"weights": [1.5, 2.5]}}
     format = "joblib"
 

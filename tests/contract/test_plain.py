@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo
 
 from airflow_model_provider.materializers.files import PathMaterializer
 from airflow_model_provider.materializers.json import BytesMaterializer, JsonMaterializer, TextMaterializer
-from airflow_model_provider.testing import MaterializerContract
+from tests.contract.built_in import BuiltIn
 from tests.support.sameness import same
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "formats"
 FILES = Path(__file__).with_name("files")
 
 
@@ -29,9 +28,8 @@ _ENDLESS: list[Any] = []
 _ENDLESS.append(_ENDLESS)
 
 
-class TestJson(MaterializerContract):
+class TestJson(BuiltIn):
     materializer = JsonMaterializer
-    golden = GOLDEN
     examples = {
         "none": None,
         "true": True,
@@ -68,22 +66,19 @@ class TestJson(MaterializerContract):
         return same(found, expected)
 
 
-class TestText(MaterializerContract):
+class TestText(BuiltIn):
     materializer = TextMaterializer
-    golden = GOLDEN
     examples = {"empty": "", "words": "größer \0 als\r\n☃", "json": '{"a": 1}'}
     refused = {"no-text": "\ud800"}
 
 
-class TestBytes(MaterializerContract):
+class TestBytes(BuiltIn):
     materializer = BytesMaterializer
-    golden = GOLDEN
     examples = {"empty": b"", "all": bytes(range(256)), "array": bytearray(b"\0\1")}
 
 
-class TestPath(MaterializerContract):
+class TestPath(BuiltIn):
     materializer = PathMaterializer
-    golden = GOLDEN
     examples = {"file": FILES / "weights" / "a.txt", "folder": FILES / "weights"}
 
     def same(self, found: Path, expected: Path) -> bool:
