@@ -144,9 +144,7 @@ def test_everything_the_provider_info_names_can_be_imported() -> None:
 def blocks() -> list[tuple[str, str, str]]:
     """The documentation's code blocks that come from a file which tests run: file, block, code."""
     pages = "".join(path.read_text() for path in tracked("README.md", "docs/*.md"))
-    return re.findall(
-        r"<!-- ((?:dags|tests)/\S+) (\w+) -->\n```(?:python|toml)\n(.*?)```", pages, re.DOTALL
-    )
+    return re.findall(r"<!-- ((?:dags|tests)/\S+) (\w+) -->\n```(?:python|toml)\n(.*?)```", pages, re.DOTALL)
 
 
 def test_the_documentation_shows_code_that_tests_run() -> None:
