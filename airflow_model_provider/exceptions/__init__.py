@@ -60,6 +60,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     LoadFailed,
+    MaterializerUnusable,
     MissingDependency,
     NotSerializable,
     NotSigned,
@@ -88,6 +89,7 @@ __all__ = [
     "InvalidSelector",
     "LoadFailed",
     "LoadingWhileBuilding",
+    "MaterializerUnusable",
     "MetadataConflict",
     "MetadataNotFound",
     "MissingDependency",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import types
@@ -179,6 +180,42 @@ def test_files_and_folders_come_back_as_private_copies(round_trip, tmp_path: Pat
     assert found != folder
     assert (found / "deep" / "b.bin").read_bytes() == bytes(range(256))
     assert (file.name, file.read_text()) == ("a.txt", "a")
+
+
+def test_links_come_back_as_what_they_lead_to(round_trip, tmp_path: Path) -> None:
+    """A file by the link's own name; in a folder, links to files elsewhere are these files, others stay links."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "5f3a").write_text("weights")
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    for name in ("model.bin", "copy.bin"):
+        (folder / name).symlink_to("../blobs/5f3a")
+    (folder / "config").write_text("{}")
+    (folder / "latest").symlink_to("config")
+    file, found = round_trip(folder / "model.bin"), round_trip(folder)
+
+    assert (file.name, file.read_text(), file.is_symlink()) == ("model.bin", "weights", False)
+    texts = {path.name: (path.read_text(), path.is_symlink()) for path in found.iterdir()}
+    assert texts == {
+        "model.bin": ("weights", False),
+        "copy.bin": ("weights", False),
+        "config": ("{}", False),
+        "latest": ("{}", True),
+    }
+
+
+def test_a_folder_that_could_not_be_unpacked_is_not_saved(round_trip, tmp_path: Path) -> None:
+    """A link to a folder elsewhere, one that leads nowhere, a pipe: an error that names it."""
+    for name, make in {
+        "elsewhere": lambda path: path.symlink_to(tmp_path),
+        "nowhere": lambda path: path.symlink_to("/nope/nothing"),
+        "pipe": os.mkfifo,
+    }.items():
+        folder = tmp_path / f"folder of {name}"
+        folder.mkdir()
+        make(folder / name)
+        with pytest.raises(NotSerializable, match=name):
+            round_trip.save(folder)
 
 
 @pytest.mark.parametrize(
