@@ -196,9 +196,9 @@ class Registry:
         """Note that a task failed to make its part of a version. See :func:`producing.settle_producer`."""
         return producing.settle_producer(self._database, version_id, producer, committed=False)
 
-    def finish_version(self, version_id: int, state: VersionState) -> VersionRecord:
+    def finish_version(self, version_id: int, state: VersionState) -> None:
         """End the making of a version. See :func:`producing.finish_version`."""
-        return producing.finish_version(self._database, version_id, state)
+        producing.finish_version(self._database, version_id, state)
 
     def close_run_version(self, model: str, run: RunKey) -> VersionRecord | None:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
