@@ -126,19 +126,16 @@ def import_version(database: Database, place: Place, incoming: Incoming) -> tupl
         found = _same(connection, incoming, list(_there(connection, place, model_id)))
         if found is not None:
             return found, False
-        version_id = add_version(connection, model_id, place.model, incoming.version)
+        made = add_version(connection, place.model, incoming.version)
         for new, relation in incoming.artifacts:
-            add_artifact(connection, new._replace(links=[Link(version_id, relation)]))
+            add_artifact(connection, new._replace(links=[Link(made.id, relation)]))
         rows = [
-            {"version_id": version_id, "key": key, "value": incoming.metadata[key]}
+            {"version_id": made.id, "key": key, "value": incoming.metadata[key]}
             for key in incoming.metadata
         ]
         if rows:
             connection.execute(insert(_logged).values(at=now()), rows)
-        number: int = connection.execute(
-            select(_version.c.number).where(_version.c.id == version_id)
-        ).scalar_one()
-        return number, True
+        return made.number, True
 
     return database.write(work)
 
