@@ -177,6 +177,6 @@ def read(
 
 
 def _missing(what: str, err: ModuleNotFoundError) -> MissingDependency:
-    library = str(err.name)
+    library = str(err.name).partition(".")[0]
     extra = library in ("polars", "skops")
     return MissingDependency(what, library, f"airflow-model-provider[{library}]" if extra else library)

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import types
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from airflow_model_provider.exceptions import (
     DigestMismatch,
     LoadFailed,
+    MissingDependency,
     NotSerializable,
     PickleForbidden,
     UnknownFormat,
@@ -52,6 +53,7 @@ FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
         (polars.DataFrame({"a": [1]}), "polars.ipc"),
         (LogisticRegression(), "sklearn.pickle"),
         (threading.local, "cloudpickle"),
+        (PurePosixPath("/nope/nothing"), "cloudpickle"),
     ],
 )
 def test_each_type_has_its_format(round_trip, value: object, expected: str) -> None:
@@ -291,6 +293,22 @@ def test_an_unknown_format_is_named(round_trip, key: str, version: int) -> None:
     """A newer release's format, or one of a package that isn't installed."""
     with pytest.raises(UnknownFormat, match=key):
         codec.read(None, materializer=key, format_version=version, attributes={}, what="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "format", "library"),
+    [(polars.DataFrame({"a": [1]}), None, "polars"), (LogisticRegression(), "skops.file", "skops")],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    round_trip, monkeypatch: pytest.MonkeyPatch, value: object, format: str | None, library: str
+) -> None:
+    """A worker without it says what to install."""
+    load = round_trip.save(value, format=format)
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(MissingDependency, match=rf"airflow-model-provider\[{library}\]"):
+        load(False)
 
 
 def test_nothing_is_unpickled_that_does_not_match_its_digest(round_trip) -> None:
