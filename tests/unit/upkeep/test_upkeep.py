@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import time
 from pathlib import Path
@@ -165,6 +166,23 @@ def test_what_a_writer_still_writes_is_no_leftover(workspace: Workspace) -> None
         assert collect(workspace, older_than=3600).leftovers == 0
         assert collect(workspace, older_than=0).leftovers == 1
     assert not path.exists()
+
+
+def test_what_a_writer_has_just_begun_stays(tmp_path: Path) -> None:
+    """A collector that saw the file before its writer had locked it does not take it afterwards."""
+    workspace = connect(Address(f"sqlite:///{tmp_path / 'r.db'}", str(tmp_path / "store"), "test"))
+    with workspace.store.new_file() as first:
+        folder = first.parent
+    path = folder / "begun.part"
+    with path.open("xb") as file:
+        ((name, _age),) = workspace.store.iter_leftovers()
+        fcntl.flock(file, fcntl.LOCK_SH)
+        workspace.store.remove_leftover(name)
+        there = path.exists()
+    workspace.store.remove_leftover(name)
+    workspace.close()
+
+    assert (there, path.exists()) == (True, False)
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
