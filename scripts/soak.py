@@ -60,7 +60,7 @@ FORMS = {
         60,
         "Writers of two registries on one store beside collectors that wait for nobody.",
         (f"{UPKEEP}/test_upkeep.py::test_collectors_and_writers_run_together",),
-        1,
+        3,
     ),
     "stages": Form(
         10,
