@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -60,16 +60,32 @@ def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:
 
 def is_abandoned(path: Path) -> bool:
     """Return whether nobody writes to a scratch file any more."""
-    try:
-        with path.open("rb") as file:
+    with _claimed(path) as claimed:
+        return claimed
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a scratch file, unless somebody writes to it; one who is about to notices that it is gone."""
+    with _claimed(path) as claimed:
+        if claimed:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Say whether nobody writes to a file; until the block ends nobody begins to."""
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(path.open("rb"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError as err:
-        if err.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        return False
-    return True
+            claimed = True
+        except FileNotFoundError:
+            claimed = False
+        except OSError as err:
+            if err.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            claimed = False
+        yield claimed
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import tempfile
 from pathlib import Path
@@ -24,13 +25,12 @@ class PathMaterializer(Materializer):
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         original = Path(value)
-        name = original.resolve().name
+        name = os.path.basename(os.path.abspath(original))  # noqa: PTH100, PTH119 - a link keeps its own name
         if original.is_dir():
             with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
                 for item in sorted(original.rglob("*")):
-                    archive.add(
-                        item, item.relative_to(original).as_posix(), recursive=False, filter=_anonymous
-                    )
+                    inside = item.relative_to(original).as_posix()
+                    archive.add(_content(item, original), inside, recursive=False, filter=_anonymous)
             return {"name": name, "folder": True}
         with original.open("rb") as source, path.open("wb") as target:
             while chunk := source.read(1 << 20):
@@ -52,6 +52,20 @@ class PathMaterializer(Materializer):
                 raise LoadFailed(name, f"it would unpack to more than {UNPACKED} bytes")
             archive.extractall(target, members, filter="data")  # no absolute names, no .., no links outside
         return target
+
+
+def _content(item: Path, folder: Path) -> Path:
+    """Return what to archive for an item: of a link that leads out of the folder, the file that it leads to."""
+    if item.is_symlink():
+        target, end = item.readlink(), item.resolve()
+        if not target.is_absolute() and end.is_relative_to(folder.resolve()):
+            return item
+        if end.is_file():
+            return end
+        raise OSError(f"{item} is a link to {target}, which is no file and not in the folder")
+    if not (item.is_file() or item.is_dir()):
+        raise OSError(f"{item} is neither a file nor a folder")
+    return item
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, upd
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion, run
+from airflow_model_provider.registry.retention import is_spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,13 +62,14 @@ def keep_blob(connection: Connection, digest: str) -> None:
         raise BlobGone(digest)
 
 
-def unneeded(database: Database, older_than: float) -> Iterator[Blob]:
+def unneeded(database: Database, older_than: float, outputs: float | None = None) -> Iterator[Blob]:
     """
     Yield bytes that no artifact version points to, in the order of their digests.
 
     :param older_than: seconds since a writer has last touched them, at least.
+    :param outputs: days after which outputs that no version holds don't count; None means never.
     """
-    return _paged(database, lambda connection: _is_unneeded(connection, older_than))
+    return _paged(database, lambda connection: _is_unneeded(connection, older_than, outputs))
 
 
 def needed(database: Database) -> Iterator[Blob]:
@@ -146,14 +148,18 @@ def _paged(database: Database, condition: Callable[[Connection], ColumnElement[b
         after = page[-1].digest
 
 
-def _is_used() -> ColumnElement[bool]:
-    return select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None)).exists()
+def _is_used(*but: ColumnElement[bool]) -> ColumnElement[bool]:
+    query = select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None))
+    return query.where(*(~condition for condition in but)).exists()
 
 
-def _is_unneeded(connection: Connection, older_than: float) -> ColumnElement[bool]:
+def _is_unneeded(
+    connection: Connection, older_than: float, outputs: float | None = None
+) -> ColumnElement[bool]:
     clock: datetime = connection.execute(select(now())).scalar_one()
     untouched = _blob.c.touched_at <= clock - timedelta(seconds=older_than)
-    return or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", untouched, ~_is_used()))
+    used = _is_used() if outputs is None else _is_used(is_spent(connection, outputs))
+    return or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", untouched, ~used))
 
 
 def _digests(blobs: Sequence[Blob]) -> list[str]:

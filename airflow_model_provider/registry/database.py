@@ -193,8 +193,9 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
     """
     Execute a statement that every task executes: the driver's own text, which costs no compilation.
 
-    :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, and ``{share}`` for a lock
-        of the row called ``v`` that only promotions and deletions wait for. What comes back has the driver's
+    :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, ``{after column}`` for that
+        clock but later than a column, ``{share}`` for a lock of the row called ``v`` that only promotions and
+        deletions wait for, and ``{lock}`` for one that everybody waits for. What comes back has the driver's
         types.
     """
     return connection.exec_driver_sql(_driver_words(connection.dialect.name, words), dict(values))
@@ -203,10 +204,19 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
 @functools.cache
 def _driver_words(dialect: str, words: str) -> str:
     words = " ".join(words.split())  # psycopg remembers how it reads a text only below 4,096 characters
-    if dialect == "sqlite":
-        return words.replace("{now}", "mr_now()").replace("{share}", "")
-    words = words.replace("{now}", "clock_timestamp()").replace("{share}", "FOR SHARE OF v")
-    return re.sub(r":(\w+)", r"%(\1)s", words)
+    sqlite = dialect == "sqlite"
+    for pattern, meaning in _SQLITE_WORDS if sqlite else _POSTGRESQL_WORDS:
+        words = re.sub(pattern, meaning, words)
+    return words if sqlite else re.sub(r":(\w+)", r"%(\1)s", words)
+
+
+_SQLITE_WORDS = ((r"\{now\}", "mr_now()"), (r"\{after (\w+)\}", r"mr_now(\1)"), (r"\{(share|lock)\}", ""))
+_POSTGRESQL_WORDS = (
+    (r"\{now\}", "clock_timestamp()"),
+    (r"\{after (\w+)\}", r"greatest(clock_timestamp(), \1 + interval '1 microsecond')"),
+    (r"\{share\}", "FOR SHARE OF v"),
+    (r"\{lock\}", "FOR UPDATE OF v"),
+)
 
 
 class _StillUnderWay(Exception):
