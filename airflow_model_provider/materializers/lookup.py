@@ -122,7 +122,7 @@ def for_key(key: str) -> type[Materializer]:
 
     :raises UnknownFormat: if nothing here provides it.
     """
-    if key in _KEYS:
+    if isinstance(key, str) and key in _KEYS:
         return _load(_KEYS[key])
     for materializer in _third_parties().values():
         if materializer.key == key:

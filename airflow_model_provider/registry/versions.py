@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, VersionNotFound
+from airflow_model_provider.limits import check_number, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import now
@@ -55,6 +56,7 @@ def create_version(
     :raises AlreadyExists: if the model has a version of this name.
     """
     check_name("model", model)
+    new = new._replace(**_said(new.name, new.description, new.tags))
 
     def work(connection: Connection) -> VersionRecord:
         row = locked_model(connection, model, new.card, create=create_model)
@@ -82,7 +84,7 @@ def add_version(connection: Connection, model_id: int, model: str, new: NewVersi
         "state": new.state.value,
         "created_at": now(),
         "description": new.description,
-        "tags": plain_json(list(new.tags), "tags of a version"),
+        "tags": list(new.tags),
         "environment": plain_json(dict(new.environment or {}), "environment of a version"),
         **run_columns(new.run),
     }
@@ -110,12 +112,13 @@ def list_versions(database: Database, model: str, *, limit: int | None, offset: 
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
+    limit = None if limit is None else check_number("limit", limit, 0)
     query = (
         select_versions()
         .where(tables.model.c.name == model, _version.c.state != VersionState.DELETED.value)
         .order_by(_version.c.number.desc())
         .limit(limit)
-        .offset(offset)
+        .offset(check_number("offset", offset, 0))
     )
 
     def work(connection: Connection) -> list[VersionRecord]:
@@ -134,11 +137,7 @@ def update_version(database: Database, model: str, number: int, changes: Mapping
     :raises VersionNotFound: if there is no such version.
     :raises AlreadyExists: if the model has another version of this name.
     """
-    if changes.get("name") is not None:
-        check_name("version", changes["name"])
-    values = dict(changes)
-    if "tags" in values:
-        values["tags"] = plain_json(list(values["tags"] or ()), "tags of a version")
+    values = {**changes, **_said(changes.get("name"), changes.get("description"), changes.get("tags"))}
 
     def work(connection: Connection) -> VersionRecord:
         model_id, version_id = locked_version(connection, model, number)
@@ -174,6 +173,7 @@ def locked_version(connection: Connection, model: str, number: int) -> tuple[int
     :raises ModelNotFound: if there is no such model.
     :raises VersionNotFound: if there is no such version.
     """
+    check_number("version number", number)
     row = locked_model(connection, check_name("model", model), {}, create=False)
     alive = (_version.c.model_id == row.id) & (_version.c.state != VersionState.DELETED.value)
     found = connection.execute(select(_version.c.id).where(alive, _version.c.number == number)).scalar()
@@ -216,6 +216,18 @@ def _described(version: VersionRecord) -> str:
     if version.stages:
         return ", ".join(version.stages)
     return "archived" if version.archived and version.state is VersionState.READY else version.state.value
+
+
+def _said(name: object, description: object, tags: object) -> dict[str, Any]:
+    """Check what is said of a version, and return that of it which is given."""
+    found: dict[str, Any] = {}
+    if name is not None:
+        found["name"] = check_name("version", name)
+    if description is not None:
+        found["description"] = check_text("description of a version", description)
+    if tags is not None:
+        found["tags"] = check_tags("tags of a version", tags)
+    return found
 
 
 def _refuse_taken_name(
