@@ -63,7 +63,8 @@ class RegisteredModel:
 
     def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
         """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
-        return self._client.workspace.registry.history(self.name, None if stage is None else str(stage))
+        chosen = stage.value if isinstance(stage, ModelStages) else stage
+        return self._client.workspace.registry.history(self.name, chosen)
 
     def rollback(
         self,
@@ -225,7 +226,8 @@ class Client:
             except ModelRegistryError as trouble:  # not in place of what happened in the block
                 err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
-        version.record = registry.finish_version(version.id, VersionState.READY)
+        registry.finish_version(version.id, VersionState.READY)
+        version.record = version.record._replace(state=VersionState.READY)
 
     def update_model_version(
         self,

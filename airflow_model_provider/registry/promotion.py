@@ -15,6 +15,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionNotReady,
 )
+from airflow_model_provider.limits import check_number, check_text
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
@@ -58,6 +59,20 @@ class Change(NamedTuple):
     protected: Mapping[str, Sequence[str]] = NOTHING
     roles: Sequence[str] = ()
 
+    def check(self) -> None:
+        """
+        Refuse what can't be kept, or compared.
+
+        :raises InvalidDefinition: for a reason or a caller that is no text.
+        :raises InvalidName: for a holder that is no number.
+        """
+        if self.reason is not None:
+            check_text("reason", self.reason)
+        if self.who is not None:
+            check_text("who", self.who)
+        if self.expected is not UNSET and self.expected is not None:
+            check_number("version number", self.expected)
+
     def check_caller(self, model: str, stage: str) -> None:
         """
         Refuse a caller whom the configuration doesn't let change a stage (R42).
@@ -91,7 +106,9 @@ def set_stage(
     :raises VersionNotReady: naming the tasks that have not committed.
     """
     check_name("model", model)
-    out = stage == ModelStages.ARCHIVED
+    check_number("version number", number)
+    change.check()
+    out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
 
     def work(connection: Connection) -> StageEvent:
@@ -118,6 +135,9 @@ def rollback(
     """
     check_name("model", model)
     stage = check_stage(stage, declared)
+    change.check()
+    if to is not None:
+        check_number("version number", to)
     return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
 
 
@@ -128,9 +148,10 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
+    limit = None if limit is None else check_number("limit", limit, 0)
     query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
-        query = query.where(_event.c.stage == stage)
+        query = query.where(_event.c.stage == check_name("stage", stage))
     query = query.order_by(_event.c.sequence.desc()).limit(limit)
 
     def work(connection: Connection) -> list[StageEvent]:
