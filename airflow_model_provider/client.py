@@ -218,7 +218,7 @@ class Client:
             registry.finish_version(version.id, VersionState.FAILED)
             raise
         registry.finish_version(version.id, VersionState.READY)
-        version.refresh()
+        version.record = version.record._replace(state=VersionState.READY)
 
     def update_model_version(
         self,
