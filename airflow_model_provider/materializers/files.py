@@ -165,7 +165,9 @@ def _content(item: Path, folder: Path) -> Path:
             return item
         if end.is_file():
             return end
-        raise OSError(f"{quoted(str(item))} is a link to {quoted(str(target))}, which is no file and not in the folder")
+        raise OSError(
+            f"{quoted(str(item))} is a link to {quoted(str(target))}, which is no file and not in the folder"
+        )
     if not (item.is_file() or item.is_dir()):
         raise OSError(f"{quoted(str(item))} is neither a file nor a folder")
     return item

@@ -90,14 +90,13 @@ def settle_producer(database: Database, version_id: int, producer: str, *, commi
 
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
-    End the making of a version; producers that never committed are no longer waited for.
+    End the making of a version that waits for no tasks.
 
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> None:
         version_label(connection, version_id, lock=True)
-        _skip_pending(connection, version_id)
         _become(connection, version_id, state)
 
     database.write(work)

@@ -186,11 +186,7 @@ class _Turn:
     def __init__(self, connection: Connection, model: str, change: Change) -> None:
         self.connection, self.model, self.change = connection, model, change
         # Whoever holds this row is the only one; what is read after it is what the one before left (R27).
-        self.sequence, self.at = self._next()
-        model_id: int | None = run(connection, _MODEL, {"model": model}).scalar()
-        if model_id is None:
-            raise model_not_found(connection, model)
-        self.model_id = model_id
+        self.sequence, self.at, self.model_id = self._next()
 
     def assign(self, version: _Candidate, stage: str) -> StageEvent:
         """Make a version the holder of a stage."""
@@ -222,7 +218,7 @@ class _Turn:
         event = None
         for stage in run(self.connection, _HELD, {"id": version.id}).scalars().all():
             if event is not None:
-                self.sequence, self.at = self._next()
+                self.sequence, self.at, _ = self._next()
             last = self._last(stage)
             self._check_change(stage, version.number)
             event = self._write_event(stage, None, last, behind=_behind(last))
@@ -262,10 +258,12 @@ class _Turn:
             run(self.connection, _ARCHIVE_IF_OUT, {"id": last.version_id})
         return event
 
-    def _next(self) -> tuple[int, Any]:
-        """The next number in line, and its time as the driver has it."""
-        row = run(self.connection, _NEXT, {}).one()
-        return row.last_sequence, row.last_event_at
+    def _next(self) -> tuple[int, Any, int]:
+        """The next number in line, its time as the driver has it, and the model's id."""
+        sequence, at, model_id = tuple(run(self.connection, _NEXT, {"model": self.model}).one())
+        if model_id is None:
+            raise model_not_found(self.connection, self.model)
+        return sequence, at, model_id
 
     def _last(self, stage: str) -> Row[Any] | None:
         """The last event of a stage, with the number of who holds it since."""
@@ -404,9 +402,10 @@ _RUN = ("deployment", "dag_id", "run_id")
 
 _NEXT = """
 UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {after last_event_at}
-RETURNING last_sequence, last_event_at
+RETURNING last_sequence, last_event_at, (
+  SELECT m.id FROM mr_model m WHERE m.name = :model AND m.deleted_at IS NULL
+)
 """
-_MODEL = "SELECT id FROM mr_model WHERE name = :model AND deleted_at IS NULL"
 _CANDIDATE = """
 SELECT v.id, v.number, v.state, v.archived, v.sealed_at IS NOT NULL AS sealed
 FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
