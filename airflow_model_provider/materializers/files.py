@@ -153,8 +153,23 @@ def _unpack(source: Source, target: Path) -> None:
     ) as archive:  # never compressed: nothing in it is larger than it is itself
         while (member := archive.next()) is not None:
             contents.admit(member)
-            archive.extract(member, target, filter="data")
+            _make(archive, member, target)
             archive.members.clear()  # type: ignore[attr-defined]  # a million would take a gigabyte
+
+
+def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Unpack one entry; tarfile's own way replaces what is there, and goes on after some errors."""
+    place = target / member.name
+    if member.isdir():
+        place.mkdir()
+    elif member.issym():
+        place.symlink_to(member.linkname)
+    elif member.islnk():
+        place.hardlink_to(target / member.linkname)
+    elif (data := archive.extractfile(member)) is not None:
+        with data, place.open("xb") as file:
+            shutil.copyfileobj(data, file, _CHUNK)
+        place.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _content(item: Path, folder: Path) -> Path:
