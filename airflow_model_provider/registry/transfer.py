@@ -130,8 +130,7 @@ def import_version(database: Database, place: Place, incoming: Incoming) -> tupl
         for new, relation in incoming.artifacts:
             add_artifact(connection, new._replace(links=[Link(made.id, relation)]))
         rows = [
-            {"version_id": made.id, "key": key, "value": incoming.metadata[key]}
-            for key in incoming.metadata
+            {"version_id": made.id, "key": key, "value": incoming.metadata[key]} for key in incoming.metadata
         ]
         if rows:
             connection.execute(insert(_logged).values(at=now()), rows)
