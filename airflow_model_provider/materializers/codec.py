@@ -12,6 +12,7 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
     NotSerializable,
     PickleForbidden,
+    StoreUnavailable,
 )
 from airflow_model_provider.materializers import environment as environments
 from airflow_model_provider.materializers import lookup
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-#: Trouble of the disk, not of the value: the store's to explain.
+#: Trouble of the disk, not of the value.
 _STORE_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES})
 
 
@@ -153,6 +154,7 @@ def read(
     :raises NotSigned: if it can, and the signature is missing.
     :raises DigestMismatch: if the bytes are not those that were registered.
     :raises MissingDependency: if the format's library is not installed.
+    :raises StoreUnavailable: if they can't be read, or there is no room for what is unpacked.
     :raises LoadFailed: if they can't be turned into an object here.
     """
     found = _made(lookup.for_key(materializer, format_version), trusted)
@@ -172,6 +174,8 @@ def read(
     except Exception as err:
         if isinstance(err, ModuleNotFoundError) and not found.executes_code:  # else the value's own module
             raise _missing(what, err) from None
+        if isinstance(err, OSError) and err.errno in _STORE_TROUBLE and not found.executes_code:
+            raise StoreUnavailable(str(err.filename or what), "read", str(err.strerror)) from err
         changed = tuple(environments.differences(environment or {}))
         raise LoadFailed(what, f"{type(err).__name__}: {err}", changed) from err
 

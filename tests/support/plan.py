@@ -49,7 +49,7 @@ class Plan:
 
 
 def sample(found: Sequence[T], most: int) -> list[T]:
-    """All in the long form; else at most so many, evenly spread, the first and the last among them."""
+    """All in the long form; else at most so many, evenly spread, the last among them, and the first of several."""
     if TIMES > 1 or len(found) <= most:
         return list(found)
-    return [found[round(place * (len(found) - 1) / (most - 1))] for place in range(most)]
+    return [found[-1 - round(place * (len(found) - 1) / max(most - 1, 1))] for place in reversed(range(most))]

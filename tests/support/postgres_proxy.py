@@ -38,6 +38,9 @@ class PostgresProxy:
         self.plan = Plan()
         #: Whether the server sees the call that is lost, and does what it says.
         self.answer_only = False
+        #: Until it is set, the server does not learn that a connection broke.
+        self.noticed = threading.Event()
+        self.noticed.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -54,15 +57,13 @@ class PostgresProxy:
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
             server.connect(self._server)
-            calls = _calls(client)
             statements: dict[bytes, str] = {}
-            for said in calls:
+            for said in _calls(client):
                 lost = self.plan.meets(_name(said, statements))
-                if lost and not self.answer_only:
-                    return
-                server.sendall(said)
-                answer = _answer(server)
+                answer = b"" if lost and not self.answer_only else _answer(server, said)
                 if lost:
+                    client.close()
+                    self.noticed.wait()
                     return
                 client.sendall(answer)
 
@@ -81,18 +82,19 @@ def _calls(client: socket.socket) -> Iterator[bytes]:
             said = b""
 
 
-def _answer(server: socket.socket) -> bytes:
+def _answer(server: socket.socket, said: bytes) -> bytes:
     """All up to the server's readiness for the next call; less where it hangs up before."""
-    said = b""
+    server.sendall(said)
+    answer = b""
     with suppress(Lost):
         while True:
             kind, message = _message(server)
-            said += message
+            answer += message
             if kind == _READY:
                 break
-    if not said:
+    if not answer:
         raise Lost
-    return said
+    return answer
 
 
 def _name(said: bytes, statements: dict[bytes, str]) -> str:

@@ -41,7 +41,8 @@ class S3Proxy:
     def __init__(self, bucket: S3Bucket) -> None:
         self._server = urlsplit(bucket.options["endpoint_url"]).netloc
         self.plan, self.fault = Plan(), Fault.SLOW_DOWN
-        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True).start()
         endpoint = f"http://127.0.0.1:{self._listener.server_address[1]}"
         # One attempt per call, so that a test need not wait; s3fs has attempts of its own.
@@ -66,48 +67,49 @@ class S3Proxy:
             connection.close()
 
 
-def _handler(proxy: S3Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of a client."""
 
-        def handle_request(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            fault = proxy.fault if proxy.plan.meets(f"{self.command} {self.path}") else None
-            body = self.rfile.read(length // 2 if fault is Fault.TORN else length)
-            if fault is Fault.TORN:
-                self.hang_up()
-            elif fault is Fault.SLOW_DOWN:
-                self.say(503, {"Content-Type": "application/xml"}, b"" if self.command == "HEAD" else _BUSY)
+    protocol_version = "HTTP/1.1"
+    proxy: S3Proxy
+
+    def pass_on(self) -> None:
+        """Answer a request, or not."""
+        proxy, length = self.proxy, int(self.headers.get("Content-Length", 0))
+        fault = proxy.fault if proxy.plan.meets(f"{self.command} {self.path}") else None
+        body = self.rfile.read(length // 2 if fault is Fault.TORN else length)
+        if fault is Fault.TORN:
+            self._hang_up()
+        elif fault is Fault.SLOW_DOWN:
+            self._say(503, {"Content-Type": "application/xml"}, b"" if self.command == "HEAD" else _BUSY)
+        else:
+            answer, data = proxy.forward(self.command, self.path, body, dict(self.headers))
+            if fault is Fault.LOST:
+                self._hang_up()
             else:
-                answer, data = proxy.forward(self.command, self.path, body, dict(self.headers))
-                if fault is Fault.LOST:
-                    self.hang_up()
-                else:
-                    self.say(answer.status, dict(answer.headers), data, torn=fault is Fault.TORN_ANSWER)
+                self._say(answer.status, dict(answer.headers), data, torn=fault is Fault.TORN_ANSWER)
 
-        def say(self, status: int, headers: dict[str, str], data: bytes, *, torn: bool = False) -> None:
-            self.send_response_only(status)
-            if self.command != "HEAD":
-                headers = {**headers, "Content-Length": str(len(data))}
-            for name, value in headers.items():
-                if name.lower() not in ("connection", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data[: len(data) // 2] if torn else data)
-            if torn:
-                self.hang_up()
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815 - as http.server calls them
 
-        def hang_up(self) -> None:
-            self.close_connection = True
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
+    def _say(self, status: int, headers: dict[str, str], data: bytes, *, torn: bool = False) -> None:
+        self.send_response_only(status)
+        if self.command != "HEAD":
+            headers = {**headers, "Content-Length": str(len(data))}
+        for name, value in headers.items():
+            if name.lower() not in ("connection", "transfer-encoding"):
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if torn else data)
+        if torn:
+            self._hang_up()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
 
-    for command in ("GET", "HEAD", "PUT", "POST", "DELETE"):
-        setattr(Handler, f"do_{command}", Handler.handle_request)
-    return Handler
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
 
 
 @contextmanager

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import ctypes
-import errno
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_void_p
-
-import _sqlite3
 
 from tests.support.plan import Plan
 

@@ -74,6 +74,6 @@ def _place(subject: Any) -> Path | None:
         if not isinstance(subject, int | str | bytes | os.PathLike):
             subject = subject.fileno()
         found = _readlink(f"/proc/self/fd/{subject}") if isinstance(subject, int) else os.fspath(subject)
-        return Path(os.path.abspath(os.fsdecode(found)))
+        return Path(os.fsdecode(found)).absolute()
     except (OSError, ValueError):
         return None

@@ -46,8 +46,9 @@ def postgres_scene(proxy: PostgresProxy, postgres_url: str, tmp_path: Path) -> I
     """A registry behind a proxy, and a folder."""
     store = str(tmp_path / "store")
     observer = connect(Address(postgres_url, store, "test"))
-    yield Scene(Address(proxy.url, store, "test"), observer)
-    observer.close()
+    scene = Scene(Address(proxy.url, store, "test"), observer)
+    yield scene
+    scene.close()
 
 
 @pytest.fixture
@@ -55,8 +56,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a folder."""
     address = Address(f"sqlite:///{tmp_path / 'registry.db'}", str(tmp_path / "store"), "test")
     observer = connect(address)
-    yield Scene(address, observer)
-    observer.close()
+    scene = Scene(address, observer)
+    yield scene
+    scene.close()
 
 
 @pytest.fixture(scope="session")
@@ -78,5 +80,6 @@ def s3_scene(bucket: S3Bucket, s3: S3Proxy, tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a store behind a proxy."""
     url, store = f"sqlite:///{tmp_path / 'registry.db'}", f"{bucket.url}/{uuid.uuid4().hex}"
     observer = connect(Address(url, store, "test", bucket.options))
-    yield Scene(Address(url, store, "test", s3.options), observer)
-    observer.close()
+    scene = Scene(Address(url, store, "test", s3.options), observer)
+    yield scene
+    scene.close()

@@ -50,6 +50,7 @@ class Scene:
     def __init__(self, address: Address, observer: Workspace) -> None:
         self.address, self.observer = address, observer
         self._expected: Change = {}
+        self._opened: dict[float, Workspace] = {}
         saved(observer)  # the first artifact of its name
 
     def rehearse(self, operation: Operation, plan: Plan) -> list[str]:
@@ -67,7 +68,7 @@ class Scene:
     ) -> Outcome:
         """Do an operation once; what it says must be what the observer sees."""
         subject, before = operation.arrange(self.observer), self.rows()
-        workspace = opened(self.address, patience)
+        workspace = self._connected(patience)
         result, error = None, None
         with faults:
             try:
@@ -87,7 +88,7 @@ class Scene:
             assert undone, f"{error!r}, and yet: {change}"
         if error is not None:
             _check(error)
-        self._check_recovery(workspace)
+        _check_recovery(workspace)
         said = DONE if error is None else UNKNOWN if isinstance(error, OutcomeUnknown) else NOT_DONE
         return Outcome(said, error)
 
@@ -110,11 +111,25 @@ class Scene:
             }
         )
 
-    def _check_recovery(self, workspace: Workspace) -> None:
-        """Once the faults are over the same process goes on, and has given everything back."""
+    def _connected(self, patience: float) -> Workspace:
+        """What is under test, each time with one connection, on which nothing was said but hello."""
+        if patience not in self._opened:
+            self._opened[patience] = opened(self.address, patience)
+        workspace = self._opened[patience]
+        workspace.registry._database.engine.dispose()
         workspace.registry.list_models()
-        assert workspace.registry._database.engine.pool.checkedout() == 0
-        workspace.close()
+        return workspace
+
+    def close(self) -> None:
+        """Give all connections back."""
+        for workspace in (self.observer, *self._opened.values()):
+            workspace.close()
+
+
+def _check_recovery(workspace: Workspace) -> None:
+    """Once the faults are over the same process goes on, and has given everything back."""
+    workspace.registry.list_models()
+    assert workspace.registry._database.engine.pool.checkedout() == 0
 
 
 def _check(error: ModelRegistryError) -> None:
