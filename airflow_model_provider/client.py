@@ -225,7 +225,8 @@ class Client:
             except ModelRegistryError as trouble:  # not in place of what happened in the block
                 err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
-        version.record = registry.finish_version(version.id, VersionState.READY)
+        registry.finish_version(version.id, VersionState.READY)
+        version.record = version.record._replace(state=VersionState.READY)
 
     def update_model_version(
         self,
