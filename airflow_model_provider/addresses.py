@@ -6,19 +6,23 @@ import configparser
 import importlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import check_key
 
 DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
+_LONGEST: Final = 10_000
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -67,12 +71,25 @@ def find_address(
     :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read.
     """
     if url is not None:
-        return Address(url, store or _default_store(), "argument")
+        return Address(_text("url", url), _text("store", store) or _default_store(), "argument")
+    if conn_id is not None:
+        check_key(conn_id, "connection id")
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
     if found is None and conn_id is not None and conn_id != DEFAULT_CONN_ID:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
     return found or _configured() or _default()
+
+
+def _text(what: str, value: object, source: str = "argument") -> str:
+    """Return an address's part as text; nothing becomes empty text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidConfiguration(source, f"the {what} is {type(value).__name__}, not text")
+    if len(value) > _LONGEST or not value.isprintable():
+        raise InvalidConfiguration(source, f"the {what} is too long, or holds what can't be seen")
+    return value
 
 
 def connection_variable(conn_id: str) -> str:
@@ -141,10 +158,13 @@ def address_from_text(text: str, *, source: str) -> Address:
     if text.lstrip().startswith("{"):
         try:
             data = json.loads(text)
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise InvalidConfiguration(source, f"this is not JSON ({err})") from None
         return address_from_fields(source=source, **_known_fields(data))
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # whose message holds the password
+        raise InvalidConfiguration(source, "this is neither JSON nor a URI", _FORMS) from None
     if not parts.scheme:
         raise InvalidConfiguration(source, "this is neither JSON nor a URI", _FORMS)
     try:
@@ -152,7 +172,7 @@ def address_from_text(text: str, *, source: str) -> Address:
     except ValueError:
         raise InvalidConfiguration(source, "the port is not a number", _FORMS) from None
     query = dict(parse_qsl(parts.query))
-    extra = json.loads(query["__extra__"]) if "__extra__" in query else query
+    extra = query.get("__extra__") or query
     return address_from_fields(
         source=source,
         conn_type=parts.scheme,
@@ -192,15 +212,31 @@ def address_from_fields(
 
     :raises InvalidConfiguration: for another connection type, or extras that aren't a JSON object.
     """
+    said = {
+        "host": host,
+        "login": login,
+        "password": password,
+        "schema": schema,
+        "connection type": conn_type,
+    }
+    for what, value in said.items():
+        _text(what, value, source)
     if conn_type.replace("-", "_") != CONN_TYPE:
-        raise InvalidConfiguration(source, f"the connection type is {conn_type!r}, not {CONN_TYPE!r}", _FORMS)
+        problem = f"the connection type is {quoted(conn_type)}, not {CONN_TYPE!r}"
+        raise InvalidConfiguration(source, problem, _FORMS)
+    if not (isinstance(port, int) and 0 <= port < 2**16) and not re.fullmatch(
+        r"[0-9]{0,5}", _text("port", port)
+    ):
+        raise InvalidConfiguration(source, "the port is not a number", _FORMS)
+    if re.search(r"[/?#@\\\s]", host):
+        raise InvalidConfiguration(source, "the host is not one machine's name", _FORMS)
     try:
         extras = json.loads(extra) if isinstance(extra, str) and extra else (extra or {})
-    except ValueError:
+    except (ValueError, RecursionError):
         extras = None
     if not isinstance(extras, Mapping):
         raise InvalidConfiguration(source, "the extra field is not a JSON object", _FORMS)
-    url = extras.get("url") or ""
+    url, store = _text("url", extras.get("url"), source), _text("store", extras.get("store"), source)
     if not url and host:
         user = f"{quote(login, safe='')}:{quote(password, safe='')}@" if login else ""
         url = f"postgresql+psycopg://{user}{host}{f':{port}' if port else ''}/{quote(schema, safe='')}"
@@ -208,4 +244,6 @@ def address_from_fields(
         scheme, rest = url.split("://", 1)
         url = f"{scheme}://{quote(login, safe='')}:{quote(password, safe='')}@{rest}" if login else url
     options = extras.get("storage_options") or {}
-    return Address(url or _default_url(), extras.get("store") or _default_store(), source, options)
+    if not isinstance(options, Mapping):
+        raise InvalidConfiguration(source, "storage_options is not a JSON object", _FORMS)
+    return Address(url or _default_url(), store or _default_store(), source, options)

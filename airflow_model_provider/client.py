@@ -63,7 +63,8 @@ class RegisteredModel:
 
     def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
         """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
-        return self._client.workspace.registry.history(self.name, None if stage is None else str(stage))
+        chosen = stage.value if isinstance(stage, ModelStages) else stage
+        return self._client.workspace.registry.history(self.name, chosen)
 
     def rollback(
         self,

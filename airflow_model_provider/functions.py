@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_model_provider import selectors
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.client import Client
 from airflow_model_provider.context import (
@@ -13,17 +14,18 @@ from airflow_model_provider.context import (
     refuse_io_in_definition,
 )
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact
 from airflow_model_provider.lazy import resolve_now
 from airflow_model_provider.references import OutputReference, Reference, read_reference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
-from airflow_model_provider.selectors import ArtifactType, ModelStages
 from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_model_provider.model import Model
+    from airflow_model_provider.selectors import ArtifactType, ModelStages
 
 
 def log_metadata(
@@ -88,8 +90,8 @@ def save_artifact(
     step = current_step()
     saving = Saving(
         name,
-        what=f"artifact {name!r}",
-        kind=ArtifactType(artifact_type) if artifact_type else None,
+        what=f"artifact {selectors.check_name('artifact', name)!r}",
+        kind=None if artifact_type is None else selectors.artifact_type(artifact_type),
         format=format,
         metadata=user_metadata,
     )
@@ -144,7 +146,7 @@ def load_artifact(
         return found.load(mmap=mmap) if isinstance(found, Artifact) else found
     raise InvalidDefinition(
         "load_artifact()",
-        f"{artifact!r} is neither an artifact's name nor a reference to one",
+        f"{quoted(artifact)} is neither an artifact's name nor a reference to one",
         "See its documentation.",
     )
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from airflow_model_provider.exceptions import MetadataNotFound
+from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
@@ -20,7 +21,14 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.selectors import ArtifactType, ModelStages, Selector, SelectorKind
+from airflow_model_provider.selectors import (
+    ArtifactType,
+    ModelStages,
+    Selector,
+    SelectorKind,
+    artifact_type,
+    check_name,
+)
 from airflow_model_provider.workspace import Saving, Workspace
 
 if TYPE_CHECKING:
@@ -336,6 +344,8 @@ class ModelVersion:
 
         >>> version.save_file("legacy", "model.joblib").load()  # doctest: +SKIP
         """
+        if not isinstance(path, str | Path):
+            raise InvalidDefinition("save_file()", f"path={quoted(path)} is no path", "Give a file's path.")
         saving = self._saving(name, kind, format, metadata)
         record = self._workspace.save_file(
             Path(path), saving, attempt=self._origin.attempt, links=[self._link()]
@@ -349,8 +359,9 @@ class ModelVersion:
         format: str | None,
         metadata: Mapping[str, Any] | None,
     ) -> Saving:
-        kind = ArtifactType(kind) if kind else None
-        return Saving(name, what=f"artifact {name!r} of {self}", kind=kind, format=format, metadata=metadata)
+        kind = None if kind is None else artifact_type(kind)
+        what = f"artifact {check_name('artifact', name)!r} of {self}"
+        return Saving(name, what=what, kind=kind, format=format, metadata=metadata)
 
     def _link(self) -> Link:
         producing = self.record.state is VersionState.PRODUCING
@@ -446,7 +457,7 @@ class ModelVersion:
 
 def _user() -> str | None:
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode(errors="replace").decode()
     except (KeyError, OSError):
         return None
 

@@ -18,6 +18,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.artifacts.store import source_at
 from airflow_model_provider.artifacts.trouble import without_secrets
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.materializers import codec
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def load(
     :raises PickleForbidden: if the format can execute code and that is forbidden.
     """
     if not isinstance(uri, str):
-        raise InvalidDefinition("load_artifact()", f"{uri!r} is no address", "Give what handle.uri gives.")
+        raise InvalidDefinition(
+            "load_artifact()", f"{quoted(uri)} is no address", "Give what handle.uri gives."
+        )
     expected = _read_digest(digest)
     known = None if format is None else _read_format(format)
     what, formats, (folder, limit) = f"artifact sha256:{expected[:12]}", settings.formats(), settings.cache()
@@ -146,7 +149,7 @@ def _read_digest(text: object) -> str:
     found = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text) if isinstance(text, str) else None
     if found is None:
         advice = "Give its 64 hexadecimal digits, as handle.digest does; 'sha256:' may stand before them."
-        raise InvalidDefinition("load_artifact(digest=)", f"{text!r} is no SHA-256 digest", advice)
+        raise InvalidDefinition("load_artifact(digest=)", f"{quoted(text)} is no SHA-256 digest", advice)
     return found[1]
 
 
@@ -160,8 +163,7 @@ def _read_format(text: object) -> _Format:
     except (ValueError, TypeError, LookupError, RecursionError, zlib.error):
         found = None
     if found is None or [type(fact) for fact in found] != [str, int, dict, int] or found.size < 0:
-        shown = text if not isinstance(text, str) or len(text) < 200 else f"{text[:200]}..."
-        problem = f"{shown!r} is no JSON object with materializer, version, attributes and size"
+        problem = f"{quoted(text)} is no JSON object with materializer, version, attributes and size"
         advice = "Give what handle.env('MODEL') has as MODEL_FORMAT."
         raise InvalidDefinition("load_artifact(format=)", problem, advice)
     return found

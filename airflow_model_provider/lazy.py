@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step, refuse_io_in_definition
+from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class LazyMetadata:
         return self._value(key, default)
 
     def _value(self, key: str, default: Any) -> Any:
+        check_key(key)
         if self._of.wanted is Wanted.VERSION:
             changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
         else:

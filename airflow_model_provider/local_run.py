@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions.base import harmless
 from airflow_model_provider.execution import StepExecution, Task
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build
@@ -346,9 +347,9 @@ def _items(node: Node, values: Any) -> list[Any]:
 
 def announce(workspace: Workspace) -> None:
     """Say first which registry this is."""
-    say(f"Model registry {workspace.registry.url}, artifacts {workspace.address.store}")
+    say(f"Model registry {workspace.registry.url}, artifacts {workspace.store.url}")
 
 
 def say(text: str) -> None:
     """Write one line for whoever runs it."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{harmless(text)}\n")

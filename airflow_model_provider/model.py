@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
+from airflow_model_provider.limits import check_key, check_tags, check_text
 from airflow_model_provider.references import (
     PINS,
     POLICIES,
@@ -28,6 +29,7 @@ from airflow_model_provider.selectors import (
     SelectorKind,
     check_name,
     is_template,
+    nearest,
     read_as_of,
 )
 
@@ -89,7 +91,12 @@ class Model(JsonValue):
 
     def __post_init__(self) -> None:
         check_name("model", self.name)
-        object.__setattr__(self, "tags", tuple(self.tags))
+        for said in CARD:
+            if getattr(self, said) is not None:
+                check_text(f"{said} of {self._subject}", getattr(self, said))
+        object.__setattr__(self, "tags", tuple(check_tags(f"tags of {self._subject}", self.tags)))
+        if self.conn_id is not None:
+            check_key(self.conn_id, "connection id")
         object.__setattr__(self, "version", deferred_text(self.version))
         object.__setattr__(self, "as_of", read_as_of(self._subject, self.as_of))
         self._check_options()
@@ -111,7 +118,7 @@ class Model(JsonValue):
         if self.as_of and self.selector.kind not in (SelectorKind.STAGE, SelectorKind.TEMPLATE):
             raise InvalidDefinition(
                 self._subject,
-                f"as_of needs a stage, and version={self.version!r} is none",
+                f"as_of needs a stage, and version={quoted(self.version)} is none",
                 "Leave as_of out.",
             )
         if self.as_of and self.on_missing == "wait":
@@ -228,7 +235,6 @@ class Model(JsonValue):
     def _artifact(
         self, name: str, version: int | None, kind: ArtifactType | None, map_index: int | None, default: Any
     ) -> Any:
-        check_name("artifact", name)
         return lazy_or_now(
             LazyArtifact(
                 self.name,
@@ -296,17 +302,20 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
     :raises InvalidDefinition: naming them, and the nearest.
     """
     if value not in known:
-        close = difflib.get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = nearest(value, known)
+        hint = f" Did you mean {close!r}?" if close else ""
         words = ", ".join(map(repr, known))
-        raise InvalidDefinition(subject, f"{name}={value!r} is unknown", f"Known: {words}.{hint}")
+        raise InvalidDefinition(subject, f"{name}={quoted(value)} is unknown", f"Known: {words}.{hint}")
 
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
     if isinstance(version, str | int) or version is None:
         return version
-    text = str(version)
+    try:
+        text = str(version)
+    except Exception:  # of an object that has no text; it is refused as what it is
+        return version
     return text if is_template(text) else version
 
 

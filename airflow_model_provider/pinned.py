@@ -10,7 +10,7 @@ from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFoun
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
-from airflow_model_provider.selectors import ArtifactType
+from airflow_model_provider.selectors import artifact_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -203,7 +203,7 @@ class OptionalVersion:
             self._of.but(
                 wanted=Wanted.ARTIFACT,
                 name=name,
-                kind=ArtifactType(kind) if kind else None,
+                kind=None if kind is None else artifact_type(kind),
                 artifact_version=version,
                 map_index=map_index,
                 attribute=attribute,

@@ -14,8 +14,18 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.expressions import jinja_expression
-from airflow_model_provider.selectors import ArtifactType, Selector, SelectorKind, printed, read_as_of
+from airflow_model_provider.limits import DEEPEST, LARGEST_INDEX, check_key, check_number, is_shallow
+from airflow_model_provider.selectors import (
+    ArtifactType,
+    Selector,
+    SelectorKind,
+    artifact_type,
+    check_name,
+    printed,
+    read_as_of,
+)
 
 #: The key that marks a JSON object as one of ours, in XCom and in rendered fields.
 REFERENCE_KEY: Final = "__model_reference__"
@@ -152,14 +162,34 @@ class Reference(JsonValue):
     on_missing: str = "fail"
 
     def __post_init__(self) -> None:
+        self._check_names()
         if self.default is not UNSET:
             try:
                 # As it comes out of XCom; and what is done to the user's object later doesn't count.
                 kept = json.loads(json.dumps(self.default, allow_nan=False))
-            except (TypeError, ValueError) as err:
-                raise InvalidDefinition(repr(self), f"default={self.default!r} is not a JSON value") from err
+            except (TypeError, ValueError, RecursionError) as err:
+                problem = f"default={quoted(self.default)} is not a JSON value"
+                raise InvalidDefinition(repr(self), problem) from err
+            if not is_shallow(kept):
+                problem = f"its default is nested deeper than {DEEPEST} levels"
+                raise InvalidDefinition(repr(self), problem)
             object.__setattr__(self, "default", kept)
         self._become(self._as_json())
+
+    def _check_names(self) -> None:
+        check_name("model", self.model)
+        if self.wanted is Wanted.METADATA:
+            check_key(self.name)
+        elif self.wanted is Wanted.ARTIFACT:
+            check_name("artifact", self.name)
+        if self.attribute is not None and self.attribute.startswith("metadata:"):
+            check_key(self.attribute.removeprefix("metadata:"))
+        if self.conn_id is not None:
+            check_key(self.conn_id, "connection id")
+        if self.artifact_version is not None:
+            check_number("artifact version", self.artifact_version)
+        if self.map_index is not None:
+            check_number("map index", self.map_index, -1, LARGEST_INDEX)
 
     @property
     def has_default(self) -> bool:
@@ -239,11 +269,10 @@ class Reference(JsonValue):
 
         :raises InvalidDefinition: if it is not one that this release can read.
         """
-        if "selector" not in data and data.get(REFERENCE_KEY) == f"{data.get('model')}[new]":
+        model = data.get("model")
+        if "selector" not in data and isinstance(model, str) and data[REFERENCE_KEY] == f"{model}[new]":
             problem = "it names no version, because each run makes a new one"
-            raise InvalidDefinition(
-                str(data[REFERENCE_KEY]), problem, "Say which: version='latest', version=3."
-            )
+            raise InvalidDefinition(f"{model}[new]", problem, "Say which: version='latest', version=3.")
         try:
             more = {name: data[name] for name in data if name not in _SELECTED}
             values = {item.name: more.pop(item.name) for item in fields(Reference)[2:] if item.name in more}
@@ -252,11 +281,11 @@ class Reference(JsonValue):
             values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
             _refuse_unknown_words(values)
             if values.get("kind") is not None:
-                values["kind"] = ArtifactType(values["kind"])
+                values["kind"] = artifact_type(values["kind"])
             return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
-        except (KeyError, ValueError, TypeError) as err:
+        except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise InvalidDefinition(
-                repr(dict(data)),
+                quoted(dict(data)),
                 f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
                 "It was written by another release of airflow-model-provider: give all workers the same one and "
                 "clear the task that returned it.",
@@ -334,25 +363,38 @@ class OutputReference:
         :raises InvalidDefinition: if it is not one that this release can read.
         """
         try:
-            artifact, _, number = data[OUTPUT_KEY].rpartition("@")
+            artifact, _, number = _text(data, OUTPUT_KEY).rpartition("@")
             return cls(
-                registry=data["registry"],
-                id=int(data["id"]),
-                artifact=artifact,
-                number=int(number),
-                type=data["type"],
-                digest=data["digest"].removeprefix("sha256:"),
-                uri=data["uri"],
-                size=int(data["size"]),
-                versions=tuple(data.get("model_versions", ())),
+                registry=_text(data, "registry"),
+                id=check_number("id", data["id"]),
+                artifact=check_name("artifact", artifact),
+                number=check_number("number", int(number)),
+                type=_text(data, "type"),
+                digest=_text(data, "digest").removeprefix("sha256:"),
+                uri=_text(data, "uri"),
+                size=check_number("size", data["size"], 0),
+                versions=_texts(data.get("model_versions", [])),
             )
-        except (KeyError, ValueError, AttributeError) as err:
+        except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise InvalidDefinition(
-                repr(dict(data)), "this is not an artifact reference that can be read"
+                quoted(dict(data)), "this is not an artifact reference that can be read"
             ) from err
 
     def __repr__(self) -> str:
         return f"{self.artifact}@{self.number}"
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    text = data[key]
+    if not isinstance(text, str):
+        raise TypeError(f"{key} is no text")
+    return text
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list | tuple) or not all(isinstance(text, str) for text in found):
+        raise TypeError("model_versions is no list of texts")
+    return tuple(found)
 
 
 def read_reference(value: object) -> Reference | OutputReference | None:

@@ -14,6 +14,7 @@ from airflow_model_provider.exceptions import (
     StageNotAssigned,
     VersionNotFound,
 )
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.selectors import RUN_DATES, Selector, SelectorKind, is_template
 
@@ -144,7 +145,9 @@ class Resolver:
         template = str(reference.selector)
         text = self._moment.render(template).strip()
         if not text or text == "None" or is_template(text):
-            raise InvalidSelector(reference.model, template, f"it gives {text!r}, which names no version")
+            raise InvalidSelector(
+                reference.model, template, f"it gives {quoted(text)}, which names no version"
+            )
         return Selector.parse(text, settings.declared_stages())
 
     def _time(self, reference: Reference) -> str:
@@ -167,7 +170,8 @@ class Resolver:
 
     def _say(self, resolution: Resolution) -> None:
         if resolution.missing is not None:
-            self._log.info("%r is not there, its default %r is used", resolution.reference, resolution.value)
+            default = quoted(resolution.value)
+            self._log.info("%r is not there, its default %s is used", resolution.reference, default)
         elif resolution.version is not None and resolution.artifact is not None:
             digest = resolution.artifact.payload.digest
             self._log.info(

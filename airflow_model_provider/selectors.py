@@ -14,11 +14,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
+from airflow_model_provider.exceptions.base import harmless, quoted
+from airflow_model_provider.limits import check_number, is_shallow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
+#: Characters of a template, at most; what ``str`` of another task's output gives has some hundred.
+_LONGEST_TEMPLATE: Final = 4000
 
 
 class ModelStages(StrEnum):
@@ -71,6 +75,18 @@ def check_name(what: str, name: object) -> str:
     return name
 
 
+def check_version_name(name: object, declared: Sequence[str]) -> str:
+    """
+    Return the name of a version if a selector can mean it.
+
+    :raises InvalidName: if it is no name, or reads as a stage, or nearly.
+    """
+    text = check_name("version", name)
+    if (stage := text if text in declared else nearest_stage(text, declared)) is not None:
+        raise InvalidName("version", text, f"It would be read as {stage!r}. Choose one that differs more.")
+    return text
+
+
 def check_stage(stage: object, declared: Sequence[str]) -> str:
     """
     Return the declared stage that ``stage`` names.
@@ -79,15 +95,34 @@ def check_stage(stage: object, declared: Sequence[str]) -> str:
     """
     text = stage.value if isinstance(stage, ModelStages) else stage
     if not isinstance(text, str) or text not in declared:
-        raise UnknownStage(str(text), tuple(declared), nearest_stage(str(text), declared))
+        raise UnknownStage(text, tuple(declared), nearest_stage(text, declared))
     return text
 
 
-def nearest_stage(text: str, declared: Sequence[str]) -> str | None:
+def nearest_stage(text: object, declared: Sequence[str]) -> str | None:
     """Return the declared stage that ``text`` is a near miss of, or None."""
-    known = [*declared, ModelStages.LATEST.value]
-    close = difflib.get_close_matches(text.strip().lower(), known, n=1, cutoff=0.8)
+    text = text.strip().lower() if isinstance(text, str) else text
+    return nearest(text, [*declared, ModelStages.LATEST.value], cutoff=0.8)
+
+
+def nearest(text: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word that ``text`` is a near miss of, or None; what is long is none of any."""
+    if not isinstance(text, str) or len(text) > 100:
+        return None
+    close = difflib.get_close_matches(text, known, n=1, cutoff=cutoff)
     return close[0] if close else None
+
+
+def artifact_type(kind: object) -> ArtifactType:
+    """
+    Read what a user wrote for the kind of an artifact.
+
+    :raises InvalidDefinition: naming the kinds.
+    """
+    if not isinstance(kind, str) or kind not in list(ArtifactType):
+        known = ", ".join(ArtifactType)
+        raise InvalidDefinition(f"artifact type {quoted(kind)}", "there is no such type", f"Known: {known}.")
+    return ArtifactType(kind)
 
 
 class SelectorKind(StrEnum):
@@ -113,6 +148,18 @@ class Selector:
     kind: SelectorKind
     value: str | int
 
+    def __post_init__(self) -> None:
+        kind, value = self.kind, self.value
+        if kind is SelectorKind.NUMBER:
+            check_number("version number", value)
+        elif kind is SelectorKind.TEMPLATE:
+            if not isinstance(value, str) or len(value) > _LONGEST_TEMPLATE:
+                raise InvalidName(
+                    "template", value, f"It must be text of at most {_LONGEST_TEMPLATE:,} characters."
+                )
+        else:
+            check_name("version" if kind is SelectorKind.NAME else "stage", value)
+
     @classmethod
     def parse(cls, version: object, declared: Sequence[str] = BUILT_IN_STAGES) -> Self:
         """
@@ -123,20 +170,20 @@ class Selector:
         """
         if isinstance(version, bool) or not isinstance(version, int | str):
             raise InvalidName("version", version, "Give a stage, 'latest', a number, or a version name.")
-        text = version.value if isinstance(version, ModelStages) else str(version)
+        if isinstance(version, int):
+            return cls(SelectorKind.NUMBER, version)
+        text = str(version)
         if is_template(text):
             return cls(SelectorKind.TEMPLATE, text)
         if text == ModelStages.LATEST:
             return cls(SelectorKind.LATEST, text)
         if text in declared:
             return cls(SelectorKind.STAGE, text)
-        if re.fullmatch(r"[0-9]+", text):
-            if int(text) < 1:
-                raise InvalidName("version", version, "Version numbers start at 1.")
+        if re.fullmatch(r"[0-9]{1,100}", text):
             return cls(SelectorKind.NUMBER, int(text))
         if isinstance(version, ModelStages) or text in RESERVED or nearest_stage(text, declared):
             raise UnknownStage(text, tuple(declared), nearest_stage(text, declared))
-        return cls(SelectorKind.NAME, check_name("version", text))
+        return cls(SelectorKind.NAME, text)
 
     @property
     def upstream_tasks(self) -> tuple[tuple[str, str], ...]:
@@ -159,9 +206,9 @@ def is_template(text: str) -> bool:
 def printed(model: str, selector: Selector, as_of: Sequence[str] = ()) -> str:
     """Return the printed form: ``name[stage]``, ``name[latest]`` or ``name@version`` (R26)."""
     if as_of:
-        return f"{model}[{selector.value} as of {' or '.join(as_of)}]"
+        return f"{model}[{harmless(str(selector.value))} as of {' or '.join(as_of)}]"
     if selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST, SelectorKind.TEMPLATE):
-        return f"{model}[{selector.value}]"
+        return f"{model}[{harmless(str(selector.value))}]"
     return f"{model}@{selector.value}"
 
 
@@ -178,6 +225,8 @@ def read_as_of(subject: str, value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, tuple | list):
+        if not is_shallow(value):
+            raise InvalidDefinition(subject, f"as_of={quoted(value)} is nested too deep", "Give one list.")
         return tuple(part for item in value for part in read_as_of(subject, item))
     advice = f"Give an aware datetime, or of a run's dates: {', '.join(RUN_DATES)}."
     if isinstance(value, str):
@@ -185,19 +234,21 @@ def read_as_of(subject: str, value: object) -> tuple[str, ...]:
             return (value,)
         value = _time(subject, value, advice)
     if not isinstance(value, datetime):
-        raise InvalidDefinition(subject, f"as_of={value!r} is no time", advice)
+        raise InvalidDefinition(subject, f"as_of={quoted(value)} is no time", advice)
     if value.utcoffset() is None:
-        raise InvalidDefinition(subject, f"as_of={value!r} has no time zone", advice)
+        raise InvalidDefinition(subject, f"as_of={quoted(value)} has no time zone", advice)
     try:
         return (value.astimezone(UTC).isoformat(),)
     except OverflowError:
-        raise InvalidDefinition(subject, f"as_of={value!r} is no time in UTC", advice) from None
+        raise InvalidDefinition(subject, f"as_of={quoted(value)} is no time in UTC", advice) from None
 
 
 def _time(subject: str, text: str, advice: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        close = difflib.get_close_matches(text, RUN_DATES, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise InvalidDefinition(subject, f"as_of={text!r} is no date of a run", f"{advice}{hint}") from None
+        close = nearest(text, RUN_DATES)
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise InvalidDefinition(
+            subject, f"as_of={quoted(text)} is no date of a run", f"{advice}{hint}"
+        ) from None

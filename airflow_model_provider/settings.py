@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -211,7 +212,7 @@ def cache() -> tuple[Path | None, int]:
     :raises InvalidConfiguration: if the size isn't a whole number of megabytes.
     """
     size = option("cache_size_mb") or "10240"
-    if not size.isdigit():
+    if not re.fullmatch(r"[0-9]{1,12}", size):
         raise InvalidConfiguration(
             f"[{SECTION}] cache_size_mb", f"{size!r} is not a whole number of megabytes"
         )

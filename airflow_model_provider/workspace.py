@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import WrongRegistry
+from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload
+from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Workspace:
         self.address, self.registry, self.store = address, registry, store
 
     def __repr__(self) -> str:
-        return f"Workspace({self.registry.url}, store={self.address.store})"
+        return f"Workspace({self.registry.url}, store={self.store.url})"
 
     def save(
         self, value: Any, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
@@ -111,6 +113,10 @@ class Workspace:
         from airflow_model_provider.registry.blobs import BlobGone
 
         check_name("artifact", saving.name)
+        metadata = {
+            check_key(key): plain_json(value, f"metadata {key!r} of {saving.what}")
+            for key, value in (saving.metadata or {}).items()
+        }
         while True:
             written, payload = self._store(write, saving)
             try:
@@ -121,7 +127,7 @@ class Workspace:
                     output=saving.output,
                     attempt=attempt,
                     links=links,
-                    metadata=saving.metadata,
+                    metadata=metadata,
                 )
             except BlobGone:  # a collector was faster: the bytes have to be stored again
                 continue

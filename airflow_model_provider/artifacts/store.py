@@ -23,6 +23,7 @@ from airflow_model_provider.exceptions import (
     InvalidName,
     PayloadMissing,
 )
+from airflow_model_provider.exceptions.base import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -303,9 +304,15 @@ def _local_folder(url: str) -> Path | None:
     path = url[scheme.end() :] if scheme else url
     if not path.strip():
         raise InvalidConfiguration(_SETTING, f"{url!r} names no folder", _ADVICE)
+    if not path.isprintable():
+        problem = f"{quoted(without_secrets(url))} holds what can't be seen"
+        raise InvalidConfiguration(_SETTING, problem, _ADVICE)
     if not scheme and "://" in url:
         return None
-    folder = Path(path).expanduser()
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as err:
+        raise InvalidConfiguration(_SETTING, f"{url!r} is no folder ({err})", _ADVICE) from None
     if scheme and not folder.is_absolute():
         raise InvalidConfiguration(_SETTING, f"{url!r} is not absolute", "Write file:///folder.")
     return folder.absolute()

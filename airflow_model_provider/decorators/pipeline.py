@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model
+from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model, first_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class Pipeline(Generic[P]):
         return Pipeline(
             PipelineDefinition(
                 old.function,
-                name or dag_arguments.pop("dag_id", old.name),
+                first_id("dag_id", name, dag_arguments.pop("dag_id", None), old.name),
                 check_model(f"pipeline {old.name!r}", model) or old.model,
                 {**old.options, **dag_arguments},
             )
@@ -133,7 +133,9 @@ def pipeline(
             raise InvalidDefinition(
                 "@pipeline", f"{decorated!r} is not a function", "Put @pipeline above a function."
             )
-        dag_id = name or dag_arguments.pop("dag_id", None) or decorated.__name__
+        dag_id = first_id(
+            "dag_id", name, dag_arguments.pop("dag_id", None), getattr(decorated, "__name__", None)
+        )
         return Pipeline(
             PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), dag_arguments)
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.definition import StepDefinition, check_model
+from airflow_model_provider.pipelines.definition import StepDefinition, check_model, first_id
 from airflow_model_provider.references import JsonValue
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Step(Generic[P, R]):
         old = self.definition
         definition = replace(
             old,
-            name=name or task_arguments.pop("task_id", old.name),
+            name=first_id("task_id", name, task_arguments.pop("task_id", None), old.name),
             model=check_model(self._subject, model) or old.model,
             substitutions={**old.substitutions, **(substitutions or {})},
             options={**old.options, **task_arguments},
@@ -211,7 +211,9 @@ def step(
             raise InvalidDefinition(
                 "@step", f"{decorated!r} is not a function", "Put @step above a function."
             )
-        task_id = name or task_arguments.pop("task_id", None) or decorated.__name__
+        task_id = first_id(
+            "task_id", name, task_arguments.pop("task_id", None), getattr(decorated, "__name__", None)
+        )
         return Step(
             StepDefinition(
                 decorated,

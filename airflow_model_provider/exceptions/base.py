@@ -1,11 +1,41 @@
-"""What all errors share."""
+"""What all errors share, and how they show what they were given."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import functools
+import reprlib
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: Characters of a sentence, at most, before what can't be seen is escaped: a name of megabytes must not fill a log.
+LONGEST: Final = 4000
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+
+
+def harmless(text: str, limit: int = LONGEST) -> str:
+    """
+    Return a text as one line that a terminal obeys in nothing and that shows all there is.
+
+    Control characters, line ends, marks of direction and lone surrogates become escapes; of what is too long the
+    middle is left out.
+    """
+    if len(text) > limit:
+        rest = limit // 4
+        text = f"{text[: limit - rest]}... ({len(text):,} characters) ...{text[-rest:]}"
+    if text.isprintable():
+        return text
+    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in text)
+
+
+def quoted(value: object) -> str:
+    """Return the ``repr`` of anything, short and harmless, for a message."""
+    try:
+        return harmless(_SHORT.repr(value))
+    except Exception:  # numbers of thousands of digits have none
+        return f"<{type(value).__name__}>"
 
 
 def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str:
@@ -20,3 +50,13 @@ class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Whatever the facts are, the sentence is harmless."""
+        super().__init_subclass__(**options)
+        if (sentence := vars(cls).get("__str__")) is not None:
+            shown = functools.wraps(sentence)(lambda self: harmless(sentence(self)))
+            cls.__str__ = shown  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(quoted, self.args))})"

@@ -6,7 +6,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Final
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, harmless, listing, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ class DefinitionError(ModelRegistryError):
         frame = sys._getframe(1)
         while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
             frame = frame.f_back
-        self.add_note(f'File "{frame.f_code.co_filename}", line {frame.f_lineno}')
+        self.add_note(harmless(f'File "{frame.f_code.co_filename}", line {frame.f_lineno}'))
 
 
 class InvalidName(DefinitionError, ValueError):
@@ -42,7 +42,8 @@ class InvalidName(DefinitionError, ValueError):
             "It must be 1 to 100 characters of letters, digits, '.', '_', '-' and space, "
             "starting with a letter or a digit."
         )
-        return f"{self.name!r} is not a valid {self.what} name. {reason}"
+        what = f"{self.what} name" if self.what in ("model", "version", "artifact", "stage") else self.what
+        return f"{quoted(self.name)} is not a valid {what}. {reason}"
 
 
 class UnknownStage(DefinitionError, ValueError):
@@ -55,7 +56,7 @@ class UnknownStage(DefinitionError, ValueError):
     def __str__(self) -> str:
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
         return (
-            f"{self.stage!r} is not a declared stage.{hint} Declared: {listing(self.declared)}. "
+            f"{quoted(self.stage)} is not a declared stage.{hint} Declared: {listing(self.declared)}. "
             "Teams declare more in [model_registry] stages (AIRFLOW__MODEL_REGISTRY__STAGES)."
         )
 

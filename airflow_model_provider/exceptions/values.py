@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, listing, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class UnknownFormat(ModelRegistryError, LookupError):
     def __str__(self) -> str:
         broken = f" Could not be imported: {listing(self.broken)}." if self.broken else ""
         return (
-            f"No materializer here reads format {self.key!r} version {self.format_version}. "
+            f"No materializer here reads format {quoted(self.key)} version {self.format_version}. "
             f"Known: {listing(self.existing, limit=30)}.{broken} Install the package or release that provides it."
         )
 

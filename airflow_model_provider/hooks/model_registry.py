@@ -91,7 +91,7 @@ class ModelRegistryHook(BaseHook):
             return False, str(err)
         return (
             True,
-            f"Registry {workspace.registry.id} at {workspace.registry.url}, artifacts {workspace.address.store}",
+            f"Registry {workspace.registry.id} at {workspace.registry.url}, artifacts {workspace.store.url}",
         )
 
 

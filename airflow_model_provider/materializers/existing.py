@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
 from airflow_model_provider.exceptions import InvalidDefinition, PayloadMissing, PickleForbidden
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.materializers import environment, lookup
 from airflow_model_provider.materializers.codec import Written
 
@@ -39,11 +41,10 @@ def format_of(path: Path, chosen: str | None) -> str:
 
     :raises InvalidDefinition: for a format that isn't one of :data:`FORMATS`.
     """
-    found = chosen or _SUFFIXES.get(path.suffix.lower(), "file")
-    if found not in FORMATS:
-        raise InvalidDefinition(
-            f"File {str(path)!r}", f"{found!r} is no format of files", f"Choose: {', '.join(FORMATS)}."
-        )
+    found = _SUFFIXES.get(path.suffix.lower(), "file") if chosen is None else chosen
+    if not isinstance(found, str) or found not in FORMATS:
+        subject, advice = f"File {quoted(str(path))}", f"Choose: {', '.join(FORMATS)}."
+        raise InvalidDefinition(subject, f"{quoted(found)} is no format of files", advice)
     return found
 
 
@@ -59,7 +60,7 @@ def take(path: Path, target: Path, *, format: str, what: str, allow_pickle: bool
     materializer = lookup.for_key(FORMATS[format])
     if materializer.executes_code and not allow_pickle:
         raise PickleForbidden(what, format)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path's own raises where a name is too long
         raise PayloadMissing(what, str(path))
     shutil.copyfile(path, target)
     is_file = materializer.key == "path"

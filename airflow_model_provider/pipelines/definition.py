@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import check_id
 from airflow_model_provider.model import Model
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 
@@ -87,6 +89,15 @@ def artifact_name(dag_id: str, task_id: str, output: Output) -> str:
     return f"{name.lstrip('._-')[:83]}.{sha256(full.encode()).hexdigest()[:16]}"
 
 
+def first_id(what: str, *given: object) -> str:
+    """
+    Return the first id that is given, and not None.
+
+    :raises InvalidName: if it can't be the id of a Dag or a task.
+    """
+    return check_id(what, next((found for found in given if found is not None), None))
+
+
 def check_model(subject: str, model: object) -> Model | None:
     """
     Return ``model`` if it is one.
@@ -95,4 +106,4 @@ def check_model(subject: str, model: object) -> Model | None:
     """
     if model is None or isinstance(model, Model):
         return model
-    raise InvalidDefinition(subject, f"model={model!r} is not a Model", "Write model=Model(name=...).")
+    raise InvalidDefinition(subject, f"model={quoted(model)} is not a Model", "Write model=Model(name=...).")

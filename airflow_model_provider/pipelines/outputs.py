@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 import typing
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.selectors import ArtifactType, check_name
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import check_text
+from airflow_model_provider.selectors import ArtifactType, artifact_type, check_name
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class ArtifactConfig:
     def kind(self) -> ArtifactType | None:
         """The kind that was said, or None."""
         if self.artifact_type is not None:
-            return ArtifactType(self.artifact_type)
+            return artifact_type(self.artifact_type)
         if self.is_model_artifact:
             return ArtifactType.MODEL
         return ArtifactType.DEPLOYMENT if self.is_deployment_artifact else None
@@ -144,12 +149,14 @@ def _config(annotation: Any) -> ArtifactConfig:
 
 def _filled(function: Callable[..., Any], name: str, substitutions: Mapping[str, str]) -> str:
     try:
-        return check_name("artifact", name.format_map(dict(substitutions)))
-    except (KeyError, IndexError, ValueError) as err:
-        if isinstance(err, ValueError) and "{" not in name:
-            raise
+        filled = _PLACEHOLDER.sub(
+            lambda found: check_text(f"substitution {found[1]!r}", substitutions[found[1]]),
+            check_text("output name", name),
+        )
+    except KeyError as err:
         raise InvalidDefinition(
             f"step {function.__name__!r}",
-            f"the output name {name!r} has a placeholder without a value",
+            f"the output name {quoted(name)} has a placeholder without a value",
             "Give it with step.with_options(substitutions={...}).",
         ) from err
+    return check_name("artifact", filled)

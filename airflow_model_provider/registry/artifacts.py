@@ -9,13 +9,14 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
+from airflow_model_provider.limits import check_key, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.blobs import keep_blob
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
-from airflow_model_provider.registry.values import check_key, plain_json
+from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.registry.versions import version_label
 from airflow_model_provider.selectors import ArtifactType, check_name
 
@@ -102,6 +103,7 @@ def unlink_artifact(database: Database, version_id: int, name: str) -> None:
     :raises ArtifactNotFound: if the version holds no such artifact.
     :raises VersionSealed: if it held it when it was first promoted.
     """
+    check_name("artifact", name)
 
     def work(connection: Connection) -> None:
         label = version_label(connection, version_id, lock=True)
@@ -134,7 +136,7 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
     named = (_artifact.c.name == name) & _made.c.deleted_at.is_(None)
     query = select_artifacts().where(named).order_by(_made.c.number.desc()).limit(1)
     if number is not None:
-        query = query.where(_made.c.number == number)
+        query = query.where(_made.c.number == check_number("artifact version", number))
 
     def work(connection: Connection) -> ArtifactRecord:
         row = connection.execute(query).one_or_none()
@@ -210,9 +212,10 @@ def _values(new: NewArtifact) -> dict[str, Any]:
         "attributes": plain_json(payload.attributes, f"attributes of {what}"),
         "signature": plain_json(payload.signature, f"signature of {what}"),
         "environment": plain_json(payload.environment, f"environment of {what}"),
-        "metadata": plain_json(
-            {check_key(key): value for key, value in new.metadata.items()}, f"metadata of {what}"
-        ),
+        "metadata": {
+            check_key(key): plain_json(value, f"metadata {key!r} of {what}")
+            for key, value in new.metadata.items()
+        },
         "output": new.output,
         "map_index": attempt.map_index if attempt else new.map_index,
         "task_id": attempt.task_id if attempt else None,

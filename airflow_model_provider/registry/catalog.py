@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition, ModelNotFound
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.rows import model_record
-from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
@@ -155,9 +156,11 @@ def _said(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         known = ", ".join((*CARD, "tags"))
         raise InvalidDefinition(
-            f"model {name!r}", f"{unknown[0]!r} is not part of a model's card", f"Known: {known}."
+            f"model {name!r}", f"{quoted(unknown[0])} is not part of a model's card", f"Known: {known}."
         )
     given = {key: value for key, value in card.items() if value is not None}
     tags = given.pop("tags", None)
-    said: dict[str, Any] = {"card": plain_json(given, f"card of model {name!r}")}
-    return said if tags is None else {**said, "tags": plain_json(list(tags), f"tags of model {name!r}")}
+    said: dict[str, Any] = {
+        "card": {key: check_text(f"{key} of model {name!r}", text) for key, text in given.items()}
+    }
+    return said if tags is None else {**said, "tags": check_tags(f"tags of model {name!r}", tags)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from airflow_model_provider.exceptions import OutcomeUnknown, RegistryUnavailable
-from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url
+from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -170,8 +170,7 @@ class Database:
 
     def _reason(self, err: Any) -> str:
         reason = " ".join(str(getattr(err, "orig", err)).split()) or type(err).__name__
-        password = self.address.password
-        return reason.replace(str(password), "***") if password else reason
+        return without_secrets(self.address, reason)
 
 
 _TRANSACTION = "SELECT txid_current_if_assigned()"

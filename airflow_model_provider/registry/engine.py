@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,6 +17,7 @@ _SETTING = "The model registry's url"
 _EXAMPLES = (
     "Examples: sqlite:////var/lib/airflow/model_registry.db, postgresql://user:password@host/database."
 )
+_LONGEST = 10_000
 _POSTGRESQL: dict[str, Any] = {"connect_timeout": 10, "application_name": "airflow-model-provider"}
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
@@ -28,24 +30,43 @@ def parse_url(text: str) -> URL:
     :raises InvalidConfiguration: if it is no URL, or of another database.
     """
     try:
-        url = make_url(text)
+        url = make_url(text if isinstance(text, str) and len(text) <= _LONGEST and text.isprintable() else "")
         kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
     except (ArgumentError, ValueError):
         raise InvalidConfiguration(_SETTING, "this is not a database URL", _EXAMPLES) from None
+    if "@" in (url.host or ""):  # the end of a password, which would be shown
+        raise InvalidConfiguration(_SETTING, "a user or password has an '@' in it", "Write it as %40.")
     if kind == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if kind != "sqlite":
         raise InvalidConfiguration(_SETTING, f"{kind!r} is neither SQLite nor PostgreSQL", _EXAMPLES)
     if not url.database or ":memory:" in url.database:
         raise InvalidConfiguration(_SETTING, "a database in memory is gone when this process ends", _EXAMPLES)
-    return url.set(drivername="sqlite", database=str(Path(url.database).expanduser().absolute()))
+    try:
+        file = Path(url.database).expanduser().absolute()
+    except RuntimeError as err:
+        raise InvalidConfiguration(_SETTING, f"{url.database!r} is no file ({err})", _EXAMPLES) from None
+    return url.set(drivername="sqlite", database=str(file))
 
 
 def masked(url: URL) -> str:
     """Return the URL as it may be shown: no password, neither in front nor among the parameters (R40)."""
-    secret = {key: "***" for key in url.query if "pass" in key.lower() or "secret" in key.lower()}
+    secret = dict.fromkeys(_secret_parameters(url), "***")
     shown = url.set(drivername=url.get_backend_name()).update_query_dict(secret)
     return shown.render_as_string(hide_password=True)
+
+
+def without_secrets(url: URL, text: str) -> str:
+    """Return what a driver says about a URL without the passwords that stand in it."""
+    values = [url.password, *(url.query[key] for key in _secret_parameters(url))]
+    for value in filter(None, values):
+        for form in (str(value), quote(str(value), safe="")):
+            text = text.replace(form, "***")
+    return text
+
+
+def _secret_parameters(url: URL) -> list[str]:
+    return [key for key in url.query if "pass" in key.lower() or "secret" in key.lower()]
 
 
 def make_engine(url: URL, patience: float) -> Engine:
@@ -73,7 +94,8 @@ def make_engine(url: URL, patience: float) -> Engine:
             "A registry on PostgreSQL", "psycopg", "airflow-model-provider[postgres]"
         ) from None
     except (ArgumentError, TypeError, ValueError) as err:
-        raise InvalidConfiguration(_SETTING, f"{masked(url)} cannot be used ({err})", _EXAMPLES) from None
+        problem = f"{masked(url)} cannot be used ({without_secrets(url, str(err))})"
+        raise InvalidConfiguration(_SETTING, problem, _EXAMPLES) from None
 
 
 def make_folder(url: URL) -> None:

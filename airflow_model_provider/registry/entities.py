@@ -7,8 +7,9 @@ Named tuples, because every task imports this: a frozen dataclass takes eight ti
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from airflow_model_provider.limits import LARGEST_INDEX, check_id, check_number
 from airflow_model_provider.selectors import ArtifactType, ModelStages
 
 if TYPE_CHECKING:
@@ -45,29 +46,65 @@ class Relation(StrEnum):
     LINKED = "linked"
 
 
-class RunKey(NamedTuple):
-    """A Dag run, told apart from one of the same name in another Airflow by ``deployment``."""
-
+class _RunFields(NamedTuple):
     deployment: str
     dag_id: str
     run_id: str
 
 
-class Attempt(NamedTuple):
+class RunKey(_RunFields):
     """
-    One try of one task.
+    A Dag run, told apart from one of the same name in another Airflow by ``deployment``.
 
-    :param attempt_id: unique per try and stable over deferrals; Airflow's task instance id.
-    :param run_mark: tells the Dag run apart from one of the same name in another Airflow: how often it was
-        cleared, and when it started. None where that isn't known.
+    :raises InvalidName: for what is not 1 to 250 printable characters.
     """
 
+    __slots__ = ()
+
+    def __new__(cls, deployment: str, dag_id: str, run_id: str) -> Self:  # noqa: D102 - see the class
+        return super().__new__(
+            cls,
+            check_id("[model_registry] deployment", deployment),
+            check_id("dag_id", dag_id),
+            check_id("run_id", run_id),
+        )
+
+
+class _AttemptFields(NamedTuple):
     run: RunKey
     task_id: str
     attempt_id: str
     map_index: int = -1
     try_number: int = 1
     run_mark: str | None = None
+
+
+class Attempt(_AttemptFields):
+    """
+    One try of one task.
+
+    :param attempt_id: unique per try and stable over deferrals; Airflow's task instance id.
+    :param run_mark: tells the Dag run apart from one of the same name in another Airflow: how often it was
+        cleared, and when it started. None where that isn't known.
+    :raises InvalidName: for ids that are not 1 to 250 printable characters, and numbers out of bounds.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: D102 - see the class
+        cls,
+        run: RunKey,
+        task_id: str,
+        attempt_id: str,
+        map_index: int = -1,
+        try_number: int = 1,
+        run_mark: str | None = None,
+    ) -> Self:
+        check_id("task_id", task_id)
+        check_id("attempt_id", attempt_id)
+        check_number("map_index", map_index, -1, LARGEST_INDEX)
+        check_number("try_number", try_number, 0, LARGEST_INDEX)
+        return super().__new__(cls, run, task_id, attempt_id, map_index, try_number, run_mark)
 
     @property
     def producer(self) -> str:

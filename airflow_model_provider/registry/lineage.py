@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Row, select
 
+from airflow_model_provider.limits import check_key, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, Made, ResolutionRecord, RunKey
 from airflow_model_provider.registry.rows import artifact_record, attempt_record, select_artifacts
@@ -30,9 +31,23 @@ class Asked(NamedTuple):
     run_id: str | None = None
     attempt_id: str | None = None
 
+    def check(self) -> None:
+        """
+        Refuse what no record can have.
+
+        :raises InvalidName: naming it.
+        """
+        for what, value in self._asdict().items():
+            if what == "number" and value is not None:
+                check_number("version number", value)
+            elif value is not None:
+                check_key(value, what)
+
 
 def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> list[ResolutionRecord]:
     """Return recorded resolutions that meet all of what is given, newest first."""
+    asked.check()
+    limit = None if limit is None else check_number("limit", limit, 0)
     query = (
         select(
             _resolution,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import ArtifactNotFound, MetadataConflict, VersionSealed
+from airflow_model_provider.limits import check_key
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.rows import run_columns
-from airflow_model_provider.registry.values import check_key, plain_json
+from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.database import Database, run
+from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,8 @@ def drop_run_pins(
     :param model: only of this model; None for all.
     :return: how many pins there were.
     """
+    if model is not None:
+        check_name("model", model)
     where = (_pin.c.deployment == deployment) & (_pin.c.dag_id == dag_id) & (_pin.c.run_id == run_id)
     if model is not None:
         of_model = select(tables.model.c.id).where(tables.model.c.name == model)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
+from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
@@ -46,7 +47,8 @@ def version_for_run(
     if found is not None and not _used_up(found, run, new.run_mark):
         return version_record(found)
     tasks = producers() if callable(producers) else producers
-    new = new._replace(state=VersionState.PRODUCING, run=run, producers=[*tasks] or [producer])
+    tasks = [check_id("task_id", task) for task in tasks] or [producer]
+    new = new._replace(state=VersionState.PRODUCING, run=run, producers=tasks)
 
     def work(connection: Connection) -> VersionRecord:
         model_id = locked_model(connection, model, new.card, create=True).id
@@ -88,14 +90,13 @@ def settle_producer(database: Database, version_id: int, producer: str, *, commi
 
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
-    End the making of a version; producers that never committed are no longer waited for.
+    End the making of a version that waits for no tasks.
 
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> None:
         version_label(connection, version_id, lock=True)
-        _skip_pending(connection, version_id)
         _become(connection, version_id, state)
 
     database.write(work)

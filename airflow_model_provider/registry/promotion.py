@@ -15,6 +15,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionNotReady,
 )
+from airflow_model_provider.limits import check_number, check_text
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
@@ -58,6 +59,20 @@ class Change(NamedTuple):
     protected: Mapping[str, Sequence[str]] = NOTHING
     roles: Sequence[str] = ()
 
+    def check(self) -> None:
+        """
+        Refuse what can't be kept, or compared.
+
+        :raises InvalidDefinition: for a reason or a caller that is no text.
+        :raises InvalidName: for a holder that is no number.
+        """
+        if self.reason is not None:
+            check_text("reason", self.reason)
+        if self.who is not None:
+            check_text("who", self.who)
+        if self.expected is not UNSET and self.expected is not None:
+            check_number("version number", self.expected)
+
     def check_caller(self, model: str, stage: str) -> None:
         """
         Refuse a caller whom the configuration doesn't let change a stage (R42).
@@ -91,7 +106,9 @@ def set_stage(
     :raises VersionNotReady: naming the tasks that have not committed.
     """
     check_name("model", model)
-    out = stage == ModelStages.ARCHIVED
+    check_number("version number", number)
+    change.check()
+    out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
 
     def work(connection: Connection) -> StageEvent:
@@ -118,6 +135,9 @@ def rollback(
     """
     check_name("model", model)
     stage = check_stage(stage, declared)
+    change.check()
+    if to is not None:
+        check_number("version number", to)
     return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
 
 
@@ -128,9 +148,10 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
+    limit = None if limit is None else check_number("limit", limit, 0)
     query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
-        query = query.where(_event.c.stage == stage)
+        query = query.where(_event.c.stage == check_name("stage", stage))
     query = query.order_by(_event.c.sequence.desc()).limit(limit)
 
     def work(connection: Connection) -> list[StageEvent]:
@@ -165,11 +186,7 @@ class _Turn:
     def __init__(self, connection: Connection, model: str, change: Change) -> None:
         self.connection, self.model, self.change = connection, model, change
         # Whoever holds this row is the only one; what is read after it is what the one before left (R27).
-        self.sequence, self.at = self._next()
-        model_id: int | None = run(connection, _MODEL, {"model": model}).scalar()
-        if model_id is None:
-            raise model_not_found(connection, model)
-        self.model_id = model_id
+        self.sequence, self.at, self.model_id = self._next()
 
     def assign(self, version: _Candidate, stage: str) -> StageEvent:
         """Make a version the holder of a stage."""
@@ -201,7 +218,7 @@ class _Turn:
         event = None
         for stage in run(self.connection, _HELD, {"id": version.id}).scalars().all():
             if event is not None:
-                self.sequence, self.at = self._next()
+                self.sequence, self.at, _ = self._next()
             last = self._last(stage)
             self._check_change(stage, version.number)
             event = self._write_event(stage, None, last, behind=_behind(last))
@@ -241,10 +258,12 @@ class _Turn:
             run(self.connection, _ARCHIVE_IF_OUT, {"id": last.version_id})
         return event
 
-    def _next(self) -> tuple[int, Any]:
-        """The next number in line, and its time as the driver has it."""
-        row = run(self.connection, _NEXT, {}).one()
-        return row.last_sequence, row.last_event_at
+    def _next(self) -> tuple[int, Any, int]:
+        """The next number in line, its time as the driver has it, and the model's id."""
+        sequence, at, model_id = tuple(run(self.connection, _NEXT, {"model": self.model}).one())
+        if model_id is None:
+            raise model_not_found(self.connection, self.model)
+        return sequence, at, model_id
 
     def _last(self, stage: str) -> Row[Any] | None:
         """The last event of a stage, with the number of who holds it since."""
@@ -383,9 +402,10 @@ _RUN = ("deployment", "dag_id", "run_id")
 
 _NEXT = """
 UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {after last_event_at}
-RETURNING last_sequence, last_event_at
+RETURNING last_sequence, last_event_at, (
+  SELECT m.id FROM mr_model m WHERE m.name = :model AND m.deleted_at IS NULL
+)
 """
-_MODEL = "SELECT id FROM mr_model WHERE name = :model AND deleted_at IS NULL"
 _CANDIDATE = """
 SELECT v.id, v.number, v.state, v.archived, v.sealed_at IS NOT NULL AS sealed
 FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}

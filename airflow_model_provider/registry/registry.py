@@ -37,7 +37,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Selector
+from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Selector, check_version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -142,6 +142,7 @@ class Registry:
         state: VersionState = VersionState.READY,
     ) -> VersionRecord:
         """Make a version. See :func:`versions.create_version`."""
+        self._check_name(name)
         new = versions.NewVersion(name=name, description=description, tags=tags, state=state)
         return versions.create_version(self._database, model, new)
 
@@ -163,7 +164,12 @@ class Registry:
 
     def update_version(self, model: str, number: int, **changes: Any) -> VersionRecord:
         """Change a version's name, description or tags. See :func:`versions.update_version`."""
+        self._check_name(changes.get("name"))
         return versions.update_version(self._database, model, number, changes)
+
+    def _check_name(self, name: object) -> None:
+        if name is not None:
+            check_version_name(name, self.stages)
 
     def delete_version(self, model: str, number: int, *, purge: bool = False) -> None:
         """Delete a version. See :func:`versions.delete_version`."""
@@ -183,6 +189,7 @@ class Registry:
         run_mark: str | None = None,
     ) -> VersionRecord:
         """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
+        self._check_name(name)
         new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
         return producing.version_for_run(
             self._database, model, run, producer=producer, producers=producers, new=new

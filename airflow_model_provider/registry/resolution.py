@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.exceptions import PinConflict
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import pins
-from airflow_model_provider.registry.columns import clean_text
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
 from airflow_model_provider.registry.missing import Missing, explain
 from airflow_model_provider.registry.resolution_sql import read, write
 from airflow_model_provider.registry.rows import artifact_record, version_record
-from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from airflow_model_provider.registry.database import Database
-
-_LARGEST = 2**63 - 1
 
 
 def resolve(
@@ -105,21 +101,20 @@ def record(database: Database, resolutions: Sequence[Resolution], attempt: Attem
 def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) -> dict[str, Any]:
     if isinstance(reference, OutputReference):
         return {"i": index, "key": _key(reference), "wanted": "output", "artifact_id": reference.id}
-    check_name("model", reference.model)
     value = reference.selector.value
     return {
         "i": index,
         "key": _key(reference),
         "model": reference.model,
         "kind": reference.selector.kind.value,
-        "selector": clean_text(str(value)),
-        "number": min(value, _LARGEST) if isinstance(value, int) else None,
+        "selector": str(value),
+        "number": value if isinstance(value, int) else None,
         "wanted": reference.wanted.value,
-        "name": None if reference.name is None else clean_text(reference.name),
+        "name": reference.name,
         "artifact_kind": reference.kind.value if reference.kind else None,
         "artifact_number": reference.artifact_version,
         "map_index": reference.map_index,
-        "pin_key": clean_text(reference.pin_key),
+        "pin_key": reference.pin_key,
         "pin": reference.pin,
         "as_of": _time(reference.as_of[0], sqlite=sqlite) if reference.as_of else None,
         "waits": reference.on_missing == "wait",
@@ -144,8 +139,8 @@ def _recorded(resolution: Resolution) -> dict[str, Any]:
     return {
         "key": _key(reference),
         "model": reference.model if isinstance(reference, Reference) else None,
-        "selector": clean_text(reference.pin_key) if isinstance(reference, Reference) else None,
-        "wanted": clean_text(repr(reference)) if named else f"artifact {reference!r}",
+        "selector": reference.pin_key if isinstance(reference, Reference) else None,
+        "wanted": repr(reference) if named else f"artifact {reference!r}",
         "version_id": version.id if version else None,
         "artifact_id": artifact.id if artifact else None,
         "digest": artifact.payload.digest if artifact else None,

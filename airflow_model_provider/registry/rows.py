@@ -120,8 +120,8 @@ def event_record(row: Row[Any]) -> StageEvent:
 
 def attempt_record(row: Row[Any]) -> Attempt:
     """Make an attempt of a row that has one."""
-    run = RunKey(row.deployment, row.dag_id, row.run_id)
-    return Attempt(run, row.task_id, row.attempt_id, row.map_index, row.try_number)
+    run = RunKey._make((row.deployment, row.dag_id, row.run_id))  # whatever is there is read
+    return Attempt._make((run, row.task_id, row.attempt_id, row.map_index, row.try_number, None))
 
 
 def run_columns(run: RunKey | None) -> dict[str, str]:
@@ -131,9 +131,9 @@ def run_columns(run: RunKey | None) -> dict[str, str]:
 
 def run_key(deployment: str | None, dag_id: str | None, run_id: str | None) -> RunKey | None:
     """Return the run of a row; None where there is none."""
-    return (
-        None if deployment is None or dag_id is None or run_id is None else RunKey(deployment, dag_id, run_id)
-    )
+    if deployment is None or dag_id is None or run_id is None:
+        return None
+    return RunKey._make((deployment, dag_id, run_id))
 
 
 def _stages(text: str | None) -> tuple[str, ...]:

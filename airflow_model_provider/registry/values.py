@@ -1,4 +1,4 @@
-"""What the registry accepts as JSON values and as metadata keys."""
+"""What the registry accepts as JSON values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_model_provider.exceptions import InvalidName, NotSerializable
+from airflow_model_provider.exceptions import NotSerializable
+from airflow_model_provider.limits import DEEPEST, is_shallow
 
 
 def plain_json(value: Any, what: str) -> Any:
@@ -14,7 +15,7 @@ def plain_json(value: Any, what: str) -> Any:
     Return a value as plain JSON types; NaN and infinities are kept, NumPy's scalars become Python's.
 
     :param what: how the error calls it: ``metadata 'accuracy'``.
-    :raises NotSerializable: if it is no JSON value, or would come back as another one.
+    :raises NotSerializable: if it is no JSON value, would come back as another one, or is nested too deep.
     """
     try:
         found = _plain(value)
@@ -22,20 +23,14 @@ def plain_json(value: Any, what: str) -> Any:
     except _NotPlain as err:
         type_name = f"{type(err.part).__module__}.{type(err.part).__qualname__}"
         raise NotSerializable(what, type_name.removeprefix("builtins."), "it is not a JSON value") from None
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:  # a number of thousands of digits
         raise NotSerializable(what, type(value).__name__, str(err)) from None
+    except RecursionError:
+        found = value
+    if not is_shallow(found):
+        reason = f"it is nested deeper than {DEEPEST} levels, or holds itself"
+        raise NotSerializable(what, type(value).__name__, reason)
     return found
-
-
-def check_key(key: object) -> str:
-    """
-    Return a metadata key if the registry accepts it.
-
-    :raises InvalidName: if it is not 1 to 250 printable characters.
-    """
-    if not isinstance(key, str) or not 0 < len(key) <= 250 or not key.isprintable():
-        raise InvalidName("metadata key", key, "It must be 1 to 250 printable characters.")
-    return key
 
 
 class _NotPlain(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, ModelNotFound, VersionNotFound
+from airflow_model_provider.limits import check_number, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import as_time, clean_text, now
@@ -77,9 +78,7 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
     :raises InvalidName: if its name is not one.
     :raises AlreadyExists: if the model has a version of this name.
     """
-    if new.name is not None:
-        check_name("version", new.name)
-    tags = plain_json(list(new.tags), "tags of a version")
+    new = new._replace(**_said(new.name, new.description, new.tags))
     environment = plain_json(dict(new.environment or {}), "environment of a version")
     numbered = run(connection, _NUMBER, {"model": model}).one_or_none()
     if numbered is None:
@@ -94,7 +93,7 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
         "name": new.name,
         "state": new.state.value,
     }
-    values |= {"tags": json.dumps(tags), "environment": json.dumps(environment), **texts}
+    values |= {"tags": json.dumps(list(new.tags)), "environment": json.dumps(environment), **texts}
     made = run(connection, _MAKE, values).one()
     if new.producers:
         rows = [
@@ -113,7 +112,7 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
         created_at=as_time(made.created_at),
         run=run_key(*(texts[name] for name in RunKey._fields)),
         description=texts["description"],
-        tags=tuple(tags),
+        tags=tuple(new.tags),
         environment=environment,
     )
 
@@ -142,12 +141,13 @@ def list_versions(database: Database, model: str, *, limit: int | None, offset: 
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
+    limit = None if limit is None else check_number("limit", limit, 0)
     query = (
         select_versions()
         .where(tables.model.c.name == model, _version.c.state != VersionState.DELETED.value)
         .order_by(_version.c.number.desc())
         .limit(limit)
-        .offset(offset)
+        .offset(check_number("offset", offset, 0))
     )
 
     def work(connection: Connection) -> list[VersionRecord]:
@@ -166,11 +166,7 @@ def update_version(database: Database, model: str, number: int, changes: Mapping
     :raises VersionNotFound: if there is no such version.
     :raises AlreadyExists: if the model has another version of this name.
     """
-    if changes.get("name") is not None:
-        check_name("version", changes["name"])
-    values = dict(changes)
-    if "tags" in values:
-        values["tags"] = plain_json(list(values["tags"] or ()), "tags of a version")
+    values = {**changes, **_said(changes.get("name"), changes.get("description"), changes.get("tags"))}
 
     def work(connection: Connection) -> VersionRecord:
         model_id, version_id = locked_version(connection, model, number)
@@ -206,6 +202,7 @@ def locked_version(connection: Connection, model: str, number: int) -> tuple[int
     :raises ModelNotFound: if there is no such model.
     :raises VersionNotFound: if there is no such version.
     """
+    check_number("version number", number)
     row = locked_model(connection, check_name("model", model), {}, create=False)
     alive = (_version.c.model_id == row.id) & (_version.c.state != VersionState.DELETED.value)
     found = connection.execute(select(_version.c.id).where(alive, _version.c.number == number)).scalar()
@@ -248,6 +245,18 @@ def _described(version: VersionRecord) -> str:
     if version.stages:
         return ", ".join(version.stages)
     return "archived" if version.archived and version.state is VersionState.READY else version.state.value
+
+
+def _said(name: object, description: object, tags: object) -> dict[str, Any]:
+    """Check what is said of a version, and return that of it which is given."""
+    found: dict[str, Any] = {}
+    if name is not None:
+        found["name"] = check_name("version", name)
+    if description is not None:
+        found["description"] = check_text("description of a version", description)
+    if tags is not None:
+        found["tags"] = check_tags("tags of a version", tags)
+    return found
 
 
 def _refuse_taken_name(

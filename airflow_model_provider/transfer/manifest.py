@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from airflow_model_provider import __version__
 from airflow_model_provider.exceptions import NotSerializable
+from airflow_model_provider.limits import check_key, check_text
 from airflow_model_provider.registry.catalog import CARD
-from airflow_model_provider.registry.values import check_key, plain_json
+from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ _Name = Annotated[str, AfterValidator(partial(check_name, "artifact"))]
 _Time = Annotated[str, AfterValidator(_is_time)]
 _Number = Annotated[int, Field(ge=1, lt=2**63)]
 _Json = Annotated[dict[str, Any], AfterValidator(_is_json)]
+_Tags = list[Annotated[str, AfterValidator(partial(check_key, what="tag"))]]
+_Text = Annotated[str, AfterValidator(partial(check_text, "a description"))]
 _Metadata = Annotated[dict[Annotated[str, AfterValidator(check_key)], Any], AfterValidator(_is_json)]
 
 
@@ -187,8 +190,8 @@ class Version(_Part):
 
     number: _Number
     name: Annotated[str, AfterValidator(partial(check_name, "version"))] | None
-    description: str | None
-    tags: list[str]
+    description: _Text | None
+    tags: _Tags
     state: Literal["ready"]
     archived: bool
     stages: list[Annotated[str, AfterValidator(partial(check_name, "stage"))]]
@@ -213,7 +216,7 @@ class Model(_Part):
 
     name: Annotated[str, AfterValidator(partial(check_name, "model"))]
     card: Annotated[_Json, AfterValidator(_is_card)]
-    tags: list[str]
+    tags: _Tags
     created_at: _Time
 
 

@@ -71,7 +71,7 @@ def test_registering_is_all_or_nothing(registry: Registry) -> None:
     version = registry.create_version("iris")
     with pytest.raises(VersionNotFound):
         save(registry, version.id + 99)
-    with pytest.raises(NotSerializable, match="metadata of artifact 'model'"):
+    with pytest.raises(NotSerializable, match="metadata 'when' of artifact 'model'"):
         save(registry, version.id, metadata={"when": object()})
     with pytest.raises(InvalidName):
         save(registry, version.id, name="../model")
