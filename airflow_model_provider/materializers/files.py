@@ -175,7 +175,7 @@ def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> No
 def _content(item: Path, folder: Path) -> Path:
     """Return what to archive for an item: of a link that leads out of the folder, the file that it leads to."""
     if item.is_symlink():
-        target, end = item.readlink(), item.resolve()
+        target, end = item.readlink(), Path(os.path.realpath(item))  # which a loop of links does not trouble
         if not target.is_absolute() and end.is_relative_to(folder.resolve()):
             return item
         if end.is_file():

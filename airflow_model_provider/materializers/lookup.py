@@ -130,7 +130,9 @@ def for_key(key: str, format_version: int | None = None) -> type[Materializer]:
     :raises UnknownFormat: if nothing here provides it.
     :raises MaterializerUnusable: if several packages do.
     """
-    found = _load(_KEYS[key]) if key in _KEYS else third_parties.for_key(key)
+    found = None
+    if isinstance(key, str):
+        found = _load(_KEYS[key]) if key in _KEYS else third_parties.for_key(key)
     if found is None:
         known = (*_KEYS, *third_parties.keys())
         raise UnknownFormat(key, format_version or 0, known, third_parties.broken())

@@ -127,6 +127,7 @@ def _make_in_block(workspace: Workspace, subject: Subject) -> None:
     with client.new_model_version(subject.model) as version:
         version.save_artifact("model", subject.value)
         version.log_metadata({"accuracy": 0.97})
+    assert version.state is VersionState.READY
 
 
 def _read(workspace: Workspace, subject: Subject) -> Any:

@@ -151,7 +151,7 @@ def test_a_call_of_the_system_that_fails_beside_a_remote_store_is_an_error_and_n
 def test_what_cannot_be_asked_for_its_age_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where files are written under another name first: it fails once, then the file is gone, then it fails always."""
+    """Where files are written under another name first: it fails once, then the file is gone, then all fails."""
     store = ArtifactStore("memory://faults", "registry", cache_dir=tmp_path)
     MemoryFileSystem().pipe_file("/faults/registry/.tmp/begun.part", b"half")
     asked: list[Any] = []
