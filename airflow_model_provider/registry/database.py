@@ -9,9 +9,9 @@ import re
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from airflow_model_provider.exceptions import RegistryUnavailable
+from airflow_model_provider.exceptions import InvalidConfiguration, RegistryUnavailable
 from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
 
 if TYPE_CHECKING:
@@ -134,6 +134,10 @@ class Database:
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
             return RegistryUnavailable(self.url, self._reason(err))
+        if err.statement is None and isinstance(err, ProgrammingError):  # the driver refuses the address
+            return InvalidConfiguration(
+                "The model registry's url", f"{self.url} cannot be used ({self._reason(err)})"
+            )
         return err
 
     def _reason(self, err: Any) -> str:

@@ -12,6 +12,8 @@ import yaml
 from airflow.cli.cli_parser import get_parser
 
 from airflow_model_provider import Client, host
+from airflow_model_provider.artifacts import patience
+from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.workspace import close_workspaces
 from tests.support.soak import TIMES
 from tests.unit.hostile.conftest import LONGEST
@@ -189,3 +191,45 @@ def test_a_download_leaves_what_is_beside_it(
     assert "cannot be written" in airflow(
         "download", "iris", "1", "noted", "--to", str(tmp_path / "no" / "x")
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "store"),
+    [
+        ("", "s3://key:hunter2@bucket/models"),
+        ("postgresql://me:a@hunter2@db.example.com/models", ""),
+        ("mysql://me:hunter2@db.example.com/models", ""),
+        ("postgresql://me:hunter2@127.0.0.1:1/models?no_such_option=1", ""),
+        ("sqlite:////proc/nowhere/models.db?password=hunter2", "s3://key:hunter2@bucket/models"),
+    ],
+)
+def test_neither_the_hook_nor_a_command_shows_a_secret(
+    airflow: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+    store: str,
+) -> None:
+    """A connection that can't be used: what the page of connections, the log and the command line say."""
+    monkeypatch.setattr(patience, "ATTEMPTS", 1)
+    options = {"secret": "hunter2", "endpoint_url": "http://127.0.0.1:1"} if store else {}
+    extra = {
+        "url": url or f"sqlite:///{tmp_path / 'x.db'}",
+        "store": store or str(tmp_path),
+        "storage_options": options,
+    }
+    connection = {"conn_type": "model_registry", "login": "me", "password": "hunter2", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", json.dumps(connection))
+    caplog.set_level("DEBUG", "airflow_model_provider")
+    hook = ModelRegistryHook()
+    worked, said = hook.test_connection()
+    shown = [
+        said,
+        repr(hook),
+        *(airflow(command, "-o", form) for command in ("models", "verify") for form in ("json", "table")),
+    ]
+
+    assert not worked
+    assert said
+    assert [text for text in (*shown, caplog.text) if "hunter2" in text] == []
