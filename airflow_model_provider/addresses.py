@@ -43,8 +43,8 @@ class Address(NamedTuple):
     storage_options: Mapping[str, Any] = MappingProxyType({})
 
     def __repr__(self) -> str:
-        """URL and options may hold secrets."""
-        return f"Address(store={self.store!r}, source={self.source!r})"
+        """All but the source may hold secrets."""
+        return f"Address(source={self.source!r})"
 
     @property
     def is_default(self) -> bool:

@@ -194,6 +194,8 @@ class RemoteFolder:
             from upath import UPath
 
             root = UPath(self._url, **self._options)
+            if root.protocol in ("", "file", "local"):  # what is no scheme becomes a folder's name there
+                raise ValueError(f"there is no file system {self._url.partition('://')[0]!r}")
             self._opened = (os.getpid(), root.fs, root.path.rstrip("/"))
         return self._opened
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 # numpy reports a short write without an error number.
 _SHORT_WRITE = r"\d+ requested and \d+ written"  # not compiled at import: only trouble needs it
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]*@")
+#: A user, or a user and a password, in which nobody has written ``/`` as ``%2F``; not a port and a path.
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/@\s'\"]*@|[^/@:\s'\"]*:(?!\d+/)[^@\s'\"]*@)")
 _PARAMETERS = re.compile(r"(://[^?#\s'\"]*)[?#][^\s'\"]*")
+_SHORTEST_PIECE = 4
 _SENSITIVE = r"(?i)key|secret|token|password|passwd|credential|sas|connection_string"
 
 
@@ -87,7 +89,10 @@ class Secrets:
 
         found = {*_secret_options(options)}
         for credentials in _CREDENTIALS.findall(url):
-            for part in credentials.removesuffix("@").split(":"):
+            whole = credentials.removesuffix("@")
+            # Where a '/' or '#' stands in them a library may have taken a piece for something else.
+            pieces = [piece for piece in re.split(r"[:/?#@]", whole) if len(piece) >= _SHORTEST_PIECE]
+            for part in (*whole.split(":"), *pieces):
                 found |= {part, unquote(part)}
         self._values = sorted((value for value in found if value), key=len, reverse=True)
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import ModelRegistryError
+from airflow_model_provider.exceptions.base import harmless
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_model_provider.client import Client
 
 
 def say(text: str) -> None:
     """Write one line of result."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{harmless(text)}\n")
 
 
 def client(args: Any) -> Client:
@@ -29,13 +31,39 @@ def client(args: Any) -> Client:
 
 
 def show(args: Any, rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") -> None:
-    """Write rows in the form that ``--output`` asks for, as Airflow's own commands do."""
+    """
+    Write rows in the form that ``--output`` asks for, as Airflow's own commands do.
+
+    What people read shows text as text: no markup, no escape sequence, no number made of a name such as ``1.10``.
+    """
     from airflow.cli.simple_table import AirflowConsole
 
-    if not rows and args.output in ("table", "plain"):
+    if args.output not in ("table", "plain"):
+        data = [dict(row) for row in rows]
+        AirflowConsole().print_as(_without_surrogates(data) if args.output == "yaml" else data, args.output)
+    elif not rows:
         say(empty)
-        return
-    AirflowConsole().print_as(data=[dict(row) for row in rows], output=args.output)
+    elif args.output == "table":
+        console = AirflowConsole(markup=False, emoji=False, highlight=False)
+        console.print_as_table([{name: _shown(value) for name, value in row.items()} for row in rows])
+    else:
+        from tabulate import tabulate
+
+        cells = [[_shown(value) for value in row.values()] for row in rows]
+        sys.stdout.write(f"{tabulate(cells, list(rows[0]), 'plain', disable_numparse=True)}\n")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """YAML has no word for a lone surrogate: its escape stands for it."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
+    return [_without_surrogates(part) for part in value] if isinstance(value, list) else value
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else harmless(str(value))
 
 
 def agreed(args: Any, question: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_model_provider.cli.console import agreed, command, say
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.registry import schema
 
@@ -30,7 +31,9 @@ def check(args: Any) -> None:
 @command
 def downgrade(args: Any) -> None:
     """Take the schema back, after a question."""
-    if not agreed(args, f"Take the schema back to {args.to_revision}? What newer tables hold is lost."):
+    if not agreed(
+        args, f"Take the schema back to {quoted(args.to_revision)}? What newer tables hold is lost."
+    ):
         raise SystemExit("Nothing was changed.")
     schema.downgrade(_url(args), args.to_revision)
     say(f"The registry's schema is at {schema.current(_url(args))}.")

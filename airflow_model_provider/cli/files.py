@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from airflow_model_provider.artifacts.scratch import random_name
+from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 
 
 @command
@@ -29,15 +34,28 @@ def download(args: Any) -> None:
     """Write the verified bytes of an artifact into a file."""
     artifact = client(args).get_model_version(args.model, args.version).get_artifact(args.artifact)
     target = Path(args.to or artifact.name)
-    if target.exists() and not args.force:
+    if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
-    part = target.with_name(f"{target.name}.part")
-    try:
-        shutil.copyfile(artifact.path(), part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with artifact.path().open("rb") as source:
+        _write(source, target)
     say(f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+
+
+def _write(source: BinaryIO, target: Path) -> None:
+    """Copy into a file that is there when all of it is; what has another name nearby stays as it is."""
+    part = target.parent / random_name(".part")
+    try:
+        with part.open("xb") as file:
+            shutil.copyfileobj(source, file)
+        part.replace(target)
+    except (OSError, ValueError) as err:
+        advice = "Name a file in a folder that is there, and has room."
+        raise InvalidDefinition(
+            "--to", f"{quoted(str(target))} cannot be written ({reason(err)})", advice
+        ) from None
+    finally:
+        with suppress(OSError, ValueError):
+            part.unlink()
 
 
 def _metadata(said: Any) -> dict[str, Any]:
@@ -46,9 +64,11 @@ def _metadata(said: Any) -> dict[str, Any]:
     for item in said:
         key, equals, text = item.partition("=")
         if not equals:
-            raise InvalidDefinition("--metadata", f"{item!r} has no '='", "Write: --metadata accuracy=0.97.")
+            raise InvalidDefinition(
+                "--metadata", f"{quoted(item)} has no '='", "Write: --metadata accuracy=0.97."
+            )
         try:
             found[key] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[key] = text
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET
 
 
@@ -41,6 +43,6 @@ def _expected(text: str | None) -> Any:
         return UNSET
     if text.lower() == "none":
         return None
-    if not text.isdigit():
-        raise InvalidConfiguration("--expected", f"{text!r} is neither a version number nor none")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise InvalidConfiguration("--expected", f"{quoted(text)} is neither a version number nor none")
     return int(text)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.cli.console import client, command, show
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.selectors import Selector
+from airflow_model_provider.selectors import Selector, read_as_of
 
 if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact
@@ -194,5 +195,6 @@ def _as_of(text: str | None) -> tuple[str, ...]:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidDefinition("--as-of", f"{text!r} is no time", "Write: 2026-03-01T12:00+00:00.") from None
-    return ((time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat(),)
+        problem = f"{quoted(text)} is no time"
+        raise InvalidDefinition("--as-of", problem, "Write: 2026-03-01T12:00+00:00.") from None
+    return read_as_of("--as-of", time if time.tzinfo else time.replace(tzinfo=UTC))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_model_provider.cli.console import agreed, client, command, progress, say, show
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.upkeep import Garbage, collect
 from airflow_model_provider.upkeep import verify as damages
 
@@ -37,6 +38,10 @@ def verify(args: Any) -> None:
 @command
 def gc(args: Any) -> None:
     """Remove what no version needs any more; says first what that is."""
+    if not 0 <= args.older_than < 1e6:
+        raise InvalidDefinition(
+            "--older-than", f"{args.older_than} is no number of hours", "Write: --older-than 24."
+        )
     workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))

@@ -25,6 +25,10 @@ class Signing(NamedTuple):
     keys: tuple[str, ...] = ()
     required: bool = True
 
+    def __repr__(self) -> str:
+        """Keys are secrets."""
+        return f"Signing({len(self.keys)} keys, required={self.required})"
+
     def sign(self, digest: str, materializer: str, format_version: int) -> dict[str, str]:
         """Return the attributes that sign bytes as being of a format; none where there is no key."""
         if not self.keys:

@@ -10,9 +10,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from airflow_model_provider.exceptions import OutcomeUnknown, RegistryUnavailable
+from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
 from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
 
 if TYPE_CHECKING:
@@ -166,6 +166,10 @@ class Database:
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
             return RegistryUnavailable(self.url, self._reason(err))
+        if err.statement is None and isinstance(err, ProgrammingError):  # the driver refuses the address
+            return InvalidConfiguration(
+                "The model registry's url", f"{self.url} cannot be used ({self._reason(err)})"
+            )
         return err
 
     def _reason(self, err: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def without_secrets(url: URL, text: str) -> str:
 
 
 def _secret_parameters(url: URL) -> list[str]:
-    return [key for key in url.query if "pass" in key.lower() or "secret" in key.lower()]
+    return [key for key in url.query if re.search(r"pass|pwd|secret|token", key, re.IGNORECASE)]
 
 
 def make_engine(url: URL, patience: float) -> Engine:
@@ -80,14 +81,20 @@ def make_engine(url: URL, patience: float) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite(url, patience)
+        hidden = {
+            key: url.query[key] for key in _secret_parameters(url)
+        }  # the engine's own repr would show them
         return create_engine(
-            url,
+            url.difference_update_query(hidden),
             pool_size=2,
             max_overflow=8,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",  # what writes says otherwise
             use_native_hstore=False,  # one question less on the first connection
-            connect_args={key: value for key, value in _POSTGRESQL.items() if key not in url.query},
+            connect_args={
+                **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
+                **hidden,
+            },
         )
     except ImportError:
         raise MissingDependency(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from airflow_model_provider.exceptions import InvalidConfiguration, SchemaMismatch
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.registry.database import Database, is_transient, run
 from airflow_model_provider.registry.engine import make_folder
 from airflow_model_provider.registry.tables import registry
@@ -161,7 +162,7 @@ def _migrate(connection: Connection, revision: str, *, down: bool) -> None:
         (command.downgrade if down else command.upgrade)(config, revision)
     except CommandError as err:
         raise InvalidConfiguration(
-            "The schema's revision", f"{revision!r} cannot be reached ({err})"
+            "The schema's revision", f"{quoted(revision)} cannot be reached ({err})"
         ) from err
 
 
