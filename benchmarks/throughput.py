@@ -1,5 +1,5 @@
 """
-How many versions are registered and promoted per second, beside MLflow on the same database?
+How long does registering and promoting take, in one process and in eight at once, beside MLflow on the same database?
 
 Each version brings a file of 1 kB. Ours: ``new_model_version``, ``save_file``, ``set_stage(force=True)``; the file is
 synced to the disk, the history is written, what was promoted is sealed. MLflow's: the file copied by its artifact
@@ -41,16 +41,22 @@ def measure() -> list[Row]:
                 ours, theirs = (
                     Team(stack, side, new(), Path(name) / database) for side in ("ours", "mlflow")
                 )
-                rows += [_row(f"{database}, {case}", ours, theirs, *CASES[case]) for case in CASES]
+                rows += [_made(f"{database}, {case}", ours, theirs, *CASES[case]) for case in CASES]
+                rows.append(_moved(f"{database}, {PROCESSES} processes, a model each", ours, theirs))
     return rows
 
 
-def _row(case: str, ours: Team, theirs: Team, models: Sequence[str], count: int) -> Row:
+def _made(case: str, ours: Team, theirs: Team, models: Sequence[str], count: int) -> Row:
     pair = paired(lambda: ours.turn(models, count), lambda: theirs.turn(models, count), rounds=ROUNDS)
     ours.check(models)
     lost = theirs.check(models)
     case = f"{case}: register and promote 1 kB / MLflow's{f', which lost {lost}' if lost else ''}"
     return Row("throughput", case, *pair, "ms", 0.2, rounds=ROUNDS)
+
+
+def _moved(case: str, ours: Team, theirs: Team) -> Row:
+    pair = paired(ours.promotions, theirs.promotions, rounds=ROUNDS)
+    return Row("throughput", f"{case}: promote / MLflow's alias", *pair, "ms", 0.2, rounds=ROUNDS)
 
 
 class Team:
@@ -77,6 +83,12 @@ class Team:
         for model in models:
             self._asked[model] += count
         return taken * 1000 / (len(models) * count - sum(refused))
+
+    def promotions(self) -> float:
+        """Let each process promote two versions of its model in turns; return milliseconds per promotion."""
+        numbers = [1, 2] * BESIDE
+        facts = [{"model": model, "numbers": numbers} for model in OWN]
+        return together(self._sides, "promote", facts)[0] * 1000 / (len(OWN) * len(numbers))
 
     def check(self, models: Sequence[str]) -> int:
         """Return how many versions are missing that were asked for; with us none may be."""

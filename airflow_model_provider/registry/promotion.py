@@ -17,6 +17,7 @@ from airflow_model_provider.exceptions import (
 )
 from airflow_model_provider.limits import check_number, check_text
 from airflow_model_provider.references import UNSET
+from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import as_time, clean_text
@@ -216,7 +217,7 @@ class _Turn:
     def archive(self, version: _Candidate) -> StageEvent:
         """Take a version out of all its stages."""
         event = None
-        for stage in run(self.connection, _HELD, {"id": version.id}).scalars().all():
+        for stage in run(self.connection, words.HELD, {"id": version.id}).scalars().all():
             if event is not None:
                 self.sequence, self.at, _ = self._next()
             last = self._last(stage)
@@ -224,7 +225,7 @@ class _Turn:
             event = self._write_event(stage, None, last, behind=_behind(last))
         if event is None:
             raise _NothingToDo
-        run(self.connection, _ARCHIVE_IF_OUT, {"id": version.id})
+        run(self.connection, words.ARCHIVE_IF_OUT, {"id": version.id})
         return event
 
     def candidate(self, number: int) -> _Candidate:
@@ -234,7 +235,7 @@ class _Turn:
         :raises VersionNotFound: naming those that exist.
         """
         asked = {"model_id": self.model_id, "number": number}
-        row = run(self.connection, _CANDIDATE, asked).one_or_none()
+        row = run(self.connection, words.CANDIDATE, asked).one_or_none()
         if row is None or row.state == VersionState.DELETED.value:
             raise VersionNotFound(self.model, str(number), described_versions(self.connection, self.model_id))
         return _Candidate(*tuple(row))
@@ -250,24 +251,24 @@ class _Turn:
     ) -> StageEvent:
         event = self._write_event(stage, version, last, behind=behind, restores=restores)
         if not version.sealed:  # what it holds when it is first promoted never changes again (R24)
-            for words in _SEAL:
-                run(self.connection, words, {"id": version.id, "at": self.at})
+            for statement in words.SEAL:
+                run(self.connection, statement, {"id": version.id, "at": self.at})
         elif version.archived:
-            run(self.connection, _TAKE_BACK, {"id": version.id})
+            run(self.connection, words.TAKE_BACK, {"id": version.id})
         if last is not None and last.version_id is not None:
-            run(self.connection, _ARCHIVE_IF_OUT, {"id": last.version_id})
+            run(self.connection, words.ARCHIVE_IF_OUT, {"id": last.version_id})
         return event
 
     def _next(self) -> tuple[int, Any, int]:
         """The next number in line, its time as the driver has it, and the model's id."""
-        sequence, at, model_id = tuple(run(self.connection, _NEXT, {"model": self.model}).one())
+        sequence, at, model_id = tuple(run(self.connection, words.NEXT, {"model": self.model}).one())
         if model_id is None:
             raise model_not_found(self.connection, self.model)
         return sequence, at, model_id
 
     def _last(self, stage: str) -> Row[Any] | None:
         """The last event of a stage, with the number of who holds it since."""
-        return run(self.connection, _LAST, {"model_id": self.model_id, "stage": stage}).one_or_none()
+        return run(self.connection, words.LAST, {"model_id": self.model_id, "stage": stage}).one_or_none()
 
     def _earlier(self, last: Row[Any] | None, stage: str, to: int | None) -> Row[Any] | None:
         """The event that made the holder which a rollback gives the stage back to."""
@@ -344,7 +345,7 @@ class _Turn:
             "at": self.at,
             **said,
         }
-        run(self.connection, _EVENT, values)
+        run(self.connection, words.EVENT, values)
         return StageEvent(
             self.sequence,
             self.model,
@@ -397,36 +398,3 @@ def _select_events() -> Select[Any]:
 
 
 _RUN = ("deployment", "dag_id", "run_id")
-
-# --- the statements of every promotion: constant text costs no compilation in a new process ----------------
-
-_NEXT = """
-UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {after last_event_at}
-RETURNING last_sequence, last_event_at, (
-  SELECT m.id FROM mr_model m WHERE m.name = :model AND m.deleted_at IS NULL
-)
-"""
-_CANDIDATE = """
-SELECT v.id, v.number, v.state, v.archived, v.sealed_at IS NOT NULL AS sealed
-FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
-"""
-_LAST = """
-SELECT e.sequence, e.version_id, e.behind, v.number, v.state
-FROM mr_stage_event e LEFT JOIN mr_version v ON v.id = e.version_id
-WHERE e.model_id = :model_id AND e.stage = :stage ORDER BY e.sequence DESC LIMIT 1
-"""
-_HELD = "SELECT stage FROM mr_stage WHERE version_id = :id ORDER BY sequence"
-_WRITTEN = [column.name for column in _event.columns]
-_EVENT = f"""
-INSERT INTO mr_stage_event ({", ".join(_WRITTEN)}) VALUES ({", ".join(f":{name}" for name in _WRITTEN)})
-"""  # noqa: S608 - names of columns
-_SEAL = (
-    "UPDATE mr_version SET archived = FALSE, sealed_at = :at WHERE id = :id",
-    "UPDATE mr_link SET sealed = TRUE WHERE version_id = :id",
-    "UPDATE mr_metadata SET sealed = TRUE WHERE version_id = :id",
-)
-_TAKE_BACK = "UPDATE mr_version SET archived = FALSE WHERE id = :id"
-_ARCHIVE_IF_OUT = """
-UPDATE mr_version SET archived = TRUE
-WHERE id = :id AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = :id)
-"""
