@@ -77,9 +77,7 @@ def _refuse_if_used(
         ),
     ]
     if not purge:
-        uses.append(
-            (event, event.c.stage, "it was in stage", "Pass purge=True (--purge) to delete it still.")
-        )
+        uses.append((event, event.c.stage, "it was in stage", "Pass purge=True to delete it still."))
     for table, name, use, advice in uses:
         query = (
             select(_version.c.number, name).join(table, table.c.version_id == _version.c.id).where(condition)
