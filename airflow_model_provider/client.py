@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
+from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
@@ -24,6 +25,10 @@ from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_model_provider.transfer.exporting import Exported
+    from airflow_model_provider.transfer.importing import Imported
 
 
 class RegisteredModel:
@@ -215,11 +220,14 @@ class Client:
         )
         try:
             yield version
-        except BaseException:
-            registry.finish_version(version.id, VersionState.FAILED)
+        except BaseException as err:
+            try:
+                registry.finish_version(version.id, VersionState.FAILED)
+            except ModelRegistryError as trouble:  # not in place of what happened in the block
+                err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
         registry.finish_version(version.id, VersionState.READY)
-        version.refresh()
+        version.record = version.record._replace(state=VersionState.READY)
 
     def update_model_version(
         self,
@@ -251,6 +259,45 @@ class Client:
                 SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
             )
         self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
+
+    # --- from registry to registry -------------------------------------------------------------------------
+
+    def export_model(
+        self, name: str, path: Path | str, versions: Sequence[str | int] | None = None, *, force: bool = False
+    ) -> Exported:
+        """
+        Write versions of a model, with all they hold of their own, into one file for another registry.
+
+        :param versions: stages, ``latest``, numbers or names; None for all that are ready.
+        :param force: replace an existing file.
+        :raises NotExportable: if one that is named is not ready, or none is.
+        :raises AlreadyExists: if there is such a file.
+        :raises ExportFailed: if it can't be written.
+
+        >>> Client().export_model("iris_classifier", "iris.zip", ["production"])  # doctest: +SKIP
+        """
+        from airflow_model_provider.transfer.exporting import export_model
+
+        return export_model(self.workspace, name, path, versions, force=force)
+
+    def import_model(self, path: Path | str, name: str | None = None, *, dry_run: bool = False) -> Imported:
+        """
+        Make versions of a file that :meth:`export_model` has written, under the next free numbers.
+
+        All of the file is checked before anything is visible. Versions that are here already stay as they are, so that
+        it is harmless to repeat. No stage is assigned.
+
+        :param name: of the model here; None for the same as there.
+        :param dry_run: only check.
+        :raises InvalidExport: naming the first thing that is wrong with the file.
+        :raises ImportConflict: if other versions of the model have the same names.
+        :raises PickleForbidden: for a format that can execute code, where that is forbidden.
+
+        >>> Client("postgresql://...", store="s3://...").import_model("iris.zip")  # doctest: +SKIP
+        """
+        from airflow_model_provider.transfer.importing import import_model
+
+        return import_model(self.workspace, path, name, dry_run=dry_run)
 
     # --- artifacts and records -----------------------------------------------------------------------------
 

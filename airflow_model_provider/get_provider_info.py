@@ -120,8 +120,21 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="boolean",
     ),
     "protected_stages": _option(
-        "Who may change a stage: Dags or users, as patterns. Stages that are not named may be changed by everybody.",
-        example="production = dag:training_*, user:alice; staging = dag:*",
+        "Who may change a stage: Dags, users or roles, as patterns. Roles are known of users who are logged in to "
+        "Airflow, not of programs, commands and tasks. Stages that are not named may be changed by everybody.",
+        example="production = dag:training_*, user:alice, role:Op; staging = dag:*",
+    ),
+    "keep_resolutions": _option(
+        "Days after which `airflow model-registry gc` forgets which task got which version; more than a task may take, "
+        "because a resumed task looks there for what it got first. Empty means never.",
+        example="365",
+        type="float",
+    ),
+    "keep_outputs": _option(
+        "Days after which `airflow model-registry gc` removes outputs of steps that no model version holds. Empty "
+        "means never; a task that is cleared later needs what its upstream tasks have returned.",
+        example="90",
+        type="float",
     ),
     "cache_dir": _option(
         "Folder of local copies of remote artifacts, private to the user. Empty means the user's cache folder.",

@@ -408,10 +408,11 @@ class ModelVersion:
 
         >>> version.set_stage("production", force=True, reason="accuracy 0.97")  # doctest: +SKIP
         """
+        stage = stage.value if isinstance(stage, ModelStages) else stage
         event = self._workspace.registry.set_stage(
             self.record.model,
             self.number,
-            stage.value if isinstance(stage, ModelStages) else stage,
+            stage,
             force=force,
             expected=expected,
             reason=reason,
@@ -420,8 +421,17 @@ class ModelVersion:
             allow_incomplete=allow_incomplete,
             settled=self._origin.settled,
         )
-        self.refresh()
+        self._moved(stage, event)
         return event
+
+    def _moved(self, stage: str, event: StageEvent | None) -> None:
+        """Note a change of stage that is done: reading it again could fail, and would look as if it were not."""
+        held, out = self.record.stages, stage == ModelStages.ARCHIVED
+        self.record = self.record._replace(
+            stages=() if out else held if stage in held else (*held, stage),
+            archived=out and (event is not None or self.record.archived),
+            sealed_at=self.record.sealed_at or (event.at if event and not out else None),
+        )
 
     def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
         """

@@ -84,14 +84,42 @@ def seconds(name: str, default: float) -> float:
 
     :raises InvalidConfiguration: if it is not a number above zero.
     """
+    found = _number(name, "seconds")
+    return default if found is None else found
+
+
+def _number(name: str, unit: str) -> float | None:
     value = option(name)
+    if value is None:
+        return None
     try:
-        found = default if value is None else float(value)
+        found = float(value)
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is not a number of seconds above zero")
+        raise InvalidConfiguration(f"[{SECTION}] {name}", f"{value!r} is not a number of {unit} above zero")
     return found
+
+
+class Retention(NamedTuple):
+    """
+    For how many days ``gc`` lets things be; None means for ever.
+
+    :param resolutions: records of which task got which version.
+    :param outputs: outputs of tasks that no version of a model holds.
+    """
+
+    resolutions: float | None
+    outputs: float | None
+
+
+def retention() -> Retention:
+    """
+    Return what ``gc`` may forget, and when.
+
+    :raises InvalidConfiguration: if a setting is not a number of days above zero.
+    """
+    return Retention(_number("keep_resolutions", "days"), _number("keep_outputs", "days"))
 
 
 def wait_timeout() -> float:
@@ -155,7 +183,9 @@ def signing() -> Signing:
 
 def protected_stages() -> dict[str, tuple[str, ...]]:
     """
-    Return who may change a stage, for stages that not everybody may change: ``dag:<pattern>``, ``user:<pattern>``.
+    Return who may change a stage, for stages that not everybody may change.
+
+    Callers are named by patterns: ``dag:<pattern>``, ``user:<pattern>``, ``role:<pattern>``.
 
     :raises InvalidConfiguration: if the setting can't be read, or names a stage that isn't declared.
     """
@@ -163,10 +193,10 @@ def protected_stages() -> dict[str, tuple[str, ...]]:
     for entry in filter(None, (part.strip() for part in (option("protected_stages") or "").split(";"))):
         stage, said, allowed = (part.strip() for part in entry.partition("="))
         callers = tuple(item.strip() for item in allowed.split(",") if item.strip())
-        odd = [item for item in callers if item.partition(":")[0] not in ("dag", "user") or ":" not in item]
+        odd = [item for item in callers if not item.startswith(("dag:", "user:", "role:"))]
         if not said or odd or not callers:
             problem = f"{entry!r} can't be read"
-            advice = "Write: production = dag:training_*, user:alice; staging = dag:training_*"
+            advice = "Write: production = dag:training_*, user:alice, role:Op; staging = dag:training_*"
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         if stage not in declared_stages():
             problem, advice = f"{stage!r} is no declared stage", f"Declared: {', '.join(declared_stages())}."

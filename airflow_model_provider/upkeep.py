@@ -1,10 +1,11 @@
-"""Upkeep of a registry's store: whether everything is there, and what nobody needs any more (R17)."""
+"""Upkeep of a registry and its store: whether everything is there, and what nobody needs any more (R17)."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_model_provider import settings
 from airflow_model_provider.exceptions import DigestMismatch, PayloadMissing
 from airflow_model_provider.registry.blobs import PAGE, Blob
 
@@ -40,11 +41,15 @@ class Garbage(NamedTuple):
     :param blobs: how many stored files no artifact version points to.
     :param size: their bytes.
     :param leftovers: how many files and uploads writers have begun and never finished.
+    :param outputs: how many outputs that no version holds are older than ``keep_outputs``.
+    :param resolutions: how many records of what tasks got are older than ``keep_resolutions``.
     """
 
     blobs: int
     size: int
     leftovers: int
+    outputs: int = 0
+    resolutions: int = 0
 
 
 def _nobody(_blob: Blob) -> None:
@@ -78,7 +83,9 @@ def collect(
     told: Callable[[Blob], None] = _nobody,
 ) -> Garbage:
     """
-    Remove what no artifact version points to. Writers of this registry, and others on its store, may go on.
+    Remove what no artifact version points to, and first what the settings keep for some days only.
+
+    Writers of this registry, and others on its store, may go on.
 
     :param older_than: seconds that it has lain untouched, at least. What a writer is just about to register is
         stored again if it is taken, so that a small number costs time and loses nothing.
@@ -87,6 +94,9 @@ def collect(
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
     :raises RegistryUnavailable: if the registry doesn't.
     """
+    kept = settings.retention()
+    resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
+    outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
     for page in _pages(_unneeded(workspace, older_than, note=not dry_run)):
         for blob in page if dry_run else workspace.registry.condemn(page, older_than):
@@ -99,11 +109,15 @@ def collect(
             leftovers += 1
             if not dry_run:
                 workspace.store.remove_leftover(name)
-    return Garbage(blobs, size, leftovers)
+    return Garbage(blobs, size, leftovers, outputs, resolutions)
+
+
+def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) -> int:
+    return 0 if days is None else forget(days, dry_run=dry_run)
 
 
 def _unneeded(workspace: Workspace, older_than: float, *, note: bool) -> Iterator[Blob]:
-    yield from workspace.registry.unneeded_blobs(older_than)
+    yield from workspace.registry.unneeded_blobs(older_than, settings.retention().outputs)
     for page in _pages(Blob(*entry) for entry in workspace.store.iter_blobs()):
         yield from workspace.registry.stray_blobs(page, note=note)
 

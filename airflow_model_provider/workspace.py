@@ -186,7 +186,7 @@ class Workspace:
         from airflow_model_provider.materializers import lookup
 
         payload = record.payload
-        if lookup.for_key(payload.materializer).executes_code:
+        if lookup.for_key(payload.materializer, payload.format_version).executes_code:
             settings.signing().check(
                 what, payload.digest, payload.materializer, payload.format_version, payload.attributes
             )

@@ -19,7 +19,10 @@ from rich.table import Table
 
 from benchmarks.harness import Row
 
-QUESTIONS = ("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run")
+QUESTIONS = (
+    *("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run"),
+    *("throughput", "promoting", "upkeep"),
+)
 RESULTS = Path(__file__).parent / "results"
 
 

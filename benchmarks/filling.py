@@ -74,10 +74,10 @@ def _copies(count: int, resolutions: int, *, sqlite: bool) -> list[str]:
         )
         + "t.number = 1",
         "INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index, sealed) "
-        "SELECT v.id, a.id, t.relation, t.own, t.name, t.map_index, t.sealed "
+        "SELECT v.id, a.id, t.relation, t.own, t.name, t.map_index, FALSE "
         "FROM mr_link t, mr_version v JOIN mr_artifact_version a ON a.number = v.number WHERE v.number > 1",
         "INSERT INTO mr_metadata (version_id, key, value, sealed, at) "
-        "SELECT v.id, t.key, t.value, t.sealed, t.at FROM mr_metadata t, mr_version v WHERE v.number > 1",
+        "SELECT v.id, t.key, t.value, FALSE, t.at FROM mr_metadata t, mr_version v WHERE v.number > 1",
         *(f"DROP INDEX {name}" for name in RESOLUTION_INDEXES),
         f"INSERT INTO mr_resolution (attempt_id, reference_key, {resolved}, version_id, resolved, sequence, at) "
         f"SELECT 'old ' || (1000000000 + s.n), 'key', {run}, v.id, {true}, 1, v.created_at "

@@ -47,7 +47,7 @@ def measure() -> list[Row]:
 
 def _zenml(home: Path, ours: Callable[[], float], page: str) -> Row:
     """The same page with ZenML's imports, in ZenML's own environment, after a training program of its own."""
-    interpreter, theirs = peers.interpreter(), home / "page.py"
+    interpreter, theirs = peers.interpreter("zenml"), home / "page.py"
     for here, there in ZENML_IMPORTS.items():
         assert here in page
         page = page.replace(here, there)

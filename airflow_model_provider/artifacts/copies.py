@@ -38,10 +38,15 @@ class LocalCopies:
         self._folder, self._limit = folder, limit
 
     def find(self, digest: str) -> Path | None:
-        """Return the copy of a digest and mark it as used, or None."""
+        """
+        Return the copy of a digest and mark it as used, or None.
+
+        :raises StoreUnavailable: if it can't be looked at.
+        """
         path = self._room / digest
-        if not path.exists():
-            return None
+        with reported("read", str(path)):
+            if not path.exists():
+                return None
         # Beside the copy: touching the copy itself would change its change time, and so end its verification.
         with suppress(OSError):
             path.with_name(digest + _USED).touch(mode=0o600)
@@ -54,7 +59,8 @@ class LocalCopies:
 
         :raises StoreUnavailable: if it can't.
         """
-        self._make_room(size)
+        with reported("list", str(self._room)):
+            self._make_room(size)
         part = self._room / random_name(_PART)
         try:
             with reported("write", str(part)):

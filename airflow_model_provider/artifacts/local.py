@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.artifacts.scratch import SCRATCH, is_abandoned
+from airflow_model_provider.artifacts.scratch import SCRATCH, is_abandoned, remove_abandoned
 from airflow_model_provider.artifacts.trouble import reported
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ class LocalFolder:
                         yield f"{SCRATCH}/{name}", time.time() - path.lstat().st_mtime
 
     def remove_leftover(self, name: str) -> None:
-        """Remove what :meth:`leftovers` gave."""
-        self.remove(name)
+        """Remove what :meth:`leftovers` gave, unless a writer has begun with it just then."""
+        with reported("remove", self.uri(name)):
+            remove_abandoned(self.folder / name)
 
 
 def _names(folder: Path) -> list[str]:

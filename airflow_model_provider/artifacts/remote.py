@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_model_provider.artifacts.patience import patiently
 from airflow_model_provider.artifacts.scratch import SCRATCH, random_name
-from airflow_model_provider.artifacts.trouble import Secrets, reason, without_secrets
+from airflow_model_provider.artifacts.trouble import Secrets, reason, reported, without_secrets
 from airflow_model_provider.exceptions import (
     InvalidConfiguration,
     MissingDependency,
@@ -61,7 +61,8 @@ class RemoteFolder:
 
     def put(self, path: Path, key: str) -> None:
         """Upload a file: whole or not at all."""
-        size = path.stat().st_size
+        with reported("read", str(path)):
+            size = path.stat().st_size
         if self.size(key) != size:
             self._try("write", key, lambda: self._upload(path, key, size))
 
@@ -93,7 +94,10 @@ class RemoteFolder:
     def leftovers(self) -> Iterator[tuple[str, float]]:
         """Yield files and uploads that writers have begun, and the seconds since each was begun or written to."""
         for entry in self._list(SCRATCH):
-            yield f"{SCRATCH}/{_name(entry)}", _age(self._system.modified(entry["name"]))
+            key = f"{SCRATCH}/{_name(entry)}"
+            changed = self._try("list", key, lambda: self._changed(key))  # noqa: B023 - called at once
+            if changed is not None:
+                yield key, _age(changed)
         for upload in self._uploads():
             yield f"{upload['Key']}?{upload['UploadId']}", _age(upload["Initiated"])
 
@@ -156,6 +160,13 @@ class RemoteFolder:
         arrived = self._size(key)
         if arrived != size:
             raise OSError(errno.EIO, f"{arrived} of {size} bytes arrived")
+
+    def _changed(self, key: str) -> datetime | None:
+        try:
+            changed: datetime = self._system.modified(self._path(key))
+        except FileNotFoundError:
+            return None  # its writer has ended
+        return changed
 
     def _list(self, key: str) -> list[dict[str, Any]]:
         def listed() -> list[dict[str, Any]]:

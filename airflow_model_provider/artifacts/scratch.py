@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -36,7 +36,7 @@ def file_in(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         path, lock = _locked_file(folder)
     try:
-        with lock, _full_disk_reported(path):
+        with lock, _trouble_reported(path):
             yield path
     finally:
         with suppress(OSError):
@@ -48,24 +48,44 @@ def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:
     while True:
         path = folder / random_name(".part")
         lock = path.open("xb")
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        if os.fstat(lock.fileno()).st_nlink:
-            return path, lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.fstat(lock.fileno()).st_nlink:
+                return path, lock
+        except OSError:
+            path.unlink()
+            raise
         lock.close()  # a collector came between the two
 
 
 def is_abandoned(path: Path) -> bool:
     """Return whether nobody writes to a scratch file any more."""
-    try:
-        with path.open("rb") as file:
+    with _claimed(path) as claimed:
+        return claimed
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a scratch file, unless somebody writes to it; one who is about to notices that it is gone."""
+    with _claimed(path) as claimed:
+        if claimed:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Say whether nobody writes to a file; until the block ends nobody begins to."""
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(path.open("rb"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError as err:
-        if err.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        return False
-    return True
+            claimed = True
+        except FileNotFoundError:
+            claimed = False
+        except OSError as err:
+            if err.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            claimed = False
+        yield claimed
 
 
 @contextmanager
@@ -75,23 +95,29 @@ def file_in_temporary_folder() -> Iterator[Path]:
 
     :raises StoreUnavailable: as :func:`file_in`.
     """
+    import shutil
     import tempfile
 
     with reported("write to", "the folder for temporary files"):
-        folder = tempfile.TemporaryDirectory(prefix="airflow-model-provider-", ignore_cleanup_errors=True)
-    with folder, file_in(Path(folder.name)) as path:
-        yield path
+        folder = tempfile.mkdtemp(prefix="airflow-model-provider-")
+    try:
+        with file_in(Path(folder)) as path:
+            yield path
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)
 
 
 @contextmanager
-def _full_disk_reported(path: Path) -> Iterator[None]:
+def _trouble_reported(path: Path) -> Iterator[None]:
     """Whatever a writing library makes of a full disk, it is the store's trouble and not the value's."""
     try:
         yield
     except StoreUnavailable:
         raise
     except Exception as err:
-        refused = refusal(err)
+        refused = refusal(err, path)
         if refused is None:
             raise
-        raise StoreUnavailable(str(path), "write", reason(refused)) from err
+        place = str(refused.filename or path)
+        raise StoreUnavailable(place, "write" if place == str(path) else "read", reason(refused)) from err

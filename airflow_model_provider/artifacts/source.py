@@ -131,8 +131,7 @@ class VerifiedSource:
 
     def _read(self, path: Path) -> bytes:
         with self._opened(path) as file:
-            length = os.fstat(file.fileno()).st_size
-            if length == self.size:
+            if self._status(file).st_size == self.size:
                 with reported("read", self._uri):
                     data = file.readall()
                 self._check(hashlib.sha256(data).hexdigest(), len(data))
@@ -142,7 +141,7 @@ class VerifiedSource:
 
     def _verified(self, path: Path) -> Path:
         with self._opened(path) as file:
-            status = os.fstat(file.fileno())
+            status = self._status(file)
             if not self._verifications.hold(path, self.digest, status):
                 wait_out_tick(status)
                 begun = time.time_ns()
@@ -162,6 +161,10 @@ class VerifiedSource:
                 file.close()
                 raise PayloadReplaced(self._what, self._uri)
             return file
+
+    def _status(self, file: io.FileIO) -> os.stat_result:
+        with reported("read", self._uri):
+            return os.fstat(file.fileno())
 
     def _hash(self, file: io.FileIO) -> str:
         with reported("read", self._uri):

@@ -7,9 +7,12 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import ModelRegistryError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What a disk answers when it takes no more bytes.
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
@@ -56,10 +59,18 @@ def reported(operation: str, uri: str, missing: Exception | None = None) -> Iter
         raise StoreUnavailable(uri, operation, reason(err)) from err
 
 
-def refusal(err: BaseException | None) -> OSError | None:
-    """Return the disk's refusal to take more bytes that led to an error, or None."""
+def refusal(err: BaseException | None, path: Path) -> OSError | None:
+    """
+    Return the trouble with a file that led to an error while it was written, or None.
+
+    What is raised as it is was not made an error of the value's by who writes it.
+    """
+    if isinstance(err, OSError) and not isinstance(err, ModelRegistryError):
+        return err
     while err is not None:
-        if isinstance(err, OSError) and (err.errno in REFUSALS or re.search(_SHORT_WRITE, str(err))):
+        if isinstance(err, OSError) and (
+            err.errno in REFUSALS or err.filename == str(path) or re.search(_SHORT_WRITE, str(err))
+        ):
             return err
         err = err.__cause__ or err.__context__
     return None

@@ -94,6 +94,15 @@ ARG_CHECK = Arg(
 )
 ARG_TO_FILE = Arg(("--to",), help="The file to write (default: the artifact's name)", metavar="FILE")
 ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
+ARG_EXPORT = Arg(("file",), help="The file to write, or to read: a zip file")
+ARG_SOME_VERSIONS = Arg(
+    ("--versions",),
+    help="Versions: numbers, names, latest, or stages (default: all, which is every one that is ready)",
+    nargs="+",
+    metavar="VERSION",
+)
+ARG_AS_MODEL = Arg(("--model",), help="Name of the model here (default: as it is called there)")
+ARG_CHECK_ONLY = Arg(("--dry-run",), help="Check the whole file and write nothing", action="store_true")
 
 
 COMMANDS = (
@@ -159,6 +168,24 @@ COMMANDS = (
         ARG_ARTIFACT_NAME,
         ARG_TO_FILE,
         ARG_OVERWRITE,
+    ),
+    _command(
+        "export",
+        "transfer.export_model",
+        "Write versions of a model into one file for another registry",
+        ARG_MODEL,
+        ARG_EXPORT,
+        ARG_SOME_VERSIONS,
+        ARG_OVERWRITE,
+    ),
+    _command(
+        "import",
+        "transfer.import_model",
+        "Make versions of a file that export has written; harmless to repeat",
+        ARG_EXPORT,
+        ARG_AS_MODEL,
+        ARG_CHECK_ONLY,
+        ARG_OUTPUT,
     ),
     _command(
         "promote",

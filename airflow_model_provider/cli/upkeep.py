@@ -56,4 +56,7 @@ def gc(args: Any) -> None:
 
 
 def _said(garbage: Garbage) -> str:
-    return f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"
+    old = {"old outputs": garbage.outputs, "old records of resolutions": garbage.resolutions}
+    more = "".join(f", {count:,} {what}" for what, count in old.items() if count)
+    files = f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"
+    return f"{files}{more}"

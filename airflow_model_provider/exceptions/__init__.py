@@ -10,6 +10,7 @@ from __future__ import annotations
 from airflow_model_provider.exceptions.base import ModelRegistryError
 from airflow_model_provider.exceptions.connections import (
     InvalidConfiguration,
+    OutcomeUnknown,
     RegistryUnavailable,
     SchemaMismatch,
     StoreUnavailable,
@@ -51,9 +52,16 @@ from airflow_model_provider.exceptions.runs import (
     UnknownAttribute,
     WaitTimedOut,
 )
+from airflow_model_provider.exceptions.transfer import (
+    ExportFailed,
+    ImportConflict,
+    InvalidExport,
+    NotExportable,
+)
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     LoadFailed,
+    MaterializerUnusable,
     MissingDependency,
     NotSerializable,
     NotSigned,
@@ -73,12 +81,16 @@ __all__ = [
     "DefinitionError",
     "DeploymentClash",
     "DigestMismatch",
+    "ExportFailed",
+    "ImportConflict",
     "InvalidConfiguration",
     "InvalidDefinition",
+    "InvalidExport",
     "InvalidName",
     "InvalidSelector",
     "LoadFailed",
     "LoadingWhileBuilding",
+    "MaterializerUnusable",
     "MetadataConflict",
     "MetadataNotFound",
     "MissingDependency",
@@ -86,9 +98,11 @@ __all__ = [
     "ModelNotFound",
     "ModelRegistryError",
     "NoRunDate",
+    "NotExportable",
     "NotSerializable",
     "NotSigned",
     "NothingToRestore",
+    "OutcomeUnknown",
     "PayloadMissing",
     "PayloadReplaced",
     "PickleForbidden",

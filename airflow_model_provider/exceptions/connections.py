@@ -17,7 +17,7 @@ class InvalidConfiguration(ModelRegistryError, ValueError):
 
 
 class RegistryUnavailable(ModelRegistryError, ConnectionError):
-    """The registry's database does not answer. A retry can help."""
+    """The registry's database does not answer; what it was asked for is not done. A retry can help."""
 
     transient = True
 
@@ -27,8 +27,23 @@ class RegistryUnavailable(ModelRegistryError, ConnectionError):
 
     def __str__(self) -> str:
         return (
-            f"The model registry at {self.url} cannot be opened: {self.reason}. "
+            f"The model registry at {self.url} cannot be used: {self.reason}. What it was asked for is not done. "
             "Check the address (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that it is up."
+        )
+
+
+class OutcomeUnknown(RegistryUnavailable):
+    """
+    The answer to a change was lost, and the database could not be asked since: it is done as a whole, or not at all.
+
+    A retry can help, once somebody has looked which of the two it is.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"The model registry at {self.url} went away while a change was committed: {self.reason}. Whether the "
+            "change is done is not known; it is done as a whole or not at all. Once the registry answers, look "
+            "before you repeat it: airflow model-registry versions, show or history."
         )
 
 

@@ -210,9 +210,11 @@ class StageProtected(ModelRegistryError, RuntimeError):
         self.model, self.stage, self.caller, self.rule = model, stage, caller, rule
 
     def __str__(self) -> str:
+        roles = " Roles are known of users who are logged in to Airflow, not of programs, commands and tasks."
         return (
             f"{self.caller} may not change {self.model}[{self.stage}]: [model_registry] protected_stages says "
             f"{self.rule!r}. Let one of those do it, or change the setting."
+            f"{roles if 'role:' in self.rule and 'role:' not in self.caller else ''}"
         )
 
 

@@ -25,16 +25,38 @@ class NotSerializable(ModelRegistryError, TypeError):
 
 
 class UnknownFormat(ModelRegistryError, LookupError):
-    """No materializer for this key and format version. Install what provides it; a retry cannot help."""
+    """
+    No materializer for this key and format version. Install what provides it; a retry cannot help.
 
-    def __init__(self, key: str, format_version: int, existing: Sequence[str] = ()) -> None:
-        super().__init__(key, format_version, existing)
-        self.key, self.format_version, self.existing = key, format_version, existing
+    ``broken`` are those of other packages that could not be imported: each may have been the one.
+    """
+
+    def __init__(
+        self, key: str, format_version: int, existing: Sequence[str] = (), broken: Sequence[str] = ()
+    ) -> None:
+        super().__init__(key, format_version, existing, broken)
+        self.key, self.format_version, self.existing, self.broken = key, format_version, existing, broken
 
     def __str__(self) -> str:
+        broken = f" Could not be imported: {listing(self.broken)}." if self.broken else ""
         return (
             f"No materializer here reads format {quoted(self.key)} version {self.format_version}. "
-            f"Known: {listing(self.existing, limit=30)}. Install the package or release that provides it."
+            f"Known: {listing(self.existing, limit=30)}.{broken} Install the package or release that provides it."
+        )
+
+
+class MaterializerUnusable(ModelRegistryError, ImportError):
+    """The materializer that packages provide for a type or format cannot be used. A retry cannot help."""
+
+    def __init__(self, what: str, providers: Sequence[str], reason: str) -> None:
+        super().__init__(what, providers, reason)
+        self.what, self.providers, self.reason = what, providers, reason
+
+    def __str__(self) -> str:
+        advice = "Uninstall all but one" if len(self.providers) > 1 else "Upgrade or uninstall that package"
+        return (
+            f"The materializer of {self.what} cannot be used: {self.reason}. "
+            f"Provided by: {listing(self.providers)}. {advice}."
         )
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from airflow_model_provider.exceptions import MissingDependency
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 from airflow_model_provider.materializers.pandas import read_base, read_table
 
@@ -62,9 +61,7 @@ class PolarsMaterializer(Materializer):
         return {"kind": kind}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
-        try:
-            import polars
-        except ModuleNotFoundError:
-            raise MissingDependency("A polars artifact", "polars", "airflow-model-provider[polars]") from None
+        import polars
+
         frame = polars.read_ipc(source.path() if mmap else source.read())
         return frame.to_series(0) if attributes["kind"] == "Series" else frame

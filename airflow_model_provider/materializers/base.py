@@ -55,8 +55,8 @@ class Materializer(ABC):
     Turns a Python object into one file and back.
 
     ``key`` and ``format_version`` are stored with the artifact and never change their meaning; they name a
-    format, never a class. A change of the format gets the next version, and ``load`` keeps reading the older
-    ones.
+    format, never a class. A change of the format gets the next version, and the older ones can still be read.
+    ``airflow_model_provider.testing.MaterializerContract`` tests what is relied on.
     """
 
     #: The format's stable name, such as ``numpy.npy``.
@@ -65,6 +65,10 @@ class Materializer(ABC):
     format_version: ClassVar[int] = 1
     #: Whether loading can execute code that stands in the file.
     executes_code: ClassVar[bool] = False
+    #: Whether it holds subclasses of the type that it is registered for; else these are stored another way.
+    subclasses: ClassVar[bool] = False
+    #: Earlier format versions and the classes that read them; those that are not here ``load`` reads itself.
+    older: ClassVar[Mapping[int, type[Materializer]]] = {}
 
     @abstractmethod
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
     NotSerializable,
     PickleForbidden,
-    UnknownFormat,
+    StoreUnavailable,
 )
 from airflow_model_provider.materializers import environment as environments
 from airflow_model_provider.materializers import lookup
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-#: Trouble of the disk, not of the value: the store's to explain.
+#: Trouble of the disk, not of the value.
 _STORE_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES})
 
 
@@ -121,7 +121,7 @@ def _save(
             ):
                 raise
             if isinstance(err, ModuleNotFoundError):
-                raise MissingDependency(what, str(err.name), f"airflow-model-provider[{err.name}]") from None
+                raise _missing(what, err) from None
             why = f"{type(err).__name__}: {err}"
             if position == len(candidates) - 1 or isinstance(err, OSError):
                 raise NotSerializable(what, name, why) from err
@@ -149,14 +149,15 @@ def read(
     :param what: how errors call it.
     :param environment: what it was saved with; named only where loading fails.
     :param signing: whose signature is asked for, where the format can execute code.
+    :raises UnknownFormat: if nothing here reads it.
     :raises PickleForbidden: if the format can execute code and that is forbidden.
     :raises NotSigned: if it can, and the signature is missing.
     :raises DigestMismatch: if the bytes are not those that were registered.
+    :raises MissingDependency: if the format's library is not installed.
+    :raises StoreUnavailable: if they can't be read, or there is no room for what is unpacked.
     :raises LoadFailed: if they can't be turned into an object here.
     """
-    found = _made(lookup.for_key(materializer), trusted)
-    if format_version > found.format_version:
-        raise UnknownFormat(materializer, format_version, (f"{materializer} up to {found.format_version}",))
+    found = _made(lookup.for_key(materializer, format_version), trusted)
     if found.executes_code and not allow_pickle:
         raise PickleForbidden(what, materializer)
     if found.executes_code:
@@ -171,5 +172,15 @@ def read(
     except ModelRegistryError:
         raise
     except Exception as err:
+        if isinstance(err, ModuleNotFoundError) and not found.executes_code:  # else the value's own module
+            raise _missing(what, err) from None
+        if isinstance(err, OSError) and err.errno in _STORE_TROUBLE and not found.executes_code:
+            raise StoreUnavailable(str(err.filename or what), "read", str(err.strerror)) from err
         changed = tuple(environments.differences(environment or {}))
         raise LoadFailed(what, f"{type(err).__name__}: {err}", changed) from err
+
+
+def _missing(what: str, err: ModuleNotFoundError) -> MissingDependency:
+    library = str(err.name).partition(".")[0]
+    extra = library in ("polars", "skops")
+    return MissingDependency(what, library, f"airflow-model-provider[{library}]" if extra else library)

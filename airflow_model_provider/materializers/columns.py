@@ -132,10 +132,12 @@ def decode(array: pa.Array, spec: Mapping[str, Any], base: Base) -> Any:
         period: Any = pd.api.types.pandas_dtype(spec["dtype"])
         return pd.arrays.PeriodArray(base.view(array, np.dtype("i8")), dtype=period)
     if kind == "object":
-        return array.to_numpy(zero_copy_only=False)
+        return pd.Index(
+            array.to_numpy(zero_copy_only=False), dtype=object
+        )  # pandas 3 would take them for str
     if kind == "category":
         categories = pd.Index(decode(array.dictionary, spec["categories"], base))
-        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = np.array(array.indices.fill_null(-1))  # copied: Arrow's own are read-only
         return pd.Categorical.from_codes(codes, categories=categories, ordered=spec["ordered"])
     if kind == "arrow":
         return pd.arrays.ArrowExtensionArray(pa.chunked_array([array]))

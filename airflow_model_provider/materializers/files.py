@@ -29,7 +29,8 @@ class PathMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         original = Path(value)
         try:
-            name, mode = original.resolve().name, original.stat().st_mode
+            name = os.path.basename(os.path.abspath(original))  # noqa: PTH100, PTH119 - a link keeps its own name
+            mode = original.stat().st_mode
         except ValueError as err:  # NUL in its name
             raise OSError(f"{quoted(str(original))} is no path: {err}") from None
         if stat.S_ISDIR(mode):
@@ -128,11 +129,9 @@ def _pack(folder: Path, path: Path) -> None:
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         for item in sorted(_below(folder)):
             name = item.relative_to(folder).as_posix()
-            member: tarfile.TarInfo | None = archive.gettarinfo(item, name)
-            if member is None:
-                _refuse(tarfile.TarInfo(name), "is neither a file, a folder nor a link")
-            contents.admit(member)
-            archive.add(item, name, recursive=False, filter=_anonymous)
+            content = _content(item, folder)
+            contents.admit(archive.gettarinfo(content, name))
+            archive.add(content, name, recursive=False, filter=_anonymous)
 
 
 def _below(folder: Path) -> list[Path]:
@@ -171,6 +170,22 @@ def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> No
         with data, place.open("xb") as file:
             shutil.copyfileobj(data, file, _CHUNK)
         place.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _content(item: Path, folder: Path) -> Path:
+    """Return what to archive for an item: of a link that leads out of the folder, the file that it leads to."""
+    if item.is_symlink():
+        target, end = item.readlink(), Path(os.path.realpath(item))  # which a loop of links does not trouble
+        if not target.is_absolute() and end.is_relative_to(folder.resolve()):
+            return item
+        if end.is_file():
+            return end
+        raise OSError(
+            f"{quoted(str(item))} is a link to {quoted(str(target))}, which is no file and not in the folder"
+        )
+    if not (item.is_file() or item.is_dir()):
+        raise OSError(f"{quoted(str(item))} is neither a file nor a folder")
+    return item
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

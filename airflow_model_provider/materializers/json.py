@@ -86,7 +86,7 @@ def _keeps_zone(value: Any) -> bool:
     """ISO 8601 keeps an offset but not the name of a zone, nor which of two equal hours it is."""
     if not isinstance(value, datetime | time):
         return True
-    return value.fold == 0 and (value.tzinfo is None or type(value.tzinfo).__name__ == "timezone")
+    return repr(type(value).fromisoformat(value.isoformat())) == repr(value)
 
 
 def decoded(value: Any) -> Any:

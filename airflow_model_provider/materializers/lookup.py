@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from airflow_model_provider.exceptions import UnknownFormat
+from airflow_model_provider.materializers import third_parties
 
 if TYPE_CHECKING:
     from airflow_model_provider.materializers.base import Materializer
 
 _HERE = "airflow_model_provider.materializers"
-GROUP: Final = "airflow_model_provider.materializers"
 
 _JSON = "json:JsonMaterializer"
 #: Type → materializer. The first type of the value's method resolution order that stands here decides.
@@ -38,7 +37,8 @@ _TYPES: Final = {
     "builtins.str": "json:TextMaterializer",
     "builtins.bytes": "json:BytesMaterializer",
     "builtins.bytearray": "json:BytesMaterializer",
-    "pathlib.PurePath": "files:PathMaterializer",
+    "pathlib.Path": "files:PathMaterializer",
+    "pathlib._local.Path": "files:PathMaterializer",  # Python 3.13
     "numpy.ndarray": "numpy:ArrayMaterializer",
     "numpy.generic": "numpy:ScalarMaterializer",
     "pandas.DataFrame": "pandas:FrameMaterializer",
@@ -58,7 +58,8 @@ _TYPES: Final = {
 #: Only these hold exactly their type; a subclass of another one is more than it.
 _ANY_SUBCLASS: Final = frozenset(
     {
-        "pathlib.PurePath",
+        "pathlib.Path",
+        "pathlib._local.Path",
         "sklearn.base.BaseEstimator",
         "pandas.Index",
         "pandas.core.indexes.base.Index",
@@ -97,38 +98,49 @@ def _load(where: str) -> type[Materializer]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _third_parties() -> dict[str, type[Materializer]]:
-    """What other packages add: entry points named by the type's full name."""
-    from importlib.metadata import entry_points
-
-    return {point.name: point.load() for point in entry_points(group=GROUP)}
-
-
 def for_value(value: object) -> type[Materializer]:
-    """Return the materializer of a value's type; cloudpickle's where there is no other."""
+    """
+    Return the materializer of a value's type; cloudpickle's where there is no other.
+
+    :raises MaterializerUnusable: if another package's is meant, and can't be used.
+    """
     names = type_names(value)
     for position, name in enumerate(names):
         if name in _TYPES and (position == 0 or name in _ANY_SUBCLASS):
             return _load(_TYPES[name])
-        if name not in _TYPES and name in _third_parties():
-            return _third_parties()[name]
+        if name not in _TYPES:
+            found = _of_another_package(name)
+            if found is not None and (position == 0 or found.subclasses):
+                return found
     return _load(_KEYS[FALLBACK])
 
 
-def for_key(key: str) -> type[Materializer]:
+def _of_another_package(name: str) -> type[Materializer] | None:
+    found = third_parties.for_type(name)
+    if found is not None and for_key(found.key) is not found:
+        raise third_parties.unusable(name, f"its key {found.key!r} is that of a built-in format")
+    return found
+
+
+def for_key(key: str, format_version: int | None = None) -> type[Materializer]:
     """
     Return the materializer of a format.
 
+    :param format_version: the version that is to be read; None for the newest.
     :raises UnknownFormat: if nothing here provides it.
+    :raises MaterializerUnusable: if several packages do.
     """
-    if isinstance(key, str) and key in _KEYS:
-        return _load(_KEYS[key])
-    for materializer in _third_parties().values():
-        if materializer.key == key:
-            return materializer
-    known = (*_KEYS, *(materializer.key for materializer in _third_parties().values()))
-    raise UnknownFormat(key, 0, known)
+    found = None
+    if isinstance(key, str):
+        found = _load(_KEYS[key]) if key in _KEYS else third_parties.for_key(key)
+    if found is None:
+        known = (*_KEYS, *third_parties.keys())
+        raise UnknownFormat(key, format_version or 0, known, third_parties.broken())
+    if format_version is None:
+        return found
+    if format_version > found.format_version:
+        raise UnknownFormat(key, format_version, (f"{key} up to {found.format_version}",))
+    return found.older.get(format_version, found)
 
 
 def is_estimator(names: tuple[str, ...]) -> bool:

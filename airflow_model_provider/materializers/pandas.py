@@ -48,9 +48,9 @@ class _Columns:
             "freq": frequency.freqstr if frequency is not None else None,
         }
 
-    def table(self) -> pa.Table:
-        """Return the Arrow table."""
-        return pa.table(self.arrays, names=[str(position) for position in range(len(self.arrays))])
+    def batch(self) -> pa.RecordBatch:
+        """Return them as one batch, which keeps the categories of a column without rows."""
+        return pa.RecordBatch.from_arrays(self.arrays, names=list(map(str, range(len(self.arrays)))))
 
 
 def _labels(columns: pd.Index) -> dict[str, Any]:
@@ -101,11 +101,10 @@ def _column(table: pa.Table, spec: Mapping[str, Any], base: Base) -> Any:
     return decode(array, spec, base)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write an Arrow IPC file in one batch, uncompressed, so that its columns can be mapped whole."""
-    batch = table.combine_chunks()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(batch, max_chunksize=max(1, table.num_rows))
+def _write(batch: pa.RecordBatch, sink: Any) -> None:
+    """Write an Arrow IPC file of one batch, uncompressed, so that its columns can be mapped whole."""
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
 
 
 def read_base(source: Source, *, mmap: bool) -> Base:
@@ -129,10 +128,11 @@ class FrameMaterializer(Materializer):
     key = "pandas.frame"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        table, attributes = _encode_frame(value)
+        batch, attributes = _encode_frame(value)
         sample = value.iloc[:_SAMPLE]
         _same(assert_frame_equal, _decode_frame(*_in_memory(*_encode_frame(sample))), sample)
-        write_table(table, path)
+        with pa.OSFile(str(path), "wb") as file:
+            _write(batch, file)
         return attributes
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
@@ -140,7 +140,7 @@ class FrameMaterializer(Materializer):
         return _decode_frame(read_table(base), attributes, base)
 
 
-def _encode_frame(frame: pd.DataFrame) -> tuple[pa.Table, dict[str, Any]]:
+def _encode_frame(frame: pd.DataFrame) -> tuple[pa.RecordBatch, dict[str, Any]]:
     if type(frame) is not pd.DataFrame or not frame.flags.allows_duplicate_labels:
         raise ExactnessLost(f"{type(frame).__name__} is more than a plain frame")
     columns = _Columns()
@@ -152,7 +152,7 @@ def _encode_frame(frame: pd.DataFrame) -> tuple[pa.Table, dict[str, Any]]:
         "attrs": encoded(frame.attrs),
         "rows": len(frame),
     }
-    return columns.table(), attributes
+    return columns.batch(), attributes
 
 
 def _decode_frame(table: pa.Table, attributes: Mapping[str, Any], base: Base) -> pd.DataFrame:
@@ -164,10 +164,9 @@ def _decode_frame(table: pa.Table, attributes: Mapping[str, Any], base: Base) ->
     return frame
 
 
-def _in_memory(table: pa.Table, attributes: dict[str, Any]) -> tuple[pa.Table, dict[str, Any], Base]:
+def _in_memory(batch: pa.RecordBatch, attributes: dict[str, Any]) -> tuple[pa.Table, dict[str, Any], Base]:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks(), max_chunksize=max(1, table.num_rows))
+    _write(batch, sink)
     base = Base(np.frombuffer(bytearray(sink.getvalue()), np.uint8))
     return read_table(base), attributes, base
 
@@ -188,7 +187,7 @@ class SeriesMaterializer(Materializer):
     key = "pandas.series"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        if type(value) is not pd.Series:
+        if type(value) is not pd.Series or not value.flags.allows_duplicate_labels:
             raise ExactnessLost(f"{type(value).__name__} is more than a plain series")
         frame = pd.DataFrame({0: value}, copy=False)
         attributes = FrameMaterializer().save(frame, path)
@@ -209,9 +208,10 @@ class IndexMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         columns = _Columns()
         spec = columns.index(value)
-        table = columns.table()
-        _same(assert_index_equal, _read_index(*_in_memory(table, spec)), value)
-        write_table(table, path)
+        batch = columns.batch()
+        _same(assert_index_equal, _read_index(*_in_memory(batch, spec)), value)
+        with pa.OSFile(str(path), "wb") as file:
+            _write(batch, file)
         return {"index": spec}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:

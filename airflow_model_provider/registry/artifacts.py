@@ -31,6 +31,7 @@ class NewArtifact(NamedTuple):
     An artifact version to be registered; its bytes are in the store.
 
     :param output: the output of a step it is; registering it again in the same try changes nothing.
+    :param map_index: where no try of a task here has made it; else it is the try's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NewArtifact(NamedTuple):
     attempt: Attempt | None = None
     links: Sequence[Link] = ()
     metadata: Mapping[str, Any] = NOTHING
+    map_index: int = -1
 
 
 def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
@@ -66,6 +68,11 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
         if registered is None:
             raise
         return registered
+
+
+def add_artifact(connection: Connection, new: NewArtifact) -> ArtifactRecord:
+    """Do what :func:`register_artifact` does as a part of a transaction."""
+    return _linked(connection, new, _add(connection, new, _values(new)))
 
 
 def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) -> ArtifactRecord:
@@ -210,7 +217,7 @@ def _values(new: NewArtifact) -> dict[str, Any]:
             for key, value in new.metadata.items()
         },
         "output": new.output,
-        "map_index": attempt.map_index if attempt else -1,
+        "map_index": attempt.map_index if attempt else new.map_index,
         "task_id": attempt.task_id if attempt else None,
         "try_number": attempt.try_number if attempt else None,
         "attempt_id": attempt.attempt_id if attempt else None,

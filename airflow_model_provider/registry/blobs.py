@@ -9,13 +9,14 @@ A writer that meets the mark takes the row back and stores the bytes again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, or_, select, update
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.columns import UtcTime, now
 from airflow_model_provider.registry.database import Database, insertion, run
+from airflow_model_provider.registry.retention import ago, is_spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,18 +62,25 @@ def keep_blob(connection: Connection, digest: str) -> None:
         raise BlobGone(digest)
 
 
-def unneeded(database: Database, older_than: float) -> Iterator[Blob]:
+def unneeded(database: Database, older_than: float, outputs: float | None = None) -> Iterator[Blob]:
     """
     Yield bytes that no artifact version points to, in the order of their digests.
 
     :param older_than: seconds since a writer has last touched them, at least.
+    :param outputs: days after which outputs that no version holds don't count; None means never.
     """
-    return _paged(database, lambda connection: _is_unneeded(connection, older_than))
+    if outputs is None:
+        return _paged(database, _UNNEEDED, lambda connection: _since(connection, older_than))
+
+    def times(connection: Connection) -> dict[str, Any]:
+        return {**_since(connection, older_than), "made_before": ago(connection, outputs)}
+
+    return _paged(database, _UNNEEDED_BUT_SPENT, times)
 
 
 def needed(database: Database) -> Iterator[Blob]:
     """Yield bytes that artifact versions point to, in the order of their digests."""
-    return _paged(database, lambda _connection: _is_used())
+    return _paged(database, _NEEDED, lambda _connection: {})
 
 
 def strays(database: Database, found: Sequence[Blob], *, note: bool) -> list[Blob]:
@@ -85,8 +93,7 @@ def strays(database: Database, found: Sequence[Blob], *, note: bool) -> list[Blo
     """
 
     def work(connection: Connection) -> list[Blob]:
-        query = select(_blob.c.digest).where(_blob.c.digest.in_(_digests(found)))
-        known = set(connection.execute(query).scalars())
+        known = set(connection.execute(_KNOWN, {"digests": _digests(found)}).scalars())
         unknown = [blob for blob in found if blob.digest not in known]
         if note and unknown:
             rows = [blob._asdict() | {"state": "condemned", "touched_at": now()} for blob in unknown]
@@ -100,13 +107,10 @@ def condemn(database: Database, blobs: Sequence[Blob], older_than: float) -> lis
     """Mark those of some bytes that are still unneeded; return them."""
 
     def work(connection: Connection) -> list[Blob]:
-        chosen = _blob.c.digest.in_(_digests(blobs))
+        chosen = {"digests": _digests(blobs)}
         # First the locks, then a look at who points to them: a writer may have been about to.
-        connection.execute(select(_blob.c.digest).where(chosen).with_for_update()).all()
-        marked = (
-            update(_blob).where(chosen, _is_unneeded(connection, older_than)).values(state="condemned")
-        ).returning(_blob.c.digest)
-        found = set(connection.execute(marked).scalars())
+        connection.execute(_KNOWN.with_for_update(), chosen).all()
+        found = set(connection.execute(_CONDEMN, chosen | _since(connection, older_than)).scalars())
         return [blob for blob in blobs if blob.digest in found]
 
     return database.write(work)
@@ -119,47 +123,74 @@ def bury(database: Database, blob: Blob, remove: Callable[[], None]) -> bool:
     :param remove: removes the bytes, while nobody else can take them back.
     :return: whether they were removed.
     """
-    mine = _blob.c.digest == blob.digest
+    mine = {"digest": blob.digest}
 
     def work(connection: Connection) -> bool:
-        state = connection.execute(select(_blob.c.state).where(mine).with_for_update()).scalar()
-        if state != "condemned":
+        if run(connection, _STATE, mine).scalar() != "condemned":
             return False
         remove()
-        remembered = select(_made.c.id).where(_made.c.digest == blob.digest).exists()
-        connection.execute(update(_blob).where(mine, remembered).values(state="removed"))
-        connection.execute(delete(_blob).where(mine, ~remembered))
+        for words in _REMOVED:
+            run(connection, words, mine)
         return True
 
     return database.write(work)
 
 
-def _paged(database: Database, condition: Callable[[Connection], ColumnElement[bool]]) -> Iterator[Blob]:
+def _paged(
+    database: Database, query: Select[Any], values: Callable[[Connection], dict[str, Any]]
+) -> Iterator[Blob]:
     after = ""
 
     def work(connection: Connection) -> list[Blob]:
-        query = select(_blob.c.digest, _blob.c.size).where(_blob.c.digest > after, condition(connection))
-        return [Blob(*row) for row in connection.execute(query.order_by(_blob.c.digest).limit(PAGE))]
+        return [
+            Blob(*row)
+            for row in connection.execute(query, {"after": after, "page": PAGE, **values(connection)})
+        ]
 
     while page := database.read(work):
         yield from page
         after = page[-1].digest
 
 
-def _is_used() -> ColumnElement[bool]:
-    return select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None)).exists()
-
-
-def _is_unneeded(connection: Connection, older_than: float) -> ColumnElement[bool]:
-    clock: datetime = connection.execute(select(now())).scalar_one()
-    untouched = _blob.c.touched_at <= clock - timedelta(seconds=older_than)
-    return or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", untouched, ~_is_used()))
+def _since(connection: Connection, older_than: float) -> dict[str, Any]:
+    clock: datetime = connection.execute(_CLOCK).scalar_one()
+    return {"since": clock - timedelta(seconds=older_than)}
 
 
 def _digests(blobs: Sequence[Blob]) -> list[str]:
     return [blob.digest for blob in blobs]
 
 
+# --- statements that meet many blobs are made once, and hold none: of new ones memory fills with their digests ----
+
+_users = select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None))
+_is_used = _users.exists()
+_is_kept = _users.where(~is_spent(bindparam("made_before", type_=UtcTime))).exists()
+_untouched = _blob.c.touched_at <= bindparam("since", type_=UtcTime)
+_is_unneeded, _is_unneeded_but_spent = (
+    or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", _untouched, ~used))
+    for used in (_is_used, _is_kept)
+)
+_page = (
+    select(_blob.c.digest, _blob.c.size)
+    .where(_blob.c.digest > bindparam("after"))
+    .order_by(_blob.c.digest)
+    .limit(bindparam("page", type_=Integer))
+)
+_NEEDED, _UNNEEDED, _UNNEEDED_BUT_SPENT = (
+    _page.where(condition) for condition in (_is_used, _is_unneeded, _is_unneeded_but_spent)
+)
+_CLOCK = select(now())
+_chosen = _blob.c.digest.in_(bindparam("digests", expanding=True))
+_KNOWN = select(_blob.c.digest).where(_chosen)
+_CONDEMN = update(_blob).where(_chosen, _is_unneeded).values(state="condemned").returning(_blob.c.digest)
+
+_STATE = "SELECT v.state FROM mr_blob v WHERE v.digest = :digest {lock}"
+_REMEMBERED = "EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = :digest)"
+_REMOVED = (
+    f"UPDATE mr_blob SET state = 'removed' WHERE digest = :digest AND {_REMEMBERED}",  # noqa: S608 - constants
+    f"DELETE FROM mr_blob WHERE digest = :digest AND NOT {_REMEMBERED}",  # noqa: S608 - constants
+)
 _INTEND = """
 INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'intended', {now})
 ON CONFLICT (digest) DO UPDATE SET touched_at = {now},

@@ -6,16 +6,17 @@ import functools
 import logging
 import os
 import re
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from airflow_model_provider.exceptions import InvalidConfiguration, RegistryUnavailable
+from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
 from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, CursorResult, Table
 
@@ -57,7 +58,7 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """
-        Do work whose statements stand each for themselves: reads, or one write that is harmless to repeat.
+        Do work whose statements stand each for themselves: reads, or one write that nobody but writers sees.
 
         :raises RegistryUnavailable: if the database doesn't answer.
         """
@@ -68,14 +69,34 @@ class Database:
 
         return self._patiently(once)
 
+    def repeat(self, work: Callable[[Connection], T]) -> T:
+        """
+        Do one statement that writes and is harmless to repeat.
+
+        :raises RegistryUnavailable: if the database doesn't answer; the work is not done then.
+        :raises OutcomeUnknown: if its answer was lost, and the database stayed away.
+        """
+        unsure: list[DBAPIError] = []
+
+        def once() -> T:
+            with self.engine.connect() as connection:
+                try:
+                    return work(connection)
+                except DBAPIError as err:
+                    if _leaves_open(err):
+                        unsure.append(err)
+                    raise
+
+        return self._patiently(once, unsure)
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """
         Do work in one transaction, exactly once even where the answer to COMMIT was lost.
 
-        :raises RegistryUnavailable: if the database doesn't answer; the work is not done then, unless the
-            connection broke during COMMIT and stayed broken.
+        :raises RegistryUnavailable: if the database doesn't answer; the work is not done then.
+        :raises OutcomeUnknown: if COMMIT's answer was lost, and the database could not be asked since.
         """
-        unsure: list[tuple[int, T]] = []
+        unsure: list[tuple[int | None, T]] = []
 
         def once() -> T:
             if unsure:
@@ -83,31 +104,42 @@ class Database:
                 if self._was_committed(transaction):
                     return result
                 unsure.clear()
-            with self.engine.connect() as connection, connection.execution_options(**self._writing).begin():
-                result = work(connection)
-                if not self.is_sqlite and (found := run(connection, _TRANSACTION, {}).scalar()) is not None:
-                    unsure.append((int(found), result))
+            try:
+                with (
+                    self.engine.connect() as connection,
+                    connection.execution_options(**self._writing).begin(),
+                ):
+                    result = work(connection)
+                    transaction = None if self.is_sqlite else run(connection, _TRANSACTION, {}).scalar()
+                    if self.is_sqlite or transaction is not None:
+                        unsure.append((transaction, result))
+            except DBAPIError as err:
+                if not _leaves_open(err):
+                    unsure.clear()
+                raise
             return result
 
-        return self._patiently(once)
+        return self._patiently(once, unsure)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def _was_committed(self, transaction: int) -> bool:
+    def _was_committed(self, transaction: int | None) -> bool:
         with self.engine.connect() as connection:
             outcome = run(connection, _OUTCOME, {"transaction": transaction}).scalar()
         if outcome == "in progress":
             raise _StillUnderWay
         return outcome == "committed"
 
-    def _patiently(self, once: Callable[[], T]) -> T:
+    def _patiently(self, once: Callable[[], T], unsure: Sequence[object] = ()) -> T:
+        begun = time.monotonic()
         try:
             return once()
         except DBAPIError as err:
-            if not is_transient(err):
-                raise self._explained(err) from err
+            # SQLite itself has waited for another writer.
+            if not is_transient(err) or time.monotonic() - begun >= self.patience:
+                raise self._explained(err, unsure) from err
             self._warn(err)
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -120,17 +152,17 @@ class Database:
         )
         try:
             return retrying(once)
-        except _StillUnderWay as err:
-            raise RegistryUnavailable(self.url, "a transaction is neither committed nor rolled back") from err
-        except DBAPIError as err:
-            raise self._explained(err) from err
+        except (DBAPIError, _StillUnderWay) as err:
+            raise self._explained(err, unsure) from err
 
     def _warn(self, err: BaseException | None) -> None:
         reason = self._reason(err)
         log.warning("The model registry at %s does not answer (%s); trying again.", self.url, reason)
 
-    def _explained(self, err: DBAPIError) -> Exception:
+    def _explained(self, err: Exception, unsure: Sequence[object]) -> Exception:
         """Trouble with the database in our words; a constraint that was violated stays what it is."""
+        if unsure:
+            return OutcomeUnknown(self.url, self._reason(err))
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
             return RegistryUnavailable(self.url, self._reason(err))
@@ -164,8 +196,9 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
     """
     Execute a statement that every task executes: the driver's own text, which costs no compilation.
 
-    :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, and ``{share}`` for a lock
-        of the row called ``v`` that only promotions and deletions wait for. What comes back has the driver's
+    :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, ``{after column}`` for that
+        clock but later than a column, ``{share}`` for a lock of the row called ``v`` that only promotions and
+        deletions wait for, and ``{lock}`` for one that everybody waits for. What comes back has the driver's
         types.
     """
     return connection.exec_driver_sql(_driver_words(connection.dialect.name, words), dict(values))
@@ -174,14 +207,26 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
 @functools.cache
 def _driver_words(dialect: str, words: str) -> str:
     words = " ".join(words.split())  # psycopg remembers how it reads a text only below 4,096 characters
-    if dialect == "sqlite":
-        return words.replace("{now}", "mr_now()").replace("{share}", "")
-    words = words.replace("{now}", "clock_timestamp()").replace("{share}", "FOR SHARE OF v")
-    return re.sub(r":(\w+)", r"%(\1)s", words)
+    sqlite = dialect == "sqlite"
+    for pattern, meaning in _SQLITE_WORDS if sqlite else _POSTGRESQL_WORDS:
+        words = re.sub(pattern, meaning, words)
+    return words if sqlite else re.sub(r":(\w+)", r"%(\1)s", words)
+
+
+_SQLITE_WORDS = ((r"\{now\}", "mr_now()"), (r"\{after (\w+)\}", r"mr_now(\1)"), (r"\{(share|lock)\}", ""))
+_POSTGRESQL_WORDS = (
+    (r"\{now\}", "clock_timestamp()"),
+    (r"\{after (\w+)\}", r"greatest(clock_timestamp(), \1 + interval '1 microsecond')"),
+    (r"\{share\}", "FOR SHARE OF v"),
+    (r"\{lock\}", "FOR UPDATE OF v"),
+)
 
 
 class _StillUnderWay(Exception):
     """The server has not yet noticed that the connection over which COMMIT was sent is gone."""
+
+    def __str__(self) -> str:
+        return "the transaction is still neither committed nor rolled back"
 
 
 def is_transient(err: BaseException) -> bool:
@@ -201,8 +246,22 @@ def is_transient(err: BaseException) -> bool:
     return any(word in message for word in _STARTING) or not any(word in message for word in _HOPELESS)
 
 
-def _state(err: DBAPIError) -> str | None:
-    return getattr(err.orig, "sqlstate", None)
+def _leaves_open(err: DBAPIError) -> bool:
+    """
+    Whether what was to be committed may be done in spite of an error.
+
+    PostgreSQL's refusal is certain, but not what a proxy says in its place (class 08), nor what the server says
+    while it shuts down. SQLite commits with a last write and a flush to the disk; where the flush fails, a
+    crash would find the transaction complete.
+    """
+    code = getattr(err.orig, "sqlite_errorname", None)
+    if code is not None:
+        return str(code).startswith("SQLITE_IOERR") and not str(code).endswith(("_READ", "_WRITE"))
+    return err.connection_invalidated or (_state(err) or "08").startswith(("08", "57P"))
+
+
+def _state(err: BaseException) -> str | None:
+    return getattr(getattr(err, "orig", None), "sqlstate", None)
 
 
 #: Connections of a forked process's parent: neither spoken over nor closed.

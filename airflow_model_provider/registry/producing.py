@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.database import run as execute
 from airflow_model_provider.registry.entities import RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.pins import check_same_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
@@ -56,11 +57,11 @@ def version_for_run(
             return version_record(found)
         generation = 0 if found is None else found.generation + 1
         name = f"{new.name[:96]}-{generation + 1}" if new.name and generation else new.name
-        version_id = add_version(connection, model_id, model, new._replace(name=name))
-        keys = {"version_id": version_id, "model_id": model_id, "generation": generation}
+        version = add_version(connection, model, new._replace(name=name))
+        keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
         keys["run_mark"] = new.run_mark
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
-        return read_version(connection, _version.c.id == version_id)
+        return version
 
     return database.write(work)
 
@@ -87,20 +88,18 @@ def settle_producer(database: Database, version_id: int, producer: str, *, commi
     return database.write(work)
 
 
-def finish_version(database: Database, version_id: int, state: VersionState) -> VersionRecord:
+def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
-    End the making of a version; producers that never committed are no longer waited for.
+    End the making of a version that waits for no tasks.
 
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
-    def work(connection: Connection) -> VersionRecord:
+    def work(connection: Connection) -> None:
         version_label(connection, version_id, lock=True)
-        _skip_pending(connection, version_id)
-        connection.execute(update(_version).where(_version.c.id == version_id).values(state=state.value))
-        return read_version(connection, _version.c.id == version_id)
+        _become(connection, version_id, state)
 
-    return database.write(work)
+    database.write(work)
 
 
 def close_run_version(database: Database, model: str, run: RunKey) -> VersionRecord | None:
@@ -160,8 +159,15 @@ def _used_up(row: Row[Any], run: RunKey, mark: str | None) -> bool:
 
 
 def _skip_pending(connection: Connection, version_id: int) -> None:
-    pending = (_producer.c.version_id == version_id) & (_producer.c.state == "pending")
-    connection.execute(update(_producer).where(pending).values(state="skipped", at=now()))
+    words = (
+        "UPDATE mr_producer SET state = 'skipped', at = {now} WHERE version_id = :id AND state = 'pending'"
+    )
+    execute(connection, words, {"id": version_id})
+
+
+def _become(connection: Connection, version_id: int, state: VersionState) -> None:
+    words = "UPDATE mr_version SET state = :state WHERE id = :id"
+    execute(connection, words, {"id": version_id, "state": state.value})
 
 
 def _recomputed(connection: Connection, version_id: int) -> VersionState:
@@ -172,5 +178,5 @@ def _recomputed(connection: Connection, version_id: int) -> VersionState:
         state = VersionState.FAILED
     elif "pending" in states:
         state = VersionState.PRODUCING
-    connection.execute(update(_version).where(_version.c.id == version_id).values(state=state.value))
+    _become(connection, version_id, state)
     return state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, select
 
 from airflow_model_provider.exceptions import (
     NothingToRestore,
@@ -19,16 +19,16 @@ from airflow_model_provider.limits import check_number, check_text
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
-from airflow_model_provider.registry.columns import now
-from airflow_model_provider.registry.entities import NOTHING, Attempt, StageEvent, VersionRecord, VersionState
+from airflow_model_provider.registry.columns import as_time, clean_text
+from airflow_model_provider.registry.database import run
+from airflow_model_provider.registry.entities import NOTHING, Attempt, StageEvent, VersionState
 from airflow_model_provider.registry.producing import missing_producers
-from airflow_model_provider.registry.rows import event_record, run_columns, select_versions, version_record
+from airflow_model_provider.registry.rows import event_record, run_columns, run_key
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
 
@@ -46,6 +46,7 @@ class Change(NamedTuple):
     :param settled: tasks known to be done, so that their part is not waited for; a callable is asked when
         needed.
     :param protected: who may change a stage, where not everybody may.
+    :param roles: Airflow's roles of the user, where they are known.
     """
 
     force: bool = False
@@ -56,6 +57,7 @@ class Change(NamedTuple):
     allow_incomplete: bool = False
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     protected: Mapping[str, Sequence[str]] = NOTHING
+    roles: Sequence[str] = ()
 
     def check(self) -> None:
         """
@@ -80,9 +82,11 @@ class Change(NamedTuple):
         allowed = self.protected.get(stage)
         if allowed is None:
             return
-        caller = f"dag:{self.attempt.run.dag_id}" if self.attempt else f"user:{self.who}"
-        if not any(fnmatchcase(caller, pattern) for pattern in allowed):
-            raise StageProtected(model, stage, caller, f"{stage} = {', '.join(allowed)}")
+        callers = [f"user:{self.who}", *(f"role:{role}" for role in self.roles)]
+        if self.attempt:
+            callers = [f"dag:{self.attempt.run.dag_id}"]
+        if not any(fnmatchcase(caller, pattern) for caller in callers for pattern in allowed):
+            raise StageProtected(model, stage, ", ".join(callers), f"{stage} = {', '.join(allowed)}")
 
 
 class _NothingToDo(Exception):
@@ -182,13 +186,9 @@ class _Turn:
     def __init__(self, connection: Connection, model: str, change: Change) -> None:
         self.connection, self.model, self.change = connection, model, change
         # Whoever holds this row is the only one; what is read after it is what the one before left (R27).
-        self.sequence, self.at = self._next()
-        row = find_model(connection, model)
-        if row is None:
-            raise model_not_found(connection, model)
-        self.model_id = row.id
+        self.sequence, self.at, self.model_id = self._next()
 
-    def assign(self, version: VersionRecord, stage: str) -> StageEvent:
+    def assign(self, version: _Candidate, stage: str) -> StageEvent:
         """Make a version the holder of a stage."""
         last = self._last(stage)
         held = last.number if last is not None else None
@@ -213,62 +213,61 @@ class _Turn:
             return self._hand_over(version, stage, last, behind=found.behind, restores=found.sequence)
         raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
 
-    def archive(self, version: VersionRecord) -> StageEvent:
+    def archive(self, version: _Candidate) -> StageEvent:
         """Take a version out of all its stages."""
-        if not version.stages:
-            raise _NothingToDo
-        for index, stage in enumerate(version.stages):
-            if index:
-                self.sequence, self.at = self._next()
+        event = None
+        for stage in run(self.connection, _HELD, {"id": version.id}).scalars().all():
+            if event is not None:
+                self.sequence, self.at, _ = self._next()
             last = self._last(stage)
             self._check_change(stage, version.number)
-            self._write_event(stage, None, last, behind=_behind(last))
-        self._update(version.id, archived=True)
-        return self._written()
+            event = self._write_event(stage, None, last, behind=_behind(last))
+        if event is None:
+            raise _NothingToDo
+        run(self.connection, _ARCHIVE_IF_OUT, {"id": version.id})
+        return event
 
-    def candidate(self, number: int) -> VersionRecord:
+    def candidate(self, number: int) -> _Candidate:
         """
         Return a version of the model, locked until commit.
 
         :raises VersionNotFound: naming those that exist.
         """
-        query = select_versions().where(_version.c.model_id == self.model_id, _version.c.number == number)
-        row = self.connection.execute(query.with_for_update(of=_version)).one_or_none()
-        if row is None or row.v_state == VersionState.DELETED.value:
+        asked = {"model_id": self.model_id, "number": number}
+        row = run(self.connection, _CANDIDATE, asked).one_or_none()
+        if row is None or row.state == VersionState.DELETED.value:
             raise VersionNotFound(self.model, str(number), described_versions(self.connection, self.model_id))
-        return version_record(row)
+        return _Candidate(*tuple(row))
 
     def _hand_over(
         self,
-        version: VersionRecord,
+        version: _Candidate,
         stage: str,
         last: Row[Any] | None,
         *,
         behind: int | None,
         restores: int | None = None,
     ) -> StageEvent:
-        self._write_event(stage, version.id, last, behind=behind, restores=restores)
-        self._update(version.id, archived=False)
+        event = self._write_event(stage, version, last, behind=behind, restores=restores)
+        if not version.sealed:  # what it holds when it is first promoted never changes again (R24)
+            for words in _SEAL:
+                run(self.connection, words, {"id": version.id, "at": self.at})
+        elif version.archived:
+            run(self.connection, _TAKE_BACK, {"id": version.id})
         if last is not None and last.version_id is not None:
-            self._archive_if_out(last.version_id)
-        self._seal(version)
-        return self._written()
+            run(self.connection, _ARCHIVE_IF_OUT, {"id": last.version_id})
+        return event
 
-    def _next(self) -> tuple[int, datetime]:
-        sequence, at = tables.registry.c.last_sequence, tables.registry.c.last_event_at
-        line = (
-            update(tables.registry)
-            .values(last_sequence=sequence + 1, last_event_at=now(at))
-            .returning(sequence, at)
-        )
-        row = self.connection.execute(line).one()
-        return row.last_sequence, row.last_event_at
+    def _next(self) -> tuple[int, Any, int]:
+        """The next number in line, its time as the driver has it, and the model's id."""
+        sequence, at, model_id = tuple(run(self.connection, _NEXT, {"model": self.model}).one())
+        if model_id is None:
+            raise model_not_found(self.connection, self.model)
+        return sequence, at, model_id
 
     def _last(self, stage: str) -> Row[Any] | None:
         """The last event of a stage, with the number of who holds it since."""
-        return self.connection.execute(
-            self._events(stage).order_by(_event.c.sequence.desc()).limit(1)
-        ).one_or_none()
+        return run(self.connection, _LAST, {"model_id": self.model_id, "stage": stage}).one_or_none()
 
     def _earlier(self, last: Row[Any] | None, stage: str, to: int | None) -> Row[Any] | None:
         """The event that made the holder which a rollback gives the stage back to."""
@@ -308,8 +307,8 @@ class _Turn:
         if self.change.expected is not UNSET and self.change.expected != held:
             raise StageConflict(self.model, stage, self.change.expected, held)
 
-    def _check_ready(self, version: VersionRecord) -> None:
-        if version.state is VersionState.READY:
+    def _check_ready(self, version: _Candidate) -> None:
+        if version.state == VersionState.READY:
             return
         unfinished = missing_producers(self.connection, version.id)
         settled = self.change.settled() if callable(self.change.settled) else self.change.settled
@@ -317,55 +316,58 @@ class _Turn:
             task for task, state in unfinished if state == "failed" or task.partition("[")[0] not in settled
         ]
         if missing or not unfinished:
-            raise VersionNotReady(str(version), version.state.value, tuple(missing))
+            raise VersionNotReady(f"{self.model}@{version.number}", version.state, tuple(missing))
 
     def _write_event(
         self,
         stage: str,
-        version_id: int | None,
+        version: _Candidate | None,
         last: Row[Any] | None,
         *,
         behind: int | None,
         restores: int | None = None,
-    ) -> None:
+    ) -> StageEvent:
         """Write the event; the database makes the stage's pointer of it."""
         attempt = self.change.attempt
+        said = {"who": self.change.who, "reason": self.change.reason}
+        said |= {"task_id": attempt.task_id if attempt else None, **dict.fromkeys(_RUN)}
+        said |= run_columns(attempt.run if attempt else None)
+        said = {name: None if text is None else clean_text(text) for name, text in said.items()}
         values = {
             "sequence": self.sequence,
             "model_id": self.model_id,
             "stage": stage,
-            "version_id": version_id,
+            "version_id": version.id if version else None,
             "previous_version_id": last.version_id if last is not None else None,
             "behind": behind,
             "restores": restores,
             "at": self.at,
-            "who": self.change.who,
-            "reason": self.change.reason,
-            "task_id": attempt.task_id if attempt else None,
-            **run_columns(attempt.run if attempt else None),
+            **said,
         }
-        self.connection.execute(insert(_event).values(values))
-
-    def _written(self) -> StageEvent:
-        query = _select_events().where(_event.c.sequence == self.sequence)
-        return event_record(self.connection.execute(query).one())
-
-    def _update(self, version_id: int, **values: Any) -> None:
-        self.connection.execute(update(_version).where(_version.c.id == version_id).values(values))
-
-    def _archive_if_out(self, version_id: int) -> None:
-        held = select(_stage.c.stage).where(_stage.c.version_id == version_id).exists()
-        self.connection.execute(
-            update(_version).where(_version.c.id == version_id, ~held).values(archived=True)
+        run(self.connection, _EVENT, values)
+        return StageEvent(
+            self.sequence,
+            self.model,
+            stage,
+            version.number if version else None,
+            last.number if last is not None else None,
+            as_time(self.at),
+            said["who"],
+            said["reason"],
+            run_key(*(said[name] for name in _RUN)),
+            said["task_id"],
+            restores,
         )
 
-    def _seal(self, version: VersionRecord) -> None:
-        """What the version holds when it is first promoted never changes again (R24)."""
-        if version.sealed_at is not None:
-            return
-        self._update(version.id, sealed_at=self.at)
-        for table in (tables.link, tables.version_metadata):
-            self.connection.execute(update(table).where(table.c.version_id == version.id).values(sealed=True))
+
+class _Candidate(NamedTuple):
+    """A version that is to hold a stage, or to leave its stages; its row is locked."""
+
+    id: int
+    number: int
+    state: str
+    archived: bool
+    sealed: bool
 
 
 def _behind(last: Row[Any] | None) -> int | None:
@@ -395,3 +397,36 @@ def _select_events() -> Select[Any]:
 
 
 _RUN = ("deployment", "dag_id", "run_id")
+
+# --- the statements of every promotion: constant text costs no compilation in a new process ----------------
+
+_NEXT = """
+UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {after last_event_at}
+RETURNING last_sequence, last_event_at, (
+  SELECT m.id FROM mr_model m WHERE m.name = :model AND m.deleted_at IS NULL
+)
+"""
+_CANDIDATE = """
+SELECT v.id, v.number, v.state, v.archived, v.sealed_at IS NOT NULL AS sealed
+FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
+"""
+_LAST = """
+SELECT e.sequence, e.version_id, e.behind, v.number, v.state
+FROM mr_stage_event e LEFT JOIN mr_version v ON v.id = e.version_id
+WHERE e.model_id = :model_id AND e.stage = :stage ORDER BY e.sequence DESC LIMIT 1
+"""
+_HELD = "SELECT stage FROM mr_stage WHERE version_id = :id ORDER BY sequence"
+_WRITTEN = [column.name for column in _event.columns]
+_EVENT = f"""
+INSERT INTO mr_stage_event ({", ".join(_WRITTEN)}) VALUES ({", ".join(f":{name}" for name in _WRITTEN)})
+"""  # noqa: S608 - names of columns
+_SEAL = (
+    "UPDATE mr_version SET archived = FALSE, sealed_at = :at WHERE id = :id",
+    "UPDATE mr_link SET sealed = TRUE WHERE version_id = :id",
+    "UPDATE mr_metadata SET sealed = TRUE WHERE version_id = :id",
+)
+_TAKE_BACK = "UPDATE mr_version SET archived = FALSE WHERE id = :id"
+_ARCHIVE_IF_OUT = """
+UPDATE mr_version SET archived = TRUE
+WHERE id = :id AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = :id)
+"""

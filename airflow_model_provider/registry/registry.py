@@ -16,7 +16,9 @@ from airflow_model_provider.registry import (
     producing,
     promotion,
     resolution,
+    retention,
     schema,
+    transfer,
     versions,
 )
 from airflow_model_provider.registry.database import Database
@@ -201,9 +203,9 @@ class Registry:
         """Note that a task failed to make its part of a version. See :func:`producing.settle_producer`."""
         return producing.settle_producer(self._database, version_id, producer, committed=False)
 
-    def finish_version(self, version_id: int, state: VersionState) -> VersionRecord:
+    def finish_version(self, version_id: int, state: VersionState) -> None:
         """End the making of a version. See :func:`producing.finish_version`."""
-        return producing.finish_version(self._database, version_id, state)
+        producing.finish_version(self._database, version_id, state)
 
     def close_run_version(self, model: str, run: RunKey) -> VersionRecord | None:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
@@ -224,10 +226,11 @@ class Registry:
         attempt: Attempt | None = None,
         allow_incomplete: bool = False,
         settled: Collection[str] | Callable[[], Collection[str]] = (),
+        roles: Sequence[str] = (),
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
-            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected
+            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -241,10 +244,11 @@ class Registry:
         reason: str | None = None,
         who: str | None = None,
         attempt: Attempt | None = None,
+        roles: Sequence[str] = (),
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = promotion.Change(
-            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected
+            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected, roles=roles
         )
         return promotion.rollback(self._database, model, stage, self.stages, change, to)
 
@@ -299,9 +303,9 @@ class Registry:
         """Yield what artifact versions point to. See :func:`blobs.needed`."""
         return blobs.needed(self._database)
 
-    def unneeded_blobs(self, older_than: float) -> Iterator[blobs.Blob]:
+    def unneeded_blobs(self, older_than: float, outputs: float | None = None) -> Iterator[blobs.Blob]:
         """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
-        return blobs.unneeded(self._database, older_than)
+        return blobs.unneeded(self._database, older_than, outputs)
 
     def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
         """Return bytes of which no row tells. See :func:`blobs.strays`."""
@@ -315,9 +319,33 @@ class Registry:
         """Remove condemned bytes. See :func:`blobs.bury`."""
         return blobs.bury(self._database, blob, remove)
 
+    def forget_outputs(self, days: float, *, dry_run: bool = False) -> int:
+        """Forget outputs that no version holds, or count them. See :func:`retention.forget_outputs`."""
+        work = retention.count_outputs if dry_run else retention.forget_outputs
+        return work(self._database, days)
+
+    def forget_resolutions(self, days: float, *, dry_run: bool = False) -> int:
+        """Forget what tasks got long ago, or count it. See :func:`retention.forget_resolutions`."""
+        work = retention.count_resolutions if dry_run else retention.forget_resolutions
+        return work(self._database, days)
+
     def labels_of(self, digest: str) -> list[str]:
         """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
         return artifacts.labels_of(self._database, digest)
+
+    # --- from registry to registry -------------------------------------------------------------------------
+
+    def contents(self, version_id: int) -> transfer.Contents:
+        """Return what a version holds of its own. See :func:`transfer.contents`."""
+        return transfer.contents(self._database, version_id)
+
+    def find_imported(self, model: str, incoming: Sequence[transfer.Incoming]) -> list[int | None]:
+        """Return which versions some incoming ones are already. See :func:`transfer.find_imported`."""
+        return transfer.find_imported(self._database, transfer.Place(self.id, model), incoming)
+
+    def import_version(self, model: str, incoming: transfer.Incoming) -> tuple[int, bool]:
+        """Make a version as it was elsewhere. See :func:`transfer.import_version`."""
+        return transfer.import_version(self._database, transfer.Place(self.id, model), incoming)
 
     # --- metadata ------------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ def record(database: Database, resolutions: Sequence[Resolution], attempt: Attem
         "task_index": attempt.map_index,
         "try_number": attempt.try_number,
     }
-    database.read(lambda connection: write(connection, got, values))
+    database.repeat(lambda connection: write(connection, got, values))
 
 
 def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def version_record(row: Row[Any]) -> VersionRecord:
         archived=bool(row.v_archived),
         created_at=row.v_created_at,
         sealed_at=row.v_sealed_at,
-        run=_run(row.v_deployment, row.v_dag_id, row.v_run_id),
+        run=run_key(row.v_deployment, row.v_dag_id, row.v_run_id),
         description=row.v_description,
         tags=tuple(row.v_tags),
         environment=row.v_environment,
@@ -112,7 +112,7 @@ def event_record(row: Row[Any]) -> StageEvent:
         at=row.at,
         who=row.who,
         reason=row.reason,
-        run=_run(row.deployment, row.dag_id, row.run_id),
+        run=run_key(row.deployment, row.dag_id, row.run_id),
         task_id=row.task_id,
         restores=row.restores,
     )
@@ -129,7 +129,8 @@ def run_columns(run: RunKey | None) -> dict[str, str]:
     return {"deployment": run.deployment, "dag_id": run.dag_id, "run_id": run.run_id} if run else {}
 
 
-def _run(deployment: str | None, dag_id: str | None, run_id: str | None) -> RunKey | None:
+def run_key(deployment: str | None, dag_id: str | None, run_id: str | None) -> RunKey | None:
+    """Return the run of a row; None where there is none."""
     if deployment is None or dag_id is None or run_id is None:
         return None
     return RunKey._make((deployment, dag_id, run_id))

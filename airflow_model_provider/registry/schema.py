@@ -71,13 +71,19 @@ def current(url: str) -> str | None:
 
 
 def upgrade(url: str) -> None:
-    """Bring the schema to this release; makes it in an empty database."""
+    """
+    Bring the schema to this release; makes it in an empty database.
+
+    :raises SchemaMismatch: if it is a newer one that this release can't use.
+    """
     database = Database(url)
     with _closing(database):
         make_folder(database.address)
         found = database.read(_identity)
         if found is None or found.revision < REVISION:
             _change(database, REVISION)
+        else:
+            _usable(database, found)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -86,10 +92,15 @@ def downgrade(url: str, revision: str) -> None:
 
     :param revision: the one to go back to; ``base`` removes everything.
     :raises InvalidConfiguration: if there is no such revision.
+    :raises SchemaMismatch: if it is a newer one, whose way back only the release that has it knows.
     """
     database = Database(url)
     with _closing(database):
-        if _read(database) is not None:
+        found = _read(database)
+        if found is not None and found.revision > REVISION:
+            advice = "Take it back with the release that brought it there."
+            raise SchemaMismatch(database.url, found.revision, REVISION, advice)
+        if found is not None:
             _change(database, revision, down=True)
 
 

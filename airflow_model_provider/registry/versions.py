@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from airflow_model_provider.exceptions import AlreadyExists, VersionNotFound
+from airflow_model_provider.exceptions import AlreadyExists, ModelNotFound, VersionNotFound
 from airflow_model_provider.limits import check_number, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
-from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.columns import as_time, clean_text, now
 from airflow_model_provider.registry.database import run
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
-from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
+from airflow_model_provider.registry.rows import run_columns, run_key, select_versions, version_record
 from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import check_name
 
@@ -56,48 +57,76 @@ def create_version(
     :raises AlreadyExists: if the model has a version of this name.
     """
     check_name("model", model)
-    new = new._replace(**_said(new.name, new.description, new.tags))
 
     def work(connection: Connection) -> VersionRecord:
-        row = locked_model(connection, model, new.card, create=create_model)
-        return read_version(connection, _version.c.id == add_version(connection, row.id, model, new))
+        try:
+            return add_version(connection, model, new)
+        except ModelNotFound:
+            if not create_model:
+                raise
+        locked_model(connection, model, new.card, create=True)
+        return add_version(connection, model, new)
 
     return database.write(work)
 
 
-def add_version(connection: Connection, model_id: int, model: str, new: NewVersion) -> int:
+def add_version(connection: Connection, model: str, new: NewVersion) -> VersionRecord:
     """
-    Add the next version of a model whose row is locked, and return its id.
+    Add the next version of a model, whose row is locked until commit.
 
+    :raises ModelNotFound: if there is no such model.
     :raises InvalidName: if its name is not one.
     :raises AlreadyExists: if the model has a version of this name.
     """
+    new = new._replace(**_said(new.name, new.description, new.tags))
+    environment = plain_json(dict(new.environment or {}), "environment of a version")
+    numbered = run(connection, _NUMBER, {"model": model}).one_or_none()
+    if numbered is None:
+        raise model_not_found(connection, model)
     if new.name is not None:
-        check_name("version", new.name)
-        _refuse_taken_name(connection, model_id, model, new.name)
-    numbered = update(tables.model).where(tables.model.c.id == model_id)
-    number = tables.model.c.last_number
+        _refuse_taken_name(connection, numbered.id, model, new.name)
+    texts = {"description": new.description, **dict.fromkeys(RunKey._fields), **run_columns(new.run)}
+    texts = {name: None if text is None else clean_text(text) for name, text in texts.items()}
     values = {
-        "model_id": model_id,
-        "number": connection.execute(numbered.values(last_number=number + 1).returning(number)).scalar_one(),
+        "model_id": numbered.id,
+        "number": numbered.last_number,
         "name": new.name,
         "state": new.state.value,
-        "created_at": now(),
-        "description": new.description,
-        "tags": list(new.tags),
-        "environment": plain_json(dict(new.environment or {}), "environment of a version"),
-        **run_columns(new.run),
     }
-    version_id: int = connection.execute(
-        insert(_version).values(values).returning(_version.c.id)
-    ).scalar_one()
+    values |= {"tags": json.dumps(list(new.tags)), "environment": json.dumps(environment), **texts}
+    made = run(connection, _MAKE, values).one()
     if new.producers:
         rows = [
-            {"version_id": version_id, "task_id": task, "state": "pending"}
+            {"version_id": made.id, "task_id": task, "state": "pending"}
             for task in dict.fromkeys(new.producers)
         ]
         connection.execute(insert(tables.producer).values([row | {"at": now()} for row in rows]))
-    return version_id
+    return VersionRecord(
+        made.id,
+        model,
+        numbered.last_number,
+        new.name,
+        new.state,
+        stages=(),
+        archived=False,
+        created_at=as_time(made.created_at),
+        run=run_key(*(texts[name] for name in RunKey._fields)),
+        description=texts["description"],
+        tags=tuple(new.tags),
+        environment=environment,
+    )
+
+
+_NUMBER = """
+UPDATE mr_model SET last_number = last_number + 1 WHERE name = :model AND deleted_at IS NULL
+RETURNING id, last_number
+"""
+_MAKE = """
+INSERT INTO mr_version
+  (model_id, number, name, state, created_at, description, tags, environment, deployment, dag_id, run_id)
+VALUES (:model_id, :number, :name, :state, {now}, :description, :tags, :environment, :deployment, :dag_id, :run_id)
+RETURNING id, created_at
+"""
 
 
 def read_version(connection: Connection, condition: ColumnElement[bool]) -> VersionRecord:
@@ -189,8 +218,8 @@ def version_label(connection: Connection, version_id: int, *, lock: bool = False
     :param lock: nobody else locks it until commit; else only promotions and deletions wait.
     :raises VersionNotFound: if it is not there, or deleted.
     """
-    lock_it = "FOR UPDATE OF v" if lock and connection.dialect.name != "sqlite" else "{share}"
-    row = run(connection, f"{_LABEL} {lock_it}", {"version_id": version_id}).one_or_none()
+    words = f"{_LABEL} {'{lock}' if lock else '{share}'}"
+    row = run(connection, words, {"version_id": version_id}).one_or_none()
     if row is None:
         raise VersionNotFound("The registry", f"id {version_id}")
     if row.state == VersionState.DELETED.value:
@@ -199,7 +228,8 @@ def version_label(connection: Connection, version_id: int, *, lock: bool = False
 
 
 _LABEL = """
-SELECT m.name, v.number, v.state, v.model_id FROM mr_version v JOIN mr_model m ON m.id = v.model_id WHERE v.id = :version_id
+SELECT m.name, v.number, v.state, v.model_id FROM mr_version v JOIN mr_model m ON m.id = v.model_id
+WHERE v.id = :version_id
 """
 
 

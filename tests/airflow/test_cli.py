@@ -12,7 +12,8 @@ from airflow.cli.cli_parser import get_parser
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_model_provider import Client, host
+from airflow_model_provider import Client, host, settings
+from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.workspace import close_workspaces
 
 if TYPE_CHECKING:
@@ -97,6 +98,21 @@ def test_a_refusal_is_one_line(
 
     assert "\n" not in str(caught.value)
     assert [event.number for event in two.get_model("iris").history()] == [1]
+
+
+def test_a_command_has_no_role(
+    airflow: Callable[..., str], two: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage for roles only is closed to it, and the refusal says why."""
+    monkeypatch.setenv(settings.variable("protected_stages"), "production = role:Admin")
+    monkeypatch.setenv("LOGNAME", "alice")
+    close_workspaces()
+
+    with pytest.raises(
+        SystemExit, match=r"user:alice may not change .*'production = role:Admin'.* Roles are known"
+    ):
+        airflow("promote", "iris", "1", "production")
+    assert two.get_model("iris").history() == []
 
 
 # --- what only reads -------------------------------------------------------------------------------------
@@ -228,6 +244,59 @@ def test_a_file_becomes_a_version_and_comes_back(
         airflow("register", "iris", str(tmp_path / "missing.joblib"))
 
 
+def test_versions_move_in_a_file(airflow: Callable[..., str], promoted: Client, tmp_path: Path) -> None:
+    """Into another registry, or as here into another model; what to promote is said, and again nothing is done."""
+    file = str(tmp_path / "iris.zip")
+    promoted.workspace.registry.create_version("iris", state=VersionState.FAILED)
+    said = airflow("export", "iris", file)
+    some = airflow("export", "iris", str(tmp_path / "some.zip"), "--versions", "production", "2")
+    checked = rows(airflow("import", file, "--model", "flowers", "--dry-run", "-o", "json"))
+    imported = airflow("import", file, "--model", "flowers", "-o", "plain")
+    again = rows(airflow("import", file, "--model", "flowers", "-o", "json"))
+
+    assert said == (
+        f"{file} holds 2 versions of iris, 2 files (2 bytes).\nNot ready, and so left out: iris@3 (failed).\n"
+    )
+    assert some == f"{tmp_path / 'some.zip'} holds 1 versions of iris, 1 files (1 bytes).\n"
+    assert [(item["source"], item["result"], item["version"]) for item in checked] == [
+        ("iris@1", "would be imported", None),
+        ("iris@2", "would be imported", None),
+    ]
+    assert imported.splitlines()[-2:] == [
+        "Stages are assigned by promotions only. What was in one there:",
+        "  airflow model-registry promote flowers 2 production",
+    ]
+    assert [(item["version"], item["result"], item["stages_there"]) for item in again] == [
+        ("flowers@1", "is here already", ""),
+        ("flowers@2", "is here already", "production"),
+    ]
+    assert promoted.get_model_version("flowers", 2).load_artifact("trained_model") == 2
+    assert airflow("import", file).count("is here already") == 2
+
+
+def test_a_file_that_cannot_be_moved_is_one_line(
+    airflow: Callable[..., str], two: Client, tmp_path: Path
+) -> None:
+    """An export over a file, and an import of one that is none."""
+    file = tmp_path / "iris.zip"
+    file.write_text("no export")
+    for arguments, said in (
+        (("export", "iris", str(file)), "AlreadyExists: The file .* exists already"),
+        (
+            ("export", "iris", str(file), "--versions", "7", "--force"),
+            "VersionNotFound: 'iris' has no version '7'",
+        ),
+        (("import", str(file)), "InvalidExport: .*no whole zip file.*Nothing was imported"),
+    ):
+        with pytest.raises(SystemExit, match=said) as caught:
+            airflow(*arguments)
+        assert "\n" not in str(caught.value)
+    assert file.read_text() == "no export"
+    airflow("export", "iris", str(file), "--versions", "all", "--force")
+
+    assert airflow("import", str(file)).count("is here already") == 2
+
+
 def test_what_is_not_needed_is_removed_after_a_question(
     airflow: Callable[..., str], two: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +332,8 @@ def test_damage_is_exit_code_one(airflow: Callable[..., str], two: Client) -> No
         ("rollback", "iris", "production"),
         ("register", "iris", "no.joblib"),
         ("download", "iris", "1", "model"),
+        ("export", "iris", "iris.zip"),
+        ("import", "iris.zip"),
         ("verify",),
         ("gc",),
     ],

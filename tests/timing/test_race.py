@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 from bisect import bisect
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_model_provider.registry.registry import Registry
-from tests.support.soak import TIMES
 from tests.timing.conftest import RACE_SIZE as SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_model_provider import Client
     from airflow_model_provider.registry.entities import ResolutionRecord
-    from tests.timing.conftest import Airflow, Make
+    from tests.support.timed_airflow import Airflow
+    from tests.timing.conftest import Make
 
 SPAWN = multiprocessing.get_context("spawn")
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 MODELS = ("race_task", "race_run")
 VERSIONS, PAUSE = 8, 0.1
 
@@ -88,7 +85,6 @@ class Race:
         times = [event.astimezone(UTC) for event in self.events]
         during = [bisect(times, item.end) - bisect(times, item.start) for item in self.instances.values()]
         return {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "instances": len(self.taken),
             "seconds": round((ended - begun).total_seconds()),
             "promotions of each model": bisect(times, ended) - bisect(times, begun),
@@ -110,9 +106,11 @@ def race(airflow: Airflow, registry: Client, make: Make) -> Race:
     return Race(airflow, registry)
 
 
-def test_the_race_was_a_race(race: Race) -> None:
+def test_the_race_was_a_race(race: Race, record_property: Callable[[str, object], None]) -> None:
     """Stages moved all the time while tasks ran, without a single error on either side."""
     result = race.result()
+    for name, value in result.items():
+        record_property(name, value)
 
     assert race.errors == []
     assert len(race.taken) == SIZE
@@ -146,14 +144,3 @@ def test_all_tasks_of_a_run_share_its_pin(race: Race) -> None:
 
     assert race.stock == dict.fromkeys(range(3), pinned)
     assert {item.number for item in race.records if item.model == "race_run"} == {pinned}
-
-
-def test_the_long_form_is_kept(race: Race) -> None:
-    """What 2,000 instances have shown is written down."""
-    result = race.result()
-    if TIMES >= 10:
-        rows = "".join(f"| {name} | {value} |\n" for name, value in result.items())
-        (RESULTS / "race.json").write_text(json.dumps(result, indent=2) + "\n")
-        (RESULTS / "race.md").write_text(f"| the last long race | |\n| --- | --- |\n{rows}")
-
-    assert result["instances"] == SIZE

@@ -9,7 +9,8 @@ import pytest
 
 if TYPE_CHECKING:
     from airflow_model_provider import Client
-    from tests.timing.conftest import Airflow, Make
+    from tests.support.timed_airflow import Airflow
+    from tests.timing.conftest import Make
 
 TASKS = [f"use_{index}" for index in range(5)]
 

@@ -116,7 +116,8 @@ _GUARDS = (
         "mr_artifact_version",
         ("UPDATE",),
         "NEW.digest <> OLD.digest OR NEW.number <> OLD.number OR NEW.artifact_id <> OLD.artifact_id"
-        " OR NEW.materializer <> OLD.materializer OR NEW.attributes <> OLD.attributes"
+        " OR NEW.materializer <> OLD.materializer OR NEW.format_version <> OLD.format_version"
+        " OR NEW.attributes <> OLD.attributes"
         " OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL)",
         "what an artifact version holds never changes",
     ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import types
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from airflow_model_provider.exceptions import (
     DigestMismatch,
     LoadFailed,
+    MissingDependency,
     NotSerializable,
     PickleForbidden,
     UnknownFormat,
@@ -51,6 +53,7 @@ FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
         (polars.DataFrame({"a": [1]}), "polars.ipc"),
         (LogisticRegression(), "sklearn.pickle"),
         (threading.local, "cloudpickle"),
+        (PurePosixPath("/nope/nothing"), "cloudpickle"),
     ],
 )
 def test_each_type_has_its_format(round_trip, value: object, expected: str) -> None:
@@ -181,6 +184,42 @@ def test_files_and_folders_come_back_as_private_copies(round_trip, tmp_path: Pat
     assert (file.name, file.read_text()) == ("a.txt", "a")
 
 
+def test_links_come_back_as_what_they_lead_to(round_trip, tmp_path: Path) -> None:
+    """A file by the link's own name; in a folder, links to files elsewhere are these files, others stay links."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "5f3a").write_text("weights")
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    for name in ("model.bin", "copy.bin"):
+        (folder / name).symlink_to("../blobs/5f3a")
+    (folder / "config").write_text("{}")
+    (folder / "latest").symlink_to("config")
+    file, found = round_trip(folder / "model.bin"), round_trip(folder)
+
+    assert (file.name, file.read_text(), file.is_symlink()) == ("model.bin", "weights", False)
+    texts = {path.name: (path.read_text(), path.is_symlink()) for path in found.iterdir()}
+    assert texts == {
+        "model.bin": ("weights", False),
+        "copy.bin": ("weights", False),
+        "config": ("{}", False),
+        "latest": ("{}", True),
+    }
+
+
+def test_a_folder_that_could_not_be_unpacked_is_not_saved(round_trip, tmp_path: Path) -> None:
+    """A link to a folder elsewhere, one that leads nowhere, a pipe: an error that names it."""
+    for name, make in {
+        "elsewhere": lambda path: path.symlink_to(tmp_path),
+        "nowhere": lambda path: path.symlink_to("/nope/nothing"),
+        "pipe": os.mkfifo,
+    }.items():
+        folder = tmp_path / f"folder of {name}"
+        folder.mkdir()
+        make(folder / name)
+        with pytest.raises(NotSerializable, match=name):
+            round_trip.save(folder)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -254,6 +293,22 @@ def test_an_unknown_format_is_named(round_trip, key: str, version: int) -> None:
     """A newer release's format, or one of a package that isn't installed."""
     with pytest.raises(UnknownFormat, match=key):
         codec.read(None, materializer=key, format_version=version, attributes={}, what="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "format", "library"),
+    [(polars.DataFrame({"a": [1]}), None, "polars"), (LogisticRegression(), "skops.file", "skops")],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    round_trip, monkeypatch: pytest.MonkeyPatch, value: object, format: str | None, library: str
+) -> None:
+    """A worker without it says what to install."""
+    load = round_trip.save(value, format=format)
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(MissingDependency, match=rf"airflow-model-provider\[{library}\]"):
+        load(False)
 
 
 def test_nothing_is_unpickled_that_does_not_match_its_digest(round_trip) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_model_provider.registry import database
 from airflow_model_provider.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,9 +36,17 @@ def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres").new_database())
 
 
+@pytest.fixture(autouse=True)
+def no_connection_stays_checked_out() -> Iterator[None]:
+    """Whatever a test does, and however it opens its registries."""
+    yield
+    held = [item.url for item in list(database._opened) if item.engine.pool.checkedout()]
+
+    assert held == []
+
+
 @pytest.fixture
 def registry(url: str) -> Iterator[Registry]:
-    """An open registry; no connection may stay checked out."""
+    """An open registry."""
     with Registry.open(url) as opened:
         yield opened
-        assert opened._database.engine.pool.checkedout() == 0

@@ -44,6 +44,7 @@ FORBIDDEN = {
     "what is sealed is renamed": "UPDATE mr_link SET name = 'other' WHERE sealed",
     "sealed metadata change": "UPDATE mr_metadata SET value = '1' WHERE sealed",
     "an artifact points to other bytes": "UPDATE mr_artifact_version SET digest = 'x'",
+    "an artifact becomes of another format": "UPDATE mr_artifact_version SET format_version = 2",
     "bytes that are used are condemned": "UPDATE mr_blob SET state = 'condemned'",
     "bytes that are used are forgotten": "DELETE FROM mr_blob",
     "an artifact points to bytes that aren't stored": (

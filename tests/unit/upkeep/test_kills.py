@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.registry.entities import Link, Relation
@@ -14,6 +14,9 @@ from airflow_model_provider.selectors import Selector
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Saving, connect
 from tests.support.soak import TIMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Per kind of place: about 100 in all, 1,000 in the long form.
 KILLS = 34 * min(TIMES, 10)
@@ -44,7 +47,9 @@ def save_forever(address: Address, seed: int, begun: Any) -> None:
         begun.set()
 
 
-def test_killed_writers_leave_nothing_half_visible(address: Address) -> None:
+def test_killed_writers_leave_nothing_half_visible(
+    address: Address, record_property: Callable[[str, object], None]
+) -> None:
     """What is registered is there, whole; what is left over is found and removed."""
     chance = random.Random(7)
     for seed in range(KILLS):
@@ -66,7 +71,9 @@ def test_killed_writers_leave_nothing_half_visible(address: Address) -> None:
     before = {blob.digest for blob in workspace.registry.needed_blobs()}
     left = collect(workspace, older_than=0)
     stored = {digest for digest, _size in workspace.store.iter_blobs()}
-    print(f"{KILLS} kills, {len(versions)} versions, left over: {left}")  # noqa: T201
+    record_property("kills", KILLS)
+    record_property("versions", len(versions))
+    record_property("files and unfinished uploads left over, all collected", left.blobs + left.leftovers)
     assert stored == before
     assert list(workspace.store.iter_leftovers()) == []
     assert collect(workspace, older_than=0) == Garbage(0, 0, 0)

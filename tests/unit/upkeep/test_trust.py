@@ -304,13 +304,43 @@ def test_only_those_named_change_a_protected_stage(
     )
 
 
+def test_a_role_counts_where_it_is_known(model_registry: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a user who is logged in to Airflow; a task has none, whoever started it, nor has a command or a program."""
+    setting(monkeypatch, protected_stages="production = role:Op, role:Team *")
+    registry = Client().workspace.registry
+    for _ in range(2):
+        registry.create_version("iris")
+    task = Attempt(RunKey("default", "training", "run"), "promote", "1")
+    registry.set_stage("iris", 1, "production", who="alice", roles=("Viewer", "Op"))
+    registry.set_stage("iris", 2, "production", who="bob", roles=("Team Blue",), force=True)
+    registry.rollback("iris", "production", who="alice", roles=("Op",))
+    for caller in ({"who": "alice"}, {"who": "role:Op"}, {"attempt": task, "roles": ("Op",)}):
+        with pytest.raises(StageProtected):
+            registry.set_stage("iris", 2, "production", force=True, **caller)  # type: ignore[arg-type]
+
+    assert registry.holders("iris") == {"iris": {"production": 1}}
+    with pytest.raises(StageProtected) as refused:
+        registry.rollback("iris", "production", who="bob", roles=("Viewer", "op"))
+    assert str(refused.value) == (
+        "user:bob, role:Viewer, role:op may not change iris[production]: [model_registry] protected_stages says "
+        "'production = role:Op, role:Team *'. Let one of those do it, or change the setting."
+    )
+    with pytest.raises(StageProtected) as refused:
+        registry.rollback("iris", "production", who="bob")
+    assert str(refused.value) == (
+        "user:bob may not change iris[production]: [model_registry] protected_stages says "
+        "'production = role:Op, role:Team *'. Let one of those do it, or change the setting. "
+        "Roles are known of users who are logged in to Airflow, not of programs, commands and tasks."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("production", "'production' can't be read"),
         ("production = ", "'production =' can't be read"),
         ("production = alice", "can't be read"),
-        ("production = role:Admin", "can't be read"),
+        ("production = group:admins", "can't be read"),
         ("prodution = user:alice", "'prodution' is no declared stage"),
     ],
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +19,11 @@ from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Saving, Workspace, connect
 from tests.support.soak import TIMES
 
-#: Seconds for which writers and collectors run together: an hour in the long form.
-TOGETHER = 10 * min(TIMES, 360)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds for which writers and collectors run together, in each place: a minute in all, an hour in the long form.
+TOGETHER = 20 if TIMES == 1 else 1200
 
 
 def save(workspace: Workspace, value: Any, name: str = "model") -> int:
@@ -164,6 +168,23 @@ def test_what_a_writer_still_writes_is_no_leftover(workspace: Workspace) -> None
     assert not path.exists()
 
 
+def test_what_a_writer_has_just_begun_stays(tmp_path: Path) -> None:
+    """A collector that saw the file before its writer had locked it does not take it afterwards."""
+    workspace = connect(Address(f"sqlite:///{tmp_path / 'r.db'}", str(tmp_path / "store"), "test"))
+    with workspace.store.new_file() as first:
+        folder = first.parent
+    path = folder / "begun.part"
+    with path.open("xb") as file:
+        ((name, _age),) = workspace.store.iter_leftovers()
+        fcntl.flock(file, fcntl.LOCK_SH)
+        workspace.store.remove_leftover(name)
+        there = path.exists()
+    workspace.store.remove_leftover(name)
+    workspace.close()
+
+    assert (there, path.exists()) == (True, False)
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     """Which artifact of which version, and whether its bytes are gone or changed."""
     workspace = connect(Address(f"sqlite:///{tmp_path / 'r.db'}", str(tmp_path / "store"), "test"))
@@ -218,7 +239,9 @@ def sweep(address: Address, ready: Any) -> int:
     return taken
 
 
-def test_collectors_and_writers_run_together(address: Address, tmp_path: Path) -> None:
+def test_collectors_and_writers_run_together(
+    address: Address, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Of two registries that share a store; at the end everything is there, and nothing else."""
     other = address._replace(url=f"sqlite:///{tmp_path / 'other.db'}")
     spawn = multiprocessing.get_context("spawn")
@@ -230,6 +253,9 @@ def test_collectors_and_writers_run_together(address: Address, tmp_path: Path) -
         swept = [pool.apply_async(sweep, (where, ready)) for where in (address, other)]
         made, taken = ([job.get(TOGETHER + 240) for job in jobs] for jobs in (written, swept))
 
+    record_property("seconds", TOGETHER)
+    record_property("versions made", sum(made))
+    record_property("files collected meanwhile", sum(taken))
     assert min(made) > 1
     assert sum(taken) > 0
     for where in (address, other):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from airflow_model_provider import Client
-from tests.timing.conftest import DAGS, OUTAGE, Airflow, make_numbered
+from tests.support.timed_airflow import Airflow, make_numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def lonely(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> 
     """A real Airflow whose own database stays, and whose registry is on that server."""
     folder = tmp_path_factory.mktemp("outage")
     (folder / "dags").mkdir()
-    shutil.copy(DAGS / OUTAGE, folder / "dags")
+    shutil.copy(Path(__file__).with_name("outage.py"), folder / "dags")
     url = server.get_uri().replace("postgres:@", f"postgres:{PASSWORD}@")
     assert PASSWORD in url
     place = {"url": url, "store": str(folder / "store")}

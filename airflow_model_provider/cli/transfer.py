@@ -1,0 +1,66 @@
+"""``airflow model-registry export`` and ``import``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.cli.console import client, command, progress, say, show
+from airflow_model_provider.exceptions.base import listing
+from airflow_model_provider.transfer import exporting, importing
+
+if TYPE_CHECKING:
+    from airflow_model_provider.transfer.importing import Imported, ImportedVersion
+
+
+@command
+def export_model(args: Any) -> None:
+    """Write versions of a model into one file; nothing is left of it if that fails."""
+    versions = None if args.versions == ["all"] else args.versions
+    with progress("Exporting") as advance:
+        found = exporting.export_model(
+            client(args).workspace, args.model, args.file, versions, force=args.force, told=advance
+        )
+    what = (
+        f"{len(found.versions):,} versions of {args.model}, {found.payloads:,} files ({found.size:,} bytes)"
+    )
+    say(f"{found.path} holds {what}.")
+    if found.left_out:
+        say(f"Not ready, and so left out: {listing(found.left_out)}.")
+
+
+@command
+def import_model(args: Any) -> None:
+    """Make versions of an export, and say how to promote those that were in a stage where they come from."""
+    with progress("Checking" if args.dry_run else "Importing") as advance:
+        found = importing.import_model(
+            client(args).workspace, args.file, args.model, dry_run=args.dry_run, told=advance
+        )
+    show(args, [_row(found, item) for item in found.versions])
+    if args.output in ("table", "plain"):
+        _say_what_to_promote(args, found)
+
+
+def _row(found: Imported, item: ImportedVersion) -> dict[str, Any]:
+    result = "is here already" if not item.is_new else "imported" if item.number else "would be imported"
+    version = f"{found.model}@{item.number}" if item.number else None
+    return {
+        "source": item.source,
+        "result": result,
+        "version": version,
+        "stages_there": ", ".join(item.stages),
+    }
+
+
+def _say_what_to_promote(args: Any, found: Imported) -> None:
+    where = ["--conn-id", args.conn_id] if args.conn_id else []
+    commands = [
+        shlex.join(["airflow", "model-registry", "promote", found.model, str(item.number), stage, *where])
+        for item in found.versions
+        for stage in item.stages
+        if item.is_new and item.number
+    ]
+    if commands:
+        say("Stages are assigned by promotions only. What was in one there:")
+    for line in commands:
+        say(f"  {line}")

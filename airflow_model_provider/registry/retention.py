@@ -1,0 +1,84 @@
+"""What goes with time, where a setting says so: records of resolutions, and outputs of tasks that no version holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_model_provider.registry.database import Database
+
+_made, _link, _resolution = tables.artifact_version, tables.link, tables.resolution
+#: Rows in one transaction, at most: writers wait for it.
+BATCH = 1000
+
+
+def is_spent(before: ColumnElement[Any] | datetime) -> ColumnElement[bool]:
+    """Return the condition that an artifact version is an output that no version holds, made before a time."""
+    held = select(_link.c.version_id).where(_link.c.artifact_version_id == _made.c.id).exists()
+    old = _made.c.created_at <= before
+    return _made.c.deleted_at.is_(None) & _made.c.attempt_id.is_not(None) & old & ~held
+
+
+def ago(connection: Connection, days: float) -> datetime:
+    """Return the time that was so many days ago."""
+    clock: datetime = connection.execute(select(now())).scalar_one()
+    return clock - timedelta(days=days)
+
+
+def count_outputs(database: Database, days: float) -> int:
+    """Return how many outputs :func:`forget_outputs` would forget."""
+    return database.read(
+        lambda connection: connection.execute(
+            select(func.count()).select_from(_made).where(is_spent(ago(connection, days)))
+        ).scalar_one()
+    )
+
+
+def forget_outputs(database: Database, days: float) -> int:
+    """Turn outputs that no version holds into tombstones; their bytes go with the next collection."""
+    after, forgotten = 0, 0
+
+    def work(connection: Connection) -> tuple[list[int], int]:
+        query = select(_made.c.id).where(is_spent(ago(connection, days)), _made.c.id > after)
+        # First the locks, then a look at who links to them.
+        found = list(connection.execute(query.order_by(_made.c.id).limit(BATCH).with_for_update()).scalars())
+        spent = _made.c.id.in_(found) & is_spent(ago(connection, days))
+        done = connection.execute(update(_made).where(spent).values(deleted_at=now(), metadata={}))
+        return found, done.rowcount
+
+    while (page := database.write(work))[0]:
+        after, forgotten = page[0][-1], forgotten + page[1]
+    return forgotten
+
+
+def count_resolutions(database: Database, days: float) -> int:
+    """Return how many records :func:`forget_resolutions` would forget."""
+    return database.read(
+        lambda connection: connection.execute(
+            select(func.count()).select_from(_resolution).where(_resolution.c.at <= ago(connection, days))
+        ).scalar_one()
+    )
+
+
+def forget_resolutions(database: Database, days: float) -> int:
+    """Delete records of what tasks got so many days ago or earlier; return how many."""
+    forgotten = 0
+
+    def work(connection: Connection) -> int:
+        # Ids and times grow together, so that the oldest are found without an index on times.
+        oldest = select(_resolution.c.id, _resolution.c.at).order_by(_resolution.c.id).limit(BATCH)
+        page, limit = oldest.subquery(), ago(connection, days)
+        old = select(page.c.id).where(page.c.at <= limit)
+        return connection.execute(delete(_resolution).where(_resolution.c.id.in_(old))).rowcount
+
+    while done := database.write(work):
+        forgotten += done
+    return forgotten

@@ -1,0 +1,1 @@
+"""Models that move between registries, in one file (R36)."""

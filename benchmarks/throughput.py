@@ -1,0 +1,88 @@
+"""
+How many versions are registered and promoted per second, beside MLflow on the same database?
+
+Each version brings a file of 1 kB. Ours: ``new_model_version``, ``save_file``, ``set_stage(force=True)``; the file is
+synced to the disk, the history is written, what was promoted is sealed. MLflow's: the file copied by its artifact
+repository, ``create_model_version``, ``set_registered_model_alias``; none of these three. Both start with models
+without versions, where MLflow is at its fastest: see ``promoting.py`` for many.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Row, paired
+from benchmarks.sides import Side, databases, together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROUNDS, PROCESSES = 5, 8
+#: Versions that a process makes in one turn: alone, and beside others.
+ALONE, BESIDE = 40, 8
+OWN = [f"own_{number}" for number in range(PROCESSES)]
+#: The model of each process, and how many versions it makes of it in a turn.
+CASES = {
+    "1 process": (["alone"], ALONE),
+    f"{PROCESSES} processes, a model each": (OWN, BESIDE),
+    f"{PROCESSES} processes, one model": (["shared"] * PROCESSES, BESIDE),
+}
+
+
+def measure() -> list[Row]:
+    """SQLite and PostgreSQL, each in the cases above."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as kinds:
+        for database, new in kinds.items():
+            with ExitStack() as stack:
+                ours, theirs = (
+                    Team(stack, side, new(), Path(name) / database) for side in ("ours", "mlflow")
+                )
+                rows += [_row(f"{database}, {case}", ours, theirs, *CASES[case]) for case in CASES]
+    return rows
+
+
+def _row(case: str, ours: Team, theirs: Team, models: Sequence[str], count: int) -> Row:
+    pair = paired(lambda: ours.turn(models, count), lambda: theirs.turn(models, count), rounds=ROUNDS)
+    ours.check(models)
+    lost = theirs.check(models)
+    case = f"{case}: register and promote 1 kB / MLflow's{f', which lost {lost}' if lost else ''}"
+    return Row("throughput", case, *pair, "ms", 0.2, rounds=ROUNDS)
+
+
+class Team:
+    """
+    The processes of one side, all on one database.
+
+    :param stack: ends them.
+    """
+
+    def __init__(self, stack: ExitStack, name: str, url: str, folder: Path) -> None:
+        self._name, self._asked = name, dict.fromkeys([*OWN, "alone", "shared"], 0)
+        store = folder / name
+        store.mkdir(parents=True)
+        first = stack.enter_context(Side(name, url, store))
+        for model in self._asked:
+            first.ask("create", model=model)  # the schema, too, is made by one
+        self._sides = [first, *(stack.enter_context(Side(name, url, store)) for _ in OWN[1:])]
+        self.turn(OWN, 2)
+
+    def turn(self, models: Sequence[str], count: int) -> float:
+        """Let each process make versions of its model; return milliseconds per version that was made."""
+        facts = [{"model": model, "count": count} for model in models]
+        taken, refused = together(self._sides[: len(models)], "register_and_promote", facts)
+        for model in models:
+            self._asked[model] += count
+        return taken * 1000 / (len(models) * count - sum(refused))
+
+    def check(self, models: Sequence[str]) -> int:
+        """Return how many versions are missing that were asked for; with us none may be."""
+        models = sorted(set(models))
+        there = sum(self._sides[0].ask("count", model=model) for model in models)
+        lost = sum(self._asked[model] for model in models) - there
+        if lost and self._name == "ours":
+            raise RuntimeError(f"{lost} versions of {models} are lost")
+        return lost

@@ -1,0 +1,146 @@
+"""A connection to PostgreSQL that breaks at every call, before the server sees it and after (R13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from threading import Timer
+
+import psycopg
+import pytest
+
+from airflow_model_provider.exceptions import OutcomeUnknown, RegistryUnavailable
+from airflow_model_provider.registry.database import Database
+from airflow_model_provider.registry.registry import Registry
+from tests.support.databases import PostgresServer
+from tests.support.plan import FOR_EVER, sample
+from tests.support.postgres_proxy import PostgresProxy, postgres_proxy
+from tests.unit.faults.operations import OPERATIONS, Operation
+from tests.unit.faults.scene import DONE, IMPATIENT, NOT_DONE, PATIENT, UNKNOWN, Scene
+
+EVERY = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+#: Calls of one operation that are lost in the short form, besides each COMMIT.
+SOME = 4
+
+
+def chosen(calls: list[str]) -> list[int]:
+    """Which calls are lost."""
+    commits = [index for index, call in enumerate(calls) if call == "COMMIT"]
+    return sorted({*commits, *sample(range(len(calls)), SOME)})
+
+
+def leaves_doubt(calls: list[str], index: int) -> bool:
+    """Whether a call makes a change visible."""
+    if calls[index] != "COMMIT":
+        return calls[index].startswith("INSERT INTO mr_resolution")
+    begun = max(place for place in range(index) if calls[place].startswith("BEGIN"))
+    return any(not call.startswith("SELECT") or "UPDATE" in call for call in calls[begun + 1 : index])
+
+
+@EVERY
+def test_a_lost_connection_is_replaced_and_nothing_is_done_twice(
+    operation: Operation, postgres_scene: Scene, proxy: PostgresProxy
+) -> None:
+    """It breaks once, before or after the server has done what the call says: done, exactly once."""
+    scene, plan = postgres_scene, proxy.plan
+    calls = scene.rehearse(operation, plan)
+    for index, proxy.answer_only in product(chosen(calls), (False, True)):
+        outcome = scene.perform(operation, plan.failing(index))
+
+        assert outcome.said == DONE, (calls[index], outcome.error)
+    scene.check_end()
+
+
+@EVERY
+def test_a_server_that_stays_away_is_an_error_that_says_which(
+    operation: Operation, postgres_scene: Scene, proxy: PostgresProxy
+) -> None:
+    """Not done, unless it was COMMIT whose answer did not come, or a record's: that is said to be not known."""
+    scene, plan = postgres_scene, proxy.plan
+    calls = scene.rehearse(operation, plan)
+    for index, proxy.answer_only in product(chosen(calls), (False, True)):
+        outcome = scene.perform(operation, plan.failing(index, FOR_EVER), patience=IMPATIENT)
+
+        assert outcome.said == (UNKNOWN if leaves_doubt(calls, index) else NOT_DONE), calls[index]
+    scene.check_end()
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_the_question_what_became_of_a_commit_is_asked_again(
+    times: int, postgres_scene: Scene, proxy: PostgresProxy
+) -> None:
+    """The answer to COMMIT is lost, and then so are those to the next calls: done, exactly once."""
+    scene, operation = postgres_scene, OPERATIONS["promote by force"]
+    calls = scene.rehearse(operation, proxy.plan)
+    proxy.answer_only = True
+
+    assert scene.perform(operation, proxy.plan.failing(calls.index("COMMIT"), times)).said == DONE
+    scene.check_end()
+
+
+@pytest.fixture
+def unnoticed(proxy: PostgresProxy) -> Iterator[PostgresProxy]:
+    """A server that does not learn of broken connections."""
+    proxy.noticed.clear()
+    yield proxy
+    proxy.noticed.set()
+
+
+def test_a_transaction_that_is_still_open_is_said_to_be_not_known(
+    postgres_scene: Scene, unnoticed: PostgresProxy
+) -> None:
+    """COMMIT was lost, and the server still waits for it: for longer than patience lasts."""
+    scene, operation = postgres_scene, OPERATIONS["promote by force"]
+    commit = scene.rehearse(operation, unnoticed.plan).index("COMMIT")
+    outcome = scene.perform(operation, unnoticed.plan.failing(commit), patience=IMPATIENT)
+
+    assert outcome.said == UNKNOWN
+    assert "neither committed nor rolled back" in str(outcome.error)
+
+
+def test_a_transaction_that_is_still_open_is_waited_for(
+    postgres_scene: Scene, unnoticed: PostgresProxy
+) -> None:
+    """COMMIT was lost; once the server has learned of it the change is made again: done, exactly once."""
+    scene, operation = postgres_scene, OPERATIONS["promote by force"]
+    commit = scene.rehearse(operation, unnoticed.plan).index("COMMIT")
+    Timer(0.2, unnoticed.noticed.set).start()
+
+    assert scene.perform(operation, unnoticed.plan.failing(commit)).said == DONE
+    scene.check_end()
+
+
+@pytest.mark.parametrize("answer_only", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("times", [1, FOR_EVER], ids=["once", "stays away"])
+def test_a_registry_is_made_whole_or_not_at_all(
+    answer_only: bool, times: int, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of the first opening is lost: the database holds no table, or all; the next opening succeeds."""
+    monkeypatch.setitem(Database.__init__.__kwdefaults__, "patience", PATIENT if times == 1 else IMPATIENT)
+    url = postgres.new_database(empty=True)
+    with postgres_proxy(url) as proxy, proxy.plan.failing():
+        Registry.open(proxy.url).close()
+    calls, tables = proxy.plan.calls, names(url)
+    assert "mr_version" in tables
+    for index in sorted({calls.index("COMMIT"), *sample(range(len(calls)), 3)}):
+        url = postgres.new_database(empty=True) if names(url) else url
+        with postgres_proxy(url) as proxy, proxy.plan.failing(index, times):
+            proxy.answer_only = answer_only
+            error = None
+            try:
+                Registry.open(proxy.url).close()
+            except RegistryUnavailable as err:
+                error = err
+
+        assert (error is None) == (times == 1)
+        assert isinstance(error, OutcomeUnknown) == (times > 1 and calls[index] == "COMMIT")
+        assert names(url) in ([], tables)
+        Registry.open(url).close()
+        assert names(url) == tables
+
+
+def names(url: str) -> list[str]:
+    """The tables of a database."""
+    with psycopg.connect(url) as connection:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        return [name for (name,) in connection.execute(query)]

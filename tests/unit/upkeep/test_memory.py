@@ -1,0 +1,44 @@
+"""Upkeep of a large store needs no more memory than that of a small one (R17)."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tracemalloc
+from pathlib import Path
+
+from airflow_model_provider.addresses import Address
+from airflow_model_provider.upkeep import collect
+from airflow_model_provider.workspace import connect
+from tests.support.soak import TIMES
+
+FEW, MANY = 1_000, 8_000 * min(TIMES, 10)
+
+
+def peak(folder: Path, count: int) -> int:
+    """Bytes that Python held at once while it looked for garbage among so many files."""
+    workspace = connect(Address(f"sqlite:///{folder}/{count}.db", f"{folder}/{count}", "test"))
+    for number in range(count):
+        content = b"%d" % number
+        path = Path(workspace.store.uri(hashlib.sha256(content).hexdigest()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        found = collect(workspace, dry_run=True)
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        workspace.close()
+    assert found.blobs == count
+    return held
+
+
+def test_garbage_is_found_in_constant_memory(tmp_path: Path) -> None:
+    """Eight times as many files take as much as one page of them does."""
+    # Python's table of interned texts, in which pathlib puts every name, grows now rather than in between.
+    names = [sys.intern(f"name {number}") for number in range(200_000)]
+    del names
+    peak(tmp_path / "first", 1)
+
+    assert peak(tmp_path, MANY) < 1.2 * peak(tmp_path, FEW)

@@ -1,0 +1,128 @@
+"""What the settings keep for some days only goes with ``gc`` (R11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_model_provider import settings
+from airflow_model_provider.exceptions import ArtifactNotFound, InvalidConfiguration
+from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.registry import retention
+from airflow_model_provider.registry.entities import Attempt, Link, Relation, RunKey
+from airflow_model_provider.selectors import Selector
+from airflow_model_provider.settings import variable
+from airflow_model_provider.upkeep import Garbage, collect, verify
+from airflow_model_provider.workspace import Saving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_model_provider.workspace import Workspace
+
+RUN = RunKey("default", "scoring", "monday")
+#: Days that have passed as soon as something is there, and days that have not.
+PASSED, AHEAD = "1e-9", "1"
+
+
+@pytest.fixture
+def keep(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set for how many days something is kept."""
+    return lambda **days: [monkeypatch.setenv(variable(name), value) for name, value in days.items()]
+
+
+@pytest.fixture
+def filled(workspace: Workspace) -> Workspace:
+    """Outputs of tasks with and without a version, one saved by hand, and records of two resolutions."""
+    version = workspace.registry.create_version("iris")
+    workspace.registry.set_stage("iris", 1, "production")
+    for name, links in (("held", [Link(version.id, Relation.OUTPUT)]), ("spent", []), ("linked", [])):
+        attempt = Attempt(RUN, name, f"try of {name}")
+        saved = workspace.save(
+            f"output {name}", Saving(name, what=name, output=name), attempt=attempt, links=links
+        )
+        if name == "linked":
+            workspace.registry.link_artifact(version.id, saved.id, Relation.LINKED)
+    workspace.save("by hand", Saving("by_hand", what="by_hand"))
+    reference = Reference("iris", Selector.parse("production"), Wanted.VERSION)
+    for number in (1, 2):
+        attempt = Attempt(RUN, "use", f"try {number}", try_number=number)
+        workspace.registry.record(workspace.registry.resolve([reference], attempt), attempt)
+    return workspace
+
+
+def names(workspace: Workspace) -> set[str]:
+    """Which artifacts are there."""
+    found = set()
+    for name in ("held", "spent", "linked", "by_hand"):
+        try:
+            assert workspace.load(workspace.registry.find_artifact(name))
+        except ArtifactNotFound:
+            continue
+        found.add(name)
+    return found
+
+
+def records(workspace: Workspace) -> int:
+    """How many resolutions are on record."""
+    return len(workspace.registry.resolutions(dag_id="scoring"))
+
+
+def test_everything_is_kept_by_default(filled: Workspace) -> None:
+    """Nothing goes because of its age."""
+    assert collect(filled, older_than=0) == Garbage(0, 0, 0)
+    assert (len(names(filled)), records(filled)) == (4, 2)
+
+
+def test_what_is_younger_is_kept(filled: Workspace, keep: Any) -> None:
+    """Days are days."""
+    keep(keep_outputs=AHEAD, keep_resolutions=AHEAD)
+
+    assert collect(filled, older_than=0) == Garbage(0, 0, 0)
+    assert (len(names(filled)), records(filled)) == (4, 2)
+
+
+def test_outputs_that_no_version_holds_go(filled: Workspace, keep: Any) -> None:
+    """With their bytes; what a version holds, and what was saved by hand, stays."""
+    keep(keep_outputs=PASSED)
+    size = len('"output spent"') - 2
+    counted = collect(filled, older_than=0, dry_run=True)
+
+    assert counted == Garbage(blobs=1, size=size, leftovers=0, outputs=1)
+    assert len(names(filled)) == 4
+    assert collect(filled, older_than=0) == counted
+    assert names(filled) == {"held", "linked", "by_hand"}
+    assert collect(filled, older_than=0) == Garbage(0, 0, 0)
+    assert (list(verify(filled)), records(filled)) == ([], 2)
+
+
+def test_records_of_resolutions_go(filled: Workspace, keep: Any) -> None:
+    """And nothing else does."""
+    keep(keep_resolutions=PASSED)
+    counted = collect(filled, older_than=0, dry_run=True)
+
+    assert counted == Garbage(0, 0, 0, resolutions=2)
+    assert records(filled) == 2
+    assert collect(filled, older_than=0) == counted
+    assert (len(names(filled)), records(filled)) == (4, 0)
+
+
+def test_many_go_in_batches(filled: Workspace, keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in a transaction of its own, so that no writer waits for long."""
+    monkeypatch.setattr(retention, "BATCH", 1)
+    filled.save("x", Saving("spent", what="", output="y"), attempt=Attempt(RUN, "again", "try of again"))
+    keep(keep_outputs=PASSED, keep_resolutions=PASSED)
+    found = collect(filled, older_than=0)
+
+    assert (found.outputs, found.resolutions) == (2, 2)
+    assert names(filled) == {"held", "linked", "by_hand"}
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "inf", "nan", "a week"])
+def test_a_time_that_is_none_is_refused(keep: Any, days: str) -> None:
+    """Not taken for ever or for at once."""
+    keep(keep_resolutions=days)
+
+    with pytest.raises(InvalidConfiguration, match=r"keep_resolutions.*not a number of days above zero"):
+        settings.retention()
