@@ -246,17 +246,20 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
         self.version, self.state, self.missing = version, state, missing
 
     def __str__(self) -> str:
-        failed = self.state == "failed"
-        what = "was not made to its end" if failed else "is still being produced"
         tasks = (
             f": tasks that have not committed their outputs: {listing(self.missing)}" if self.missing else ""
         )
-        return (
-            f"{self.version} {what}{tasks}. {'Run these again' if failed else 'Wait'}, "
-            "or pass allow_incomplete=True (--allow-incomplete)."
-            if self.missing or not failed
-            else f"{self.version} {what}. Make another version, or pass allow_incomplete=True (--allow-incomplete)."
-        )
+        if self.state == "failed":
+            what, advice = (
+                "was not made to its end",
+                "Run them again" if self.missing else "Make another version",
+            )
+        else:
+            what, advice = (
+                "is still being produced",
+                "Wait for them" if self.missing else "Wait until it is ready",
+            )
+        return f"{self.version} {what}{tasks}. {advice}, or pass allow_incomplete=True (--allow-incomplete)."
 
 
 class VersionSealed(ModelRegistryError, RuntimeError):

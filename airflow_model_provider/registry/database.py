@@ -166,7 +166,7 @@ class Database:
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
             return RegistryUnavailable(self.url, self._reason(err))
-        if err.statement is None and isinstance(err, ProgrammingError):  # the driver refuses the address
+        if isinstance(err, ProgrammingError) and err.statement is None:  # the driver refuses the address
             return InvalidConfiguration(
                 "The model registry's url", f"{self.url} cannot be used ({self._reason(err)})"
             )

@@ -126,7 +126,7 @@ def _written_by_another_index(row: Row[Any], attempt: Attempt | None) -> bool:
     return (row.deployment, row.dag_id, row.run_id, row.task_id) == here
 
 
-def _sealing_link(connection: Connection, artifact_version_id: int) -> Row[Any] | None:
+def _sealing_link(connection: Connection, artifact_version_id: int) -> Any:
     query = (
         select(tables.model.c.name.label("model"), _version.c.number, _link.c.name)
         .join_from(_link, _version, _version.c.id == _link.c.version_id)
