@@ -70,7 +70,7 @@ def check_name(what: str, name: object) -> str:
         raise InvalidName(what, name, "It must not end in a space.")
     if what == "version" and (name.isdigit() or name.lower() in RESERVED):
         raise InvalidName(
-            what, name, "Digits and reserved words (latest, none, archived, ...) mean something else."
+            what, name, f"Digits mean a number, and {', '.join(sorted(RESERVED))} something else."
         )
     return name
 
@@ -95,14 +95,17 @@ def check_stage(stage: object, declared: Sequence[str]) -> str:
     """
     text = stage.value if isinstance(stage, ModelStages) else stage
     if not isinstance(text, str) or text not in declared:
-        raise UnknownStage(text, tuple(declared), nearest_stage(text, declared))
+        raise UnknownStage(text, tuple(declared), _nearest(text, declared))
     return text
 
 
 def nearest_stage(text: object, declared: Sequence[str]) -> str | None:
-    """Return the declared stage that ``text`` is a near miss of, or None."""
-    text = text.strip().lower() if isinstance(text, str) else text
-    return nearest(text, [*declared, ModelStages.LATEST.value], cutoff=0.8)
+    """Return the declared stage that ``text`` is a near miss of, or ``latest``, or None."""
+    return _nearest(text, [*declared, ModelStages.LATEST.value])
+
+
+def _nearest(text: object, stages: Sequence[str]) -> str | None:
+    return nearest(text.strip().lower() if isinstance(text, str) else text, stages, cutoff=0.8)
 
 
 def nearest(text: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -39,6 +39,11 @@ class StageNotAssigned(ModelRegistryError, LookupError):
         self.model, self.stage, self.versions, self.as_of, self.first = model, stage, versions, as_of, first
 
     def __str__(self) -> str:
+        if self.stage == "latest":
+            return (
+                f"No version of {self.model!r} is ready, so that there is no latest one. "
+                f"Versions: {listing(self.versions)}. Wait until all tasks of one have committed, or name a version."
+            )
         if self.as_of is None:
             return (
                 f"No version of {self.model!r} is in stage {self.stage!r}. "
@@ -187,10 +192,14 @@ class StageConflict(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         held, expected = (
-            "no version" if number is None else f"{self.model}@{number}"
+            "free" if number is None else f"held by {self.model}@{number}"
             for number in (self.holder, self.expected)
         )
-        return f"{self.model}[{self.stage}] is held by {held}, not by {expected} as expected."
+        return (
+            f"{self.model}[{self.stage}] is {held}, and was expected to be {expected}. Somebody else has changed it: "
+            f"look at its history, and say expected={self.holder} (--expected {str(self.holder).lower()}) if that is "
+            "what you mean to change."
+        )
 
 
 class StageProtected(ModelRegistryError, RuntimeError):
@@ -237,10 +246,20 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
         self.version, self.state, self.missing = version, state, missing
 
     def __str__(self) -> str:
-        return (
-            f"{self.version} is {self.state}, not ready; tasks that have not committed their outputs: "
-            f"{listing(self.missing)}. Wait for them, or pass allow_incomplete=True."
+        tasks = (
+            f": tasks that have not committed their outputs: {listing(self.missing)}" if self.missing else ""
         )
+        if self.state == "failed":
+            what, advice = (
+                "was not made to its end",
+                "Run them again" if self.missing else "Make another version",
+            )
+        else:
+            what, advice = (
+                "is still being produced",
+                "Wait for them" if self.missing else "Wait until it is ready",
+            )
+        return f"{self.version} {what}{tasks}. {advice}, or pass allow_incomplete=True (--allow-incomplete)."
 
 
 class VersionSealed(ModelRegistryError, RuntimeError):

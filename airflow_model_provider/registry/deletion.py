@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
 from airflow_model_provider.registry import tables
@@ -67,23 +67,18 @@ def _refuse_if_used(
     connection: Connection, model: str, condition: ColumnElement[bool], *, purge: bool
 ) -> None:
     stage, event, pin = tables.stage, tables.stage_event, tables.run_pin
-    uses = [
-        (stage, stage.c.stage, "it is in stage", "Promote another version, or archive it, first."),
+    uses: list[tuple[Table, list[str], str, str]] = [
+        (stage, ["stage"], "it is in stage {!r}", "Promote another version, or archive it, first."),
         (
-            pin,
-            pin.c.dag_id,
-            "it is pinned by a run of",
-            "Drop the run's pins first: Client().drop_run_pins(...).",
+            *(pin, ["dag_id", "run_id"], "DAG {!r} has pinned it for its run {!r}"),
+            "Let the run forget it first: Client().drop_run_pins({!r}, {!r}).",
         ),
     ]
     if not purge:
-        uses.append(
-            (event, event.c.stage, "it was in stage", "Pass purge=True (--purge) to delete it still.")
-        )
-    for table, name, use, advice in uses:
-        query = (
-            select(_version.c.number, name).join(table, table.c.version_id == _version.c.id).where(condition)
-        )
-        found = connection.execute(query.order_by(_version.c.number).limit(1)).first()
+        uses.append((event, ["stage"], "it was in stage {!r}", "Pass purge=True to delete it still."))
+    for table, names, use, advice in uses:
+        columns = [_version.c.number, *(table.c[name] for name in names)]
+        query = select(*columns).join(table, table.c.version_id == _version.c.id).where(condition)
+        found = connection.execute(query.order_by(*columns).limit(1)).first()
         if found is not None:
-            raise VersionInUse(f"{model}@{found[0]}", f"{use} {found[1]!r}", advice)
+            raise VersionInUse(f"{model}@{found[0]}", use.format(*found[1:]), advice.format(*found[1:]))

@@ -84,8 +84,10 @@ def log_artifact_metadata(database: Database, artifact_version_id: int, values: 
         if row is None:
             raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
         known = [key for key in plain if key in row.metadata]
-        if known and (holder := _sealing_version(connection, artifact_version_id)):
-            raise VersionSealed(holder, f"metadata {known[0]!r} of its artifact")
+        if known and (link := _sealing_link(connection, artifact_version_id)):
+            raise VersionSealed(
+                f"{link.model}@{link.number}", f"metadata {known[0]!r} of artifact {link.name!r}"
+            )
         changed = (
             update(_made).where(_made.c.id == artifact_version_id).values(metadata={**row.metadata, **plain})
         )
@@ -124,13 +126,12 @@ def _written_by_another_index(row: Row[Any], attempt: Attempt | None) -> bool:
     return (row.deployment, row.dag_id, row.run_id, row.task_id) == here
 
 
-def _sealing_version(connection: Connection, artifact_version_id: int) -> str | None:
+def _sealing_link(connection: Connection, artifact_version_id: int) -> Any:
     query = (
-        select(tables.model.c.name, _version.c.number)
+        select(tables.model.c.name.label("model"), _version.c.number, _link.c.name)
         .join_from(_link, _version, _version.c.id == _link.c.version_id)
         .join(tables.model, tables.model.c.id == _version.c.model_id)
         .where(_link.c.artifact_version_id == artifact_version_id, _link.c.sealed)
         .limit(1)
     )
-    row = connection.execute(query).one_or_none()
-    return f"{row.name}@{row.number}" if row else None
+    return connection.execute(query).one_or_none()

@@ -220,15 +220,16 @@ def version_label(connection: Connection, version_id: int, *, lock: bool = False
     """
     words = f"{_LABEL} {'{lock}' if lock else '{share}'}"
     row = run(connection, words, {"version_id": version_id}).one_or_none()
-    if row is None or row.state == VersionState.DELETED.value:
-        raise VersionNotFound(
-            row.name if row else "The registry", str(row.number) if row else f"id {version_id}"
-        )
+    if row is None:
+        raise VersionNotFound("The registry", f"id {version_id}")
+    if row.state == VersionState.DELETED.value:
+        raise VersionNotFound(row.name, str(row.number), described_versions(connection, row.model_id))
     return f"{row.name}@{row.number}"
 
 
 _LABEL = """
-SELECT m.name, v.number, v.state FROM mr_version v JOIN mr_model m ON m.id = v.model_id WHERE v.id = :version_id
+SELECT m.name, v.number, v.state, v.model_id FROM mr_version v JOIN mr_model m ON m.id = v.model_id
+WHERE v.id = :version_id
 """
 
 
