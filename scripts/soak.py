@@ -62,6 +62,11 @@ FORMS = {
         (f"{UPKEEP}/test_upkeep.py::test_collectors_and_writers_run_together",),
         3,
     ),
+    "faults": Form(
+        2,
+        "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
+        ("tests/unit/faults",),
+    ),
     "stages": Form(
         10,
         "2,000 task instances under a real scheduler while stages move.",

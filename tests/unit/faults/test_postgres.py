@@ -18,9 +18,8 @@ from tests.support.postgres_proxy import PostgresProxy, postgres_proxy
 from tests.unit.faults.operations import OPERATIONS, Operation
 from tests.unit.faults.scene import DONE, IMPATIENT, NOT_DONE, PATIENT, UNKNOWN, Scene
 
-EVERY = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 #: Calls of one operation that are lost in the short form, besides each COMMIT.
-SOME = 4
+SOME = 3
 
 
 def chosen(calls: list[str]) -> list[int]:
@@ -37,30 +36,22 @@ def leaves_doubt(calls: list[str], index: int) -> bool:
     return any(not call.startswith("SELECT") or "UPDATE" in call for call in calls[begun + 1 : index])
 
 
-@EVERY
-def test_a_lost_connection_is_replaced_and_nothing_is_done_twice(
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_a_lost_call_is_made_again_and_a_lost_server_is_an_error_that_says_which(
     operation: Operation, postgres_scene: Scene, proxy: PostgresProxy
 ) -> None:
-    """It breaks once, before or after the server has done what the call says: done, exactly once."""
+    """
+    The connection breaks before or after the server has done what the call says.
+
+    Once: done, exactly once. For good: not done, unless it was COMMIT whose answer did not come, or a record's;
+    that is said to be not known.
+    """
     scene, plan = postgres_scene, proxy.plan
     calls = scene.rehearse(operation, plan)
     for index, proxy.answer_only in product(chosen(calls), (False, True)):
         outcome = scene.perform(operation, plan.failing(index))
-
         assert outcome.said == DONE, (calls[index], outcome.error)
-    scene.check_end()
-
-
-@EVERY
-def test_a_server_that_stays_away_is_an_error_that_says_which(
-    operation: Operation, postgres_scene: Scene, proxy: PostgresProxy
-) -> None:
-    """Not done, unless it was COMMIT whose answer did not come, or a record's: that is said to be not known."""
-    scene, plan = postgres_scene, proxy.plan
-    calls = scene.rehearse(operation, plan)
-    for index, proxy.answer_only in product(chosen(calls), (False, True)):
         outcome = scene.perform(operation, plan.failing(index, FOR_EVER), patience=IMPATIENT)
-
         assert outcome.said == (UNKNOWN if leaves_doubt(calls, index) else NOT_DONE), calls[index]
     scene.check_end()
 
@@ -110,33 +101,39 @@ def test_a_transaction_that_is_still_open_is_waited_for(
     scene.check_end()
 
 
-@pytest.mark.parametrize("answer_only", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("times", [1, FOR_EVER], ids=["once", "stays away"])
 def test_a_registry_is_made_whole_or_not_at_all(
-    answer_only: bool, times: int, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each call of the first opening is lost: the database holds no table, or all; the next opening succeeds."""
-    monkeypatch.setitem(Database.__init__.__kwdefaults__, "patience", PATIENT if times == 1 else IMPATIENT)
+    """Calls of the first opening are lost: the database holds no table, or all; the next opening succeeds."""
     url = postgres.new_database(empty=True)
     with postgres_proxy(url) as proxy, proxy.plan.failing():
         Registry.open(proxy.url).close()
     calls, tables = proxy.plan.calls, names(url)
     assert "mr_version" in tables
-    for index in sorted({calls.index("COMMIT"), *sample(range(len(calls)), 3)}):
+    some = sorted({calls.index("COMMIT"), *sample(range(len(calls)), 2)})
+    for index, answer_only, times in product(some, (False, True), (FOR_EVER, 1)):
+        monkeypatch.setitem(
+            Database.__init__.__kwdefaults__, "patience", PATIENT if times == 1 else IMPATIENT
+        )
         url = postgres.new_database(empty=True) if names(url) else url
-        with postgres_proxy(url) as proxy, proxy.plan.failing(index, times):
-            proxy.answer_only = answer_only
-            error = None
-            try:
-                Registry.open(proxy.url).close()
-            except RegistryUnavailable as err:
-                error = err
+        error = opening_error(url, index, answer_only=answer_only, times=times)
 
         assert (error is None) == (times == 1)
         assert isinstance(error, OutcomeUnknown) == (times > 1 and calls[index] == "COMMIT")
         assert names(url) in ([], tables)
-        Registry.open(url).close()
-        assert names(url) == tables
+    Registry.open(url).close()
+    assert names(url) == tables
+
+
+def opening_error(url: str, index: int, *, answer_only: bool, times: int) -> RegistryUnavailable | None:
+    """Open a registry while calls are lost."""
+    with postgres_proxy(url) as proxy, proxy.plan.failing(index, times):
+        proxy.answer_only = answer_only
+        try:
+            Registry.open(proxy.url).close()
+        except RegistryUnavailable as err:
+            return err
+    return None
 
 
 def names(url: str) -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import product
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -26,41 +27,46 @@ EVERY = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS
 
 
 @EVERY
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
 def test_a_call_of_the_system_that_fails_is_an_error_and_nothing_is_done(
-    operation: Operation, error: int, scene: Scene
+    operation: Operation, scene: Scene
 ) -> None:
     """Each read and write of SQLite, once: nothing of it is there, or SQLite did without; never is it not known."""
     plan = Plan()
-    with sqlite_calls(plan, error):
+    with sqlite_calls(plan, errno.EIO):
         calls = scene.rehearse(operation, plan)
-        for index in sample(range(len(calls)), 3):
+    for index, error in sample([*product(range(len(calls)), (errno.EIO, errno.ENOSPC))], 7):
+        with sqlite_calls(plan, error):
             outcome = scene.perform(operation, plan.failing(index))
 
-            assert outcome.said in (DONE, NOT_DONE), calls[index]
+        assert outcome.said in (DONE, NOT_DONE), calls[index]
     scene.check_end()
 
 
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
-def test_a_registry_is_made_whole_or_not_at_all(error: int, tmp_path: Path) -> None:
+def test_a_registry_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     """Each call of the first opening fails once: the file holds no table, or all; the next opening succeeds."""
     plan = Plan()
-    url = f"sqlite:///{tmp_path / 'rehearsed.db'}"
-    with sqlite_calls(plan, error):
-        with plan.failing():
-            Registry.open(url).close()
-        tables = names(tmp_path / "rehearsed.db")
-        for index in sample(range(len(plan.calls)), 6):
-            file = tmp_path / f"{index}.db"
-            with plan.failing(index):
-                try:
-                    Registry.open(f"sqlite:///{file}").close()
-                except RegistryUnavailable as err:
-                    assert not isinstance(err, OutcomeUnknown)  # noqa: PT017 - whether it raises depends
+    with sqlite_calls(plan, errno.EIO), plan.failing():
+        Registry.open(f"sqlite:///{tmp_path / 'rehearsed.db'}").close()
+    calls, tables = plan.calls, names(tmp_path / "rehearsed.db")
+    assert "mr_version" in tables
+    for index, error in sample([*product(range(len(calls)), (errno.EIO, errno.ENOSPC, errno.EACCES))], 12):
+        file = tmp_path / f"{index} {error}.db"
+        with sqlite_calls(plan, error), plan.failing(index):
+            said = opening_error(file)
 
-            assert names(file) in ([], tables)
-            Registry.open(f"sqlite:///{file}").close()
-            assert names(file) == tables
+        assert not isinstance(said, OutcomeUnknown), calls[index]
+        assert names(file) in ([], tables), calls[index]
+        assert opening_error(file) is None
+        assert names(file) == tables
+
+
+def opening_error(file: Path) -> RegistryUnavailable | None:
+    """Open a registry, which is made if it isn't there."""
+    try:
+        Registry.open(f"sqlite:///{file}").close()
+    except RegistryUnavailable as err:
+        return err
+    return None
 
 
 def names(file: Path) -> list[str]:
