@@ -160,7 +160,7 @@ def test_dropped_pins_are_forgotten(grown: Registry) -> None:
 def test_a_pinned_version_cannot_be_deleted(grown: Registry) -> None:
     """Neither can its model; once the pin is dropped, it can."""
     got(grown, a_try(), LATEST)
-    with pytest.raises(VersionInUse, match=r"iris@3 .*pinned by a run of 'predictions'"):
+    with pytest.raises(VersionInUse, match=r"iris@3 .*DAG 'predictions' has pinned it for its run"):
         grown.delete_version("iris", 3)
     with pytest.raises(VersionInUse):
         grown.delete_model("iris")

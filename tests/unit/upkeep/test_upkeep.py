@@ -212,17 +212,19 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def write(address: Address, seed: int, ready: Any) -> int:
-    """Make versions that share bytes with others, and delete most of them; return how many were made."""
+    """Make versions that share bytes with others, and keep the newest only; return how many were made."""
     workspace = connect(address)
-    made = 0
+    made, kept = 0, None
     ready.wait()
     until = time.time() + TOGETHER
     while time.time() < until:
-        number = save(workspace, f"value {(seed + made) % 5}")
+        value = f"value {(seed + made) % 5}"
+        number = save(workspace, value)
         made += 1
-        assert load(workspace, number) == f"value {(seed + made - 1) % 5}"
-        if made % 4:
-            workspace.registry.delete_version("iris", number)
+        assert load(workspace, number) == value
+        if kept is not None:
+            workspace.registry.delete_version("iris", kept)
+        kept = number
     workspace.close()
     return made
 
@@ -256,8 +258,8 @@ def test_collectors_and_writers_run_together(
     record_property("seconds", TOGETHER)
     record_property("versions made", sum(made))
     record_property("files collected meanwhile", sum(taken))
-    assert min(made) > 1
-    assert sum(taken) > 0
+    assert min(made) > 10
+    assert sum(taken) > 10
     for where in (address, other):
         workspace = connect(where)
         assert list(verify(workspace)) == []
