@@ -54,7 +54,10 @@ class Side:
     def answer(self) -> Any:
         """Return the answer."""
         assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args} has ended; it said why on standard error")
+        return json.loads(line)
 
     def ask(self, what: str, **facts: Any) -> Any:
         """Ask, and return the answer."""

@@ -23,14 +23,10 @@ DECLARED = (
     "Declared: staging, production, champion. Teams declare more in [model_registry] stages "
     "(AIRFLOW__MODEL_REGISTRY__STAGES)."
 )
-VERSIONS = (
-    "Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), "
-    "1 (archived). Name one of these, or a stage."
-)
-ANOTHER = (
-    "Somebody else has changed it: look at its history, and say expected={} (--expected {}) if that is what you mean "
-    "to change."
-)
+VERSIONS = """Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), \
+1 (archived). Name one of these, or a stage."""
+ANOTHER = """Somebody else has changed it: look at its history, and say expected={} (--expected {}) if that is what \
+you mean to change."""
 NEW = "Use another name, or make a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
 LEFT = "Earlier holders that are left: {}. Promote the version that it should have."
