@@ -360,7 +360,9 @@ NAMES = {
     **named(model_name, model_of_a_version, version_name, version_name_in_a_block, version_name_later),
     **named(artifact_name, artifact_name_to_take_out, output_name, stage, stage_to_roll_back),
     **named(stage_of_a_history, selector, version_to_delete, number_of_an_artifact, expected, to, limit),
-    **named(kind, file_name, file_format, value_format, run_to_forget, model_to_forget, artifact_to_load),
+    **named(
+        tags, kind, file_name, file_format, value_format, run_to_forget, model_to_forget, artifact_to_load
+    ),
     **{f"asked: {name}": asked(name) for name in ("model", "number", "dag_id", "run_id")},
 }
 #: Where any text is kept.
