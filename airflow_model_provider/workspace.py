@@ -138,8 +138,7 @@ class Workspace:
         with self.store.new_file() as path:
             written = write(path)
             digest, size = self.store.digest(path)
-            if not (self.registry.intend_blob(digest, size) and self.store.exists(digest, size)):
-                self.store.put(path, digest)
+            self.put(path, digest, size)
         signed = (
             signing.sign(digest, written.materializer, written.format_version)
             if written.executes_code
@@ -155,6 +154,16 @@ class Workspace:
             written.signature,
             {**written.environment, **(saving.environment or {})},
         )
+
+    def put(self, path: Path, digest: str, size: int) -> None:
+        """
+        Note that a file's bytes are to be registered, and store them where they are not there already.
+
+        :param path: of ``store.new_file()``.
+        :raises StoreUnavailable: if they can't be written.
+        """
+        if not (self.registry.intend_blob(digest, size) and self.store.exists(digest, size)):
+            self.store.put(path, digest)
 
     def load(self, record: ArtifactRecord, *, what: str | None = None, mmap: bool = False) -> Any:
         """
@@ -239,12 +248,18 @@ def open_workspace(address: Address | None = None) -> Workspace:
 
 def connect(address: Address) -> Workspace:
     """Open the registry and the store of an address, unshared."""
-    from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.registry.registry import Registry
 
     registry = Registry.open(
         address.url, stages=settings.declared_stages(), protected=settings.protected_stages()
     )
+    return with_store(address, registry)
+
+
+def with_store(address: Address, registry: Registry) -> Workspace:
+    """Return an open registry with the store of its address."""
+    from airflow_model_provider.artifacts.store import ArtifactStore
+
     folder, size = settings.cache()
     store = ArtifactStore(
         address.store,

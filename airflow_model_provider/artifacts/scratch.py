@@ -7,7 +7,7 @@ import fcntl
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from airflow_model_provider.artifacts.trouble import reason, refusal, reported
 from airflow_model_provider.exceptions import StoreUnavailable
@@ -41,6 +41,25 @@ def file_in(folder: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             path.unlink()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """
+    Give a file to write that takes a target's place when the block ends; if it raises, nothing is left of it.
+
+    What has another name nearby stays as it is.
+
+    :raises OSError: if it can't be written there.
+    """
+    part = target.parent / random_name(".part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        with suppress(OSError, ValueError):
+            part.unlink()
 
 
 def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airflow_model_provider.artifacts.scratch import random_name
+from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition
@@ -42,20 +41,15 @@ def download(args: Any) -> None:
 
 
 def _write(source: BinaryIO, target: Path) -> None:
-    """Copy into a file that is there when all of it is; what has another name nearby stays as it is."""
-    part = target.parent / random_name(".part")
+    """Copy into a file that is there when all of it is."""
     try:
-        with part.open("xb") as file:
+        with replacing(target) as file:
             shutil.copyfileobj(source, file)
-        part.replace(target)
     except (OSError, ValueError) as err:
         advice = "Name a file in a folder that is there, and has room."
         raise InvalidDefinition(
             "--to", f"{quoted(str(target))} cannot be written ({reason(err)})", advice
         ) from None
-    finally:
-        with suppress(OSError, ValueError):
-            part.unlink()
 
 
 def _metadata(said: Any) -> dict[str, Any]:

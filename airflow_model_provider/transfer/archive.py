@@ -12,6 +12,7 @@ import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
 
+from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.exceptions import ExportFailed, InvalidExport, ModelRegistryError
 from airflow_model_provider.transfer import manifest as manifests
@@ -42,18 +43,14 @@ def new_archive(path: Path, manifest: bytes) -> Iterator[NewArchive]:
         raise ExportFailed(
             str(path), f"it would say more than {MANIFEST_SIZE:,} bytes of its versions: name fewer"
         )
-    part = path.with_name(f"{path.name}.part")
     try:
-        with zipfile.ZipFile(part, "w") as file:
+        with replacing(path) as target, zipfile.ZipFile(target, "w") as file:
             file.writestr(zipfile.ZipInfo(_MANIFEST), manifest)
             yield NewArchive(file)
-        part.replace(path)
     except ModelRegistryError:
         raise
     except OSError as err:
         raise ExportFailed(str(path), reason(err)) from err
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class NewArchive:

@@ -143,18 +143,17 @@ def _refuse_pickles(incoming: Incoming) -> None:
     from airflow_model_provider.materializers import lookup
 
     for artifact, _ in incoming.artifacts:
-        if lookup.for_key(artifact.payload.materializer).executes_code:
-            raise PickleForbidden(f"Artifact {artifact.name!r}", artifact.payload.materializer)
+        payload = artifact.payload
+        if lookup.for_key(payload.materializer, payload.format_version).executes_code:
+            raise PickleForbidden(f"Artifact {artifact.name!r}", payload.materializer)
 
 
 def _store(workspace: Workspace, archive: Archive, digest: str, size: int) -> None:
     """Put a payload into the store, once it is known to be what its name says."""
-    store, registry = workspace.store, workspace.registry
-    with store.new_file() as path:
+    with workspace.store.new_file() as path:
         with path.open("wb") as target:
             archive.copy(digest, target)
-        if not (registry.intend_blob(digest, size) and store.exists(digest, size)):
-            store.put(path, digest)
+        workspace.put(path, digest, size)
 
 
 def _make(workspace: Workspace, archive: Archive, model: str, incoming: Incoming) -> tuple[int, bool]:

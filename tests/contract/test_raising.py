@@ -85,6 +85,21 @@ def test_older_files_are_read_by_the_classes_that_wrote_them(
         saved[0].load()
 
 
+def test_an_import_asks_the_class_that_wrote_the_file(
+    installed, model_registry: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old file that executes code is not let in because new ones of its format don't."""
+    for model, materializer in (("old", ScaleMaterializerV1), ("new", ScaleMaterializer)):
+        release(installed, materializer)
+        model_registry.create_model_version(model).save_artifact("scale", Scale(0.5))
+        model_registry.export_model(model, tmp_path / model)
+    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__ALLOW_PICKLE", "False")
+
+    with pytest.raises(PickleForbidden):
+        model_registry.import_model(tmp_path / "old", "copy")
+    assert model_registry.import_model(tmp_path / "new", "copy").versions[0].is_new
+
+
 def test_a_newer_file_names_what_is_read_here(installed, model_registry: Client) -> None:
     """A worker that is not upgraded yet says which version it lacks."""
     release(installed, ScaleMaterializer)

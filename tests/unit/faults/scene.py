@@ -7,16 +7,14 @@ from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address
-from airflow_model_provider.artifacts.store import ArtifactStore
 from airflow_model_provider.exceptions import InvalidConfiguration, ModelRegistryError, OutcomeUnknown
 from airflow_model_provider.registry import schema, tables
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import BUILT_IN_STAGES
 from airflow_model_provider.upkeep import Garbage, collect, verify
-from airflow_model_provider.workspace import Workspace
+from airflow_model_provider.workspace import Workspace, with_store
 from tests.support.plan import Plan
 from tests.support.postgres_proxy import PASSWORD
 from tests.support.s3 import CREDENTIALS
@@ -149,13 +147,4 @@ def _change(before: dict[str, Counter[Any]], after: dict[str, Counter[Any]]) -> 
 def opened(address: Address, patience: float) -> Workspace:
     """A workspace as :func:`connect` makes it, with a patience of its own."""
     database = Database(address.url, patience=patience)
-    registry = Registry(database, schema.ensure(database), BUILT_IN_STAGES)
-    folder, size = settings.cache()
-    store = ArtifactStore(
-        address.store,
-        registry.id,
-        cache_dir=folder,
-        cache_bytes=size,
-        storage_options=address.storage_options,
-    )
-    return Workspace(address, registry, store)
+    return with_store(address, Registry(database, schema.ensure(database), BUILT_IN_STAGES))

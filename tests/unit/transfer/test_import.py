@@ -319,3 +319,13 @@ def test_an_export_that_fails_leaves_nothing(there: Client, file: Path, tmp_path
 
     assert file.read_bytes() != before
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_an_export_leaves_other_files_alone(there: Client, tmp_path: Path) -> None:
+    """Also one that is called like this one before it is whole."""
+    simple(there, "text")
+    other = tmp_path / "iris.zip.part"
+    other.write_text("somebody else's")
+    there.export_model("iris", tmp_path / "iris.zip")
+
+    assert other.read_text() == "somebody else's"
