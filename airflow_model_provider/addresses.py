@@ -10,19 +10,18 @@ import re
 import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.limits import check_key
+from airflow_model_provider.limits import check_key, is_address
 
 DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
-_LONGEST: Final = 10_000
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -87,7 +86,7 @@ def _text(what: str, value: object, source: str = "argument") -> str:
         return ""
     if not isinstance(value, str):
         raise InvalidConfiguration(source, f"the {what} is {type(value).__name__}, not text")
-    if len(value) > _LONGEST or not value.isprintable():
+    if not is_address(value):
         raise InvalidConfiguration(source, f"the {what} is too long, or holds what can't be seen")
     return value
 

@@ -14,6 +14,8 @@ DEEPEST: Final = 100
 _BYTES_OF_AN_ID: Final = 600
 #: Characters of a text that people write, at most.
 LONGEST_TEXT: Final = 100_000
+#: Characters of a part of an address, at most.
+LONGEST_ADDRESS: Final = 10_000
 #: The largest number and the largest map index that both databases can hold.
 LARGEST: Final = 2**63 - 1
 LARGEST_INDEX: Final = 2**31 - 1
@@ -80,6 +82,20 @@ def check_tags(what: str, tags: object) -> list[str]:
     if isinstance(tags, str | Mapping) or not isinstance(tags, Iterable):
         raise InvalidDefinition(what, f"they are {type(tags).__name__}", "Give several: tags=['tabular'].")
     return [check_key(tag, "tag") for tag in tags]
+
+
+def check_limit(limit: int | None) -> int | None:
+    """
+    Return how many rows are asked for, at most; None means all.
+
+    :raises InvalidName: if it is no whole number from 0.
+    """
+    return None if limit is None else check_number("limit", limit, 0)
+
+
+def is_address(text: object) -> bool:
+    """Return whether this can be a part of an address: text of a length that is one, all of which is seen."""
+    return isinstance(text, str) and len(text) <= LONGEST_ADDRESS and text.isprintable()
 
 
 def check_number(what: str, number: object, smallest: int = 1, largest: int = LARGEST) -> int:

@@ -98,7 +98,7 @@ def collect(
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
     outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
-    for page in _pages(_unneeded(workspace, older_than, note=not dry_run)):
+    for page in _pages(_unneeded(workspace, older_than, kept.outputs, note=not dry_run)):
         for blob in page if dry_run else workspace.registry.condemn(page, older_than):
             if dry_run or _bury(workspace, blob):
                 blobs, size = blobs + 1, size + blob.size
@@ -116,8 +116,10 @@ def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) ->
     return 0 if days is None else forget(days, dry_run=dry_run)
 
 
-def _unneeded(workspace: Workspace, older_than: float, *, note: bool) -> Iterator[Blob]:
-    yield from workspace.registry.unneeded_blobs(older_than, settings.retention().outputs)
+def _unneeded(
+    workspace: Workspace, older_than: float, outputs: float | None, *, note: bool
+) -> Iterator[Blob]:
+    yield from workspace.registry.unneeded_blobs(older_than, outputs)
     for page in _pages(Blob(*entry) for entry in workspace.store.iter_blobs()):
         yield from workspace.registry.stray_blobs(page, note=note)
 

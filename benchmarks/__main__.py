@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import Row
+from benchmarks.harness import Row, chosen
 
 QUESTIONS = (
     *("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run"),
@@ -28,11 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Measure what was asked for; a broken budget is exit code 1."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("questions", nargs="*", help=f"of: {', '.join(QUESTIONS)} (default: all)")
-    asked = parser.parse_args().questions or list(QUESTIONS)
-    if unknown := sorted(set(asked) - set(QUESTIONS)):
-        parser.error(f"there is no question {', '.join(unknown)}; there are: {', '.join(QUESTIONS)}")
+    asked = chosen("scripts/bench", __doc__, "question", QUESTIONS)
     console = Console(width=None if sys.stdout.isatty() else 130, highlight=False)
     rows: list[Row] = []
     for name in asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -77,6 +78,16 @@ def beyond(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int)
     pairs = in_turn(ours, bare, rounds=rounds)
     base = median(second for _, second in pairs)
     return base + median(first - second for first, second in pairs), base
+
+
+def chosen(program: str, description: str | None, noun: str, known: Sequence[str]) -> list[str]:
+    """Return what the command line names of what there is; all of it, if it names none."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("names", nargs="*", metavar=noun, help=f"of: {', '.join(known)} (default: all)")
+    asked = parser.parse_args().names or list(known)
+    if unknown := sorted(set(asked) - set(known)):
+        parser.error(f"there is no {noun} {', '.join(unknown)}; there are: {', '.join(known)}")
+    return asked
 
 
 def python(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -13,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
+
+from benchmarks.harness import chosen
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -78,11 +79,7 @@ FORMS = {
 
 def main() -> None:
     """Run what was asked for; a failure is exit code 1."""
-    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
-    parser.add_argument("forms", nargs="*", help=f"of: {', '.join(FORMS)} (default: all)")
-    asked = parser.parse_args().forms or list(FORMS)
-    if unknown := sorted(set(asked) - set(FORMS)):
-        parser.error(f"there is no form {', '.join(unknown)}; there are: {', '.join(FORMS)}")
+    asked = chosen("scripts/soak", __doc__, "form", list(FORMS))
     failed = [name for name in asked if not run(name, FORMS[name])]
     sys.exit(f"Failed: {', '.join(failed)}" if failed else 0)
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Integer, Select, and_, bindparam, or_, select, update
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import UtcTime, now
+from airflow_model_provider.registry.columns import UtcTime, ago, now
 from airflow_model_provider.registry.database import Database, insertion, run
-from airflow_model_provider.registry.retention import ago, is_spent
+from airflow_model_provider.registry.retention import is_spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
 _blob, _made = tables.blob, tables.artifact_version
 #: Rows in one statement, at most.
@@ -73,7 +72,7 @@ def unneeded(database: Database, older_than: float, outputs: float | None = None
         return _paged(database, _UNNEEDED, lambda connection: _since(connection, older_than))
 
     def times(connection: Connection) -> dict[str, Any]:
-        return {**_since(connection, older_than), "made_before": ago(connection, outputs)}
+        return {**_since(connection, older_than), "made_before": ago(connection, timedelta(outputs))}
 
     return _paged(database, _UNNEEDED_BUT_SPENT, times)
 
@@ -153,8 +152,7 @@ def _paged(
 
 
 def _since(connection: Connection, older_than: float) -> dict[str, Any]:
-    clock: datetime = connection.execute(_CLOCK).scalar_one()
-    return {"since": clock - timedelta(seconds=older_than)}
+    return {"since": ago(connection, timedelta(seconds=older_than))}
 
 
 def _digests(blobs: Sequence[Blob]) -> list[str]:
@@ -180,7 +178,6 @@ _page = (
 _NEEDED, _UNNEEDED, _UNNEEDED_BUT_SPENT = (
     _page.where(condition) for condition in (_is_used, _is_unneeded, _is_unneeded_but_spent)
 )
-_CLOCK = select(now())
 _chosen = _blob.c.digest.in_(bindparam("digests", expanding=True))
 _KNOWN = select(_blob.c.digest).where(_chosen)
 _CONDEMN = update(_blob).where(_chosen, _is_unneeded).values(state="condemned").returning(_blob.c.digest)

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Integer, Text
+from sqlalchemy import BigInteger, ColumnElement, Connection, DateTime, Integer, Text, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -101,6 +101,15 @@ def _postgresql_now(element: now, compiler: Any, **kwargs: Any) -> str:
     return (
         f"greatest(clock_timestamp(), {after} + interval '1 microsecond')" if after else "clock_timestamp()"
     )
+
+
+_CLOCK = select(now())
+
+
+def ago(connection: Connection, past: timedelta) -> datetime:
+    """Return the time that was so long ago, by the database's clock."""
+    clock: datetime = connection.execute(_CLOCK).scalar_one()
+    return clock - past
 
 
 def as_time(value: datetime | str) -> datetime:

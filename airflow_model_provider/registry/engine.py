@@ -12,13 +12,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from airflow_model_provider.exceptions import InvalidConfiguration, MissingDependency, RegistryUnavailable
+from airflow_model_provider.limits import is_address
 from airflow_model_provider.registry.columns import sqlite_now
 
 _SETTING = "The model registry's url"
 _EXAMPLES = (
     "Examples: sqlite:////var/lib/airflow/model_registry.db, postgresql://user:password@host/database."
 )
-_LONGEST = 10_000
 _POSTGRESQL: dict[str, Any] = {"connect_timeout": 10, "application_name": "airflow-model-provider"}
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
@@ -31,7 +31,7 @@ def parse_url(text: str) -> URL:
     :raises InvalidConfiguration: if it is no URL, or of another database.
     """
     try:
-        url = make_url(text if isinstance(text, str) and len(text) <= _LONGEST and text.isprintable() else "")
+        url = make_url(text if is_address(text) else "")
         kind = url.get_backend_name() if url.drivername != "postgres" else "postgresql"
     except (ArgumentError, ValueError):
         raise InvalidConfiguration(_SETTING, "this is not a database URL", _EXAMPLES) from None

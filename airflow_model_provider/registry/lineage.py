@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Row, select
 
-from airflow_model_provider.limits import check_key, check_number
+from airflow_model_provider.limits import check_key, check_limit, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, Made, ResolutionRecord, RunKey
 from airflow_model_provider.registry.rows import artifact_record, attempt_record, select_artifacts
@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> list[ResolutionRecord]:
     """Return recorded resolutions that meet all of what is given, newest first."""
     asked.check()
-    limit = None if limit is None else check_number("limit", limit, 0)
+    limit = check_limit(limit)
     query = (
         select(
             _resolution,

@@ -15,16 +15,16 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionNotReady,
 )
-from airflow_model_provider.limits import check_number, check_text
+from airflow_model_provider.limits import check_limit, check_number, check_text
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
-from airflow_model_provider.registry.columns import as_time, clean_text
+from airflow_model_provider.registry.columns import as_time
 from airflow_model_provider.registry.database import run
-from airflow_model_provider.registry.entities import NOTHING, Attempt, StageEvent, VersionState
+from airflow_model_provider.registry.entities import NOTHING, Attempt, RunKey, StageEvent, VersionState
 from airflow_model_provider.registry.producing import missing_producers
-from airflow_model_provider.registry.rows import event_record, run_columns, run_key
+from airflow_model_provider.registry.rows import event_record, run_columns
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
@@ -149,7 +149,7 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
-    limit = None if limit is None else check_number("limit", limit, 0)
+    limit = check_limit(limit)
     query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
         query = query.where(_event.c.stage == check_name("stage", stage))
@@ -330,10 +330,7 @@ class _Turn:
     ) -> StageEvent:
         """Write the event; the database makes the stage's pointer of it."""
         attempt = self.change.attempt
-        said = {"who": self.change.who, "reason": self.change.reason}
-        said |= {"task_id": attempt.task_id if attempt else None, **dict.fromkeys(_RUN)}
-        said |= run_columns(attempt.run if attempt else None)
-        said = {name: None if text is None else clean_text(text) for name, text in said.items()}
+        run_key, task_id = (attempt.run, attempt.task_id) if attempt else (None, None)
         values = {
             "sequence": self.sequence,
             "model_id": self.model_id,
@@ -343,7 +340,11 @@ class _Turn:
             "behind": behind,
             "restores": restores,
             "at": self.at,
-            **said,
+            "who": self.change.who,
+            "reason": self.change.reason,
+            "task_id": task_id,
+            **dict.fromkeys(RunKey._fields),
+            **run_columns(run_key),
         }
         run(self.connection, words.EVENT, values)
         return StageEvent(
@@ -353,10 +354,10 @@ class _Turn:
             version.number if version else None,
             last.number if last is not None else None,
             as_time(self.at),
-            said["who"],
-            said["reason"],
-            run_key(*(said[name] for name in _RUN)),
-            said["task_id"],
+            self.change.who,
+            self.change.reason,
+            run_key,
+            task_id,
             restores,
         )
 
@@ -382,7 +383,8 @@ def _behind(last: Row[Any] | None) -> int | None:
 def _select_events() -> Select[Any]:
     before = _version.alias("before")
     columns = [
-        _event.c[name] for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *_RUN)
+        _event.c[name]
+        for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *RunKey._fields)
     ]
     numbers = (
         _version.c.number.label("number"),
@@ -395,6 +397,3 @@ def _select_events() -> Select[Any]:
         .outerjoin(_version, _version.c.id == _event.c.version_id)
         .outerjoin(before, before.c.id == _event.c.previous_version_id)
     )
-
-
-_RUN = ("deployment", "dag_id", "run_id")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.columns import ago, now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,17 +27,11 @@ def is_spent(before: ColumnElement[Any] | datetime) -> ColumnElement[bool]:
     return _made.c.deleted_at.is_(None) & _made.c.attempt_id.is_not(None) & old & ~held
 
 
-def ago(connection: Connection, days: float) -> datetime:
-    """Return the time that was so many days ago."""
-    clock: datetime = connection.execute(select(now())).scalar_one()
-    return clock - timedelta(days=days)
-
-
 def count_outputs(database: Database, days: float) -> int:
     """Return how many outputs :func:`forget_outputs` would forget."""
     return database.read(
         lambda connection: connection.execute(
-            select(func.count()).select_from(_made).where(is_spent(ago(connection, days)))
+            select(func.count()).select_from(_made).where(is_spent(ago(connection, timedelta(days))))
         ).scalar_one()
     )
 
@@ -47,11 +41,13 @@ def forget_outputs(database: Database, days: float) -> int:
     after, forgotten = 0, 0
 
     def work(connection: Connection) -> tuple[list[int], int]:
-        query = select(_made.c.id).where(is_spent(ago(connection, days)), _made.c.id > after)
+        is_old = is_spent(ago(connection, timedelta(days)))
+        query = select(_made.c.id).where(is_old, _made.c.id > after)
         # First the locks, then a look at who links to them.
         found = list(connection.execute(query.order_by(_made.c.id).limit(BATCH).with_for_update()).scalars())
-        spent = _made.c.id.in_(found) & is_spent(ago(connection, days))
-        done = connection.execute(update(_made).where(spent).values(deleted_at=now(), metadata={}))
+        done = connection.execute(
+            update(_made).where(_made.c.id.in_(found), is_old).values(deleted_at=now(), metadata={})
+        )
         return found, done.rowcount
 
     while (page := database.write(work))[0]:
@@ -63,7 +59,9 @@ def count_resolutions(database: Database, days: float) -> int:
     """Return how many records :func:`forget_resolutions` would forget."""
     return database.read(
         lambda connection: connection.execute(
-            select(func.count()).select_from(_resolution).where(_resolution.c.at <= ago(connection, days))
+            select(func.count())
+            .select_from(_resolution)
+            .where(_resolution.c.at <= ago(connection, timedelta(days)))
         ).scalar_one()
     )
 
@@ -75,7 +73,7 @@ def forget_resolutions(database: Database, days: float) -> int:
     def work(connection: Connection) -> int:
         # Ids and times grow together, so that the oldest are found without an index on times.
         oldest = select(_resolution.c.id, _resolution.c.at).order_by(_resolution.c.id).limit(BATCH)
-        page, limit = oldest.subquery(), ago(connection, days)
+        page, limit = oldest.subquery(), ago(connection, timedelta(days))
         old = select(page.c.id).where(page.c.at <= limit)
         return connection.execute(delete(_resolution).where(_resolution.c.id.in_(old))).rowcount
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, ModelNotFound, VersionNotFound
-from airflow_model_provider.limits import check_number, check_tags, check_text
+from airflow_model_provider.limits import check_limit, check_number, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
-from airflow_model_provider.registry.columns import as_time, clean_text, now
+from airflow_model_provider.registry.columns import as_time, now
 from airflow_model_provider.registry.database import run
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
-from airflow_model_provider.registry.rows import run_columns, run_key, select_versions, version_record
+from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import check_name
 
@@ -85,15 +85,17 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
         raise model_not_found(connection, model)
     if new.name is not None:
         _refuse_taken_name(connection, numbered.id, model, new.name)
-    texts = {"description": new.description, **dict.fromkeys(RunKey._fields), **run_columns(new.run)}
-    texts = {name: None if text is None else clean_text(text) for name, text in texts.items()}
     values = {
         "model_id": numbered.id,
         "number": numbered.last_number,
         "name": new.name,
         "state": new.state.value,
+        "description": new.description,
+        "tags": json.dumps(list(new.tags)),
+        "environment": json.dumps(environment),
+        **dict.fromkeys(RunKey._fields),
+        **run_columns(new.run),
     }
-    values |= {"tags": json.dumps(list(new.tags)), "environment": json.dumps(environment), **texts}
     made = run(connection, _MAKE, values).one()
     if new.producers:
         rows = [
@@ -110,8 +112,8 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
         stages=(),
         archived=False,
         created_at=as_time(made.created_at),
-        run=run_key(*(texts[name] for name in RunKey._fields)),
-        description=texts["description"],
+        run=new.run,
+        description=new.description,
         tags=tuple(new.tags),
         environment=environment,
     )
@@ -141,7 +143,7 @@ def list_versions(database: Database, model: str, *, limit: int | None, offset: 
     :raises ModelNotFound: naming those that exist.
     """
     check_name("model", model)
-    limit = None if limit is None else check_number("limit", limit, 0)
+    limit = check_limit(limit)
     query = (
         select_versions()
         .where(tables.model.c.name == model, _version.c.state != VersionState.DELETED.value)

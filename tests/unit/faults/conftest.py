@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,21 +45,17 @@ def proxy(postgres_url: str) -> Iterator[PostgresProxy]:
 @pytest.fixture
 def postgres_scene(proxy: PostgresProxy, postgres_url: str, tmp_path: Path) -> Iterator[Scene]:
     """A registry behind a proxy, and a folder."""
-    store = str(tmp_path / "store")
-    observer = connect(Address(postgres_url, store, "test"))
-    scene = Scene(Address(proxy.url, store, "test"), observer)
-    yield scene
-    scene.close()
+    observed = Address(postgres_url, str(tmp_path / "store"), "test")
+    with closing(Scene(observed._replace(url=proxy.url), connect(observed))) as scene:
+        yield scene
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a folder."""
     address = Address(f"sqlite:///{tmp_path / 'registry.db'}", str(tmp_path / "store"), "test")
-    observer = connect(address)
-    scene = Scene(address, observer)
-    yield scene
-    scene.close()
+    with closing(Scene(address, connect(address))) as scene:
+        yield scene
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +76,6 @@ def s3(bucket: S3Bucket) -> Iterator[S3Proxy]:
 def s3_scene(bucket: S3Bucket, s3: S3Proxy, tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a store behind a proxy."""
     url, store = f"sqlite:///{tmp_path / 'registry.db'}", f"{bucket.url}/{uuid.uuid4().hex}"
-    observer = connect(Address(url, store, "test", bucket.options))
-    scene = Scene(Address(url, store, "test", s3.options), observer)
-    yield scene
-    scene.close()
+    observed = Address(url, store, "test", bucket.options)
+    with closing(Scene(observed._replace(storage_options=s3.options), connect(observed))) as scene:
+        yield scene

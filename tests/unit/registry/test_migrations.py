@@ -30,6 +30,15 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
+def two_urls(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """The URLs of two empty databases of one kind."""
+    if backend == "postgresql":
+        postgres = request.getfixturevalue("postgres")
+        return postgres.new_database(empty=True), postgres.new_database(empty=True)
+    return f"sqlite:///{tmp_path / 'one'}.db", f"sqlite:///{tmp_path / 'two'}.db"
+
+
+@pytest.fixture
 def released(empty_url: str) -> str:
     """The URL of a database that the newest released code has made and filled."""
     schemas.restore(empty_url, schema.REVISION)
@@ -38,18 +47,13 @@ def released(empty_url: str) -> str:
 
 
 @pytest.mark.parametrize("revision", schemas.REVISIONS)
-def test_a_released_migration_is_never_edited(
-    backend: str, request: pytest.FixtureRequest, tmp_path: Path, revision: str
-) -> None:
+def test_a_released_migration_is_never_edited(two_urls: tuple[str, str], revision: str) -> None:
     """What it builds today is what its release built: databases that are out there are not built again."""
-    urls = [f"sqlite:///{tmp_path / name}.db" for name in ("then", "now")]
-    if backend == "postgresql":
-        urls = [request.getfixturevalue("postgres").new_database(empty=True) for _ in urls]
-    schemas.restore(urls[0], revision)
-    schemas.build(urls[1], revision)
+    schemas.restore(two_urls[0], revision)
+    schemas.build(two_urls[1], revision)
 
     advice = "Add a revision instead; before the first release: python -m tests.support.schemas"
-    assert schemas.catalog(urls[0]) == schemas.catalog(urls[1]), advice
+    assert schemas.catalog(two_urls[0]) == schemas.catalog(two_urls[1]), advice
 
 
 def test_every_revision_has_its_dumps() -> None:
@@ -100,18 +104,13 @@ def test_a_released_database_is_upgraded_and_used(empty_url: str, revision: str)
 
 
 @pytest.mark.parametrize("revision", schemas.REVISIONS)
-def test_an_upgraded_database_is_as_a_new_one(
-    backend: str, request: pytest.FixtureRequest, tmp_path: Path, revision: str
-) -> None:
+def test_an_upgraded_database_is_as_a_new_one(two_urls: tuple[str, str], revision: str) -> None:
     """With all triggers and partial indexes, which SQLite drops where a migration makes a table anew."""
-    urls = [f"sqlite:///{tmp_path / name}.db" for name in ("old", "new")]
-    if backend == "postgresql":
-        urls = [request.getfixturevalue("postgres").new_database(empty=True) for _ in urls]
-    schemas.restore(urls[0], revision)
-    schema.upgrade(urls[0])
-    Registry.open(urls[1]).close()
+    schemas.restore(two_urls[0], revision)
+    schema.upgrade(two_urls[0])
+    Registry.open(two_urls[1]).close()
 
-    assert schemas.catalog(urls[0]) == schemas.catalog(urls[1])
+    assert schemas.catalog(two_urls[0]) == schemas.catalog(two_urls[1])
 
 
 def test_processes_that_upgrade_at_once_do_it_once(released: str, tmp_path: Path) -> None:
