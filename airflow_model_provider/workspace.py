@@ -118,11 +118,12 @@ class Workspace:
             for key, value in (saving.metadata or {}).items()
         }
         while True:
-            written, payload = self._store(write, saving)
+            written, payload, life = self._store(write, saving)
             try:
                 return self.registry.register_artifact(
                     saving.name,
                     payload,
+                    life=life,
                     kind=saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA),
                     output=saving.output,
                     attempt=attempt,
@@ -132,19 +133,19 @@ class Workspace:
             except BlobGone:  # a collector was faster: the bytes have to be stored again
                 continue
 
-    def _store(self, write: Callable[[Path], Written], saving: Saving) -> tuple[Written, Payload]:
+    def _store(self, write: Callable[[Path], Written], saving: Saving) -> tuple[Written, Payload, int]:
         """Write bytes to the store, where they are not there already."""
         signing = settings.signing()
         with self.store.new_file() as path:
             written = write(path)
             digest, size = self.store.digest(path)
-            self.put(path, digest, size)
+            life = self.put(path, digest, size)
         signed = (
             signing.sign(digest, written.materializer, written.format_version)
             if written.executes_code
             else {}
         )
-        return written, Payload(
+        payload = Payload(
             digest,
             size,
             written.materializer,
@@ -154,16 +155,20 @@ class Workspace:
             written.signature,
             {**written.environment, **(saving.environment or {})},
         )
+        return written, payload, life
 
-    def put(self, path: Path, digest: str, size: int) -> None:
+    def put(self, path: Path, digest: str, size: int) -> int:
         """
         Note that a file's bytes are to be registered, and store them where they are not there already.
 
         :param path: of ``store.new_file()``.
+        :return: the life in which they can be registered.
         :raises StoreUnavailable: if they can't be written.
         """
-        if not (self.registry.intend_blob(digest, size) and self.store.exists(digest, size)):
+        intent = self.registry.intend_blob(digest, size)
+        if not (intent.stored and self.store.exists(digest, size)):
             self.store.put(path, digest)
+        return intent.life
 
     def load(self, record: ArtifactRecord, *, what: str | None = None, mmap: bool = False) -> Any:
         """

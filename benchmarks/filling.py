@@ -39,8 +39,8 @@ def _version(registry: Registry) -> int:
     version = registry.create_version("iris")
     payload = Payload(DIGEST, 5, "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
     links = [Link(version.id, Relation.OUTPUT)]
-    registry.intend_blob(payload.digest, payload.size)
-    registry.register_artifact("trained_model", payload, kind=ArtifactType.MODEL, links=links)
+    life = registry.intend_blob(payload.digest, payload.size).life
+    registry.register_artifact("trained_model", payload, life=life, kind=ArtifactType.MODEL, links=links)
     registry.log_version_metadata(version.id, {"accuracy": 0.9})
     return version.number
 

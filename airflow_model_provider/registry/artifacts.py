@@ -30,6 +30,7 @@ class NewArtifact(NamedTuple):
     """
     An artifact version to be registered; its bytes are in the store.
 
+    :param life: of its bytes, as :func:`blobs.intend_blob` gave it; 0 while they are not stored.
     :param output: the output of a step it is; registering it again in the same try changes nothing.
     :param map_index: where no try of a task here has made it; else it is the try's.
     """
@@ -37,6 +38,7 @@ class NewArtifact(NamedTuple):
     name: str
     payload: Payload
     kind: ArtifactType
+    life: int = 0
     output: str | None = None
     attempt: Attempt | None = None
     links: Sequence[Link] = ()
@@ -241,7 +243,7 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
 
 def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
     named = run(connection, _NUMBER, {"name": new.name}).one()
-    keep_blob(connection, new.payload.digest)
+    keep_blob(connection, new.payload.digest, new.life)
     made = run(connection, _MAKE, {**_written(values), "artifact_id": named.id, "number": named.last_number})
     row = made.one()
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}

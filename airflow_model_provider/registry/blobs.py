@@ -3,11 +3,13 @@ Rows of stored bytes: what a writer notes before and after it stores, and how a 
 
 A row is ``intended`` before its bytes are stored, ``stored`` once an artifact version points to it. A collector
 marks a row ``condemned``, removes the bytes, and then the row, or leaves it ``removed`` where tombstones point to it.
-A writer that meets the mark takes the row back and stores the bytes again.
+A writer that meets the mark takes the row back, into another ``life``, and stores the bytes again: whoever stored
+them in the life before can't register them any more, although the row says again that they are intended.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,31 +35,40 @@ class Blob(NamedTuple):
     size: int
 
 
+class Intent(NamedTuple):
+    """
+    A writer's note that it is about to store bytes.
+
+    :param life: registering them needs it; another one begins when they are intended after a collector came.
+    :param stored: whether they are stored already; if not, store them before registering.
+    """
+
+    life: int
+    stored: bool
+
+
 class BlobGone(Exception):
     """Not an error: a collector took the bytes between their storing and their registering; store them again."""
 
 
-def intend_blob(database: Database, digest: str, size: int) -> bool:
-    """
-    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
+def intend_blob(database: Database, digest: str, size: int) -> Intent:
+    """Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile."""
+    values = {"digest": digest, "size": size, "life": 1 + secrets.randbelow(2**62)}
 
-    :return: whether they are stored already; if not, store them before registering.
-    """
-
-    def work(connection: Connection) -> bool:
-        found = run(connection, _INTEND, {"digest": digest, "size": size})
-        return bool(found.scalar_one() == "stored")
+    def work(connection: Connection) -> Intent:
+        row = run(connection, _INTEND, values).one()
+        return Intent(row.life, row.state == "stored")
 
     return database.read(work)
 
 
-def keep_blob(connection: Connection, digest: str) -> None:
+def keep_blob(connection: Connection, digest: str, life: int) -> None:
     """
     Note that bytes are stored, in the transaction that makes an artifact version of them.
 
     :raises BlobGone: if they were collected since they were intended.
     """
-    if run(connection, _STORED, {"digest": digest}).one_or_none() is None:
+    if run(connection, _STORED, {"digest": digest, "life": life}).one_or_none() is None:
         raise BlobGone(digest)
 
 
@@ -95,7 +106,9 @@ def strays(database: Database, found: Sequence[Blob], *, note: bool) -> list[Blo
         known = set(connection.execute(_KNOWN, {"digests": _digests(found)}).scalars())
         unknown = [blob for blob in found if blob.digest not in known]
         if note and unknown:
-            rows = [blob._asdict() | {"state": "condemned", "touched_at": now()} for blob in unknown]
+            rows = [
+                blob._asdict() | {"state": "condemned", "touched_at": now(), "life": 0} for blob in unknown
+            ]
             connection.execute(insertion(connection, _blob).values(rows).on_conflict_do_nothing())
         return unknown
 
@@ -189,12 +202,13 @@ _REMOVED = (
     f"DELETE FROM mr_blob WHERE digest = :digest AND NOT {_REMEMBERED}",  # noqa: S608 - constants
 )
 _INTEND = """
-INSERT INTO mr_blob (digest, size, state, touched_at) VALUES (:digest, :size, 'intended', {now})
+INSERT INTO mr_blob (digest, size, state, touched_at, life) VALUES (:digest, :size, 'intended', {now}, :life)
 ON CONFLICT (digest) DO UPDATE SET touched_at = {now},
-  state = CASE WHEN mr_blob.state = 'stored' THEN 'stored' ELSE 'intended' END
-RETURNING state
+  state = CASE WHEN mr_blob.state = 'stored' THEN 'stored' ELSE 'intended' END,
+  life = CASE WHEN mr_blob.state IN ('stored', 'intended') THEN mr_blob.life ELSE :life END
+RETURNING state, life
 """
 _STORED = """
 UPDATE mr_blob SET state = 'stored', touched_at = {now}
-WHERE digest = :digest AND state IN ('intended', 'stored') RETURNING digest
+WHERE digest = :digest AND life = :life AND state IN ('intended', 'stored') RETURNING digest
 """

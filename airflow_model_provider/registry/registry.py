@@ -262,7 +262,7 @@ class Registry:
 
     # --- artifacts -----------------------------------------------------------------------------------------
 
-    def intend_blob(self, digest: str, size: int) -> bool:
+    def intend_blob(self, digest: str, size: int) -> blobs.Intent:
         """Note that bytes are about to be stored. See :func:`blobs.intend_blob`."""
         return blobs.intend_blob(self._database, digest, size)
 
@@ -271,6 +271,7 @@ class Registry:
         name: str,
         payload: Payload,
         *,
+        life: int,
         kind: ArtifactType,
         output: str | None = None,
         attempt: Attempt | None = None,
@@ -278,7 +279,7 @@ class Registry:
         metadata: Mapping[str, Any] | None = None,
     ) -> ArtifactRecord:
         """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
-        new = artifacts.NewArtifact(name, payload, kind, output, attempt, links, metadata or {})
+        new = artifacts.NewArtifact(name, payload, kind, life, output, attempt, links, metadata or {})
         return artifacts.register_artifact(self._database, new)
 
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:

@@ -170,6 +170,7 @@ blob = Table(
     Column("size", Id, nullable=False),
     Column("state", String(16), nullable=False),
     Column("touched_at", UtcTime, nullable=False),
+    Column("life", Id, nullable=False),
     CheckConstraint("state IN ('intended', 'stored', 'condemned', 'removed')", name="state"),
     CheckConstraint("size >= 0", name="size"),
 )

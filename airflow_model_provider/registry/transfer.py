@@ -57,6 +57,11 @@ class Incoming(NamedTuple):
     metadata: Mapping[str, Any]
     origins: frozenset[tuple[str, str]]
 
+    def stored(self, lives: Mapping[str, int]) -> Incoming:
+        """Return it as it can be registered: with the lives in which its bytes were stored, by digest."""
+        artifacts = [(new._replace(life=lives[new.payload.digest]), how) for new, how in self.artifacts]
+        return self._replace(artifacts=artifacts)
+
     @property
     def bytes_held(self) -> set[tuple[str, int, str]]:
         """Name, map index and digest of its artifacts."""

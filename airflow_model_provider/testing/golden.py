@@ -76,9 +76,8 @@ def load(folder: Path, item: Kept, client: Client) -> Any:
     workspace, payload = client.workspace, item.payload
     with workspace.store.new_file() as path:
         shutil.copyfile(folder / item.file, path)
-        workspace.registry.intend_blob(payload.digest, payload.size)
-        workspace.store.put(path, payload.digest)
-    record = workspace.registry.register_artifact(item.example, payload, kind=ArtifactType.DATA)
+        life = workspace.put(path, payload.digest, payload.size)
+    record = workspace.registry.register_artifact(item.example, payload, life=life, kind=ArtifactType.DATA)
     return workspace.load(record, what=item.file)
 
 

@@ -75,9 +75,10 @@ def import_model(
         new = [item for item, number in zip(incoming, here, strict=True) if number is None]
         _check(workspace.registry, model, new)
         needed = set() if dry_run else {digest for item in new for _, _, digest in item.bytes_held}
+        lives: dict[str, int] = {}
         for digest, size in archive.payloads.items():
             if digest in needed:
-                _store(workspace, archive, digest, size)
+                lives[digest] = _store(workspace, archive, digest, size)
             else:
                 archive.copy(digest)
             told(size)
@@ -85,7 +86,7 @@ def import_model(
         for version, item, number in zip(versions, incoming, here, strict=True):
             is_new = number is None
             if is_new and not dry_run:
-                number, is_new = _make(workspace, archive, model, item)
+                number, is_new = _make(workspace, archive, model, item, lives)
             source = f"{said.model.name}@{version.number}"
             found.append(ImportedVersion(source, number, is_new, tuple(version.stages)))
         return Imported(said.registry, model, tuple(found))
@@ -148,18 +149,20 @@ def _refuse_pickles(incoming: Incoming) -> None:
             raise PickleForbidden(f"Artifact {artifact.name!r}", payload.materializer)
 
 
-def _store(workspace: Workspace, archive: Archive, digest: str, size: int) -> None:
+def _store(workspace: Workspace, archive: Archive, digest: str, size: int) -> int:
     """Put a payload into the store, once it is known to be what its name says."""
     with workspace.store.new_file() as path:
         with path.open("wb") as target:
             archive.copy(digest, target)
-        workspace.put(path, digest, size)
+        return workspace.put(path, digest, size)
 
 
-def _make(workspace: Workspace, archive: Archive, model: str, incoming: Incoming) -> tuple[int, bool]:
+def _make(
+    workspace: Workspace, archive: Archive, model: str, incoming: Incoming, lives: dict[str, int]
+) -> tuple[int, bool]:
     while True:
         try:
-            return workspace.registry.import_version(model, incoming)
+            return workspace.registry.import_version(model, incoming.stored(lives))
         except BlobGone as gone:  # a collector was faster: the bytes have to be stored again
             digest: Any = gone.args[0]
-            _store(workspace, archive, digest, archive.payloads[digest])
+            lives[digest] = _store(workspace, archive, digest, archive.payloads[digest])

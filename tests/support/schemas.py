@@ -131,12 +131,19 @@ def _artifact(
         attributes={"kind": "größe"},
         environment={"python": "3.11.7"},
     )
-    registry.intend_blob(payload.digest, payload.size)
+    life = registry.intend_blob(payload.digest, payload.size).life
     links = [Link(version, Relation.OUTPUT) for version in versions]
     output = name if attempt else None
     kind = ArtifactType.MODEL if name == "trained_model" else ArtifactType.DATA
     registry.register_artifact(
-        name, payload, kind=kind, links=links, attempt=attempt, output=output, metadata={"digit": int(digit)}
+        name,
+        payload,
+        life=life,
+        kind=kind,
+        links=links,
+        attempt=attempt,
+        output=output,
+        metadata={"digit": int(digit)},
     )
 
 

@@ -25,18 +25,19 @@ def save(registry: Registry, version_id: int, name: str = "model", **more: objec
     """Register an artifact of a version."""
     payload = Payload(DIGEST, 3, "json", 1, ("builtins.dict",), environment={"python": "3.11"})
     links = [Link(version_id, Relation.OUTPUT)]
-    registry.intend_blob(payload.digest, payload.size)
-    return registry.register_artifact(name, payload, kind=ArtifactType.DATA, links=links, **more)  # type: ignore[arg-type]
+    life = registry.intend_blob(payload.digest, payload.size).life
+    return registry.register_artifact(name, payload, life=life, kind=ArtifactType.DATA, links=links, **more)  # type: ignore[arg-type]
 
 
 def test_an_intent_is_noted_before_bytes_are_stored(registry: Registry) -> None:
     """Asked again after the artifact was registered, the bytes are there already."""
     version = registry.create_version("iris")
-    assert registry.intend_blob(DIGEST, 3) is False
-    assert registry.intend_blob(DIGEST, 3) is False
+    first = registry.intend_blob(DIGEST, 3)
+    assert not first.stored
+    assert registry.intend_blob(DIGEST, 3) == first
     save(registry, version.id)
 
-    assert registry.intend_blob(DIGEST, 3) is True
+    assert registry.intend_blob(DIGEST, 3) == first._replace(stored=True)
 
 
 def test_artifacts_are_numbered_by_name(registry: Registry) -> None:

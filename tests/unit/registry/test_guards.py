@@ -63,10 +63,10 @@ def used(registry: Registry) -> Registry:
         version = registry.create_version("iris")
     registry.create_version("rose")
     registry.delete_version("iris", 3)
-    registry.intend_blob(DIGEST, 5)
+    life = registry.intend_blob(DIGEST, 5).life
     links = [Link(number, Relation.OUTPUT) for number in (1, 2)]
     payload = Payload(DIGEST, 5, "python.bytes", 1, ("builtins.bytes",))
-    registry.register_artifact("trained_model", payload, kind=ArtifactType.DATA, links=links)
+    registry.register_artifact("trained_model", payload, life=life, kind=ArtifactType.DATA, links=links)
     registry.log_version_metadata(1, {"accuracy": 0.9})
     registry.set_stage("iris", 1, "production")
     pin = {**RunKey("default", "dag", "run")._asdict(), "at": version.created_at.replace(tzinfo=None)}

@@ -61,8 +61,9 @@ def save(
     """Register an artifact of a version; its bytes are elsewhere."""
     digest = hashlib.sha256(content.encode()).hexdigest()
     payload = Payload(digest, len(content), "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
-    registry.intend_blob(digest, len(content))
-    return registry.register_artifact(name, payload, kind=kind, links=[Link(version.id, relation)], **more)
+    life = registry.intend_blob(digest, len(content)).life
+    links = [Link(version.id, relation)]
+    return registry.register_artifact(name, payload, life=life, kind=kind, links=links, **more)
 
 
 @pytest.fixture

@@ -217,9 +217,9 @@ class Machine(RuleBasedStateMachine):
             return
         digest = content * 64
         payload = Payload(digest, 1, "text.utf8", 1, ("builtins.str",))
-        self.registry.intend_blob(digest, 1)
+        life = self.registry.intend_blob(digest, 1).life
         links = [Link(self.id(number), Relation.OUTPUT)]
-        self.registry.register_artifact(name, payload, kind=ArtifactType.DATA, links=links)
+        self.registry.register_artifact(name, payload, life=life, kind=ArtifactType.DATA, links=links)
         version.artifacts.setdefault(name, []).append(digest)
 
     # --- what has to be true at any time -------------------------------------------------------------------

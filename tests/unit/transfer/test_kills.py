@@ -111,12 +111,11 @@ def keep(workspace: Workspace, model: str, size: int) -> None:
     with workspace.store.new_file() as path:
         os.truncate(path, size)
         digest, _size = workspace.store.digest(path)
-        workspace.registry.intend_blob(digest, size)
-        workspace.store.put(path, digest)
+        life = workspace.put(path, digest, size)
     version = workspace.registry.create_version(model)
     payload = Payload(digest, size, "bytes.raw", 1, ("builtins.bytes",))
     link = Link(version.id, Relation.OUTPUT)
-    workspace.registry.register_artifact("bytes", payload, kind=ArtifactType.DATA, links=[link])
+    workspace.registry.register_artifact("bytes", payload, life=life, kind=ArtifactType.DATA, links=[link])
 
 
 def move(there: Address, here: Address, folder: Path, answer: Any) -> None:

@@ -124,6 +124,25 @@ def test_a_writer_whose_bytes_were_taken_stores_them_again(
     assert list(verify(workspace)) == []
 
 
+def test_what_another_is_about_to_store_is_not_there_yet(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer's bytes are taken, and another one notes that it will store the same: the first stores them again."""
+    register, noted = Registry.register_artifact, []
+
+    def slowly(self: Registry, name: str, payload: Any, *args: Any, **kwargs: Any) -> Any:
+        if not noted:
+            collect(workspace, older_than=0)
+            noted.append(self.intend_blob(payload.digest, payload.size))
+        return register(self, name, payload, *args, **kwargs)
+
+    monkeypatch.setattr(Registry, "register_artifact", slowly)
+    number = save(workspace, "value")
+
+    assert not noted[0].stored
+    assert load(workspace, number) == "value"
+
+
 @pytest.fixture
 def interrupted(workspace: Workspace) -> Workspace:
     """A collector has marked the bytes of a deleted version, and then the store did not answer."""

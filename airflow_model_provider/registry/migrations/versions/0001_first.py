@@ -178,6 +178,7 @@ def _artifacts() -> None:
         _id("size"),
         sa.Column("state", sa.String(16), nullable=False),
         _time("touched_at"),
+        _id("life"),
         sa.PrimaryKeyConstraint("digest", name="pk_mr_blob"),
         _one_of("mr_blob", "state", "intended", "stored", "condemned", "removed"),
         sa.CheckConstraint("size >= 0", name=op.f("ck_mr_blob_size")),
