@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
-from airflow_model_provider.exceptions import ModelRegistryError
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry.entities import (
+    NOTHING,
     ModelRecord,
     ResolutionRecord,
     RunKey,
     StageEvent,
     VersionState,
 )
-from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind
-from airflow_model_provider.workspace import Workspace, open_workspace
+from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_name, check_stage
+from airflow_model_provider.workspace import Item, Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
@@ -204,6 +206,61 @@ class Client:
         )
         return ModelVersion(self.workspace, record, self.origin)
 
+    def register_model_version(
+        self,
+        model: str,
+        artifacts: Mapping[str, Any] = NOTHING,
+        *,
+        files: Mapping[str, Path | str] = NOTHING,
+        formats: Mapping[str, str] = NOTHING,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] = NOTHING,
+        stage: ModelStages | str | None = None,
+        force: bool = False,
+        expected: int | Any | None = UNSET,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """
+        Make a version with all it holds, and promote it, in one transaction: it is there whole, or not at all.
+
+        :param artifacts: values by name.
+        :param files: existing files by name, kept byte by byte and unopened; see :meth:`ModelVersion.save_file`.
+        :param formats: formats by name, for those that are not taken from the type or the file's name.
+        :param metadata: JSON values by key.
+        :param stage: the stage that it is to hold from its first moment on; None promotes nothing.
+        :param force: replace another holder.
+        :param expected: replace exactly this holder (its number, or None for a free stage).
+        :param reason: kept in the stage's history.
+        :raises NotSerializable: if no format holds a value.
+        :raises StageOccupied: if another version holds the stage and neither ``force`` nor ``expected`` is given.
+        :raises StageConflict: if the holder is not the one expected.
+
+        >>> client.register_model_version(  # doctest: +SKIP
+        ...     "iris_classifier", {"trained_model": clf}, metadata={"accuracy": 0.97}, stage="staging", force=True
+        ... )
+        iris_classifier@3
+        """
+        workspace, origin = self.workspace, self.origin
+        if stage is not None:
+            stage = check_stage(stage, workspace.registry.stages)
+        made = workspace.register_version(
+            check_name("model", model),
+            list(_items(workspace, model, artifacts, files, formats)),
+            name=name,
+            description=description,
+            tags=tuple(tags),
+            metadata=metadata,
+            attempt=origin.attempt,
+            stage=stage,
+            force=force,
+            expected=expected,
+            reason=reason,
+            who=origin.who,
+        )
+        return ModelVersion(workspace, made.version, origin)
+
     @contextmanager
     def new_model_version(self, model: str, name: str | None = None) -> Iterator[ModelVersion]:
         """
@@ -343,3 +400,28 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
+
+
+def _items(
+    workspace: Workspace,
+    model: str,
+    artifacts: Mapping[str, Any],
+    files: Mapping[str, Path | str],
+    formats: Mapping[str, str],
+) -> Iterator[Item]:
+    called = f"register_model_version({model!r})"
+    if both := sorted(set(artifacts) & set(files)):
+        problem = f"{quoted(both[0])} is named among the artifacts and among the files"
+        raise InvalidDefinition(called, problem, "Give each artifact a name of its own.")
+    if unknown := sorted(set(formats) - set(artifacts) - set(files)):
+        problem = f"formats= names {quoted(unknown[0])}, which is no artifact of it"
+        raise InvalidDefinition(called, problem, f"It has: {', '.join([*artifacts, *files])}.")
+    for name, value in {**artifacts, **files}.items():
+        what = f"artifact {check_name('artifact', name)!r} of a new version of {model!r}"
+        saving = Saving(name, what=what, format=formats.get(name))
+        if name in artifacts:
+            yield workspace.value(value, saving)
+        elif isinstance(value, str | Path):
+            yield workspace.file(Path(value), saving)
+        else:
+            raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")

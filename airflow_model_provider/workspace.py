@@ -11,7 +11,7 @@ from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import WrongRegistry
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import OutputReference
-from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload
+from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import ArtifactType, check_name
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.materializers.codec import Written
+    from airflow_model_provider.registry.artifacts import NewArtifact
+    from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
 
 
@@ -42,6 +44,13 @@ class Saving(NamedTuple):
     output: str | None = None
     metadata: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
+
+
+class Item(NamedTuple):
+    """A value or a file that is to be stored and registered: :meth:`Workspace.value` or :meth:`Workspace.file`."""
+
+    saving: Saving
+    write: Callable[[Path], Written]
 
 
 class Workspace:
@@ -68,6 +77,21 @@ class Workspace:
         :raises NotSerializable: if no format holds the value.
         :raises StoreUnavailable: if the bytes can't be written; nothing is registered then.
         """
+        return self._register(self.value(value, saving), attempt, links)
+
+    def save_file(
+        self, file: Path, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
+    ) -> ArtifactRecord:
+        """
+        Store a file that another program has made, byte by byte and unopened, and register it.
+
+        :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
+        :raises PayloadMissing: if there is no such file.
+        """
+        return self._register(self.file(file, saving), attempt, links)
+
+    def value(self, value: Any, saving: Saving) -> Item:
+        """Return a value as it can be stored, in the format that is asked for or the one of its type."""
         from airflow_model_provider.materializers import codec
 
         formats = settings.formats()
@@ -83,17 +107,10 @@ class Workspace:
                 trusted=formats.skops_trusted_types,
             )
 
-        return self._register(write, saving, attempt, links)
+        return Item(saving, write)
 
-    def save_file(
-        self, file: Path, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
-    ) -> ArtifactRecord:
-        """
-        Store a file that another program has made, byte by byte and unopened, and register it.
-
-        :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
-        :raises PayloadMissing: if there is no such file.
-        """
+    def file(self, file: Path, saving: Saving) -> Item:
+        """Return a file that another program has made as it can be stored, byte by byte."""
         from airflow_model_provider.materializers import existing
 
         format, allow_pickle = existing.format_of(file, saving.format), settings.formats().allow_pickle
@@ -101,43 +118,65 @@ class Workspace:
         def write(path: Path) -> Written:
             return existing.take(file, path, format=format, what=saving.what, allow_pickle=allow_pickle)
 
-        return self._register(write, saving, attempt, links)
+        return Item(saving, write)
 
-    def _register(
+    def register_version(
         self,
-        write: Callable[[Path], Written],
-        saving: Saving,
-        attempt: Attempt | None,
-        links: Sequence[Link],
-    ) -> ArtifactRecord:
+        model: str,
+        items: Sequence[Item],
+        *,
+        metadata: Mapping[str, Any] = NOTHING,
+        attempt: Attempt | None = None,
+        **asked: Any,
+    ) -> Registered:
+        """
+        Store values and files, and make a version of them in one transaction. See :meth:`Registry.register_version`.
+
+        :raises NotSerializable: if no format holds a value.
+        :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
+        """
+        from airflow_model_provider.registry.blobs import BlobGone
+        from airflow_model_provider.registry.registration import Contents
+
+        while True:
+            stored = [(self._stored(item, attempt), Relation.OUTPUT) for item in items]
+            contents = Contents(stored, metadata, attempt)
+            try:
+                return self.registry.register_version(model, contents, attempt=attempt, **asked)
+            except BlobGone:  # a collector was faster: the bytes have to be stored again
+                continue
+
+    def _register(self, item: Item, attempt: Attempt | None, links: Sequence[Link]) -> ArtifactRecord:
         from airflow_model_provider.registry.blobs import BlobGone
 
+        while True:
+            new = self._stored(item, attempt)
+            try:
+                return self.registry.register_artifact(
+                    new.name,
+                    new.payload,
+                    life=new.life,
+                    kind=new.kind,
+                    output=new.output,
+                    attempt=attempt,
+                    links=links,
+                    metadata=new.metadata,
+                )
+            except BlobGone:  # a collector was faster: the bytes have to be stored again
+                continue
+
+    def _stored(self, item: Item, attempt: Attempt | None) -> NewArtifact:
+        """Write bytes to the store, where they are not there already."""
+        from airflow_model_provider.registry.artifacts import NewArtifact
+
+        saving, signing = item.saving, settings.signing()
         check_name("artifact", saving.name)
         metadata = {
             check_key(key): plain_json(value, f"metadata {key!r} of {saving.what}")
             for key, value in (saving.metadata or {}).items()
         }
-        while True:
-            written, payload, life = self._store(write, saving)
-            try:
-                return self.registry.register_artifact(
-                    saving.name,
-                    payload,
-                    life=life,
-                    kind=saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA),
-                    output=saving.output,
-                    attempt=attempt,
-                    links=links,
-                    metadata=metadata,
-                )
-            except BlobGone:  # a collector was faster: the bytes have to be stored again
-                continue
-
-    def _store(self, write: Callable[[Path], Written], saving: Saving) -> tuple[Written, Payload, int]:
-        """Write bytes to the store, where they are not there already."""
-        signing = settings.signing()
         with self.store.new_file() as path:
-            written = write(path)
+            written = item.write(path)
             digest, size = self.store.digest(path)
             life = self.put(path, digest, size)
         signed = (
@@ -155,7 +194,10 @@ class Workspace:
             written.signature,
             {**written.environment, **(saving.environment or {})},
         )
-        return written, payload, life
+        kind = saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA)
+        return NewArtifact(
+            saving.name, payload, kind, life, output=saving.output, attempt=attempt, metadata=metadata
+        )
 
     def put(self, path: Path, digest: str, size: int) -> int:
         """

@@ -11,6 +11,8 @@ from serving import serve, timed
 
 from airflow_model_provider import Client
 
+FORMAT = {"payload": "file"}
+
 
 class Ours:
     """
@@ -37,6 +39,20 @@ class Ours:
                 version.save_file("payload", self._payload, format="file")
             version.set_stage("production", force=True)
         return 0
+
+    def register_promoted(self, model: str, count: int) -> int:
+        """The same, each version with its promotion in one transaction."""
+        for _ in range(count):
+            self._payload.write_bytes(os.urandom(1000))
+            self._client.register_model_version(
+                model, files={"payload": self._payload}, formats=FORMAT, stage="production", force=True
+            )
+        return 0
+
+    def fill(self, model: str, count: int) -> None:
+        """Give a model many versions."""
+        self.create(model)
+        self.register_promoted(model, count)
 
     def count(self, model: str) -> int:
         """How many versions there are; each has bytes, and each was promoted exactly once."""

@@ -72,7 +72,8 @@ def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:
             if os.fstat(lock.fileno()).st_nlink:
                 return path, lock
         except OSError:
-            path.unlink()
+            with lock:
+                path.unlink()
             raise
         lock.close()  # a collector came between the two
 

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 # numpy reports a short write without an error number.
 _SHORT_WRITE = r"\d+ requested and \d+ written"  # not compiled at import: only trouble needs it
-#: A user, or a user and a password, in which nobody has written ``/`` as ``%2F``; not a port and a path.
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/@\s'\"]*@|[^/@:\s'\"]*:(?!\d+/)[^@\s'\"]*@)")
+#: A user, or a user and a password, in which nobody has written ``/`` as ``%2F``; not a port and a path, nor what
+#: Azure writes in the place of a user: the container.
+_CREDENTIALS = re.compile(
+    r"(?<=://)(?<!abfs://)(?<!abfss://)(?:[^/@\s'\"]*@|[^/@:\s'\"]*:(?!\d+/)[^@\s'\"]*@)"
+)
 _PARAMETERS = re.compile(r"(://[^?#\s'\"]*)[?#][^\s'\"]*")
 _SHORTEST_PIECE = 4
 _SENSITIVE = r"(?i)key|secret|token|password|passwd|credential|sas|connection_string"
@@ -31,6 +34,8 @@ def without_secrets(text: str) -> str:
 
     >>> without_secrets("s3://key:secret@bucket/models?token=x")
     's3://bucket/models'
+    >>> without_secrets("abfs://container@account.dfs.core.windows.net/models")
+    'abfs://container@account.dfs.core.windows.net/models'
     """
     return _PARAMETERS.sub(r"\1", _CREDENTIALS.sub("", text))
 

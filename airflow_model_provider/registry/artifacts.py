@@ -72,9 +72,11 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
         return registered
 
 
-def add_artifact(connection: Connection, new: NewArtifact) -> ArtifactRecord:
-    """Do what :func:`register_artifact` does as a part of a transaction."""
-    return _linked(connection, new, _add(connection, new, _values(new)))
+def add_artifact(connection: Connection, new: NewArtifact, version_id: int, relation: Relation) -> None:
+    """Register an artifact of a version that this very transaction has made."""
+    check_name("artifact", new.name)
+    record = _add(connection, new, _values(new))
+    _write_link(connection, Link(version_id, relation), record.id, new.name, record.map_index)
 
 
 def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) -> ArtifactRecord:
@@ -271,6 +273,12 @@ def _add_link(
     connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
 ) -> None:
     version_label(connection, link.version_id)
+    _write_link(connection, link, artifact_version_id, name, map_index)
+
+
+def _write_link(
+    connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
+) -> None:
     values = {
         "version_id": link.version_id,
         "artifact_version_id": artifact_version_id,

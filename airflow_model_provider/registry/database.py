@@ -10,7 +10,14 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
 from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
@@ -164,7 +171,12 @@ class Database:
         if unsure:
             return OutcomeUnknown(self.url, self._reason(err))
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
-        if isinstance(err, OperationalError | InterfaceError) or denied or no_database or is_transient(err):
+        if (
+            isinstance(err, InterfaceError | InternalError | OperationalError)
+            or denied
+            or no_database
+            or is_transient(err)
+        ):
             return RegistryUnavailable(self.url, self._reason(err))
         if isinstance(err, ProgrammingError) and err.statement is None:  # the driver refuses the address
             return InvalidConfiguration(

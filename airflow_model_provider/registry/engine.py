@@ -19,7 +19,15 @@ _SETTING = "The model registry's url"
 _EXAMPLES = (
     "Examples: sqlite:////var/lib/airflow/model_registry.db, postgresql://user:password@host/database."
 )
-_POSTGRESQL: dict[str, Any] = {"connect_timeout": 10, "application_name": "airflow-model-provider"}
+_POSTGRESQL: dict[str, Any] = {
+    "connect_timeout": 10,
+    "application_name": "airflow-model-provider",
+    # A server that is gone without a word is noticed within half a minute: a step must not wait for it for hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
 

@@ -39,7 +39,7 @@ def log_version_metadata(
     :raises MetadataConflict: for a key that another map index of the same task wrote.
     :raises VersionNotFound: if the version is not there, or deleted.
     """
-    plain = _checked(values)
+    plain = checked(values)
 
     def work(connection: Connection) -> None:
         label = version_label(connection, version_id, lock=True)
@@ -76,7 +76,7 @@ def log_artifact_metadata(database: Database, artifact_version_id: int, values: 
     :raises VersionSealed: for a key it had when a version that holds it was first promoted.
     :raises ArtifactNotFound: if there is no such artifact version.
     """
-    plain = _checked(values)
+    plain = checked(values)
 
     def work(connection: Connection) -> None:
         query = select(_made.c.metadata).where(_made.c.id == artifact_version_id).with_for_update()
@@ -115,7 +115,8 @@ def metadata_keys(connection: Connection, version_id: int) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as they are kept; refuses what is no JSON, and keys that can't be kept."""
     return {check_key(key): plain_json(value, f"metadata {key!r}") for key, value in values.items()}
 
 

@@ -90,16 +90,16 @@ def settle_producer(database: Database, version_id: int, producer: str, *, commi
 
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
-    End the making of a version that waits for no tasks.
+    End the making of a version that waits for no tasks; harmless to repeat.
 
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> None:
-        version_label(connection, version_id, lock=True)
-        _become(connection, version_id, state)
+        if not _become(connection, version_id, state):
+            version_label(connection, version_id)
 
-    database.write(work)
+    database.repeat(work)
 
 
 def close_run_version(database: Database, model: str, run: RunKey) -> VersionRecord | None:
@@ -165,9 +165,9 @@ def _skip_pending(connection: Connection, version_id: int) -> None:
     execute(connection, words, {"id": version_id})
 
 
-def _become(connection: Connection, version_id: int, state: VersionState) -> None:
-    words = "UPDATE mr_version SET state = :state WHERE id = :id"
-    execute(connection, words, {"id": version_id, "state": state.value})
+def _become(connection: Connection, version_id: int, state: VersionState) -> bool:
+    words = "UPDATE mr_version SET state = :state WHERE id = :id AND state <> 'deleted'"
+    return execute(connection, words, {"id": version_id, "state": state.value}).rowcount > 0
 
 
 def _recomputed(connection: Connection, version_id: int) -> VersionState:

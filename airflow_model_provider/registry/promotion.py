@@ -22,7 +22,14 @@ from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import as_time
 from airflow_model_provider.registry.database import run
-from airflow_model_provider.registry.entities import NOTHING, Attempt, RunKey, StageEvent, VersionState
+from airflow_model_provider.registry.entities import (
+    NOTHING,
+    Attempt,
+    RunKey,
+    StageEvent,
+    VersionRecord,
+    VersionState,
+)
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
 from airflow_model_provider.registry.versions import described_versions
@@ -123,6 +130,20 @@ def set_stage(
         return None
 
 
+def promote_new(
+    connection: Connection, version: VersionRecord, stage: str, declared: Sequence[str], change: Change
+) -> StageEvent:
+    """
+    Move a version that this very transaction has made into a stage.
+
+    :raises UnknownStage: if the stage is not declared.
+    :raises StageOccupied: as :func:`set_stage`.
+    :raises StageConflict: as :func:`set_stage`.
+    """
+    made = _Candidate(version.id, version.number, version.state)
+    return _Turn(connection, version.model, change).assign(made, check_stage(stage, declared))
+
+
 def rollback(
     database: Database, model: str, stage: str, declared: Sequence[str], change: Change, to: int | None
 ) -> StageEvent:
@@ -200,7 +221,7 @@ class _Turn:
             raise StageOccupied(self.model, stage, held, version.number)
         if not self.change.allow_incomplete:
             self._check_ready(version)
-        return self._hand_over(version, stage, last, behind=_behind(last))
+        return self._write_event(stage, version, last, behind=_behind(last))
 
     def restore(self, stage: str, to: int | None) -> StageEvent:
         """Make an earlier holder of a stage its holder again."""
@@ -211,7 +232,7 @@ class _Turn:
                 version = self.candidate(found.number)
             except VersionNotFound:
                 continue  # deleted just now
-            return self._hand_over(version, stage, last, behind=found.behind, restores=found.sequence)
+            return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
         raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
 
     def archive(self, version: _Candidate) -> StageEvent:
@@ -225,7 +246,6 @@ class _Turn:
             event = self._write_event(stage, None, last, behind=_behind(last))
         if event is None:
             raise _NothingToDo
-        run(self.connection, words.ARCHIVE_IF_OUT, {"id": version.id})
         return event
 
     def candidate(self, number: int) -> _Candidate:
@@ -239,25 +259,6 @@ class _Turn:
         if row is None or row.state == VersionState.DELETED.value:
             raise VersionNotFound(self.model, str(number), described_versions(self.connection, self.model_id))
         return _Candidate(*tuple(row))
-
-    def _hand_over(
-        self,
-        version: _Candidate,
-        stage: str,
-        last: Row[Any] | None,
-        *,
-        behind: int | None,
-        restores: int | None = None,
-    ) -> StageEvent:
-        event = self._write_event(stage, version, last, behind=behind, restores=restores)
-        if not version.sealed:  # what it holds when it is first promoted never changes again (R24)
-            for statement in words.SEAL:
-                run(self.connection, statement, {"id": version.id, "at": self.at})
-        elif version.archived:
-            run(self.connection, words.TAKE_BACK, {"id": version.id})
-        if last is not None and last.version_id is not None:
-            run(self.connection, words.ARCHIVE_IF_OUT, {"id": last.version_id})
-        return event
 
     def _next(self) -> tuple[int, Any, int]:
         """The next number in line, its time as the driver has it, and the model's id."""
@@ -328,7 +329,7 @@ class _Turn:
         behind: int | None,
         restores: int | None = None,
     ) -> StageEvent:
-        """Write the event; the database makes the stage's pointer of it."""
+        """Write the event; the database makes of it the stage's pointer, the seal, and who is archived (R24, R27)."""
         attempt = self.change.attempt
         run_key, task_id = (attempt.run, attempt.task_id) if attempt else (None, None)
         values = {
@@ -368,8 +369,6 @@ class _Candidate(NamedTuple):
     id: int
     number: int
     state: str
-    archived: bool
-    sealed: bool
 
 
 def _behind(last: Row[Any] | None) -> int | None:

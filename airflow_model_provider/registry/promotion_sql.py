@@ -12,8 +12,7 @@ RETURNING last_sequence, last_event_at, (
 )
 """
 CANDIDATE = """
-SELECT v.id, v.number, v.state, v.archived, v.sealed_at IS NOT NULL AS sealed
-FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
+SELECT v.id, v.number, v.state FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
 """
 LAST = """
 SELECT e.sequence, e.version_id, e.behind, v.number, v.state
@@ -25,14 +24,3 @@ _WRITTEN = [column.name for column in stage_event.columns]
 EVENT = f"""
 INSERT INTO mr_stage_event ({", ".join(_WRITTEN)}) VALUES ({", ".join(f":{name}" for name in _WRITTEN)})
 """  # noqa: S608 - names of columns
-#: What a version holds when it is first promoted never changes again (R24).
-SEAL = (
-    "UPDATE mr_version SET archived = FALSE, sealed_at = :at WHERE id = :id",
-    "UPDATE mr_link SET sealed = TRUE WHERE version_id = :id",
-    "UPDATE mr_metadata SET sealed = TRUE WHERE version_id = :id",
-)
-TAKE_BACK = "UPDATE mr_version SET archived = FALSE WHERE id = :id"
-ARCHIVE_IF_OUT = """
-UPDATE mr_version SET archived = TRUE
-WHERE id = :id AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = :id)
-"""

@@ -15,6 +15,7 @@ from airflow_model_provider.registry import (
     pins,
     producing,
     promotion,
+    registration,
     resolution,
     retention,
     schema,
@@ -145,6 +146,31 @@ class Registry:
         self._check_name(name)
         new = versions.NewVersion(name=name, description=description, tags=tags, state=state)
         return versions.create_version(self._database, model, new)
+
+    def register_version(
+        self,
+        model: str,
+        contents: registration.Contents,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        stage: str | None = None,
+        force: bool = False,
+        expected: Any = UNSET,
+        reason: str | None = None,
+        who: str | None = None,
+        attempt: Attempt | None = None,
+        roles: Sequence[str] = (),
+    ) -> registration.Registered:
+        """Make a version whole, and promote it. See :func:`registration.register_version`."""
+        self._check_name(name)
+        new = versions.NewVersion(name=name, description=description, tags=tags)
+        change = promotion.Change(
+            force, expected, reason, who, attempt, protected=self._protected, roles=roles
+        )
+        asked = None if stage is None else (stage, self.stages, change)
+        return registration.register_version(self._database, model, new, contents, asked)
 
     def get_version(self, model: str, selector: Selector) -> VersionRecord:
         """

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact
 from airflow_model_provider.registry.catalog import find_model, locked_model
-from airflow_model_provider.registry.columns import now
-from airflow_model_provider.registry.entities import ArtifactRecord, Link, Relation, VersionState
+from airflow_model_provider.registry.entities import ArtifactRecord, Relation, VersionState
+from airflow_model_provider.registry.registration import Contents as NewContents
+from airflow_model_provider.registry.registration import fill
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.versions import NewVersion, add_version, version_label
 from airflow_model_provider.selectors import check_name
@@ -19,6 +19,7 @@ from airflow_model_provider.selectors import check_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.database import Database
 
 #: Metadata of an imported version: what it was where it comes from.
@@ -132,13 +133,7 @@ def import_version(database: Database, place: Place, incoming: Incoming) -> tupl
         if found is not None:
             return found, False
         made = add_version(connection, place.model, incoming.version)
-        for new, relation in incoming.artifacts:
-            add_artifact(connection, new._replace(links=[Link(made.id, relation)]))
-        rows = [
-            {"version_id": made.id, "key": key, "value": incoming.metadata[key]} for key in incoming.metadata
-        ]
-        if rows:
-            connection.execute(insert(_logged).values(at=now()), rows)
+        fill(connection, made.id, NewContents(incoming.artifacts, incoming.metadata))
         return made.number, True
 
     return database.write(work)

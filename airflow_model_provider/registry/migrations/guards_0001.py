@@ -131,12 +131,24 @@ _GUARDS = (
     ),
 )
 
-#: The pointer is made of the event, in one statement: neither can be there without the other.
+#: What an event means is made of it, in one statement: neither can be there without the other. The stage points to
+#: the version; what that holds when it is first promoted is sealed; who is in no stage any more is archived.
+_VERSIONS = """
+  UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id
+    AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
+  UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id
+    AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
+  UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
+    WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL);
+  UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
+    AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
+"""
 _FOLLOW_SQLITE = """
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
   DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   INSERT INTO mr_stage (model_id, stage, version_id, sequence)
     SELECT NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence WHERE NEW.version_id IS NOT NULL;
+  {versions}
 END
 """
 _FOLLOW_POSTGRESQL = """
@@ -148,6 +160,7 @@ CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
       ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
   END IF;
+  {versions}
   RETURN NULL;
 END $$;
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event
@@ -158,7 +171,7 @@ CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event
 def make() -> None:
     """Make the triggers; they go with their tables."""
     sqlite = op.get_bind().dialect.name == "sqlite"
-    op.execute(_FOLLOW_SQLITE if sqlite else _FOLLOW_POSTGRESQL)
+    op.execute((_FOLLOW_SQLITE if sqlite else _FOLLOW_POSTGRESQL).replace("{versions}", _VERSIONS.strip()))
     for guard in _GUARDS:
         for statement in _sqlite(guard) if sqlite else [_postgresql(guard)]:
             op.execute(statement)

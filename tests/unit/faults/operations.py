@@ -130,6 +130,14 @@ def _make_in_block(workspace: Workspace, subject: Subject) -> None:
     assert version.state is VersionState.READY
 
 
+def _register_promoted(workspace: Workspace, subject: Subject) -> None:
+    client = Client()
+    client.workspace = workspace
+    client.register_model_version(
+        subject.model, {"model": subject.value}, metadata={"accuracy": 0.97}, stage="production"
+    )
+
+
 def _read(workspace: Workspace, subject: Subject) -> Any:
     version = workspace.registry.get_version(subject.model, Selector.parse(1))
     (record,) = workspace.registry.list_artifacts(version.id)
@@ -217,6 +225,13 @@ OPERATIONS = {
         lambda _workspace, _subject, result: result == 1,
     ),
     "make a version in a block": Operation(new_model, _make_in_block, _is_ready, _nothing_is_ready),
+    "make a version whole": Operation(
+        new_model,
+        _register_promoted,
+        lambda workspace, it, result: (
+            _is_ready(workspace, it, result) and _in_production(1)(workspace, it, result)
+        ),
+    ),
     "promote by force": Operation(with_successor, _promote, _in_production(2)),
     "roll back": Operation(
         replaced, lambda workspace, it: workspace.registry.rollback(it.model, "production"), _in_production(1)

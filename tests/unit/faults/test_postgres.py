@@ -31,7 +31,7 @@ def chosen(calls: list[str]) -> list[int]:
 def leaves_doubt(calls: list[str], index: int) -> bool:
     """Whether a call makes a change visible."""
     if calls[index] != "COMMIT":
-        return calls[index].startswith("INSERT INTO mr_resolution")
+        return calls[index].startswith(("INSERT INTO mr_resolution", "UPDATE mr_version SET state"))
     begun = max(place for place in range(index) if calls[place].startswith("BEGIN"))
     return any(not call.startswith("SELECT") or "UPDATE" in call for call in calls[begun + 1 : index])
 
@@ -43,8 +43,8 @@ def test_a_lost_call_is_made_again_and_a_lost_server_is_an_error_that_says_which
     """
     The connection breaks before or after the server has done what the call says.
 
-    Once: done, exactly once. For good: not done, unless it was COMMIT whose answer did not come, or a record's;
-    that is said to be not known.
+    Once: done, exactly once. For good: not done, unless it was COMMIT whose answer did not come, or that of a
+    statement which is a transaction of its own; that is said to be not known.
     """
     scene, plan = postgres_scene, proxy.plan
     calls = scene.rehearse(operation, plan)

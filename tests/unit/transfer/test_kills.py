@@ -15,7 +15,7 @@ import pytest
 from airflow_model_provider import Client
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.exceptions import ModelNotFound
-from airflow_model_provider.registry import transfer
+from airflow_model_provider.registry import registration
 from airflow_model_provider.registry.entities import Link, Payload, Relation
 from airflow_model_provider.selectors import ArtifactType
 from airflow_model_provider.transfer.exporting import export_model
@@ -54,7 +54,7 @@ def killed_while_it_stores(address: Address, file: Path) -> None:
 
 def killed_while_it_makes_versions(address: Address, file: Path) -> None:
     """Import, until the third version has one of its two artifacts, in a transaction that is under way."""
-    add, done = transfer.add_artifact, []
+    add, done = registration.add_artifact, []
 
     def slowly(*args: Any) -> Any:
         done.append(add(*args))
@@ -62,7 +62,7 @@ def killed_while_it_makes_versions(address: Address, file: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return done[-1]
 
-    transfer.add_artifact = slowly
+    registration.add_artifact = slowly
     import_model(connect(address), file)
 
 

@@ -1,0 +1,91 @@
+"""A version that is made whole: with its artifacts, its metadata and its stage, or not at all (R17, R22)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, insert
+
+from airflow_model_provider.exceptions import ModelNotFound
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact
+from airflow_model_provider.registry.catalog import locked_model
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
+from airflow_model_provider.registry.metadata import checked
+from airflow_model_provider.registry.promotion import Change, promote_new
+from airflow_model_provider.registry.rows import run_columns
+from airflow_model_provider.registry.versions import NewVersion, add_version
+from airflow_model_provider.selectors import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_model_provider.registry.database import Database
+
+
+class Contents(NamedTuple):
+    """
+    What a new version holds; the bytes of its artifacts are in the store.
+
+    :param artifacts: each with how it comes to the version.
+    :param attempt: the try of the task that logs the metadata.
+    """
+
+    artifacts: Sequence[tuple[NewArtifact, Relation]] = ()
+    metadata: Mapping[str, Any] = NOTHING
+    attempt: Attempt | None = None
+
+
+class Registered(NamedTuple):
+    """A version that was made, and the event that promoted it, if one did."""
+
+    version: VersionRecord
+    event: StageEvent | None
+
+
+def register_version(
+    database: Database,
+    model: str,
+    new: NewVersion,
+    contents: Contents,
+    stage: tuple[str, Sequence[str], Change] | None,
+) -> Registered:
+    """
+    Make a version with all it holds, and promote it where that is asked; the model is made if it is missing.
+
+    :param stage: the stage it is to hold, those that are declared, and what is asked of the stage.
+    :raises BlobGone: naming the digest of bytes that were collected since they were stored.
+    :raises AlreadyExists: if the model has a version of this name.
+    :raises ModelRegistryError: what :func:`promotion.set_stage` raises; nothing is made then.
+    """
+    check_name("model", model)
+    contents = contents._replace(metadata=checked(contents.metadata))
+    if stage is not None:
+        stage[2].check()
+
+    def work(connection: Connection) -> Registered:
+        try:
+            version = add_version(connection, model, new)
+        except ModelNotFound:
+            locked_model(connection, model, new.card, create=True)
+            version = add_version(connection, model, new)
+        fill(connection, version.id, contents)
+        if stage is None:
+            return Registered(version, None)
+        event = promote_new(connection, version, *stage)
+        return Registered(version._replace(stages=(event.stage,), sealed_at=event.at), event)
+
+    return database.write(work)
+
+
+def fill(connection: Connection, version_id: int, contents: Contents) -> None:
+    """Give a version that this very transaction has made what it holds."""
+    for new, relation in contents.artifacts:
+        add_artifact(connection, new, version_id, relation)
+    if contents.metadata:
+        attempt = contents.attempt
+        task = attempt and {"task_id": attempt.task_id, "map_index": attempt.map_index}
+        origin = {"version_id": version_id, **(task or {}), **run_columns(attempt.run if attempt else None)}
+        rows = [{"key": key, "value": value, **origin} for key, value in contents.metadata.items()]
+        connection.execute(insert(tables.version_metadata).values(at=now()), rows)
