@@ -267,6 +267,11 @@ class PinnedVersion(PinnedText):
         """Return an artifact of the version. See :meth:`OptionalVersion.artifact`."""
         return self._asked.artifact(name, **options)
 
+    @property
+    def registry_id(self) -> str:
+        """Id of the registry that holds it."""
+        return self._version._workspace.registry.id
+
     def load(self) -> ModelVersion:
         """Return the version itself, which can be read, loaded from and promoted."""
         return self._version

@@ -30,6 +30,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.registry.events import last_by_task, select_events
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
 from airflow_model_provider.registry.versions import described_versions
@@ -101,6 +102,14 @@ class _NothingToDo(Exception):
     """Rolls the transaction back, and with it the sequence number that was taken to get in line."""
 
 
+class _DoneBefore(_NothingToDo):
+    """The task that acts has done it, in another try."""
+
+    def __init__(self, event: StageEvent) -> None:
+        super().__init__(event)
+        self.event = event
+
+
 def set_stage(
     database: Database, model: str, number: int, stage: str, declared: Sequence[str], change: Change
 ) -> StageEvent | None:
@@ -145,12 +154,20 @@ def promote_new(
 
 
 def rollback(
-    database: Database, model: str, stage: str, declared: Sequence[str], change: Change, to: int | None
+    database: Database,
+    model: str,
+    stage: str,
+    declared: Sequence[str],
+    change: Change,
+    to: int | None,
+    *,
+    once: bool = False,
 ) -> StageEvent:
     """
     Give a stage back to the version that held it before the present one; again, to the one before that (R29).
 
     :param to: the number of the earlier holder that gets it back; None means the one before.
+    :param once: where this task of this Dag run has rolled back already, change nothing and return that event.
     :raises UnknownStage: if the stage is not declared.
     :raises NothingToRestore: naming the versions that held the stage and are still there.
     :raises StageConflict: if the holder is not the one expected.
@@ -160,7 +177,17 @@ def rollback(
     change.check()
     if to is not None:
         check_number("version number", to)
-    return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
+
+    def work(connection: Connection) -> StageEvent:
+        turn = _Turn(connection, model, change)
+        if once:
+            turn.refuse_second_rollback(stage, to)
+        return turn.restore(stage, to)
+
+    try:
+        return database.write(work)
+    except _DoneBefore as before:
+        return before.event
 
 
 def history(database: Database, model: str, stage: str | None, limit: int | None) -> list[StageEvent]:
@@ -171,7 +198,7 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     """
     check_name("model", model)
     limit = check_limit(limit)
-    query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
+    query = select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
         query = query.where(_event.c.stage == check_name("stage", stage))
     query = query.order_by(_event.c.sequence.desc()).limit(limit)
@@ -234,6 +261,13 @@ class _Turn:
                 continue  # deleted just now
             return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
         raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
+
+    def refuse_second_rollback(self, stage: str, to: int | None) -> None:
+        """Stop where the task that acts has rolled the stage back before, in another try (R31)."""
+        attempt = self.change.attempt
+        done = attempt and last_by_task(self.connection, self.model, stage, attempt)
+        if done is not None and done.restores is not None and to in (None, done.number):
+            raise _DoneBefore(done)
 
     def archive(self, version: _Candidate) -> StageEvent:
         """Take a version out of all its stages."""
@@ -377,22 +411,3 @@ def _behind(last: Row[Any] | None) -> int | None:
         return None
     found: int | None = last.sequence if last.version_id is not None else last.behind
     return found
-
-
-def _select_events() -> Select[Any]:
-    before = _version.alias("before")
-    columns = [
-        _event.c[name]
-        for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *RunKey._fields)
-    ]
-    numbers = (
-        _version.c.number.label("number"),
-        before.c.number.label("previous"),
-        tables.model.c.name.label("model"),
-    )
-    return (
-        select(*columns, *numbers)
-        .join_from(_event, tables.model, tables.model.c.id == _event.c.model_id)
-        .outerjoin(_version, _version.c.id == _event.c.version_id)
-        .outerjoin(before, before.c.id == _event.c.previous_version_id)
-    )

@@ -10,6 +10,7 @@ from airflow_model_provider.registry import (
     artifacts,
     blobs,
     catalog,
+    events,
     lineage,
     metadata,
     pins,
@@ -271,12 +272,13 @@ class Registry:
         who: str | None = None,
         attempt: Attempt | None = None,
         roles: Sequence[str] = (),
+        once: bool = False,
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = promotion.Change(
             expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected, roles=roles
         )
-        return promotion.rollback(self._database, model, stage, self.stages, change, to)
+        return promotion.rollback(self._database, model, stage, self.stages, change, to, once=once)
 
     def holders(self, model: str | None = None) -> dict[str, dict[str, int]]:
         """Return who holds which stage. See :func:`promotion.holders`."""
@@ -285,6 +287,10 @@ class Registry:
     def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
         """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
         return promotion.history(self._database, model, stage, limit)
+
+    def last_event(self, model: str, stage: str) -> StageEvent | None:
+        """Return the last change of a stage. See :func:`events.last_of`."""
+        return events.last_of(self._database, model, stage)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 
