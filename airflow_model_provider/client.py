@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
-from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
+from airflow_model_provider.registering import gather
 from airflow_model_provider.registry.entities import (
     NOTHING,
     ModelRecord,
@@ -24,10 +23,11 @@ from airflow_model_provider.registry.entities import (
     VersionState,
 )
 from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_name, check_stage
-from airflow_model_provider.workspace import Item, Saving, Workspace, open_workspace
+from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
@@ -225,7 +225,7 @@ class Client:
         """
         Make a version with all it holds, and promote it, in one transaction: it is there whole, or not at all.
 
-        :param artifacts: values by name.
+        :param artifacts: values by name; an artifact that is there already (a handle) is linked under its own name.
         :param files: existing files by name, kept byte by byte and unopened; see :meth:`ModelVersion.save_file`.
         :param formats: formats by name, for those that are not taken from the type or the file's name.
         :param metadata: JSON values by key.
@@ -245,9 +245,11 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
+        held = gather(workspace, check_name("model", model), artifacts, files, formats)
         made = workspace.register_version(
-            check_name("model", model),
-            list(_items(workspace, model, artifacts, files, formats)),
+            model,
+            held.items,
+            linked=held.linked,
             name=name,
             description=description,
             tags=tuple(tags),
@@ -400,28 +402,3 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
-
-
-def _items(
-    workspace: Workspace,
-    model: str,
-    artifacts: Mapping[str, Any],
-    files: Mapping[str, Path | str],
-    formats: Mapping[str, str],
-) -> Iterator[Item]:
-    called = f"register_model_version({model!r})"
-    if both := sorted(set(artifacts) & set(files)):
-        problem = f"{quoted(both[0])} is named among the artifacts and among the files"
-        raise InvalidDefinition(called, problem, "Give each artifact a name of its own.")
-    if unknown := sorted(set(formats) - set(artifacts) - set(files)):
-        problem = f"formats= names {quoted(unknown[0])}, which is no artifact of it"
-        raise InvalidDefinition(called, problem, f"It has: {', '.join([*artifacts, *files])}.")
-    for name, value in {**artifacts, **files}.items():
-        what = f"artifact {check_name('artifact', name)!r} of a new version of {model!r}"
-        saving = Saving(name, what=what, format=formats.get(name))
-        if name in artifacts:
-            yield workspace.value(value, saving)
-        elif isinstance(value, str | Path):
-            yield workspace.file(Path(value), saving)
-        else:
-            raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")

@@ -69,6 +69,11 @@ class Artifact(Generic[T]):
         self._workspace, self.record, self.model_version = workspace, record, version
 
     @property
+    def registry_id(self) -> str:
+        """Id of the registry that it is registered in."""
+        return self._workspace.registry.id
+
+    @property
     def name(self) -> str:
         """The artifact's name."""
         return self.record.name

@@ -87,6 +87,11 @@ class PinnedArtifact(PinnedText):
         return made
 
     @property
+    def handle(self) -> Artifact[Any]:
+        """The handle itself, which tells all there is to know."""
+        return self._artifact
+
+    @property
     def name(self) -> str:
         """The artifact's name."""
         return self._artifact.name

@@ -127,10 +127,15 @@ class Workspace:
         *,
         metadata: Mapping[str, Any] = NOTHING,
         attempt: Attempt | None = None,
+        linked: Sequence[int] = (),
+        once: bool = False,
         **asked: Any,
     ) -> Registered:
         """
         Store values and files, and make a version of them in one transaction. See :meth:`Registry.register_version`.
+
+        :param linked: ids of artifact versions that are there already, and come to it too.
+        :param once: see :class:`registration.Contents`.
 
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
@@ -140,7 +145,7 @@ class Workspace:
 
         while True:
             stored = [(self._stored(item, attempt), Relation.OUTPUT) for item in items]
-            contents = Contents(stored, metadata, attempt)
+            contents = Contents(stored, metadata, attempt, linked, once)
             try:
                 return self.registry.register_version(model, contents, attempt=attempt, **asked)
             except BlobGone:  # a collector was faster: the bytes have to be stored again

@@ -8,11 +8,12 @@ from sqlalchemy import Connection, insert
 
 from airflow_model_provider.exceptions import ModelNotFound
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact
+from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
 from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
 from airflow_model_provider.registry.metadata import checked
+from airflow_model_provider.registry.once import made_before, mark_made
 from airflow_model_provider.registry.promotion import Change, promote_new
 from airflow_model_provider.registry.rows import run_columns
 from airflow_model_provider.registry.versions import NewVersion, add_version
@@ -30,18 +31,23 @@ class Contents(NamedTuple):
 
     :param artifacts: each with how it comes to the version.
     :param attempt: the try of the task that logs the metadata.
+    :param linked: ids of artifact versions that are there already, and come to the version as they are.
+    :param once: where this task of this Dag run has made a version of the same artifacts and metadata, it is that one.
     """
 
     artifacts: Sequence[tuple[NewArtifact, Relation]] = ()
     metadata: Mapping[str, Any] = NOTHING
     attempt: Attempt | None = None
+    linked: Sequence[int] = ()
+    once: bool = False
 
 
 class Registered(NamedTuple):
-    """A version that was made, and the event that promoted it, if one did."""
+    """A version that was made, now or (``found``) in another try; and the event that promoted it now, if one did."""
 
     version: VersionRecord
     event: StageEvent | None
+    found: bool = False
 
 
 def register_version(
@@ -57,6 +63,7 @@ def register_version(
     :param stage: the stage it is to hold, those that are declared, and what is asked of the stage.
     :raises BlobGone: naming the digest of bytes that were collected since they were stored.
     :raises AlreadyExists: if the model has a version of this name.
+    :raises ArtifactNotFound: if one that is to be linked is not there.
     :raises ModelRegistryError: what :func:`promotion.set_stage` raises; nothing is made then.
     """
     check_name("model", model)
@@ -65,6 +72,8 @@ def register_version(
         stage[2].check()
 
     def work(connection: Connection) -> Registered:
+        if contents.once and (made := made_before(connection, model, contents)) is not None:
+            return Registered(made, None, found=True)
         try:
             version = add_version(connection, model, new)
         except ModelNotFound:
@@ -83,6 +92,10 @@ def fill(connection: Connection, version_id: int, contents: Contents) -> None:
     """Give a version that this very transaction has made what it holds."""
     for new, relation in contents.artifacts:
         add_artifact(connection, new, version_id, relation)
+    for artifact_version_id in contents.linked:
+        add_link(connection, version_id, artifact_version_id)
+    if contents.once and contents.attempt is not None:
+        mark_made(connection, version_id, contents.attempt)
     if contents.metadata:
         attempt = contents.attempt
         task = attempt and {"task_id": attempt.task_id, "map_index": attempt.map_index}

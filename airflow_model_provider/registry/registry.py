@@ -166,7 +166,8 @@ class Registry:
     ) -> registration.Registered:
         """Make a version whole, and promote it. See :func:`registration.register_version`."""
         self._check_name(name)
-        new = versions.NewVersion(name=name, description=description, tags=tags)
+        made_by = contents.attempt if contents.once else None
+        new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
         change = promotion.Change(
             force, expected, reason, who, attempt, protected=self._protected, roles=roles
         )
