@@ -25,6 +25,7 @@ from airflow_model_provider.exceptions.definitions import (
     MissingModelContext,
     UnknownStage,
 )
+from airflow_model_provider.exceptions.gates import GateFailed, PromotionOvertaken, PromotionRefused
 from airflow_model_provider.exceptions.registry import (
     AlreadyExists,
     AmbiguousArtifact,
@@ -82,6 +83,7 @@ __all__ = [
     "DeploymentClash",
     "DigestMismatch",
     "ExportFailed",
+    "GateFailed",
     "ImportConflict",
     "InvalidConfiguration",
     "InvalidDefinition",
@@ -108,6 +110,8 @@ __all__ = [
     "PickleForbidden",
     "PinConflict",
     "PipelineFailed",
+    "PromotionOvertaken",
+    "PromotionRefused",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StageConflict",

@@ -44,6 +44,8 @@ from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Sele
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from airflow_model_provider.gates import Gates
+
 
 class Registry:
     """
@@ -163,13 +165,14 @@ class Registry:
         who: str | None = None,
         attempt: Attempt | None = None,
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
     ) -> registration.Registered:
         """Make a version whole, and promote it. See :func:`registration.register_version`."""
         self._check_name(name)
         made_by = contents.attempt if contents.once else None
         new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
         change = promotion.Change(
-            force, expected, reason, who, attempt, protected=self._protected, roles=roles
+            force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
         )
         asked = None if stage is None else (stage, self.stages, change)
         return registration.register_version(self._database, model, new, contents, asked)
@@ -255,10 +258,13 @@ class Registry:
         allow_incomplete: bool = False,
         settled: Collection[str] | Callable[[], Collection[str]] = (),
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
+        ask: Callable[[Gates, int, int | None], str | None] | None = None,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
-            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles
+            *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
+            *(gates, ask),
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
