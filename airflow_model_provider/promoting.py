@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 
 
 class Origin(NamedTuple):
-    """Which task acts, if one does. ``settled`` names tasks that are known to be done (its upstream)."""
+    """
+    Who acts: a task, or a user.
+
+    :param settled: tasks that are known to be done: those before the one that acts.
+    :param person: who has approved what the task does.
+    :param once: the task does it once, in however many tries: a repetition gives the event of the first time.
+    """
 
     attempt: Attempt | None = None
     settled: Collection[str] | Callable[[], Collection[str]] = ()
+    person: str | None = None
+    once: bool = False
 
     @property
     def who(self) -> str | None:
-        """The user who acts; None where a task does."""
-        return None if self.attempt else _user()
+        """The user who acts, or has approved; None where a task acts by itself."""
+        return self.person if self.attempt else _user()
 
 
 NO_ORIGIN: Final = Origin()
@@ -78,6 +86,8 @@ class Promotable:
         """
         stage = stage.value if isinstance(stage, ModelStages) else stage
         asked: dict[str, Any] = {} if gates is None else self._gated(gates)
+        if self._origin.once:
+            asked["once"] = True
         event = self._workspace.registry.set_stage(
             self.record.model,
             self.record.number,

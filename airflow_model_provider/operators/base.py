@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import WrongRegistry
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
 from airflow_model_provider.pipelines.values import references_in
@@ -12,11 +15,12 @@ from airflow_model_provider.selectors import Selector
 from airflow_model_provider.task_context import resolver_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import DAG
 
-    from airflow_model_provider.handles import ModelVersion, Origin
+    from airflow_model_provider.handles import ModelVersion
+    from airflow_model_provider.promoting import Origin
     from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.resolver import Resolver
     from airflow_model_provider.workspace import Workspace
@@ -75,18 +79,20 @@ class RegistryTask:
         """The registry and store that the task acts on."""
         return self.resolver.workspace(self.conn_id)
 
-    @property
-    def origin(self) -> Origin:
-        """Which try of which task acts; the tasks before it are done."""
-        from airflow_model_provider.handles import Origin
+    def _origin(self, person: str | None) -> Origin:
+        """Which try of which task acts, once; the tasks before it are done."""
+        from airflow_model_provider.promoting import Origin
 
         task: Any = self
-        return Origin(self.resolver.attempt, lambda: task.get_flat_relative_ids(upstream=True))
+        return Origin(
+            self.resolver.attempt, lambda: task.get_flat_relative_ids(upstream=True), person, once=True
+        )
 
-    def _version(self, model: str, value: Any) -> ModelVersion:
+    def _version(self, model: str, value: Any, person: str | None = None) -> ModelVersion:
         """
         Return the version that a rendered field means, pinned and recorded.
 
+        :param person: who has approved what is done with it.
         :raises WrongRegistry: if it is one of another registry.
         """
         from airflow_model_provider.handles import ModelVersion
@@ -103,7 +109,22 @@ class RegistryTask:
         if registry != self.workspace.registry.id:
             raise WrongRegistry(repr(value), registry, self.workspace.registry.id)
         self._used = record
-        return ModelVersion(self.workspace, record, self.origin)
+        return ModelVersion(self.workspace, record, self._origin(person))
+
+
+@contextmanager
+def refused_softly() -> Iterator[None]:
+    """
+    Skip the task where only soft gates refuse.
+
+    :raises AirflowSkipException: saying what they object to.
+    """
+    try:
+        yield
+    except PromotionRefused as refused:
+        if refused.soft:
+            raise AirflowSkipException(str(refused)) from refused
+        raise
 
 
 def upstream_in(dag: DAG, value: Any) -> list[Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
+from airflow_model_provider.gates import Gates
 from airflow_model_provider.limits import check_key, check_number, check_text
 from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference, read_reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
@@ -54,6 +56,33 @@ def check_numbers(subject: str, model: object, *, expected: object = UNSET, **ot
     for name, value in {"expected": expected, **others}.items():
         if value is not UNSET and not is_late(value):
             number(subject, name, str(model), value)
+
+
+def gates_json(value: Any) -> Any:
+    """
+    Return gates as plain JSON, which Airflow renders and shows; they are read again when the task runs.
+
+    :raises InvalidDefinition: for gates that can't be asked, as far as they hold no templates.
+    """
+    if value is None or isinstance(value, str) or not isinstance(value, Gates | Mapping | list | tuple):
+        return value  # a template, or what another task returns
+    plain = [item.to_dict() if isinstance(item, Gates) else item for item in _listed(value)]
+    if not _holds_late(plain):
+        Gates.of(plain)
+    return plain
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _holds_late(value: Any) -> bool:
+    """Whether a template, or another task's output, stands anywhere in it."""
+    if isinstance(value, Mapping):
+        return any(_holds_late(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds_late(item) for item in value)
+    return is_late(value) and not isinstance(value, float | timedelta)
 
 
 def check_conn_id(conn_id: str | None) -> str | None:

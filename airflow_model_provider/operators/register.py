@@ -9,8 +9,9 @@ from airflow.sdk import BaseOperator
 
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.gates import Gates
 from airflow_model_provider.operators import fields
-from airflow_model_provider.operators.base import RegistryTask
+from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.pinned import PinnedArtifact
 from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name
@@ -41,6 +42,9 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
     :param formats: formats by name, for files whose name doesn't tell.
     :param stage: the stage that it is to hold from its first moment on; None promotes nothing.
     :param expected: replace exactly this holder: its number, or None for a free stage.
+    :param gates: what the version must show to come into the stage: :class:`Gates`, without functions, a mapping of
+        their fields, or several of these. Where they refuse, no version is made; where only soft ones do, the task is
+        skipped.
     :param reason: kept in the stage's history.
     :param force: replace another holder.
     :param conn_id: the connection of the registry; None means the default one.
@@ -54,7 +58,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
 
     template_fields: Sequence[str] = (
         *("model", "files", "artifacts", "name", "description", "tags", "metadata", "formats"),
-        *("stage", "expected", "reason"),
+        *("stage", "expected", "gates", "reason"),
     )
 
     def __init__(
@@ -70,6 +74,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
         formats: Any = None,
         stage: str | None = None,
         expected: Any = UNSET,
+        gates: Any = None,
         reason: str | None = None,
         force: bool = False,
         conn_id: str | None = None,
@@ -80,6 +85,11 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
         self.name, self.description, self.tags = name, description, tags
         self.metadata, self.formats = metadata, formats
         self.stage, self.expected, self.reason, self.force = stage, expected, reason, force
+        self.gates = fields.gates_json(gates)
+        if gates and not stage:
+            raise InvalidDefinition(
+                self.subject, "it has gates and no stage", "Say which stage they are for: stage='staging'."
+            )
         if not files and not artifacts:
             raise InvalidDefinition(
                 self.subject,
@@ -94,10 +104,11 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
         """
         Make the version, unless another try has.
 
+        :raises AirflowSkipException: where only soft gates refuse it.
         :raises AirflowFailException: for a file that is not there, an artifact of another registry, a name that is
             taken, a stage that is held by another version than expected.
         """
-        with hopeless_fails_at_once():
+        with hopeless_fails_at_once(), refused_softly():
             self._begin(context)
             model = check_name("model", self.model)
             made = self._made(model)
@@ -131,6 +142,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
             force=self.force,
             expected=fields.expected(self.subject, model, self.expected),
             reason=fields.text("reason", self.reason),
+            gates=Gates.of(self.gates or None) if self.stage else (),
         )
 
 

@@ -61,6 +61,7 @@ class Change(NamedTuple):
     :param gates: what the version must show (R30).
     :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
     :param verdict: what those functions have said.
+    :param once: where this task of this Dag run has made the version the holder already, give that event.
     """
 
     force: bool = False
@@ -75,6 +76,7 @@ class Change(NamedTuple):
     gates: Sequence[Gates] = ()
     ask: Callable[[Gates, int, int | None], str | None] | None = None
     verdict: Verdict | None = None
+    once: bool = False
 
     def check(self) -> None:
         """
@@ -145,6 +147,8 @@ def set_stage(
         if not change.gates:
             return database.write(work)
         return _gated(database, f"{model}@{number}", stage, declared, change, work)
+    except _DoneBefore as before:
+        return before.event
     except _NothingToDo:
         return None
 
@@ -269,6 +273,8 @@ class _Turn:
         """Make a version the holder of a stage."""
         last = self._last(stage)
         held = last.number if last is not None else None
+        if self.change.once and held == version.number:
+            self._refuse_repetition(stage, version.number)
         self._check_change(stage, held)
         if held == version.number:
             raise _NothingToDo
@@ -297,6 +303,13 @@ class _Turn:
         attempt = self.change.attempt
         done = attempt and last_by_task(self.connection, self.model, stage, attempt)
         if done is not None and done.restores is not None and to in (None, done.number):
+            raise _DoneBefore(done)
+
+    def _refuse_repetition(self, stage: str, number: int) -> None:
+        """Stop where the task that acts has made the version the holder, in another try (R31)."""
+        attempt = self.change.attempt
+        done = attempt and last_by_task(self.connection, self.model, stage, attempt)
+        if done is not None and done.number == number:
             raise _DoneBefore(done)
 
     def archive(self, version: _Candidate) -> StageEvent:

@@ -260,11 +260,13 @@ class Registry:
         roles: Sequence[str] = (),
         gates: Sequence[Gates] = (),
         ask: Callable[[Gates, int, int | None], str | None] | None = None,
+        once: bool = False,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
             *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
             *(gates, ask),
+            once=once,
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
