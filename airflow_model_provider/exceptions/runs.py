@@ -55,14 +55,16 @@ class NoRunDate(ModelRegistryError, ValueError):
 class WaitTimedOut(ModelRegistryError, TimeoutError):
     """No version came while a task waited for one. Not retried, as Airflow doesn't retry a sensor's timeout."""
 
-    def __init__(self, reference: str, seconds: float, missing: str) -> None:
-        super().__init__(reference, seconds, missing)
-        self.reference, self.seconds, self.missing = reference, seconds, missing
+    def __init__(
+        self, reference: str, seconds: float, missing: str, limit: str = "[model_registry] wait_timeout"
+    ) -> None:
+        super().__init__(reference, seconds, missing, limit)
+        self.reference, self.seconds, self.missing, self.limit = reference, seconds, missing, limit
 
     def __str__(self) -> str:
         return (
-            f"{self.reference} was waited for during {self.seconds:.0f} s ([model_registry] wait_timeout), and is "
-            f"not there. {self.missing}"
+            f"{self.reference} was waited for during {self.seconds:.0f} s ({self.limit}), and is not there. "
+            f"{self.missing}"
         )
 
 

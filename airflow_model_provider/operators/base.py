@@ -34,12 +34,13 @@ class RegistryTask:
     """
 
     operator_extra_links: Any = (ModelVersionLink(),)
-    shallow_copy_attrs: Sequence[str] = ("_resolver", "_ti", "_used")
+    shallow_copy_attrs: Sequence[str] = ("_context", "_resolver", "_ti", "_used")
     ui_color = "#d7ecf3"
     conn_id: str | None
     #: What the link in Airflow's UI leads to: a version, or model and number of one that is read then.
     _used: VersionRecord | tuple[str, int | None] | None = None
     _resolver: Resolver | None = None
+    _context: Any = None
     _ti: Any = None
 
     @property
@@ -66,7 +67,7 @@ class RegistryTask:
 
     def _begin(self, context: Mapping[str, Any]) -> None:
         """Say who acts: this try of this task."""
-        self._ti, self._resolver = context["ti"], resolver_for(context)
+        self._ti, self._context, self._resolver = context["ti"], context, resolver_for(context)
 
     @property
     def resolver(self) -> Resolver:

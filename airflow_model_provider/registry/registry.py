@@ -428,6 +428,10 @@ class Registry:
                 raise item.missing
         return found
 
+    def numbers(self, references: Sequence[Reference]) -> list[int | None]:
+        """Return the numbers of the versions that references select. See :func:`resolution.numbers`."""
+        return resolution.numbers(self._database, references)
+
     def drop_run_pins(self, run: RunKey, model: str | None = None) -> int:
         """Forget what a Dag run has pinned. See :func:`pins.drop_run_pins`."""
         return pins.drop_run_pins(self._database, *run, model)

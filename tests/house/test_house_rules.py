@@ -38,6 +38,7 @@ CORE = [
     not in (
         "hooks",
         "operators",
+        "sensors",
         "dag_builder.py",
         "dag_test.py",
         "cli",
