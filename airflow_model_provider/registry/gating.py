@@ -263,5 +263,5 @@ def span(time: timedelta) -> str:
         count, rest = divmod(rest, length)
         parts += [f"{count:.0f}{unit}"] if count else []
     if rest or not parts:
-        parts.append(f"{round(rest, 6):g}s")
+        parts.append(f"{rest:.6f}".rstrip("0").rstrip(".") + "s")
     return " ".join(parts)
