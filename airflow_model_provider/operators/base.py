@@ -44,7 +44,7 @@ class RegistryTask:
     _ti: Any = None
 
     @property
-    def subject(self) -> str:
+    def called(self) -> str:
         """How errors call it: ``ModelPromoteOperator 'promote'``."""
         return f"{type(self).__name__} {getattr(self, 'task_id', '')!r}"
 
@@ -102,11 +102,11 @@ class RegistryTask:
         if isinstance(value, PinnedVersion):
             record, registry = value.load().record, value.registry_id
         else:
-            reference = fields.reference(self.subject, model, value, self.conn_id)
+            reference = fields.reference(self.called, model, value, self.conn_id)
             (found,) = self.resolver.resolve([reference])
             assert found.version is not None
             record, registry = found.version, self.resolver.workspace(reference.conn_id).registry.id
-        fields.check_same_model(self.subject, model, record.model)
+        fields.check_same_model(self.called, model, record.model)
         if registry != self.workspace.registry.id:
             raise WrongRegistry(repr(value), registry, self.workspace.registry.id)
         self._used = record

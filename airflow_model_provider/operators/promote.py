@@ -37,8 +37,8 @@ class PromotingTask(RegistryTask):
         :raises UnknownStage: for a stage that is not declared.
         :raises InvalidDefinition: for gates that can't be asked, or a version of another model.
         """
-        fields.check_fields(self.subject, self.model, stage=self.stage, version=self.version)
-        fields.check_numbers(self.subject, self.model, expected=self.expected)
+        fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
+        fields.check_numbers(self.called, self.model, expected=self.expected)
         self.gates = fields.gates_json(self.gates)
         self._set_up(conn_id)
 
@@ -62,14 +62,14 @@ class PromotingTask(RegistryTask):
             )
         if event is not None:
             before = f", before: version {event.previous}" if event.previous else ""
-            self._log("%s is %s now%s (event %d)", chosen, stage, before, event.sequence)
+            self._say("%s is %s now%s (event %d)", chosen, stage, before, event.sequence)
             return fields.event_json(event)
         last = self.workspace.registry.last_event(self.model, stage)
         assert last is not None
-        self._log("%s holds %s already (event %d)", chosen, stage, last.sequence)
+        self._say("%s holds %s already (event %d)", chosen, stage, last.sequence)
         return fields.event_json(last, changed=False)
 
-    def _log(self, text: str, *values: object) -> None:
+    def _say(self, text: str, *values: object) -> None:
         task: Any = self
         task.log.info(text, *values)
 
@@ -133,5 +133,5 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
         """
         with hopeless_fails_at_once():
             self._begin(context)
-            expected = fields.expected(self.subject, self.model, self.expected)
+            expected = fields.expected(self.called, self.model, self.expected)
             return self._promote(self.version, expected)

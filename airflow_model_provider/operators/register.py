@@ -88,16 +88,16 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
         self.gates = fields.gates_json(gates)
         if gates and not stage:
             raise InvalidDefinition(
-                self.subject, "it has gates and no stage", "Say which stage they are for: stage='staging'."
+                self.called, "it has gates and no stage", "Say which stage they are for: stage='staging'."
             )
         if not files and not artifacts:
             raise InvalidDefinition(
-                self.subject,
+                self.called,
                 "it has neither files nor artifacts",
                 'Write files={"trained_model": "m.joblib"}.',
             )
-        fields.check_fields(self.subject, model, **({} if stage is None else {"stage": stage}))
-        fields.check_numbers(self.subject, model, expected=expected)
+        fields.check_fields(self.called, model, **({} if stage is None else {"stage": stage}))
+        fields.check_numbers(self.called, model, expected=expected)
         self._set_up(conn_id)
 
     def execute(self, context: Context) -> Reference:
@@ -123,10 +123,10 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
     def _made(self, model: str) -> Any:
         from airflow_model_provider.registering import gather
 
-        artifacts = _by_name(self.subject, self.artifacts)
-        files = dict(_mapping(self.subject, "files", self.files))
+        artifacts = _by_name(self.called, self.artifacts)
+        files = dict(_mapping(self.called, "files", self.files))
         self._names = [*artifacts, *files]
-        formats = _mapping(self.subject, "formats", self.formats)
+        formats = _mapping(self.called, "formats", self.formats)
         held = gather(self.workspace, model, artifacts, files, formats)
         return self.workspace.register_version(
             model,
@@ -136,11 +136,11 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
             name=self.name or None,
             description=self.description or None,
             tags=tuple(self.tags),
-            metadata=_mapping(self.subject, "metadata", self.metadata),
+            metadata=_mapping(self.called, "metadata", self.metadata),
             attempt=self.resolver.attempt,
             stage=fields.stage_of(self.stage) if self.stage else None,
             force=self.force,
-            expected=fields.expected(self.subject, model, self.expected),
+            expected=fields.expected(self.called, model, self.expected),
             reason=fields.text("reason", self.reason),
             gates=Gates.of(self.gates or None) if self.stage else (),
         )

@@ -53,8 +53,8 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
         super().__init__(**kwargs)
         self.model, self.stage, self.to = model, stage, to
         self.expected, self.reason = expected, reason
-        fields.check_fields(self.subject, model, stage=stage)
-        fields.check_numbers(self.subject, model, to=to, expected=expected)
+        fields.check_fields(self.called, model, stage=stage)
+        fields.check_numbers(self.called, model, to=to, expected=expected)
         self._set_up(conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -70,8 +70,8 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
             event = registry.rollback(
                 self.model,
                 fields.stage_of(self.stage),
-                to=fields.number(self.subject, "to", self.model, self.to),
-                expected=fields.expected(self.subject, self.model, self.expected),
+                to=fields.number(self.called, "to", self.model, self.to),
+                expected=fields.expected(self.called, self.model, self.expected),
                 reason=fields.text("reason", self.reason),
                 attempt=attempt,
                 once=True,

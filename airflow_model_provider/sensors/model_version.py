@@ -74,10 +74,10 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
         super().__init__(**kwargs)
         self.model, self.version, self.newer_than = model, version, newer_than
         self.deferrable = deferrable
-        fields.check_fields(self.subject, model, version=version)
-        fields.check_numbers(self.subject, model, newer_than=newer_than)
+        fields.check_fields(self.called, model, version=version)
+        fields.check_numbers(self.called, model, newer_than=newer_than)
         if getattr(version, "as_of", None):
-            raise InvalidDefinition(self.subject, "as_of= would wait for the past", "Leave it out.")
+            raise InvalidDefinition(self.called, "as_of= would wait for the past", "Leave it out.")
         self._set_up(conn_id)
 
     def execute(self, context: Context) -> Any:
@@ -157,19 +157,19 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
         if isinstance(version, Model):
             version = version.reference
         if isinstance(version, Reference) and version.selector.kind is SelectorKind.TEMPLATE:
-            fields.check_same_model(self.subject, model, version.model)
+            fields.check_same_model(self.called, model, version.model)
             text = self.render_template(str(version.selector), self._context)
             return Reference(
-                model, fields.selector(self.subject, model, text), conn_id=version.conn_id or self.conn_id
+                model, fields.selector(self.called, model, text), conn_id=version.conn_id or self.conn_id
             )
-        return fields.reference(self.subject, model, version, self.conn_id).but(pin="task", as_of=())
+        return fields.reference(self.called, model, version, self.conn_id).but(pin="task", as_of=())
 
     def _newer_than(self) -> int | None:
         value = self.newer_than.reference if isinstance(self.newer_than, Model) else self.newer_than
         found = read_reference(value) if isinstance(value, Mapping) and OUTPUT_KEY not in value else None
         if not isinstance(found, Reference) or found.selector.kind is SelectorKind.NUMBER:
-            return fields.number(self.subject, "newer_than", self.model, self.newer_than)
-        fields.check_same_model(self.subject, self.model, found.model)
+            return fields.number(self.called, "newer_than", self.model, self.newer_than)
+        fields.check_same_model(self.called, self.model, found.model)
         try:
             (resolution,) = self.resolver.resolve([found.but(conn_id=found.conn_id or self.conn_id)])
         except (ModelNotFound, StageNotAssigned, VersionNotFound):
