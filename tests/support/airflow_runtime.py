@@ -270,6 +270,18 @@ class AirflowRuntime:
         }
         self._api.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
 
+    def request(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
+        """Return what a task asks a person; None while it asks nothing."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        answer = self._api.get(path)
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **form: Any) -> None:
+        """Answer what a task asks, as a person does in Airflow's UI."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        body = {"chosen_options": [option], "params_input": form}
+        self._api.patch(path, json=body).raise_for_status()
+
     def dag_ids(self) -> list[str]:
         """Return the ids of all DAGs."""
         return sorted(dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"])
