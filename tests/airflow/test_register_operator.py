@@ -156,6 +156,23 @@ def test_an_artifact_of_another_registry_is_refused(registry: Client, tmp_path: 
         run(register(artifacts=output(other, "trained_model", 1)))
 
 
+def test_the_example_of_the_page(registry: Client) -> None:
+    """It is a task; that there is no such file on the worker is said when it runs."""
+    with DAG("stages", schedule=None) as dag:
+        # [START register]
+        ModelRegisterOperator(
+            task_id="register",
+            model="iris_classifier",
+            files={"trained_model": "/models/iris.joblib"},
+            metadata={"accuracy": 0.97},
+            stage="staging",
+            force=True,
+        )
+        # [END register]
+    with pytest.raises(AirflowFailException, match=r"PayloadMissing: .*/models/iris\.joblib"):
+        run(dag.get_task("register"))
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

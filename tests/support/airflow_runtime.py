@@ -276,6 +276,16 @@ class AirflowRuntime:
         answer = self._api.get(path)
         return dict(answer.json()) if answer.status_code == 200 else None
 
+    def is_reported(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """
+        Return whether the scheduler has heard that the process of a task has ended.
+
+        A task that goes on before that is taken for one that was killed: Airflow tries it again, if it has retries.
+        """
+        key = f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
+        log = (self.home / "logs" / "scheduler.log").read_text(errors="replace")
+        return f"Received executor event with state success for task instance {key}" in log
+
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **form: Any) -> None:
         """Answer what a task asks, as a person does in Airflow's UI."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"

@@ -32,7 +32,9 @@ def asks(airflow: AirflowRuntime, dag_id: str, run_id: str, task_id: str) -> dic
     def waiting() -> Any:
         found = states(airflow, dag_id, run_id).get(task_id)
         assert found not in (["failed"], ["success"]), airflow.failures(dag_id, run_id)
-        return found == ["awaiting_input"] and airflow.request(dag_id, run_id, task_id)
+        if found != ["awaiting_input"] or not airflow.is_reported(dag_id, run_id, task_id):
+            return None
+        return airflow.request(dag_id, run_id, task_id)
 
     return dict(airflow.wait_for(waiting, timeout=60))
 
