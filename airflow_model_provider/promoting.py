@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from airflow_model_provider.exceptions import GateFailed, InvalidDefinition
+from airflow_model_provider.exceptions import GateFailed, InvalidDefinition, VersionNotFound
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind
@@ -145,8 +145,12 @@ class Promotable:
         functions = {gate.check: function_of(gate.check) for gate in chosen if gate.check is not None}
 
         def ask(gate: Gates, number: int, holder: int | None) -> str | None:
-            versions = [None if item is None else self._version(item) for item in (number, holder)]
-            return objection(str(gate.check), functions[str(gate.check)], *versions)
+            version = self._version(number)
+            try:
+                other = None if holder is None else self._version(holder)
+            except VersionNotFound:  # it has left the stage and was deleted: another answer will be asked for
+                return None
+            return objection(str(gate.check), functions[str(gate.check)], version, other)
 
         return {"gates": chosen, "ask": ask}
 

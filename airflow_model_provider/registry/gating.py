@@ -82,8 +82,8 @@ def check_gates(gates: Sequence[Gates], stage: str, declared: Sequence[str], ask
         if gate.check is not None and ask is None:
             raise InvalidDefinition(
                 f"gates for {stage!r}",
-                f"check={quoted(gate.check)} can't be called here, on a version that nobody can see yet",
-                "Make the version first, then promote it.",
+                f"check={quoted(gate.check)} can't be called here",
+                "A function is asked of a version that is there, by version.promote(...).",
             )
 
 

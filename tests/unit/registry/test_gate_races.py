@@ -177,3 +177,19 @@ def test_a_check_is_not_asked_where_nothing_can_come_of_it(client: Client, scrip
     asked = script(lambda version, holder: version.set_stage("production", force=True) and None)
     assert client.get_model_version("iris", 2).promote("production", check=SCRIPTED, force=True) is None
     assert asked == [(2, 1)]
+
+
+def test_a_holder_that_is_deleted_meanwhile_is_a_change_as_any_other(client: Client, script: Any) -> None:
+    """The function is asked again, of the version that holds the stage then: none."""
+
+    def check(version: ModelVersion, holder: ModelVersion | None) -> None:
+        if holder is not None:
+            holder.set_stage("archived")
+            client.delete_model_version("iris", holder.number, purge=True)
+
+    asked = script(check)
+    gates = [Gates(check=SCRIPTED), Gates(check=SCRIPTED, soft=True)]
+    client.get_model_version("iris", 2).set_stage("production", force=True, gates=gates)
+
+    assert asked == [(2, 1), (2, None), (2, None)]
+    assert client.get_model_version("iris", "production").number == 2

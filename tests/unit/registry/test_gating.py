@@ -265,8 +265,8 @@ UNASKABLE: list[tuple[Any, str, str]] = [
     (
         lambda client: client.register_model_version("iris", stage="staging", gates={"check": "a:b"}),
         "InvalidDefinition",
-        "gates for 'staging': check='a:b' can't be called here, on a version that nobody can see yet. "
-        "Make the version first, then promote it.",
+        "gates for 'staging': check='a:b' can't be called here. "
+        "A function is asked of a version that is there, by version.promote(...).",
     ),
     (
         lambda client: candidate(client).promote("staging", requires={}),
