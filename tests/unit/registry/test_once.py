@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_model_provider import Client
+from airflow_model_provider.references import Reference
 from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.selectors import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,3 +73,19 @@ def test_tries_at_once_roll_back_once(client: Client) -> None:
 
     assert {(event.number, event.sequence) for event in events} == {(2, 4)}
     assert registry.rollback("iris", "production", attempt=attempt(1, "other"), once=True).number == 1
+
+
+def test_numbers_of_many_selectors_at_once(client: Client) -> None:
+    """What waits is told which version each selector means now; a version that is deleted, or not there, is none."""
+    for name in ("first", "second", None):
+        client.create_model_version("iris", name)
+    client.get_model_version("iris", 2).set_stage("production")
+    client.delete_model_version("iris", 3)
+    asked = ["production", "staging", "latest", 1, 3, 4, "first", "nobody"]
+    references = [Reference("iris", Selector.parse(item)) for item in asked] + [
+        Reference("rose", Selector.parse("production"))
+    ]
+    registry = client.workspace.registry
+
+    assert registry.numbers(references) == [2, None, 2, 1, None, None, 1, None, None]
+    assert registry.numbers(references[:1]) == [2]
