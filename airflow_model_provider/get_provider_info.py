@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "step", "class-name": "airflow_model_provider.decorators.step.step_task"},
         ],
+        "asset-uris": [{"schemes": ["model"], "handler": "airflow_model_provider.assets.normalized"}],
         "config": {"model_registry": {"description": "The model registry.", "options": _OPTIONS}},
         "cli": ["airflow_model_provider.cli.definition.get_model_registry_cli_commands"],
     }

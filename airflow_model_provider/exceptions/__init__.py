@@ -48,6 +48,7 @@ from airflow_model_provider.exceptions.registry import (
 from airflow_model_provider.exceptions.runs import (
     InvalidSelector,
     NoRunDate,
+    NothingClaimed,
     PipelineFailed,
     UnknownAttribute,
     WaitTimedOut,
@@ -101,6 +102,7 @@ __all__ = [
     "NotExportable",
     "NotSerializable",
     "NotSigned",
+    "NothingClaimed",
     "NothingToRestore",
     "OutcomeUnknown",
     "PayloadMissing",

@@ -55,6 +55,7 @@ class Change(NamedTuple):
         needed.
     :param protected: who may change a stage, where not everybody may.
     :param roles: Airflow's roles of the user, where they are known.
+    :param quiet: start no Dags that wait for the stage; None means that only a backfill starts none.
     """
 
     force: bool = False
@@ -66,6 +67,14 @@ class Change(NamedTuple):
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     protected: Mapping[str, Sequence[str]] = NOTHING
     roles: Sequence[str] = ()
+    quiet: bool | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no Dags are started; runs of a backfill are known by their names, as in Airflow."""
+        if self.quiet is not None or self.attempt is None:
+            return bool(self.quiet)
+        return self.attempt.run.run_id.startswith("backfill__")
 
     def check(self) -> None:
         """
@@ -171,7 +180,7 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     """
     check_name("model", model)
     limit = check_limit(limit)
-    query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
+    query = select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
         query = query.where(_event.c.stage == check_name("stage", stage))
     query = query.order_by(_event.c.sequence.desc()).limit(limit)
@@ -343,6 +352,7 @@ class _Turn:
             "at": self.at,
             "who": self.change.who,
             "reason": self.change.reason,
+            "quiet": self.change.is_quiet,
             "task_id": task_id,
             **dict.fromkeys(RunKey._fields),
             **run_columns(run_key),
@@ -360,6 +370,7 @@ class _Turn:
             run_key,
             task_id,
             restores,
+            self.change.is_quiet,
         )
 
 
@@ -379,11 +390,22 @@ def _behind(last: Row[Any] | None) -> int | None:
     return found
 
 
-def _select_events() -> Select[Any]:
+def select_events() -> Select[Any]:
+    """Select changes of stages with the names and numbers that an event's record has."""
     before = _version.alias("before")
     columns = [
         _event.c[name]
-        for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *RunKey._fields)
+        for name in (
+            "sequence",
+            "stage",
+            "restores",
+            "at",
+            "who",
+            "reason",
+            "quiet",
+            "task_id",
+            *RunKey._fields,
+        )
     ]
     numbers = (
         _version.c.number.label("number"),
