@@ -74,11 +74,14 @@ def _condition(dag: Any) -> Any:
 
 def _stages(dag: Any) -> Iterator[StageAddress]:
     """The stages that a Dag is scheduled on, in the order in which they stand there."""
-    condition = _condition(dag)
-    if condition is not None:
-        for _, asset in condition.iter_assets():
-            if (stage := read_stage_uri(asset.uri)) is not None:
-                yield stage
+
+    def within(condition: Any) -> Iterator[StageAddress]:
+        for part in getattr(condition, "objects", ()):
+            yield from within(part)
+        if (stage := read_stage_uri(getattr(condition, "uri", ""))) is not None:
+            yield stage
+
+    return within(_condition(dag))
 
 
 def _waits_for_all(dag: Any) -> bool:
