@@ -29,6 +29,7 @@ from airflow_model_provider.workspace import Item, Saving, Workspace, open_works
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from airflow_model_provider.gates import Gates
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
 
@@ -221,6 +222,7 @@ class Client:
         force: bool = False,
         expected: int | Any | None = UNSET,
         reason: str | None = None,
+        gates: Any = None,
     ) -> ModelVersion:
         """
         Make a version with all it holds, and promote it, in one transaction: it is there whole, or not at all.
@@ -233,9 +235,11 @@ class Client:
         :param force: replace another holder.
         :param expected: replace exactly this holder (its number, or None for a free stage).
         :param reason: kept in the stage's history.
+        :param gates: what it must show to come into the stage, without functions; see :meth:`ModelVersion.set_stage`.
         :raises NotSerializable: if no format holds a value.
         :raises StageOccupied: if another version holds the stage and neither ``force`` nor ``expected`` is given.
         :raises StageConflict: if the holder is not the one expected.
+        :raises PromotionRefused: with the objections of all gates; no version is made then.
 
         >>> client.register_model_version(  # doctest: +SKIP
         ...     "iris_classifier", {"trained_model": clf}, metadata={"accuracy": 0.97}, stage="staging", force=True
@@ -245,6 +249,7 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
+        asked = {} if gates is None else {"gates": _gates(model, stage, gates)}
         made = workspace.register_version(
             check_name("model", model),
             list(_items(workspace, model, artifacts, files, formats)),
@@ -258,6 +263,7 @@ class Client:
             expected=expected,
             reason=reason,
             who=origin.who,
+            **asked,
         )
         return ModelVersion(workspace, made.version, origin)
 
@@ -400,6 +406,16 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
+
+
+def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
+    from airflow_model_provider.gates import Gates
+
+    chosen = Gates.of(gates)
+    if chosen and stage is None:
+        called = f"register_model_version({model!r})"
+        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
+    return chosen
 
 
 def _items(

@@ -312,6 +312,10 @@ class Model(JsonValue):
         """Move the version into a stage, here and now. See :meth:`ModelVersion.set_stage`."""
         return self._now("set_stage()").set_stage(stage, force, **options)
 
+    def promote(self, stage: ModelStages | str, **options: Any) -> StageEvent | None:
+        """Move the version into a stage if it passes gates, here and now. See :meth:`ModelVersion.promote`."""
+        return self._now("promote()").promote(stage, **options)
+
     def delete_artifact(self, name: str) -> None:
         """Take an artifact out of the version, here and now."""
         self._now("delete_artifact()").delete_artifact(name)

@@ -25,6 +25,7 @@ from airflow_model_provider.exceptions.definitions import (
     MissingModelContext,
     UnknownStage,
 )
+from airflow_model_provider.exceptions.gates import GateFailed, PromotionOvertaken, PromotionRefused
 from airflow_model_provider.exceptions.registry import (
     AlreadyExists,
     AmbiguousArtifact,
@@ -83,6 +84,7 @@ __all__ = [
     "DeploymentClash",
     "DigestMismatch",
     "ExportFailed",
+    "GateFailed",
     "ImportConflict",
     "InvalidConfiguration",
     "InvalidDefinition",
@@ -110,6 +112,8 @@ __all__ = [
     "PickleForbidden",
     "PinConflict",
     "PipelineFailed",
+    "PromotionOvertaken",
+    "PromotionRefused",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StageConflict",

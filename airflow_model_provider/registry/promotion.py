@@ -38,7 +38,9 @@ from airflow_model_provider.selectors import ModelStages, check_name, check_stag
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.gates import Gates
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.gating import Verdict
 
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
 _ALIVE = _version.c.state != VersionState.DELETED.value
@@ -56,6 +58,9 @@ class Change(NamedTuple):
     :param protected: who may change a stage, where not everybody may.
     :param roles: Airflow's roles of the user, where they are known.
     :param quiet: start no Dags that wait for the stage; None means that only a backfill starts none.
+    :param gates: what the version must show (R30).
+    :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
+    :param verdict: what those functions have said.
     """
 
     force: bool = False
@@ -67,6 +72,9 @@ class Change(NamedTuple):
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     protected: Mapping[str, Sequence[str]] = NOTHING
     roles: Sequence[str] = ()
+    gates: Sequence[Gates] = ()
+    ask: Callable[[Gates, int, int | None], str | None] | None = None
+    verdict: Verdict | None = None
     quiet: bool | None = None
 
     @property
@@ -128,15 +136,35 @@ def set_stage(
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
 
-    def work(connection: Connection) -> StageEvent:
+    def work(connection: Connection, change: Change = change) -> StageEvent:
         turn = _Turn(connection, model, change)
         version = turn.candidate(number)
         return turn.archive(version) if out else turn.assign(version, stage)
 
     try:
-        return database.write(work)
+        if not change.gates:
+            return database.write(work)
+        return _gated(database, f"{model}@{number}", stage, declared, change, work)
     except _NothingToDo:
         return None
+
+
+def _gated(
+    database: Database,
+    version: str,
+    stage: str,
+    declared: Sequence[str],
+    change: Change,
+    work: Callable[[Connection, Change], StageEvent],
+) -> StageEvent:
+    from airflow_model_provider.registry.gating import check_gates, with_callables
+
+    check_gates(change.gates, stage, declared, change.ask)
+
+    def attempt(verdict: Verdict | None) -> StageEvent:
+        return database.write(lambda connection: work(connection, change._replace(verdict=verdict)))
+
+    return with_callables(version, stage, change.ask, attempt)
 
 
 def promote_new(
@@ -226,10 +254,12 @@ class _Turn:
         self._check_change(stage, held)
         if held == version.number:
             raise _NothingToDo
-        if self.change.expected is UNSET and held is not None and not self.change.force:
+        if held is not None and not self._may_replace(stage):
             raise StageOccupied(self.model, stage, held, version.number)
         if not self.change.allow_incomplete:
             self._check_ready(version)
+        if self.change.gates:
+            self._ask_gates(version, stage)
         return self._write_event(stage, version, last, behind=_behind(last))
 
     def restore(self, stage: str, to: int | None) -> StageEvent:
@@ -317,6 +347,20 @@ class _Turn:
         self.change.check_caller(self.model, stage)
         if self.change.expected is not UNSET and self.change.expected != held:
             raise StageConflict(self.model, stage, self.change.expected, held)
+
+    def _may_replace(self, stage: str) -> bool:
+        """Whether its holder is named, or the version is to be better than it, or it is to be replaced anyhow."""
+        change = self.change
+        if change.force or change.expected is not UNSET:
+            return True
+        return any(gate.better_than == stage for gate in change.gates)
+
+    def _ask_gates(self, version: _Candidate, stage: str) -> None:
+        from airflow_model_provider.registry.gating import Place, ask_gates
+
+        candidate = (version.id, version.number)
+        place = Place(self.connection, self.model, self.model_id, stage, self.sequence, self.at, candidate)
+        ask_gates(self.change.gates, place, self.change.verdict)
 
     def _check_ready(self, version: _Candidate) -> None:
         if version.state == VersionState.READY:

@@ -62,7 +62,12 @@ def register_version(
     check_name("model", model)
     contents = contents._replace(metadata=checked(contents.metadata))
     if stage is not None:
-        stage[2].check()
+        name, declared, change = stage
+        change.check()
+        if change.gates:
+            from airflow_model_provider.registry.gating import check_gates
+
+            check_gates(change.gates, name, declared, change.ask)
 
     def work(connection: Connection) -> Registered:
         try:

@@ -44,6 +44,8 @@ from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Sele
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from airflow_model_provider.gates import Gates
+
 
 class Registry:
     """
@@ -163,12 +165,13 @@ class Registry:
         who: str | None = None,
         attempt: Attempt | None = None,
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
     ) -> registration.Registered:
         """Make a version whole, and promote it. See :func:`registration.register_version`."""
         self._check_name(name)
         new = versions.NewVersion(name=name, description=description, tags=tags)
         change = promotion.Change(
-            force, expected, reason, who, attempt, protected=self._protected, roles=roles
+            force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
         )
         asked = None if stage is None else (stage, self.stages, change)
         return registration.register_version(self._database, model, new, contents, asked)
@@ -254,11 +257,15 @@ class Registry:
         allow_incomplete: bool = False,
         settled: Collection[str] | Callable[[], Collection[str]] = (),
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
+        ask: Callable[[Gates, int, int | None], str | None] | None = None,
         quiet: bool | None = None,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
-            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles, quiet
+            *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
+            *(gates, ask),
+            quiet=quiet,
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
