@@ -217,6 +217,20 @@ class AirflowRuntime:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def unpause(self, dag_id: str, *, runs: bool = True) -> str:
+        """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
+        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        return self.first_run(dag_id) if runs else ""
+
+    def first_run(self, dag_id: str, *, timeout: float = 60) -> str:
+        """Wait until a DAG has a run, and return the first one's id."""
+
+        def first() -> str | None:
+            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=1)["dag_runs"]
+            return str(found[0]["dag_run_id"]) if found else None
+
+        return str(self.wait_for(first, timeout=timeout))
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
