@@ -95,7 +95,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="float",
     ),
     "poll_interval": _option(
-        "Seconds between two looks at the registry while a task waits for a version.",
+        "Seconds between two looks at the registry, for tasks and Dags that wait for a version.",
         default="1",
         type="float",
     ),

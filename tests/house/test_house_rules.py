@@ -44,6 +44,7 @@ CORE = [
         "links",
         "rendering.py",
         "task_context.py",
+        "assets.py",
         "triggers",
         "plugins",
         "testing",
@@ -135,6 +136,7 @@ def test_everything_the_provider_info_names_can_be_imported() -> None:
     info = get_provider_info.get_provider_info()
     named = [item["hook-class-name"] for item in info["connection-types"]]
     named += [item["class-name"] for item in info["task-decorators"]] + info["cli"]
+    named += [item["handler"] for item in info["asset-uris"]]
     for path in named:
         module, _, name = path.rpartition(".")
         assert callable(getattr(importlib.import_module(module), name))
