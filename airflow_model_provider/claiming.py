@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_model_provider import settings
 from airflow_model_provider.resolver import Claimed
 from airflow_model_provider.stage_uri import StageAddress, read_stage_uri
 
@@ -37,14 +39,28 @@ def claim(
 def is_idle(context: Mapping[str, Any], claimed: Claimed) -> bool:
     """Return whether a run has nothing to do: it was only woken again, and others have claimed what there was."""
     woken = [wakeup for wakeups in _wakeups(context).values() for wakeup in wakeups]
-    return bool(woken) and not claimed.promotions and all(wakeup.is_repeat for wakeup in woken)
+    return bool(woken) and not claimed.promotions and all(wakeup.repeats_for for wakeup in woken)
+
+
+def forget_deleted(context: Mapping[str, Any], workspace: Callable[[str | None], Workspace]) -> None:
+    """Have Dags woken no more that were deleted in Airflow; only a task can ask it."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    for stage, wakeups in _wakeups(context).items():
+        for dag_id in {dag_id for wakeup in wakeups for dag_id in wakeup.repeats_for}:
+            try:
+                context["ti"].get_dag(dag_id)
+            except AirflowRuntimeError as err:
+                detail = getattr(err.error, "detail", None) or {}
+                if detail.get("status_code") == HTTPStatus.NOT_FOUND:
+                    workspace(stage.conn_id).registry.forget_consumer(settings.deployment(), dag_id)
 
 
 class _Wakeup(NamedTuple):
     """What an asset event says; one that nobody of us has made has no ``new_from``."""
 
     new_from: int | None
-    is_repeat: bool
+    repeats_for: tuple[str, ...] = ()
 
 
 def _claimed_in(
@@ -110,5 +126,5 @@ def _read(event: Any) -> _Wakeup:
     extra = event.extra or {}
     payload = extra.get("payload") if extra.get("from_trigger") else None
     if not isinstance(payload, dict) or not isinstance(payload.get("new_from"), int):
-        return _Wakeup(None, is_repeat=False)
-    return _Wakeup(payload["new_from"], is_repeat=bool(payload.get("repeats_for")))
+        return _Wakeup(None)
+    return _Wakeup(payload["new_from"], tuple(payload.get("repeats_for") or ()))

@@ -52,7 +52,9 @@ def claim_promotions(context: Mapping[str, Any]) -> None:
 
     :raises AirflowSkipException: if the run was only woken again, for promotions that others have claimed.
     """
-    if claiming.is_idle(context, resolver_for(context).claimed):
+    resolver = resolver_for(context)
+    if claiming.is_idle(context, resolver.claimed):
+        claiming.forget_deleted(context, resolver.workspace)
         raise AirflowSkipException("The promotions that this run was started for were claimed by other runs.")
 
 
