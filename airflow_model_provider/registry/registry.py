@@ -150,7 +150,7 @@ class Registry:
     def register_version(
         self,
         model: str,
-        contents: registration.Contents,
+        contents: registration.NewContents,
         *,
         name: str | None = None,
         description: str | None = None,
