@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "step", "class-name": "airflow_model_provider.decorators.step.step_task"},
         ],
+        "asset-uris": [{"schemes": ["model"], "handler": "airflow_model_provider.assets.normalized"}],
         "config": {"model_registry": {"description": "The model registry.", "options": _OPTIONS}},
         "cli": ["airflow_model_provider.cli.definition.get_model_registry_cli_commands"],
     }
@@ -109,7 +110,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="float",
     ),
     "poll_interval": _option(
-        "Seconds between two looks at the registry while a task waits for a version.",
+        "Seconds between two looks at the registry, for tasks and Dags that wait for a version.",
         default="1",
         type="float",
     ),

@@ -64,6 +64,7 @@ class Promotable:
         reason: str | None = None,
         allow_incomplete: bool = False,
         gates: Any = None,
+        start_dags: bool | None = None,
     ) -> StageEvent | None:
         """
         Move this version into a stage, in one transaction.
@@ -75,6 +76,7 @@ class Promotable:
         :param allow_incomplete: promote a version that is not ready.
         :param gates: what it must show: :class:`Gates`, a mapping of their fields, or several of these. They are asked
             in the same transaction, and not at all if it holds the stage already.
+        :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
         :return: the event, or None if the version held the stage already.
         :raises StageOccupied: if another version holds it and neither ``force`` nor ``expected`` is given, nor gates
             that compare it with that holder.
@@ -99,6 +101,7 @@ class Promotable:
             attempt=self._origin.attempt,
             allow_incomplete=allow_incomplete,
             settled=self._origin.settled,
+            quiet=None if start_dags is None else not start_dags,
             **asked,
         )
         self._moved(stage, event)
@@ -113,6 +116,7 @@ class Promotable:
         reason: str | None = None,
         allow_incomplete: bool = False,
         gates: Any = None,
+        start_dags: bool | None = None,
         **fields: Unpack[GateFields],
     ) -> StageEvent | None:
         """
@@ -136,6 +140,7 @@ class Promotable:
             reason=reason,
             allow_incomplete=allow_incomplete,
             gates=[*(Gates.of(fields) if fields else ()), *Gates.of(gates)],
+            start_dags=start_dags,
         )
 
     def _gated(self, gates: Any) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from airflow_model_provider.exceptions.registry import (
 from airflow_model_provider.exceptions.runs import (
     InvalidSelector,
     NoRunDate,
+    NothingClaimed,
     PipelineFailed,
     UnknownAttribute,
     WaitTimedOut,
@@ -103,6 +104,7 @@ __all__ = [
     "NotExportable",
     "NotSerializable",
     "NotSigned",
+    "NothingClaimed",
     "NothingToRestore",
     "OutcomeUnknown",
     "PayloadMissing",

@@ -52,6 +52,21 @@ class NoRunDate(ModelRegistryError, ValueError):
         )
 
 
+class NothingClaimed(ModelRegistryError, LookupError):
+    """The Dag run was started by no promotion of the model that is asked for. A retry cannot help."""
+
+    def __init__(self, dag_id: str, run_id: str, model: str) -> None:
+        super().__init__(dag_id, run_id, model)
+        self.dag_id, self.run_id, self.model = dag_id, run_id, model
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id!r} of DAG {self.dag_id!r} has claimed no promotion of model {self.model!r}, so "
+            "version='triggering' means none in it. Leave out on_missing='skip' to get the version that is in the "
+            "stage now."
+        )
+
+
 class WaitTimedOut(ModelRegistryError, TimeoutError):
     """No version came while a task waited for one. Not retried, as Airflow doesn't retry a sensor's timeout."""
 

@@ -17,7 +17,7 @@ from airflow_model_provider.operators.base import upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
+from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class StepOperator(BaseOperator):
         )
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():
+            claim_promotions(context)
             self._execution = StepExecution(task, resolver_for(context), self.log)
             try:
                 self._execution.pin(

@@ -58,6 +58,7 @@ class Change(NamedTuple):
         needed.
     :param protected: who may change a stage, where not everybody may.
     :param roles: Airflow's roles of the user, where they are known.
+    :param quiet: start no Dags that wait for the stage; None means that only a backfill starts none.
     :param gates: what the version must show (R30).
     :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
     :param verdict: what those functions have said.
@@ -77,6 +78,14 @@ class Change(NamedTuple):
     ask: Callable[[Gates, int, int | None], str | None] | None = None
     verdict: Verdict | None = None
     once: bool = False
+    quiet: bool | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no Dags are started; runs of a backfill are known by their names, as in Airflow."""
+        if self.quiet is not None or self.attempt is None:
+            return bool(self.quiet)
+        return self.attempt.run.run_id.startswith("backfill__")
 
     def check(self) -> None:
         """
@@ -434,6 +443,7 @@ class _Turn:
             "at": self.at,
             "who": self.change.who,
             "reason": self.change.reason,
+            "quiet": self.change.is_quiet,
             "task_id": task_id,
             **dict.fromkeys(RunKey._fields),
             **run_columns(run_key),
@@ -451,6 +461,7 @@ class _Turn:
             run_key,
             task_id,
             restores,
+            self.change.is_quiet,
         )
 
 

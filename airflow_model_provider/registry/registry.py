@@ -10,6 +10,7 @@ from airflow_model_provider.registry import (
     artifacts,
     blobs,
     catalog,
+    claims,
     events,
     lineage,
     metadata,
@@ -261,12 +262,14 @@ class Registry:
         gates: Sequence[Gates] = (),
         ask: Callable[[Gates, int, int | None], str | None] | None = None,
         once: bool = False,
+        quiet: bool | None = None,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
             *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
             *(gates, ask),
             once=once,
+            quiet=quiet,
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -300,6 +303,35 @@ class Registry:
     def last_event(self, model: str, stage: str) -> StageEvent | None:
         """Return the last change of a stage. See :func:`events.last_of`."""
         return events.last_of(self._database, model, stage)
+    # --- Dags that wait for promotions ---------------------------------------------------------------------
+
+    def last_sequence(self) -> int:
+        """Return the number of the last change of a stage. See :func:`claims.last_sequence`."""
+        return claims.last_sequence(self._database)
+
+    def watch(self, deployment: str, keys: Collection[claims.StageKey]) -> None:
+        """Begin to watch stages. See :func:`claims.watch`."""
+        claims.watch(self._database, deployment, keys)
+
+    def watched(self, deployment: str) -> list[claims.Watched]:
+        """Return all that is watched. See :func:`claims.watched`."""
+        return claims.watched(self._database, deployment)
+
+    def deliver(self, deployment: str, key: claims.StageKey, sequence: int) -> None:
+        """Note that Airflow has a wake-up for an event. See :func:`claims.deliver`."""
+        claims.deliver(self._database, deployment, key, sequence)
+
+    def event(self, sequence: int) -> StageEvent:
+        """Return a change of a stage. See :func:`claims.event`."""
+        return claims.event(self._database, sequence)
+
+    def claim(self, run: RunKey, asked: claims.Claiming) -> list[StageEvent]:
+        """Claim promotions for a run. See :func:`claims.claim`."""
+        return claims.claim(self._database, run, asked)
+
+    def forget_consumer(self, deployment: str, dag_id: str) -> None:
+        """Wake a Dag no more. See :func:`claims.forget_consumer`."""
+        claims.forget_consumer(self._database, deployment, dag_id)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ CORE = [
         "links",
         "rendering.py",
         "task_context.py",
+        "assets.py",
         "triggers",
         "plugins",
         "testing",
@@ -142,6 +143,7 @@ def test_everything_the_provider_info_names_can_be_imported() -> None:
         assert listed <= there, kind
         for name in listed:
             assert importlib.import_module(name)
+    named += [item["handler"] for item in info["asset-uris"]]
     for path in named:
         module, _, name = path.rpartition(".")
         assert callable(getattr(importlib.import_module(module), name))

@@ -78,7 +78,11 @@ class AirflowRuntime:
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         named = {f"AIRFLOW__{name}": value for name, value in section.items()}
-        home = {"AIRFLOW_HOME": str(self.home), "PATH": path, "PYTHONPATH": str(self.dags)}
+        home = {
+            "AIRFLOW_HOME": str(self.home),
+            "PATH": path,
+            "PYTHONPATH": os.pathsep.join([str(self.dags), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
         return {**kept, **named, **home, "NO_PROXY": "localhost", "no_proxy": "localhost", **settings}
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -99,9 +103,20 @@ class AirflowRuntime:
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self._say("making Airflow's database")
         self.airflow("db", "migrate")
-        for name in COMPONENTS:
+        self.start_again(*COMPONENTS)
+        self._say("waiting until they are up")
+        self.wait_for(self._healthy, timeout=120)
+        token = self._api.get("/auth/token").json()["access_token"]
+        self._api.headers["Authorization"] = f"Bearer {token}"
+        self._say("waiting until the DAG files are parsed")
+        files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
+        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def start_again(self, *names: str) -> None:
+        """Start components, and wait for nothing."""
+        for name in names:
             self._say(f"starting {name}")
-            log = (self.home / "logs" / f"{name}.log").open("wb")
+            log = (self.home / "logs" / f"{name}.log").open("ab")
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "airflow", name],
                 env=self.environment,
@@ -111,13 +126,18 @@ class AirflowRuntime:
                 start_new_session=True,
             )
             log.close()
-        self._say("waiting until they are up")
-        self.wait_for(self._healthy, timeout=120)
-        token = self._api.get("/auth/token").json()["access_token"]
-        self._api.headers["Authorization"] = f"Bearer {token}"
-        self._say("waiting until the DAG files are parsed")
-        files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
-        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def kill(self, *names: str) -> None:
+        """Kill components with all their children, at once."""
+        family = []
+        for name in names:
+            parent = psutil.Process(self._processes[name].pid)
+            family += [parent, *parent.children(recursive=True)]
+        for process in family:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(family, timeout=10)
+        for name in names:
+            self._processes[name].wait(timeout=10)
 
     def stop(self) -> None:
         """Stop everything this runtime started, children and grandchildren too."""
@@ -196,6 +216,20 @@ class AirflowRuntime:
         answer = self._api.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
+
+    def unpause(self, dag_id: str, *, runs: bool = True) -> str:
+        """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
+        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        return self.first_run(dag_id) if runs else ""
+
+    def first_run(self, dag_id: str, *, timeout: float = 60) -> str:
+        """Wait until a DAG has a run, and return the first one's id."""
+
+        def first() -> str | None:
+            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=1)["dag_runs"]
+            return str(found[0]["dag_run_id"]) if found else None
+
+        return str(self.wait_for(first, timeout=timeout))
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
