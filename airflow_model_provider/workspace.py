@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import WrongRegistry
-from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
-from airflow_model_provider.registry.values import plain_json
+from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
+
+T = TypeVar("T")
 
 
 class Saving(NamedTuple):
@@ -135,40 +136,35 @@ class Workspace:
         Store values and files, and make a version of them in one transaction. See :meth:`Registry.register_version`.
 
         :param linked: ids of artifact versions that are there already, and come to it too.
-        :param once: see :class:`registration.Contents`.
+        :param once: see :class:`registration.NewContents`.
 
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
         """
-        from airflow_model_provider.registry.blobs import BlobGone
-        from airflow_model_provider.registry.registration import Contents
+        from airflow_model_provider.registry.registration import NewContents
 
-        while True:
+        def store_and_register() -> Registered:
             stored = [(self._stored(item, attempt), Relation.OUTPUT) for item in items]
-            contents = Contents(stored, metadata, attempt, linked, once)
-            try:
-                return self.registry.register_version(model, contents, attempt=attempt, **asked)
-            except BlobGone:  # a collector was faster: the bytes have to be stored again
-                continue
+            contents = NewContents(stored, metadata, attempt, linked, once)
+            return self.registry.register_version(model, contents, attempt=attempt, **asked)
+
+        return _until_it_stays(store_and_register)
 
     def _register(self, item: Item, attempt: Attempt | None, links: Sequence[Link]) -> ArtifactRecord:
-        from airflow_model_provider.registry.blobs import BlobGone
-
-        while True:
+        def store_and_register() -> ArtifactRecord:
             new = self._stored(item, attempt)
-            try:
-                return self.registry.register_artifact(
-                    new.name,
-                    new.payload,
-                    life=new.life,
-                    kind=new.kind,
-                    output=new.output,
-                    attempt=attempt,
-                    links=links,
-                    metadata=new.metadata,
-                )
-            except BlobGone:  # a collector was faster: the bytes have to be stored again
-                continue
+            return self.registry.register_artifact(
+                new.name,
+                new.payload,
+                life=new.life,
+                kind=new.kind,
+                output=new.output,
+                attempt=attempt,
+                links=links,
+                metadata=new.metadata,
+            )
+
+        return _until_it_stays(store_and_register)
 
     def _stored(self, item: Item, attempt: Attempt | None) -> NewArtifact:
         """Write bytes to the store, where they are not there already."""
@@ -176,10 +172,7 @@ class Workspace:
 
         saving, signing = item.saving, settings.signing()
         check_name("artifact", saving.name)
-        metadata = {
-            check_key(key): plain_json(value, f"metadata {key!r} of {saving.what}")
-            for key, value in (saving.metadata or {}).items()
-        }
+        metadata = plain_metadata(saving.metadata or {}, saving.what)
         with self.store.new_file() as path:
             written = item.write(path)
             digest, size = self.store.digest(path)
@@ -278,6 +271,17 @@ class Workspace:
     def close(self) -> None:
         """Give the database connections back."""
         self.registry.close()
+
+
+def _until_it_stays(store_and_register: Callable[[], T]) -> T:
+    """Store and register; all of it again where a collector has taken bytes in between."""
+    from airflow_model_provider.registry.blobs import BlobGone
+
+    while True:
+        try:
+            return store_and_register()
+        except BlobGone:
+            continue
 
 
 _open: dict[tuple[str, str], Workspace] = {}

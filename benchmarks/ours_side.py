@@ -32,16 +32,7 @@ class Ours:
         self._client.create_model(model)
 
     def register_and_promote(self, model: str, count: int) -> int:
-        """Make versions with 1 kB each, and promote each; return how many were refused: none."""
-        for _ in range(count):
-            self._payload.write_bytes(os.urandom(1000))
-            with self._client.new_model_version(model) as version:
-                version.save_file("payload", self._payload, format="file")
-            version.set_stage("production", force=True)
-        return 0
-
-    def register_promoted(self, model: str, count: int) -> int:
-        """The same, each version with its promotion in one transaction."""
+        """Make versions with 1 kB each, promoted in the same transaction; return how many were refused: none."""
         for _ in range(count):
             self._payload.write_bytes(os.urandom(1000))
             self._client.register_model_version(
@@ -52,7 +43,7 @@ class Ours:
     def fill(self, model: str, count: int) -> None:
         """Give a model many versions."""
         self.create(model)
-        self.register_promoted(model, count)
+        self.register_and_promote(model, count)
 
     def count(self, model: str) -> int:
         """How many versions there are; each has bytes, and each was promoted exactly once."""

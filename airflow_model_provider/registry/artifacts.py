@@ -9,14 +9,14 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
-from airflow_model_provider.limits import check_key, check_number
+from airflow_model_provider.limits import check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.blobs import keep_blob
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
-from airflow_model_provider.registry.values import plain_json
+from airflow_model_provider.registry.values import plain_json, plain_metadata
 from airflow_model_provider.registry.versions import version_label
 from airflow_model_provider.selectors import ArtifactType, check_name
 
@@ -226,10 +226,7 @@ def _values(new: NewArtifact) -> dict[str, Any]:
         "attributes": plain_json(payload.attributes, f"attributes of {what}"),
         "signature": plain_json(payload.signature, f"signature of {what}"),
         "environment": plain_json(payload.environment, f"environment of {what}"),
-        "metadata": {
-            check_key(key): plain_json(value, f"metadata {key!r} of {what}")
-            for key, value in new.metadata.items()
-        },
+        "metadata": plain_metadata(new.metadata, what),
         "output": new.output,
         "map_index": attempt.map_index if attempt else new.map_index,
         "task_id": attempt.task_id if attempt else None,

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.database import Database, insertion, run
-from airflow_model_provider.registry.promotion import select_events
+from airflow_model_provider.registry.events import select_events
 from airflow_model_provider.registry.rows import event_record
 
 if TYPE_CHECKING:

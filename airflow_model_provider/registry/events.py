@@ -21,7 +21,17 @@ def select_events() -> Select[Any]:
     before = _version.alias("before")
     columns = [
         _event.c[name]
-        for name in ("sequence", "stage", "restores", "at", "who", "reason", "quiet", "task_id", *RunKey._fields)
+        for name in (
+            "sequence",
+            "stage",
+            "restores",
+            "at",
+            "who",
+            "reason",
+            "quiet",
+            "task_id",
+            *RunKey._fields,
+        )
     ]
     numbers = (
         _version.c.number.label("number"),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import ArtifactNotFound, MetadataConflict, VersionSealed
-from airflow_model_provider.limits import check_key
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.registry.rows import run_columns
-from airflow_model_provider.registry.values import plain_json
+from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.registry.entities import Attempt
 
+#: What a row of metadata is found by.
+_KEY = ("version_id", "key")
 _logged, _version, _made, _link = (
     tables.version_metadata,
     tables.version,
@@ -39,7 +41,7 @@ def log_version_metadata(
     :raises MetadataConflict: for a key that another map index of the same task wrote.
     :raises VersionNotFound: if the version is not there, or deleted.
     """
-    plain = checked(values)
+    plain = plain_metadata(values)
 
     def work(connection: Connection) -> None:
         label = version_label(connection, version_id, lock=True)
@@ -49,17 +51,9 @@ def log_version_metadata(
                 raise VersionSealed(label, f"metadata {row.key!r}")
             if _written_by_another_index(row, attempt):
                 raise MetadataConflict(label, row.key)
-        origin = {
-            "task_id": attempt.task_id if attempt else None,
-            "map_index": attempt.map_index if attempt else None,
-            **dict.fromkeys(("deployment", "dag_id", "run_id")),
-            **run_columns(attempt.run if attempt else None),
-        }
-        rows = [
-            {"version_id": version_id, "key": key, "value": value, **origin} for key, value in plain.items()
-        ]
+        rows = metadata_rows(version_id, plain, attempt)
         insert = insertion(connection, _logged).values([{**row, "at": now()} for row in rows])
-        changed = {name: insert.excluded[name] for name in ("value", "at", *origin)}
+        changed = {name: insert.excluded[name] for name in ("at", *rows[0]) if name not in _KEY}
         connection.execute(
             insert.on_conflict_do_update(index_elements=[_logged.c.version_id, _logged.c.key], set_=changed)
         )
@@ -76,7 +70,7 @@ def log_artifact_metadata(database: Database, artifact_version_id: int, values: 
     :raises VersionSealed: for a key it had when a version that holds it was first promoted.
     :raises ArtifactNotFound: if there is no such artifact version.
     """
-    plain = checked(values)
+    plain = plain_metadata(values)
 
     def work(connection: Connection) -> None:
         query = select(_made.c.metadata).where(_made.c.id == artifact_version_id).with_for_update()
@@ -115,9 +109,15 @@ def metadata_keys(connection: Connection, version_id: int) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as they are kept; refuses what is no JSON, and keys that can't be kept."""
-    return {check_key(key): plain_json(value, f"metadata {key!r}") for key, value in values.items()}
+def metadata_rows(version_id: int, plain: Mapping[str, Any], attempt: Attempt | None) -> list[dict[str, Any]]:
+    """Return the rows of a version's metadata, with where they come from; without their time."""
+    origin = {
+        "task_id": attempt.task_id if attempt else None,
+        "map_index": attempt.map_index if attempt else None,
+        **dict.fromkeys(RunKey._fields),
+        **run_columns(attempt.run if attempt else None),
+    }
+    return [{"version_id": version_id, "key": key, "value": value, **origin} for key, value in plain.items()]
 
 
 def _written_by_another_index(row: Row[Any], attempt: Attempt | None) -> bool:

@@ -14,13 +14,13 @@ from airflow_model_provider.registry.entities import Attempt, VersionRecord, Ver
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 
 if TYPE_CHECKING:
-    from airflow_model_provider.registry.registration import Contents
+    from airflow_model_provider.registry.registration import NewContents
 
 _version, _producer, _link = tables.version, tables.producer, tables.link
 _made, _logged = tables.artifact_version, tables.version_metadata
 
 
-def made_before(connection: Connection, model: str, contents: Contents) -> VersionRecord | None:
+def made_before(connection: Connection, model: str, contents: NewContents) -> VersionRecord | None:
     """
     Return the version that this task of this Dag run has made of the same artifacts and metadata; None if it has not.
 
@@ -50,7 +50,7 @@ def mark_made(connection: Connection, version_id: int, attempt: Attempt) -> None
     connection.execute(insert(_producer).values(**values, at=now()))
 
 
-def _candidates(attempt: Attempt, contents: Contents) -> Select[Any]:
+def _candidates(attempt: Attempt, contents: NewContents) -> Select[Any]:
     """The versions that hold what the task has made in this run, or what is to be linked: by indexes only."""
     by_task = [_made.c[key] == value for key, value in run_columns(attempt.run).items()]
     by_task += [_made.c.task_id == attempt.task_id, _made.c.map_index == attempt.map_index]
@@ -59,7 +59,7 @@ def _candidates(attempt: Attempt, contents: Contents) -> Select[Any]:
     return select(_link.c.version_id).where(either)
 
 
-def _holds(connection: Connection, version_id: int, contents: Contents) -> bool:
+def _holds(connection: Connection, version_id: int, contents: NewContents) -> bool:
     """Whether a version holds these artifacts and these values of metadata; others may have come since."""
     query = select(_link.c.name, _made.c.digest).join_from(_link, _made)
     held = query.where(_link.c.version_id == version_id, _link.c.own)

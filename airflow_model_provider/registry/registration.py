@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, insert
 
-from airflow_model_provider.exceptions import ModelNotFound
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
-from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
-from airflow_model_provider.registry.metadata import checked
+from airflow_model_provider.registry.metadata import metadata_rows
 from airflow_model_provider.registry.once import made_before, mark_made
 from airflow_model_provider.registry.promotion import Change, promote_new
-from airflow_model_provider.registry.rows import run_columns
-from airflow_model_provider.registry.versions import NewVersion, add_version
+from airflow_model_provider.registry.values import plain_metadata
+from airflow_model_provider.registry.versions import NewVersion, add_version_and_model
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.database import Database
 
 
-class Contents(NamedTuple):
+class NewContents(NamedTuple):
     """
     What a new version holds; the bytes of its artifacts are in the store.
 
@@ -54,7 +52,7 @@ def register_version(
     database: Database,
     model: str,
     new: NewVersion,
-    contents: Contents,
+    contents: NewContents,
     stage: tuple[str, Sequence[str], Change] | None,
 ) -> Registered:
     """
@@ -67,7 +65,7 @@ def register_version(
     :raises ModelRegistryError: what :func:`promotion.set_stage` raises; nothing is made then.
     """
     check_name("model", model)
-    contents = contents._replace(metadata=checked(contents.metadata))
+    contents = contents._replace(metadata=plain_metadata(contents.metadata))
     if stage is not None:
         name, declared, change = stage
         change.check()
@@ -79,11 +77,7 @@ def register_version(
     def work(connection: Connection) -> Registered:
         if contents.once and (made := made_before(connection, model, contents)) is not None:
             return Registered(made, None, found=True)
-        try:
-            version = add_version(connection, model, new)
-        except ModelNotFound:
-            locked_model(connection, model, new.card, create=True)
-            version = add_version(connection, model, new)
+        version = add_version_and_model(connection, model, new)
         fill(connection, version.id, contents)
         if stage is None:
             return Registered(version, None)
@@ -93,7 +87,7 @@ def register_version(
     return database.write(work)
 
 
-def fill(connection: Connection, version_id: int, contents: Contents) -> None:
+def fill(connection: Connection, version_id: int, contents: NewContents) -> None:
     """Give a version that this very transaction has made what it holds."""
     for new, relation in contents.artifacts:
         add_artifact(connection, new, version_id, relation)
@@ -102,8 +96,5 @@ def fill(connection: Connection, version_id: int, contents: Contents) -> None:
     if contents.once and contents.attempt is not None:
         mark_made(connection, version_id, contents.attempt)
     if contents.metadata:
-        attempt = contents.attempt
-        task = attempt and {"task_id": attempt.task_id, "map_index": attempt.map_index}
-        origin = {"version_id": version_id, **(task or {}), **run_columns(attempt.run if attempt else None)}
-        rows = [{"key": key, "value": value, **origin} for key, value in contents.metadata.items()]
+        rows = metadata_rows(version_id, contents.metadata, contents.attempt)
         connection.execute(insert(tables.version_metadata).values(at=now()), rows)

@@ -154,7 +154,7 @@ class Registry:
     def register_version(
         self,
         model: str,
-        contents: registration.Contents,
+        contents: registration.NewContents,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -303,6 +303,7 @@ class Registry:
     def last_event(self, model: str, stage: str) -> StageEvent | None:
         """Return the last change of a stage. See :func:`events.last_of`."""
         return events.last_of(self._database, model, stage)
+
     # --- Dags that wait for promotions ---------------------------------------------------------------------
 
     def last_sequence(self) -> int:

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, select
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model
 from airflow_model_provider.registry.entities import ArtifactRecord, Relation, VersionState
-from airflow_model_provider.registry.registration import Contents as NewContents
-from airflow_model_provider.registry.registration import fill
+from airflow_model_provider.registry.registration import NewContents, fill
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.versions import NewVersion, add_version, version_label
 from airflow_model_provider.selectors import check_name

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_model_provider.exceptions import NotSerializable
-from airflow_model_provider.limits import DEEPEST, is_shallow
+from airflow_model_provider.limits import DEEPEST, check_key, is_shallow
+
+
+def plain_metadata(values: Mapping[str, Any], subject: str = "") -> dict[str, Any]:
+    """
+    Return metadata as they are kept.
+
+    :param subject: what they are of, for the error.
+    :raises InvalidName: for a key that can't be kept.
+    :raises NotSerializable: for a value that can't.
+    """
+    of = f" of {subject}" if subject else ""
+    return {check_key(key): plain_json(value, f"metadata {key!r}{of}") for key, value in values.items()}
 
 
 def plain_json(value: Any, what: str) -> Any:

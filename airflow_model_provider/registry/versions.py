@@ -47,27 +47,23 @@ class NewVersion(NamedTuple):
     run_mark: str | None = None
 
 
-def create_version(
-    database: Database, model: str, new: NewVersion, *, create_model: bool = True
-) -> VersionRecord:
+def create_version(database: Database, model: str, new: NewVersion) -> VersionRecord:
     """
-    Make a version.
+    Make a version; the model is made if it is missing.
 
-    :raises ModelNotFound: if there is no such model and ``create_model`` is false.
     :raises AlreadyExists: if the model has a version of this name.
     """
     check_name("model", model)
+    return database.write(lambda connection: add_version_and_model(connection, model, new))
 
-    def work(connection: Connection) -> VersionRecord:
-        try:
-            return add_version(connection, model, new)
-        except ModelNotFound:
-            if not create_model:
-                raise
-        locked_model(connection, model, new.card, create=True)
+
+def add_version_and_model(connection: Connection, model: str, new: NewVersion) -> VersionRecord:
+    """Do what :func:`add_version` does; the model is made if it is missing."""
+    try:
         return add_version(connection, model, new)
-
-    return database.write(work)
+    except ModelNotFound:
+        locked_model(connection, model, new.card, create=True)
+    return add_version(connection, model, new)
 
 
 def add_version(connection: Connection, model: str, new: NewVersion) -> VersionRecord:

@@ -7,10 +7,11 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -351,6 +352,30 @@ class AirflowRuntime:
         self.wait_for(parsed_again, timeout=120)
 
     @contextmanager
+    def held_between_transactions(self, send: Callable[[int], None]) -> Iterator[None]:
+        """
+        Hold processes inside the block, none of them in the middle of a transaction: that would lock everybody out.
+
+        :param send: sends them a signal.
+        """
+
+        def stopped() -> bool:
+            send(signal.SIGSTOP)
+            with closing(sqlite3.connect(self.home / "airflow.db", timeout=0.5)) as database:
+                try:
+                    database.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    send(signal.SIGCONT)
+                    return False
+            return True
+
+        try:
+            self.wait_for(stopped, timeout=30)
+            yield
+        finally:
+            send(signal.SIGCONT)
+
+    @contextmanager
     def queued(self, dag_id: str, task_id: str, *, after: str) -> Iterator[str]:
         """
         Trigger a run; inside the block ``task_id`` is queued, and starts when the block ends.
@@ -366,7 +391,7 @@ class AirflowRuntime:
         scheduler = psutil.Process(self._processes["scheduler"].pid)
         self.wait_for(lambda: state(after) == "running", timeout=60)
         with ExitStack() as held:
-            with _held([scheduler]):
+            with self.held_between_transactions(lambda number: _signal(scheduler, number)):
                 self.wait_for(lambda: state(after) == "success", timeout=60)
                 family = scheduler.children(recursive=True)
                 workers = [item for item in family if "LocalExecutor" in _title(item)]

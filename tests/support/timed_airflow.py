@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sqlite3
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -55,25 +54,13 @@ class Airflow(AirflowRuntime):
     def quiet(self) -> Iterator[None]:
         """Inside the block nobody but the caller writes into Airflow's database; SQLite has one writer at a time."""
         groups = [self._processes[name].pid for name in ("scheduler", "triggerer", "dag-processor")]
-        try:
-            self.wait_for(lambda: self._stopped(groups), timeout=30)
-            yield
-        finally:
-            for group in groups:
-                os.killpg(group, signal.SIGCONT)
 
-    def _stopped(self, groups: list[int]) -> bool:
-        """Stop processes, unless one of them is in the middle of a transaction."""
-        for group in groups:
-            os.killpg(group, signal.SIGSTOP)
-        with closing(sqlite3.connect(self.home / "airflow.db", timeout=0.5)) as database:
-            try:
-                database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                for group in groups:
-                    os.killpg(group, signal.SIGCONT)
-                return False
-        return True
+        def send(number: int) -> None:
+            for group in groups:
+                os.killpg(group, number)
+
+        with self.held_between_transactions(send):
+            yield
 
     def succeed(self, dag_id: str, run_id: str, *, timeout: float = 120) -> None:
         """Wait for the end of a run, which has to be a good one; many questions to the API would slow it down."""
