@@ -69,6 +69,12 @@ FORMS = {
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
         ("tests/unit/faults",),
     ),
+    "promotions": Form(
+        10,
+        "Promotions in bursts while scheduler and triggerer are killed: each is claimed by one run of each DAG.",
+        ("tests/promotion",),
+        0,
+    ),
     "stages": Form(
         10,
         "2,000 task instances under a real scheduler while stages move.",
