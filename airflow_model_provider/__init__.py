@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         log_metadata,
         save_artifact,
     )
+    from airflow_model_provider.gates import Gates
     from airflow_model_provider.handles import Artifact
     from airflow_model_provider.model import Model
     from airflow_model_provider.pipelines.outputs import ArtifactConfig
@@ -31,6 +32,7 @@ _WHERE = {
     "ArtifactConfig": "pipelines.outputs",
     "ArtifactType": "selectors",
     "Client": "client",
+    "Gates": "gates",
     "Model": "model",
     "ModelStages": "selectors",
     "get_pipeline_context": "context",
@@ -48,6 +50,7 @@ __all__ = [
     "ArtifactConfig",
     "ArtifactType",
     "Client",
+    "Gates",
     "Model",
     "ModelStages",
     "__version__",

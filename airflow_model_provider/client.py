@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
+from airflow_model_provider.registering import gather
 from airflow_model_provider.registry.entities import (
     NOTHING,
     ModelRecord,
@@ -24,11 +23,13 @@ from airflow_model_provider.registry.entities import (
     VersionState,
 )
 from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_name, check_stage
-from airflow_model_provider.workspace import Item, Saving, Workspace, open_workspace
+from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from airflow_model_provider.gates import Gates
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
 
@@ -221,11 +222,12 @@ class Client:
         force: bool = False,
         expected: int | Any | None = UNSET,
         reason: str | None = None,
+        gates: Any = None,
     ) -> ModelVersion:
         """
         Make a version with all it holds, and promote it, in one transaction: it is there whole, or not at all.
 
-        :param artifacts: values by name.
+        :param artifacts: values by name; an artifact that is there already (a handle) is linked under its own name.
         :param files: existing files by name, kept byte by byte and unopened; see :meth:`ModelVersion.save_file`.
         :param formats: formats by name, for those that are not taken from the type or the file's name.
         :param metadata: JSON values by key.
@@ -233,9 +235,11 @@ class Client:
         :param force: replace another holder.
         :param expected: replace exactly this holder (its number, or None for a free stage).
         :param reason: kept in the stage's history.
+        :param gates: what it must show to come into the stage, without functions; see :meth:`ModelVersion.set_stage`.
         :raises NotSerializable: if no format holds a value.
         :raises StageOccupied: if another version holds the stage and neither ``force`` nor ``expected`` is given.
         :raises StageConflict: if the holder is not the one expected.
+        :raises PromotionRefused: with the objections of all gates; no version is made then.
 
         >>> client.register_model_version(  # doctest: +SKIP
         ...     "iris_classifier", {"trained_model": clf}, metadata={"accuracy": 0.97}, stage="staging", force=True
@@ -245,9 +249,12 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
+        asked: dict[str, Any] = {} if gates is None else {"gates": _gates(model, stage, gates)}
+        held = gather(workspace, check_name("model", model), artifacts, files, formats)
         made = workspace.register_version(
-            check_name("model", model),
-            list(_items(workspace, model, artifacts, files, formats)),
+            model,
+            held.items,
+            linked=held.linked,
             name=name,
             description=description,
             tags=tuple(tags),
@@ -258,6 +265,7 @@ class Client:
             expected=expected,
             reason=reason,
             who=origin.who,
+            **asked,
         )
         return ModelVersion(workspace, made.version, origin)
 
@@ -402,26 +410,11 @@ class Client:
         return self.workspace.registry.drop_run_pins(run, model)
 
 
-def _items(
-    workspace: Workspace,
-    model: str,
-    artifacts: Mapping[str, Any],
-    files: Mapping[str, Path | str],
-    formats: Mapping[str, str],
-) -> Iterator[Item]:
-    called = f"register_model_version({model!r})"
-    if both := sorted(set(artifacts) & set(files)):
-        problem = f"{quoted(both[0])} is named among the artifacts and among the files"
-        raise InvalidDefinition(called, problem, "Give each artifact a name of its own.")
-    if unknown := sorted(set(formats) - set(artifacts) - set(files)):
-        problem = f"formats= names {quoted(unknown[0])}, which is no artifact of it"
-        raise InvalidDefinition(called, problem, f"It has: {', '.join([*artifacts, *files])}.")
-    for name, value in {**artifacts, **files}.items():
-        what = f"artifact {check_name('artifact', name)!r} of a new version of {model!r}"
-        saving = Saving(name, what=what, format=formats.get(name))
-        if name in artifacts:
-            yield workspace.value(value, saving)
-        elif isinstance(value, str | Path):
-            yield workspace.file(Path(value), saving)
-        else:
-            raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")
+def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
+    from airflow_model_provider.gates import Gates
+
+    chosen = Gates.of(gates)
+    if chosen and stage is None:
+        called = f"register_model_version({model!r})"
+        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
+    return chosen

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact, ModelVersion
     from airflow_model_provider.model import Model
     from airflow_model_provider.references import Reference
-    from airflow_model_provider.registry.entities import Attempt, Resolution
+    from airflow_model_provider.registry.entities import Attempt, Resolution, StageEvent
     from airflow_model_provider.workspace import Workspace
 
 
@@ -62,6 +62,8 @@ class StepContext:
     _model: ModelVersion | None
     _resolve: Callable[[Sequence[Reference]], list[Resolution]]
     _workspace: Callable[[str | None], Workspace]
+    #: The promotions that the Dag run has claimed, in their order: what started it, and what came meanwhile (R32).
+    promotions: Sequence[StageEvent] = ()
     output_metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

@@ -164,6 +164,7 @@ class StepExecution:
             _model=self.model_version(),
             _resolve=functools.partial(self._resolver.resolve, in_code=True),
             _workspace=self._workspace,
+            promotions=self._resolver.promotions,
         )
         with running_step(context):
             result = self.task.function(*bound.args, **bound.kwargs)

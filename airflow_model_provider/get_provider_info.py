@@ -6,12 +6,14 @@ from typing import Any
 
 from airflow_model_provider import __version__
 
+_NAME = "Model registry"
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return what this package adds to Airflow."""
     return {
         "package-name": "airflow-model-provider",
-        "name": "Model registry",
+        "name": _NAME,
         "description": "Models, versions and stages; references that are resolved when the task runs.",
         "versions": [__version__],
         "connection-types": [
@@ -40,12 +42,26 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
+        "hooks": [_modules("hooks.model_registry")],
+        "operators": [
+            _modules(
+                *("operators.approval", "operators.promote", "operators.register", "operators.rollback"),
+                *("operators.close_version", "operators.step"),
+            )
+        ],
+        "sensors": [_modules("sensors.model_version")],
+        "triggers": [_modules("triggers.model_version")],
         "task-decorators": [
             {"name": "step", "class-name": "airflow_model_provider.decorators.step.step_task"},
         ],
+        "asset-uris": [{"schemes": ["model"], "handler": "airflow_model_provider.assets.normalized"}],
         "config": {"model_registry": {"description": "The model registry.", "options": _OPTIONS}},
         "cli": ["airflow_model_provider.cli.definition.get_model_registry_cli_commands"],
     }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": _NAME, "python-modules": [f"airflow_model_provider.{name}" for name in names]}
 
 
 def _field(label: str, description: str) -> dict[str, Any]:
@@ -94,7 +110,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="float",
     ),
     "poll_interval": _option(
-        "Seconds between two looks at the registry while a task waits for a version.",
+        "Seconds between two looks at the registry, for tasks and Dags that wait for a version.",
         default="1",
         type="float",
     ),

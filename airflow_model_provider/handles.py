@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.promoting import NO_ORIGIN, Origin, Promotable
 from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
@@ -17,13 +17,11 @@ from airflow_model_provider.registry.entities import (
     Relation,
     Resolution,
     ResolutionRecord,
-    StageEvent,
     VersionRecord,
     VersionState,
 )
 from airflow_model_provider.selectors import (
     ArtifactType,
-    ModelStages,
     Selector,
     SelectorKind,
     artifact_type,
@@ -36,22 +34,9 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.references import OutputReference
 
+__all__ = ["NO_ORIGIN", "Artifact", "ModelVersion", "Origin", "RunMetadata", "resolved_value"]
+
 T = TypeVar("T")
-
-
-class Origin(NamedTuple):
-    """Which task acts, if one does. ``settled`` names tasks that are known to be done (its upstream)."""
-
-    attempt: Attempt | None = None
-    settled: Collection[str] | Callable[[], Collection[str]] = ()
-
-    @property
-    def who(self) -> str | None:
-        """The user who acts; None where a task does."""
-        return None if self.attempt else _user()
-
-
-NO_ORIGIN: Final = Origin()
 
 
 class Artifact(Generic[T]):
@@ -67,6 +52,11 @@ class Artifact(Generic[T]):
 
     def __init__(self, workspace: Workspace, record: ArtifactRecord, version: str | None = None) -> None:
         self._workspace, self.record, self.model_version = workspace, record, version
+
+    @property
+    def registry_id(self) -> str:
+        """Id of the registry that it is registered in."""
+        return self._workspace.registry.id
 
     @property
     def name(self) -> str:
@@ -198,7 +188,7 @@ class RunMetadata(Mapping[str, Any]):
         return repr(dict(self._values))
 
 
-class ModelVersion:
+class ModelVersion(Promotable):
     """
     One concrete version of a model.
 
@@ -208,7 +198,7 @@ class ModelVersion:
     """
 
     def __init__(self, workspace: Workspace, record: VersionRecord, origin: Origin = NO_ORIGIN) -> None:
-        self._workspace, self.record, self._origin = workspace, record, origin
+        super().__init__(workspace, record, origin)
 
     @property
     def model_name(self) -> str:
@@ -339,7 +329,7 @@ class ModelVersion:
         :param format: how it is loaded: ``joblib``, ``pickle``, ``skops``, ``npy``, or ``file`` (its path is
             given). None takes it from the file's name.
         :param kind: ``model``, ``data`` or ``deployment``; None means a model for joblib, pickle and skops.
-        :raises PayloadMissing: if there is no such file.
+        :raises FileMissing: if there is no such file.
         :raises PickleForbidden: if the format can execute code, and that is forbidden.
 
         >>> version.save_file("legacy", "model.joblib").load()  # doctest: +SKIP
@@ -384,55 +374,6 @@ class ModelVersion:
         """
         self._workspace.registry.log_version_metadata(self.id, metadata, self._origin.attempt)
 
-    def set_stage(
-        self,
-        stage: ModelStages | str,
-        force: bool = False,
-        *,
-        expected: int | Any | None = UNSET,
-        reason: str | None = None,
-        allow_incomplete: bool = False,
-    ) -> StageEvent | None:
-        """
-        Move this version into a stage, in one transaction.
-
-        :param force: replace another holder.
-        :param expected: replace exactly this holder (its number, or None for a free stage); needs no
-            ``force``.
-        :param reason: kept in the stage's history.
-        :param allow_incomplete: promote a version that is not ready.
-        :return: the event, or None if the version held the stage already.
-        :raises StageOccupied: if another version holds it and neither ``force`` nor ``expected`` is given.
-        :raises StageConflict: if the holder is not the one expected.
-        :raises VersionNotReady: if tasks that declare outputs into it have not committed.
-
-        >>> version.set_stage("production", force=True, reason="accuracy 0.97")  # doctest: +SKIP
-        """
-        stage = stage.value if isinstance(stage, ModelStages) else stage
-        event = self._workspace.registry.set_stage(
-            self.record.model,
-            self.number,
-            stage,
-            force=force,
-            expected=expected,
-            reason=reason,
-            who=self._origin.who,
-            attempt=self._origin.attempt,
-            allow_incomplete=allow_incomplete,
-            settled=self._origin.settled,
-        )
-        self._moved(stage, event)
-        return event
-
-    def _moved(self, stage: str, event: StageEvent | None) -> None:
-        """Note a change of stage that is done: reading it again could fail, and would look as if it were not."""
-        held, out = self.record.stages, stage == ModelStages.ARCHIVED
-        self.record = self.record._replace(
-            stages=() if out else held if stage in held else (*held, stage),
-            archived=out and (event is not None or self.record.archived),
-            sealed_at=self.record.sealed_at or (event.at if event and not out else None),
-        )
-
     def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
         """
         Return which tasks, of which runs, got this version, newest first (R11).
@@ -453,13 +394,6 @@ class ModelVersion:
 
     def __repr__(self) -> str:
         return str(self.record)
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser().encode(errors="replace").decode()
-    except (KeyError, OSError):
-        return None
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider import settings
+from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
@@ -32,6 +33,7 @@ from airflow_model_provider.selectors import (
     nearest,
     read_as_of,
 )
+from airflow_model_provider.stage_uri import StageAsset, stage_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import ModelVersion
     from airflow_model_provider.registry.entities import StageEvent
 
+#: Needs Airflow, and is imported only where that is.
+_ASSETS = "airflow_model_provider.assets"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 #: What may stand in the name of a new version.
 NAME_TEMPLATES = frozenset({"date", "time", "run_id"})
@@ -121,6 +125,16 @@ class Model(JsonValue):
                 f"as_of needs a stage, and version={quoted(self.version)} is none",
                 "Leave as_of out.",
             )
+        if (
+            not self.makes_version
+            and self.selector.kind is SelectorKind.TRIGGERING
+            and self.on_missing == "wait"
+        ):
+            raise InvalidDefinition(
+                self._subject,
+                "on_missing='wait' would wait for what has started the run already",
+                "Leave it out, or say on_missing='skip'.",
+            )
         if self.as_of and self.on_missing == "wait":
             raise InvalidDefinition(
                 self._subject, "on_missing='wait' would wait for the past", "Leave as_of or on_missing out."
@@ -147,6 +161,29 @@ class Model(JsonValue):
         :raises InvalidDefinition: if it names none, because each run makes a new one.
         """
         return self.reference.selector
+
+    @property
+    def asset(self) -> Any:
+        """
+        The stage as an Airflow asset: Dags that are scheduled on it run when a version is promoted to it (R32).
+
+        In a program without Airflow, where no schedule counts, it is a stand-in.
+
+        :raises InvalidDefinition: if it means no stage.
+
+        >>> Model("iris_classifier", version="production").asset.uri
+        'model://default/iris_classifier/production'
+        """
+        if self.makes_version or self.selector.kind is not SelectorKind.STAGE:
+            raise InvalidDefinition(
+                f"{self._subject}.asset",
+                "only a stage of a model is an asset",
+                "Say which: version='production'.",
+            )
+        stage = str(self.selector)
+        if host.airflow_is_imported():
+            return importlib.import_module(_ASSETS).stage_asset(self.conn_id, self.name, stage)
+        return StageAsset(stage_uri(self.conn_id, self.name, stage))
 
     @property
     def card(self) -> dict[str, Any]:
@@ -274,6 +311,10 @@ class Model(JsonValue):
     ) -> StageEvent | None:
         """Move the version into a stage, here and now. See :meth:`ModelVersion.set_stage`."""
         return self._now("set_stage()").set_stage(stage, force, **options)
+
+    def promote(self, stage: ModelStages | str, **options: Any) -> StageEvent | None:
+        """Move the version into a stage if it passes gates, here and now. See :meth:`ModelVersion.promote`."""
+        return self._now("promote()").promote(stage, **options)
 
     def delete_artifact(self, name: str) -> None:
         """Take an artifact out of the version, here and now."""

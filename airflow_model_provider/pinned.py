@@ -87,6 +87,11 @@ class PinnedArtifact(PinnedText):
         return made
 
     @property
+    def handle(self) -> Artifact[Any]:
+        """The handle itself, which tells all there is to know."""
+        return self._artifact
+
+    @property
     def name(self) -> str:
         """The artifact's name."""
         return self._artifact.name
@@ -266,6 +271,11 @@ class PinnedVersion(PinnedText):
     def artifact(self, name: str, **options: Any) -> Any:
         """Return an artifact of the version. See :meth:`OptionalVersion.artifact`."""
         return self._asked.artifact(name, **options)
+
+    @property
+    def registry_id(self) -> str:
+        """Id of the registry that holds it."""
+        return self._version._workspace.registry.id
 
     def load(self) -> ModelVersion:
         """Return the version itself, which can be read, loaded from and promoted."""

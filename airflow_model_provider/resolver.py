@@ -11,19 +11,20 @@ from airflow_model_provider.exceptions import (
     ModelNotFound,
     ModelRegistryError,
     NoRunDate,
+    NothingClaimed,
     StageNotAssigned,
     VersionNotFound,
 )
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import OutputReference, Reference
-from airflow_model_provider.selectors import RUN_DATES, Selector, SelectorKind, is_template
+from airflow_model_provider.selectors import RUN_DATES, ModelStages, Selector, SelectorKind, is_template
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_model_provider.registry.entities import Attempt, Resolution, VersionRecord
+    from airflow_model_provider.registry.entities import Attempt, Resolution, StageEvent, VersionRecord
     from airflow_model_provider.workspace import Workspace
 
 Any_Reference = Reference | OutputReference
@@ -36,16 +37,30 @@ def _as_it_is(text: str) -> str:
     return text
 
 
+class Claimed(NamedTuple):
+    """
+    What a Dag run has claimed (R32).
+
+    :param promotions: each with the connection of its registry, in their order.
+    :param stages: of the models that its Dag waits for, by connection and name, the first stage.
+    """
+
+    promotions: Sequence[tuple[str | None, StageEvent]] = ()
+    stages: Mapping[tuple[str | None, str], str] = {}
+
+
 class Moment(NamedTuple):
     """
     What only a running task knows.
 
     :param render: fills in a Jinja template with the task's context.
     :param dates: the dates of the Dag run by name; None for one that it doesn't have.
+    :param claimed: the promotions that the Dag run has claimed; claims them where it has not yet.
     """
 
     render: Callable[[str], str] = _as_it_is
     dates: Callable[[], Mapping[str, datetime | None]] = dict
+    claimed: Callable[[], Claimed] = Claimed
 
 
 class VersionMissing(Exception):
@@ -88,6 +103,16 @@ class Resolver:
         """The distinct versions this task uses, with the connection each came through."""
         found = {(pin[0], version.id): version for pin, version in self._pins.items()}
         return [(conn_id, version) for (conn_id, _), version in found.items()]
+
+    @property
+    def claimed(self) -> Claimed:
+        """What the Dag run has claimed; the first of its tasks that asks claims it (R32)."""
+        return self._moment.claimed()
+
+    @property
+    def promotions(self) -> list[StageEvent]:
+        """The promotions that the Dag run has claimed, in their order."""
+        return [event for _, event in self.claimed.promotions]
 
     def resolve(self, references: Sequence[Any_Reference], *, in_code: bool = False) -> list[Resolution]:
         """
@@ -134,6 +159,8 @@ class Resolver:
         changed: dict[str, Any] = {}
         if reference.selector.kind is SelectorKind.TEMPLATE:
             changed["selector"] = self._rendered(reference)
+        if changed.get("selector", reference.selector).kind is SelectorKind.TRIGGERING:
+            changed["selector"] = self._triggering(reference)
         if reference.as_of:
             changed["as_of"] = (self._time(reference),)
         reference = reference.but(**changed) if changed else reference
@@ -149,6 +176,22 @@ class Resolver:
                 reference.model, template, f"it gives {quoted(text)}, which names no version"
             )
         return Selector.parse(text, settings.declared_stages())
+
+    def _triggering(self, reference: Reference) -> Selector:
+        """The version whose promotion started the run, or else the one that holds the stage now (R32)."""
+        claimed, asked = self.claimed, (reference.conn_id, reference.model)
+        numbers = [
+            event.number
+            for conn_id, event in claimed.promotions
+            if (conn_id, event.model) == asked and event.number
+        ]
+        if numbers:
+            return Selector(SelectorKind.NUMBER, numbers[-1])
+        if reference.on_missing == "skip":
+            raise VersionMissing(
+                NothingClaimed(self.attempt.run.dag_id, self.attempt.run.run_id, reference.model), reference
+            )
+        return Selector(SelectorKind.STAGE, claimed.stages.get(asked, ModelStages.PRODUCTION.value))
 
     def _time(self, reference: Reference) -> str:
         dates = self._moment.dates()

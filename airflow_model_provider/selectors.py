@@ -53,8 +53,10 @@ class ArtifactType(StrEnum):
 
 #: The stages that a registry always has, in declared order.
 BUILT_IN_STAGES: Final = (ModelStages.STAGING.value, ModelStages.PRODUCTION.value)
+#: The selector of the version whose promotion started the run.
+TRIGGERING: Final = "triggering"
 #: Words that a version or a stage cannot be called.
-RESERVED: Final = frozenset({"none", "archived", "latest", "triggering"})
+RESERVED: Final = frozenset({"none", "archived", "latest", TRIGGERING})
 
 
 def check_name(what: str, name: object) -> str:
@@ -135,6 +137,8 @@ class SelectorKind(StrEnum):
     LATEST = "latest"
     NUMBER = "number"
     NAME = "name"
+    #: What the promotion was of that started the run: known to its tasks only.
+    TRIGGERING = "triggering"
     #: Text with Jinja in it, rendered by the task and then read as the other kinds are.
     TEMPLATE = "template"
 
@@ -178,6 +182,8 @@ class Selector:
         text = str(version)
         if is_template(text):
             return cls(SelectorKind.TEMPLATE, text)
+        if text == TRIGGERING:
+            return cls(SelectorKind.TRIGGERING, text)
         if text == ModelStages.LATEST:
             return cls(SelectorKind.LATEST, text)
         if text in declared:
@@ -210,7 +216,7 @@ def printed(model: str, selector: Selector, as_of: Sequence[str] = ()) -> str:
     """Return the printed form: ``name[stage]``, ``name[latest]`` or ``name@version`` (R26)."""
     if as_of:
         return f"{model}[{harmless(str(selector.value))} as of {' or '.join(as_of)}]"
-    if selector.kind in (SelectorKind.STAGE, SelectorKind.LATEST, SelectorKind.TEMPLATE):
+    if selector.kind not in (SelectorKind.NUMBER, SelectorKind.NAME):
         return f"{model}[{harmless(str(selector.value))}]"
     return f"{model}@{selector.value}"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_model_provider import host, settings
+from airflow_model_provider import claiming, host, settings
 from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.selectors import RUN_DATES
@@ -35,10 +36,26 @@ def resolver_for(context: Mapping[str, Any]) -> Resolver:
             attempt_of(context),
             lambda conn_id: ModelRegistryHook(conn_id).get_conn(),
             log,
-            Moment(lambda text: str(context["task"].render_template(text, context)), lambda: _dates(context)),
+            Moment(
+                lambda text: str(context["task"].render_template(text, context)),
+                lambda: _dates(context),
+                functools.cache(lambda: claiming.claim(context, resolver.attempt, resolver.workspace)),
+            ),
         )
         _current[:] = [(context["ti"], resolver)]
     return _current[0][1]
+
+
+def claim_promotions(context: Mapping[str, Any]) -> None:
+    """
+    Claim for a task's run the promotions that started it, before its code runs (R32).
+
+    :raises AirflowSkipException: if the run was only woken again, for promotions that others have claimed.
+    """
+    resolver = resolver_for(context)
+    if claiming.is_idle(context, resolver.claimed):
+        claiming.forget_deleted(context, resolver.workspace)
+        raise AirflowSkipException("The promotions that this run was started for were claimed by other runs.")
 
 
 def attempt_of(context: Mapping[str, Any]) -> Attempt:

@@ -87,7 +87,7 @@ class Workspace:
         Store a file that another program has made, byte by byte and unopened, and register it.
 
         :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
-        :raises PayloadMissing: if there is no such file.
+        :raises FileMissing: if there is no such file.
         """
         return self._register(self.file(file, saving), attempt, links)
 
@@ -128,10 +128,15 @@ class Workspace:
         *,
         metadata: Mapping[str, Any] = NOTHING,
         attempt: Attempt | None = None,
+        linked: Sequence[int] = (),
+        once: bool = False,
         **asked: Any,
     ) -> Registered:
         """
         Store values and files, and make a version of them in one transaction. See :meth:`Registry.register_version`.
+
+        :param linked: ids of artifact versions that are there already, and come to it too.
+        :param once: see :class:`registration.NewContents`.
 
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
@@ -140,7 +145,7 @@ class Workspace:
 
         def store_and_register() -> Registered:
             stored = [(self._stored(item, attempt), Relation.OUTPUT) for item in items]
-            contents = NewContents(stored, metadata, attempt)
+            contents = NewContents(stored, metadata, attempt, linked, once)
             return self.registry.register_version(model, contents, attempt=attempt, **asked)
 
         return _until_it_stays(store_and_register)

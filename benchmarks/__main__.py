@@ -20,7 +20,7 @@ from benchmarks.harness import Row, chosen
 
 QUESTIONS = (
     *("import_cost", "program", "cold_load", "resolving", "large", "parsing", "real_run"),
-    *("throughput", "promoting", "upkeep"),
+    *("throughput", "promoting", "upkeep", "waking"),
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -1,4 +1,4 @@
-"""The demo: "production" is what holds the stage when a task starts, not when it was queued."""
+"""The demo: "production" is what holds the stage when a task starts, and a promotion starts the DAG that waits."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".demo"
 MODEL, STAGE, SCORING = "iris_classifier", "production", "do_predictions"
+WAITING = "promotion_starts_scoring"
+MAKES = {SCORING: "predictions", WAITING: "promoted_predictions"}
+#: Schedules count, and each DAG waits until it is its turn.
+SETTINGS = {
+    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+}
 
 
 class Demo:
@@ -35,7 +42,7 @@ class Demo:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
         self._status = self._console.status("")
         self._begun = time.monotonic()
-        self.airflow = AirflowRuntime(FOLDER / "airflow", ROOT / "dags", say=self.say)
+        self.airflow = AirflowRuntime(FOLDER / "airflow", ROOT / "dags", settings=SETTINGS, say=self.say)
         self.registry = Client(self.airflow.registry_url, store=str(self.airflow.store))
         self._table = Table("run", "task", "version it resolved", "digest", "first predictions", "accuracy")
 
@@ -45,25 +52,28 @@ class Demo:
         self._status.update(text)
 
     def play(self) -> None:
-        """Train, promote, score; promote while a task is queued; show which version it took."""
+        """Train, promote, score; promote while a task is queued; show which versions were taken."""
         with self._status, self.airflow as airflow:
-            one = self._train(1.0)
+            one = self._trained("training, as it is scheduled", airflow.unpause("training"))
             self.say(f"[b]{one}[/] was promoted to {STAGE} by its own run: nothing was there before")
-            self._score(airflow.trigger(SCORING))
-            two = self._train(0.02)
+            self._score(SCORING, airflow.unpause(SCORING))
+            airflow.unpause(WAITING, runs=False)
+            two = self._trained("training with c=0.02", airflow.trigger("training", conf={"c": 0.02}))
             self.say(f"[b]{two}[/] is not better, so its run left {self._holder()} in {STAGE}")
             run_id = self._promote_while_queued(two)
-            taken = self._score(run_id)
+            taken = self._score(SCORING, run_id)
+            started = self._score(WAITING, airflow.first_run(WAITING))
         self._console.print()
         self._console.print(self._table)
         self._console.print(
-            f"The last task was queued while {one} was {STAGE}. It started later, and took {taken}."
+            f"predict was queued while {one} was {STAGE}. It started later, and took {taken}."
         )
+        self._console.print(f"The promotion started {WAITING} by itself, with {started}.")
         self._console.print(
             "Nothing is running any more. To look at these runs in Airflow's UI: scripts/demo --ui"
         )
-        if taken != str(two):
-            raise AssertionError(f"the scoring task took {taken}, {two} held the stage when it started")
+        if (taken, started) != (str(two), str(two)):
+            raise AssertionError(f"the scoring tasks took {taken} and {started}, {two} was promoted")
 
     def show(self) -> None:
         """Start the Airflow of the last demo and leave it to the user."""
@@ -72,8 +82,8 @@ class Demo:
             self._status.update("running")
             signal.pause()
 
-    def _train(self, c: float) -> ModelVersion:
-        self._finish("training", self.airflow.trigger("training", conf={"c": c}), f"training with c={c}")
+    def _trained(self, what: str, run_id: str) -> ModelVersion:
+        self._finish("training", run_id, what)
         return self.registry.get_model_version(MODEL, "latest")
 
     def _holder(self) -> ModelVersion:
@@ -106,15 +116,15 @@ class Demo:
         if self.airflow.run_state(dag_id, run_id) != "success":
             raise AssertionError(self.airflow.failures(dag_id, run_id))
 
-    def _score(self, run_id: str) -> str:
+    def _score(self, dag_id: str, run_id: str) -> str:
         """Wait for a scoring run, add its row to the table, and return the version it took."""
-        self._finish(SCORING, run_id, "scoring")
-        records = self.registry.list_resolutions(dag_id=SCORING, run_id=run_id, model=MODEL)
+        self._finish(dag_id, run_id, f"{dag_id} scores")
+        records = self.registry.list_resolutions(dag_id=dag_id, run_id=run_id, model=MODEL)
         (used,) = [record for record in records if record.artifact == "trained_model"]
         version = self.registry.get_model_version(MODEL, used.number)
-        predictions = self.registry.get_artifact("predictions").load()
+        predictions = self.registry.get_artifact(MAKES[dag_id]).load()
         self._table.add_row(
-            run_id.partition("T")[2][:8] or run_id,
+            f"{dag_id} {run_id.partition('T')[2][:8]}",
             used.attempt.task_id,
             str(version),
             str(used.digest)[:12],

@@ -103,6 +103,41 @@ ARG_SOME_VERSIONS = Arg(
 )
 ARG_AS_MODEL = Arg(("--model",), help="Name of the model here (default: as it is called there)")
 ARG_CHECK_ONLY = Arg(("--dry-run",), help="Check the whole file and write nothing", action="store_true")
+ARGS_GATES = (
+    Arg(
+        ("--require",),
+        help="Only if this is true of its metadata: 'accuracy>=0.95'; can be repeated",
+        action="append",
+        metavar="CONDITION",
+    ),
+    Arg(
+        ("--better-than",),
+        help="Only if it is better than the version in this stage; replaces it if that is the stage to move into",
+        metavar="STAGE",
+    ),
+    Arg(("--metric",), help="The metadata key by which it is to be better", metavar="KEY"),
+    Arg(("--mode",), help="Whether more or less of it is better (default: max)", choices=("max", "min")),
+    Arg(("--min-delta",), help="By how much, at least (default: 0)", type=float, metavar="NUMBER"),
+    Arg(
+        ("--if-vacant",),
+        help="What if no version is in that stage (default: pass)",
+        choices=("pass", "fail"),
+    ),
+    Arg(("--artifact",), help="Only if it holds this artifact; can be repeated", action="append"),
+    Arg(
+        ("--metadata-key",),
+        help="Only if this was logged onto it; can be repeated",
+        action="append",
+        metavar="KEY",
+    ),
+    Arg(("--max-age",), help="Only if it was made no longer ago: 7d, 12h, 1d12h", metavar="TIME"),
+    Arg(("--min-age",), help="Only if it was made at least so long ago", metavar="TIME"),
+    Arg(
+        ("--check",),
+        help="Only if this function, called with the version and the holder, has no objection",
+        metavar="PACKAGE.MODULE:FUNCTION",
+    ),
+)
 
 
 COMMANDS = (
@@ -198,6 +233,7 @@ COMMANDS = (
         ARG_EXPECTED,
         ARG_REASON,
         ARG_INCOMPLETE,
+        *ARGS_GATES,
     ),
     _command(
         "rollback",

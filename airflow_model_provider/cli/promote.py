@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.cli.console import client, command, say
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET
+
+if TYPE_CHECKING:
+    from airflow_model_provider.gates import Gates
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 @command
@@ -21,6 +26,7 @@ def promote(args: Any) -> None:
         expected=_expected(args.expected),
         reason=args.reason,
         allow_incomplete=args.allow_incomplete,
+        gates=gates_of(args),
     )
     if event is None:
         say(f"{version} holds {args.stage} already.")
@@ -46,3 +52,40 @@ def _expected(text: str | None) -> Any:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise InvalidConfiguration("--expected", f"{quoted(text)} is neither a version number nor none")
     return int(text)
+
+
+def gates_of(args: Any) -> tuple[Gates, ...] | None:
+    """Return the gates that the options of ``promote`` say; None if they say nothing."""
+    from airflow_model_provider.gates import Gates
+
+    given = {
+        "better_than": args.better_than,
+        "metric": args.metric,
+        "mode": args.mode,
+        "min_delta": args.min_delta,
+        "if_vacant": args.if_vacant,
+        "artifacts": args.artifact,
+        "metadata": args.metadata_key,
+        "max_age": _seconds("--max-age", args.max_age),
+        "min_age": _seconds("--min-age", args.min_age),
+        "check": args.check,
+    }
+    said = {name: value for name, value in given.items() if value is not None}
+    required = [{"require": _requirement(text)} for text in args.require or ()]
+    return Gates.of([*required, *([said] if said else [])]) or None
+
+
+def _requirement(text: str) -> dict[str, str]:
+    found = re.fullmatch(r"\s*(.*?[^\s<>=!])\s*((?:[<>=!]=|[<>]).*)", text)
+    if found is None:
+        reason = f"{quoted(text)} is no condition; write --require 'accuracy>=0.95', quoted for the shell"
+        raise InvalidConfiguration("--require", reason)
+    return {found[1]: found[2]}
+
+
+def _seconds(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"(?:[0-9]{1,9}[dhms])+", text):
+        raise InvalidConfiguration(option, f"{quoted(text)} is no length of time; write 7d, 12h, or 1d12h")
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", text))

@@ -25,6 +25,7 @@ from airflow_model_provider.exceptions.definitions import (
     MissingModelContext,
     UnknownStage,
 )
+from airflow_model_provider.exceptions.gates import GateFailed, PromotionOvertaken, PromotionRefused
 from airflow_model_provider.exceptions.registry import (
     AlreadyExists,
     AmbiguousArtifact,
@@ -48,6 +49,7 @@ from airflow_model_provider.exceptions.registry import (
 from airflow_model_provider.exceptions.runs import (
     InvalidSelector,
     NoRunDate,
+    NothingClaimed,
     PipelineFailed,
     UnknownAttribute,
     WaitTimedOut,
@@ -60,6 +62,7 @@ from airflow_model_provider.exceptions.transfer import (
 )
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
+    FileMissing,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -82,6 +85,8 @@ __all__ = [
     "DeploymentClash",
     "DigestMismatch",
     "ExportFailed",
+    "FileMissing",
+    "GateFailed",
     "ImportConflict",
     "InvalidConfiguration",
     "InvalidDefinition",
@@ -101,6 +106,7 @@ __all__ = [
     "NotExportable",
     "NotSerializable",
     "NotSigned",
+    "NothingClaimed",
     "NothingToRestore",
     "OutcomeUnknown",
     "PayloadMissing",
@@ -108,6 +114,8 @@ __all__ = [
     "PickleForbidden",
     "PinConflict",
     "PipelineFailed",
+    "PromotionOvertaken",
+    "PromotionRefused",
     "RegistryUnavailable",
     "SchemaMismatch",
     "StageConflict",

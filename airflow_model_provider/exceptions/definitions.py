@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 #: Code that is nobody's own: this package, caches of properties, constructors of dataclasses.
 _NOT_THE_USERS: Final = (__file__.rpartition("exceptions")[0], functools.__file__, "<string>")
+#: Nor is what Airflow wraps around the constructors of operators.
+_AIRFLOWS: Final = ("airflow/sdk/bases/operator.py", "airflow/sdk/definitions/mappedoperator.py")
+
+
+def _is_nobodys(file: str) -> bool:
+    return file.startswith(_NOT_THE_USERS) or file.endswith(_AIRFLOWS)
 
 
 class DefinitionError(ModelRegistryError):
@@ -25,7 +31,7 @@ class DefinitionError(ModelRegistryError):
     def __init__(self, *facts: object) -> None:
         super().__init__(*facts)
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        while frame.f_back is not None and _is_nobodys(frame.f_code.co_filename):
             frame = frame.f_back
         self.add_note(harmless(f'File "{frame.f_code.co_filename}", line {frame.f_lineno}'))
 

@@ -52,17 +52,34 @@ class NoRunDate(ModelRegistryError, ValueError):
         )
 
 
-class WaitTimedOut(ModelRegistryError, TimeoutError):
-    """No version came while a task waited for one. Not retried, as Airflow doesn't retry a sensor's timeout."""
+class NothingClaimed(ModelRegistryError, LookupError):
+    """The Dag run was started by no promotion of the model that is asked for. A retry cannot help."""
 
-    def __init__(self, reference: str, seconds: float, missing: str) -> None:
-        super().__init__(reference, seconds, missing)
-        self.reference, self.seconds, self.missing = reference, seconds, missing
+    def __init__(self, dag_id: str, run_id: str, model: str) -> None:
+        super().__init__(dag_id, run_id, model)
+        self.dag_id, self.run_id, self.model = dag_id, run_id, model
 
     def __str__(self) -> str:
         return (
-            f"{self.reference} was waited for during {self.seconds:.0f} s ([model_registry] wait_timeout), and is "
-            f"not there. {self.missing}"
+            f"Run {self.run_id!r} of DAG {self.dag_id!r} has claimed no promotion of model {self.model!r}, so "
+            "version='triggering' means none in it. Leave out on_missing='skip' to get the version that is in the "
+            "stage now."
+        )
+
+
+class WaitTimedOut(ModelRegistryError, TimeoutError):
+    """No version came while a task waited for one. Not retried, as Airflow doesn't retry a sensor's timeout."""
+
+    def __init__(
+        self, reference: str, seconds: float, missing: str, limit: str = "[model_registry] wait_timeout"
+    ) -> None:
+        super().__init__(reference, seconds, missing, limit)
+        self.reference, self.seconds, self.missing, self.limit = reference, seconds, missing, limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} was waited for during {self.seconds:.0f} s ({self.limit}), and is not there. "
+            f"{self.missing}"
         )
 
 

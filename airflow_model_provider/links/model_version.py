@@ -29,11 +29,11 @@ class ModelVersionLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the URL, or an empty text where the task pinned nothing."""
-        execution = operator._execution
-        if execution is None or not execution.used_versions:
+        used = operator.used_versions
+        if not used:
             return ""
-        operator._ti.xcom_push(key=VERSIONS_KEY, value=[str(version) for version in execution.used_versions])
-        return _page(execution.used_versions[0], operator._ti)
+        operator._ti.xcom_push(key=VERSIONS_KEY, value=[str(version) for version in used])
+        return _page(used[0], operator._ti)
 
 
 def _page(version: VersionRecord, ti: Any) -> str:

@@ -13,19 +13,21 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
+from airflow_model_provider.operators.base import upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
-from airflow_model_provider.pipelines.values import WALK, references_in, transform
-from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
+from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from airflow.sdk import DAG, Context
+    from airflow.sdk import Context
 
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
+    from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.resolver import VersionMissing
 
 
@@ -85,6 +87,11 @@ class StepOperator(BaseOperator):
         """The declared outputs."""
         return declared_outputs(self.python_callable, self.substitutions)
 
+    @property
+    def used_versions(self) -> Sequence[VersionRecord]:
+        """The versions that this try makes or uses."""
+        return self._execution.used_versions if self._execution is not None else ()
+
     def pre_execute(self, context: Any) -> None:
         """Pin every reference of the task and record it (R7, R8, R11)."""
         from airflow_model_provider.execution import StepExecution, Task
@@ -99,6 +106,7 @@ class StepOperator(BaseOperator):
         )
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():
+            claim_promotions(context)
             self._execution = StepExecution(task, resolver_for(context), self.log)
             try:
                 self._execution.pin(
@@ -171,13 +179,6 @@ class StepOperator(BaseOperator):
             self.step_model.name if self.step_model else None
         )
         return [task.task_id for task in self.dag.tasks if version_made_by(task) == wanted]
-
-
-def upstream_in(dag: DAG, value: Any) -> list[Any]:
-    """Return the tasks of a DAG whose output names a version in the references that a value holds."""
-    taken = [pair for item in references_in(value) for pair in item.selector.upstream_tasks]
-    found = dict.fromkeys(task_id for task_id, dag_id in taken if dag_id in ("", dag.dag_id))
-    return [dag.get_task(task_id) for task_id in found if dag.has_task(task_id)]
 
 
 def version_made_by(task: Any) -> str | None:

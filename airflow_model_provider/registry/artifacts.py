@@ -79,6 +79,16 @@ def add_artifact(connection: Connection, new: NewArtifact, version_id: int, rela
     _write_link(connection, Link(version_id, relation), record.id, new.name, record.map_index)
 
 
+def add_link(connection: Connection, version_id: int, artifact_version_id: int) -> None:
+    """
+    Link an artifact version to a version that this very transaction has made.
+
+    :raises ArtifactNotFound: if there is no such artifact version.
+    """
+    record = _by_id(connection, artifact_version_id)
+    _write_link(connection, Link(version_id, Relation.LINKED), record.id, record.name, record.map_index)
+
+
 def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) -> ArtifactRecord:
     for link in new.links:
         _add_link(connection, link, record.id, new.name, record.map_index)

@@ -153,7 +153,8 @@ class StageEvent(NamedTuple):
     """
     One change of one stage. ``number`` is the new holder or None; events are never edited or deleted.
 
-    ``restores`` is the sequence number of the event that a rollback went back to; None for all other changes.
+    ``restores`` is the sequence number of the event that a rollback went back to; None for all other changes. A
+    ``quiet`` one starts no Dags.
     """
 
     sequence: int
@@ -167,6 +168,7 @@ class StageEvent(NamedTuple):
     run: RunKey | None = None
     task_id: str | None = None
     restores: int | None = None
+    quiet: bool = False
 
 
 class Payload(NamedTuple):

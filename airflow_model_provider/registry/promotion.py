@@ -30,6 +30,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.registry.events import last_by_task, select_events
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
 from airflow_model_provider.registry.versions import described_versions
@@ -38,7 +39,9 @@ from airflow_model_provider.selectors import ModelStages, check_name, check_stag
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.gates import Gates
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.gating import Verdict
 
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
 _ALIVE = _version.c.state != VersionState.DELETED.value
@@ -55,6 +58,11 @@ class Change(NamedTuple):
         needed.
     :param protected: who may change a stage, where not everybody may.
     :param roles: Airflow's roles of the user, where they are known.
+    :param quiet: start no Dags that wait for the stage; None means that only a backfill starts none.
+    :param gates: what the version must show (R30).
+    :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
+    :param verdict: what those functions have said.
+    :param once: where this task of this Dag run has made the version the holder already, give that event.
     """
 
     force: bool = False
@@ -66,6 +74,18 @@ class Change(NamedTuple):
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     protected: Mapping[str, Sequence[str]] = NOTHING
     roles: Sequence[str] = ()
+    gates: Sequence[Gates] = ()
+    ask: Callable[[Gates, int, int | None], str | None] | None = None
+    verdict: Verdict | None = None
+    once: bool = False
+    quiet: bool | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no Dags are started; runs of a backfill are known by their names, as in Airflow."""
+        if self.quiet is not None or self.attempt is None:
+            return bool(self.quiet)
+        return self.attempt.run.run_id.startswith("backfill__")
 
     def check(self) -> None:
         """
@@ -101,6 +121,14 @@ class _NothingToDo(Exception):
     """Rolls the transaction back, and with it the sequence number that was taken to get in line."""
 
 
+class _DoneBefore(_NothingToDo):
+    """The task that acts has done it, in another try."""
+
+    def __init__(self, event: StageEvent) -> None:
+        super().__init__(event)
+        self.event = event
+
+
 def set_stage(
     database: Database, model: str, number: int, stage: str, declared: Sequence[str], change: Change
 ) -> StageEvent | None:
@@ -119,15 +147,37 @@ def set_stage(
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
 
-    def work(connection: Connection) -> StageEvent:
+    def work(connection: Connection, change: Change = change) -> StageEvent:
         turn = _Turn(connection, model, change)
         version = turn.candidate(number)
         return turn.archive(version) if out else turn.assign(version, stage)
 
     try:
-        return database.write(work)
+        if not change.gates:
+            return database.write(work)
+        return _gated(database, f"{model}@{number}", stage, declared, change, work)
+    except _DoneBefore as before:
+        return before.event
     except _NothingToDo:
         return None
+
+
+def _gated(
+    database: Database,
+    version: str,
+    stage: str,
+    declared: Sequence[str],
+    change: Change,
+    work: Callable[[Connection, Change], StageEvent],
+) -> StageEvent:
+    from airflow_model_provider.registry.gating import check_gates, with_callables
+
+    check_gates(change.gates, stage, declared, change.ask)
+
+    def attempt(verdict: Verdict | None) -> StageEvent:
+        return database.write(lambda connection: work(connection, change._replace(verdict=verdict)))
+
+    return with_callables(version, stage, change.ask, attempt)
 
 
 def promote_new(
@@ -145,12 +195,20 @@ def promote_new(
 
 
 def rollback(
-    database: Database, model: str, stage: str, declared: Sequence[str], change: Change, to: int | None
+    database: Database,
+    model: str,
+    stage: str,
+    declared: Sequence[str],
+    change: Change,
+    to: int | None,
+    *,
+    once: bool = False,
 ) -> StageEvent:
     """
     Give a stage back to the version that held it before the present one; again, to the one before that (R29).
 
     :param to: the number of the earlier holder that gets it back; None means the one before.
+    :param once: where this task of this Dag run has rolled back already, change nothing and return that event.
     :raises UnknownStage: if the stage is not declared.
     :raises NothingToRestore: naming the versions that held the stage and are still there.
     :raises StageConflict: if the holder is not the one expected.
@@ -160,7 +218,17 @@ def rollback(
     change.check()
     if to is not None:
         check_number("version number", to)
-    return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
+
+    def work(connection: Connection) -> StageEvent:
+        turn = _Turn(connection, model, change)
+        if once:
+            turn.refuse_second_rollback(stage, to)
+        return turn.restore(stage, to)
+
+    try:
+        return database.write(work)
+    except _DoneBefore as before:
+        return before.event
 
 
 def history(database: Database, model: str, stage: str | None, limit: int | None) -> list[StageEvent]:
@@ -171,7 +239,7 @@ def history(database: Database, model: str, stage: str | None, limit: int | None
     """
     check_name("model", model)
     limit = check_limit(limit)
-    query = _select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
+    query = select_events().where(tables.model.c.name == model, tables.model.c.deleted_at.is_(None))
     if stage is not None:
         query = query.where(_event.c.stage == check_name("stage", stage))
     query = query.order_by(_event.c.sequence.desc()).limit(limit)
@@ -214,13 +282,17 @@ class _Turn:
         """Make a version the holder of a stage."""
         last = self._last(stage)
         held = last.number if last is not None else None
+        if self.change.once and held == version.number:
+            self._refuse_repetition(stage, version.number)
         self._check_change(stage, held)
         if held == version.number:
             raise _NothingToDo
-        if self.change.expected is UNSET and held is not None and not self.change.force:
+        if held is not None and not self._may_replace(stage):
             raise StageOccupied(self.model, stage, held, version.number)
         if not self.change.allow_incomplete:
             self._check_ready(version)
+        if self.change.gates:
+            self._ask_gates(version, stage)
         return self._write_event(stage, version, last, behind=_behind(last))
 
     def restore(self, stage: str, to: int | None) -> StageEvent:
@@ -234,6 +306,20 @@ class _Turn:
                 continue  # deleted just now
             return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
         raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
+
+    def refuse_second_rollback(self, stage: str, to: int | None) -> None:
+        """Stop where the task that acts has rolled the stage back before, in another try (R31)."""
+        attempt = self.change.attempt
+        done = attempt and last_by_task(self.connection, self.model, stage, attempt)
+        if done is not None and done.restores is not None and to in (None, done.number):
+            raise _DoneBefore(done)
+
+    def _refuse_repetition(self, stage: str, number: int) -> None:
+        """Stop where the task that acts has made the version the holder, in another try (R31)."""
+        attempt = self.change.attempt
+        done = attempt and last_by_task(self.connection, self.model, stage, attempt)
+        if done is not None and done.number == number:
+            raise _DoneBefore(done)
 
     def archive(self, version: _Candidate) -> StageEvent:
         """Take a version out of all its stages."""
@@ -309,6 +395,20 @@ class _Turn:
         if self.change.expected is not UNSET and self.change.expected != held:
             raise StageConflict(self.model, stage, self.change.expected, held)
 
+    def _may_replace(self, stage: str) -> bool:
+        """Whether its holder is named, or the version is to be better than it, or it is to be replaced anyhow."""
+        change = self.change
+        if change.force or change.expected is not UNSET:
+            return True
+        return any(gate.better_than == stage for gate in change.gates)
+
+    def _ask_gates(self, version: _Candidate, stage: str) -> None:
+        from airflow_model_provider.registry.gating import Place, ask_gates
+
+        candidate = (version.id, version.number)
+        place = Place(self.connection, self.model, self.model_id, stage, self.sequence, self.at, candidate)
+        ask_gates(self.change.gates, place, self.change.verdict)
+
     def _check_ready(self, version: _Candidate) -> None:
         if version.state == VersionState.READY:
             return
@@ -343,6 +443,7 @@ class _Turn:
             "at": self.at,
             "who": self.change.who,
             "reason": self.change.reason,
+            "quiet": self.change.is_quiet,
             "task_id": task_id,
             **dict.fromkeys(RunKey._fields),
             **run_columns(run_key),
@@ -360,6 +461,7 @@ class _Turn:
             run_key,
             task_id,
             restores,
+            self.change.is_quiet,
         )
 
 
@@ -377,22 +479,3 @@ def _behind(last: Row[Any] | None) -> int | None:
         return None
     found: int | None = last.sequence if last.version_id is not None else last.behind
     return found
-
-
-def _select_events() -> Select[Any]:
-    before = _version.alias("before")
-    columns = [
-        _event.c[name]
-        for name in ("sequence", "stage", "restores", "at", "who", "reason", "task_id", *RunKey._fields)
-    ]
-    numbers = (
-        _version.c.number.label("number"),
-        before.c.number.label("previous"),
-        tables.model.c.name.label("model"),
-    )
-    return (
-        select(*columns, *numbers)
-        .join_from(_event, tables.model, tables.model.c.id == _event.c.model_id)
-        .outerjoin(_version, _version.c.id == _event.c.version_id)
-        .outerjoin(before, before.c.id == _event.c.previous_version_id)
-    )

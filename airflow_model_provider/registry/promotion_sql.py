@@ -24,3 +24,17 @@ _WRITTEN = [column.name for column in stage_event.columns]
 EVENT = f"""
 INSERT INTO mr_stage_event ({", ".join(_WRITTEN)}) VALUES ({", ".join(f":{name}" for name in _WRITTEN)})
 """  # noqa: S608 - names of columns
+
+# --- what gates ask; nobody asks it where there are none ---------------------------------------------------
+
+MOVED = """
+SELECT e.sequence FROM mr_stage_event e WHERE e.sequence > :sequence AND e.model_id = :model_id
+ORDER BY e.sequence DESC LIMIT 1
+"""
+HOLDER = """
+SELECT v.id, v.number FROM mr_stage s JOIN mr_version v ON v.id = s.version_id
+WHERE s.model_id = :model_id AND s.stage = :stage
+"""
+LOGGED = "SELECT value FROM mr_metadata WHERE version_id = :id AND key = :key"
+HOLDS = "SELECT name FROM mr_link WHERE version_id = :id AND name = :name LIMIT 1"
+MADE = "SELECT created_at FROM mr_version WHERE id = :id"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, insert
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact
+from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
 from airflow_model_provider.registry.metadata import metadata_rows
+from airflow_model_provider.registry.once import made_before, mark_made
 from airflow_model_provider.registry.promotion import Change, promote_new
 from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.registry.versions import NewVersion, add_version_and_model
@@ -28,18 +29,23 @@ class NewContents(NamedTuple):
 
     :param artifacts: each with how it comes to the version.
     :param attempt: the try of the task that logs the metadata.
+    :param linked: ids of artifact versions that are there already, and come to the version as they are.
+    :param once: where this task of this Dag run has made a version of the same artifacts and metadata, it is that one.
     """
 
     artifacts: Sequence[tuple[NewArtifact, Relation]] = ()
     metadata: Mapping[str, Any] = NOTHING
     attempt: Attempt | None = None
+    linked: Sequence[int] = ()
+    once: bool = False
 
 
 class Registered(NamedTuple):
-    """A version that was made, and the event that promoted it, if one did."""
+    """A version that was made, now or (``found``) in another try; and the event that promoted it now, if one did."""
 
     version: VersionRecord
     event: StageEvent | None
+    found: bool = False
 
 
 def register_version(
@@ -55,14 +61,22 @@ def register_version(
     :param stage: the stage it is to hold, those that are declared, and what is asked of the stage.
     :raises BlobGone: naming the digest of bytes that were collected since they were stored.
     :raises AlreadyExists: if the model has a version of this name.
+    :raises ArtifactNotFound: if one that is to be linked is not there.
     :raises ModelRegistryError: what :func:`promotion.set_stage` raises; nothing is made then.
     """
     check_name("model", model)
     contents = contents._replace(metadata=plain_metadata(contents.metadata))
     if stage is not None:
-        stage[2].check()
+        name, declared, change = stage
+        change.check()
+        if change.gates:
+            from airflow_model_provider.registry.gating import check_gates
+
+            check_gates(change.gates, name, declared, change.ask)
 
     def work(connection: Connection) -> Registered:
+        if contents.once and (made := made_before(connection, model, contents)) is not None:
+            return Registered(made, None, found=True)
         version = add_version_and_model(connection, model, new)
         fill(connection, version.id, contents)
         if stage is None:
@@ -77,6 +91,10 @@ def fill(connection: Connection, version_id: int, contents: NewContents) -> None
     """Give a version that this very transaction has made what it holds."""
     for new, relation in contents.artifacts:
         add_artifact(connection, new, version_id, relation)
+    for artifact_version_id in contents.linked:
+        add_link(connection, version_id, artifact_version_id)
+    if contents.once and contents.attempt is not None:
+        mark_made(connection, version_id, contents.attempt)
     if contents.metadata:
         rows = metadata_rows(version_id, contents.metadata, contents.attempt)
         connection.execute(insert(tables.version_metadata).values(at=now()), rows)

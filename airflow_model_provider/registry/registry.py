@@ -10,6 +10,8 @@ from airflow_model_provider.registry import (
     artifacts,
     blobs,
     catalog,
+    claims,
+    events,
     lineage,
     metadata,
     pins,
@@ -42,6 +44,8 @@ from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Sele
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from airflow_model_provider.gates import Gates
 
 
 class Registry:
@@ -162,12 +166,14 @@ class Registry:
         who: str | None = None,
         attempt: Attempt | None = None,
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
     ) -> registration.Registered:
         """Make a version whole, and promote it. See :func:`registration.register_version`."""
         self._check_name(name)
-        new = versions.NewVersion(name=name, description=description, tags=tags)
+        made_by = contents.attempt if contents.once else None
+        new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
         change = promotion.Change(
-            force, expected, reason, who, attempt, protected=self._protected, roles=roles
+            force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
         )
         asked = None if stage is None else (stage, self.stages, change)
         return registration.register_version(self._database, model, new, contents, asked)
@@ -253,10 +259,17 @@ class Registry:
         allow_incomplete: bool = False,
         settled: Collection[str] | Callable[[], Collection[str]] = (),
         roles: Sequence[str] = (),
+        gates: Sequence[Gates] = (),
+        ask: Callable[[Gates, int, int | None], str | None] | None = None,
+        once: bool = False,
+        quiet: bool | None = None,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
-            force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles
+            *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
+            *(gates, ask),
+            once=once,
+            quiet=quiet,
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -271,12 +284,13 @@ class Registry:
         who: str | None = None,
         attempt: Attempt | None = None,
         roles: Sequence[str] = (),
+        once: bool = False,
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = promotion.Change(
             expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected, roles=roles
         )
-        return promotion.rollback(self._database, model, stage, self.stages, change, to)
+        return promotion.rollback(self._database, model, stage, self.stages, change, to, once=once)
 
     def holders(self, model: str | None = None) -> dict[str, dict[str, int]]:
         """Return who holds which stage. See :func:`promotion.holders`."""
@@ -285,6 +299,40 @@ class Registry:
     def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
         """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
         return promotion.history(self._database, model, stage, limit)
+
+    def last_event(self, model: str, stage: str) -> StageEvent | None:
+        """Return the last change of a stage. See :func:`events.last_of`."""
+        return events.last_of(self._database, model, stage)
+
+    # --- Dags that wait for promotions ---------------------------------------------------------------------
+
+    def last_sequence(self) -> int:
+        """Return the number of the last change of a stage. See :func:`claims.last_sequence`."""
+        return claims.last_sequence(self._database)
+
+    def watch(self, deployment: str, keys: Collection[claims.StageKey]) -> None:
+        """Begin to watch stages. See :func:`claims.watch`."""
+        claims.watch(self._database, deployment, keys)
+
+    def watched(self, deployment: str) -> list[claims.Watched]:
+        """Return all that is watched. See :func:`claims.watched`."""
+        return claims.watched(self._database, deployment)
+
+    def deliver(self, deployment: str, key: claims.StageKey, sequence: int) -> None:
+        """Note that Airflow has a wake-up for an event. See :func:`claims.deliver`."""
+        claims.deliver(self._database, deployment, key, sequence)
+
+    def event(self, sequence: int) -> StageEvent:
+        """Return a change of a stage. See :func:`claims.event`."""
+        return claims.event(self._database, sequence)
+
+    def claim(self, run: RunKey, asked: claims.Claiming) -> list[StageEvent]:
+        """Claim promotions for a run. See :func:`claims.claim`."""
+        return claims.claim(self._database, run, asked)
+
+    def forget_consumer(self, deployment: str, dag_id: str) -> None:
+        """Wake a Dag no more. See :func:`claims.forget_consumer`."""
+        claims.forget_consumer(self._database, deployment, dag_id)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 
@@ -412,6 +460,10 @@ class Registry:
             ):
                 raise item.missing
         return found
+
+    def numbers(self, references: Sequence[Reference]) -> list[int | None]:
+        """Return the numbers of the versions that references select. See :func:`resolution.numbers`."""
+        return resolution.numbers(self._database, references)
 
     def drop_run_pins(self, run: RunKey, model: str | None = None) -> int:
         """Forget what a Dag run has pinned. See :func:`pins.drop_run_pins`."""

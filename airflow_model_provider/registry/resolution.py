@@ -49,6 +49,13 @@ def resolve(
         pins.pin_run(database, attempt, free)
 
 
+def numbers(database: Database, references: Sequence[Reference]) -> list[int | None]:
+    """Return the number of the version that each reference selects now, in one statement; None where none is there."""
+    asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
+    values = {"attempt": None, **dict.fromkeys(RunKey._fields)}
+    return database.read(lambda connection: [row.v_number for row in read(connection, asked, values)])
+
+
 def _read(
     database: Database,
     references: Sequence[Reference | OutputReference],

@@ -115,6 +115,7 @@ def event_record(row: Row[Any]) -> StageEvent:
         run=run_key(row.deployment, row.dag_id, row.run_id),
         task_id=row.task_id,
         restores=row.restores,
+        quiet=bool(row.quiet),
     )
 
 

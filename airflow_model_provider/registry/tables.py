@@ -143,7 +143,8 @@ stage = Table(
 )
 
 #: Append-only. Order of ``sequence`` is the order in which the changes were committed (R27, R29). ``behind`` is the
-#: event to which a rollback goes back from here; ``restores`` the one that a rollback went back to.
+#: event to which a rollback goes back from here; ``restores`` the one that a rollback went back to; a ``quiet`` one
+#: starts no Dags.
 stage_event = Table(
     "mr_stage_event",
     metadata,
@@ -156,6 +157,7 @@ stage_event = Table(
     Column("at", UtcTime, nullable=False),
     Column("who", FreeText),
     Column("reason", FreeText),
+    Column("quiet", Boolean, nullable=False, server_default=false()),
     *_run(nullable=True),
     Column("task_id", FreeText),
     Index(None, "model_id", "stage", "sequence"),
@@ -293,4 +295,46 @@ run_pin = Table(
     Column("run_mark", FreeText),
     Column("at", UtcTime, nullable=False),
     Index(None, "version_id"),
+)
+
+#: Stages that Dags of a deployment wait for, and up to which event Airflow has written wake-ups (R32). The model may
+#: not be there yet.
+watch = Table(
+    "mr_watch",
+    metadata,
+    Column("deployment", FreeText, primary_key=True),
+    Column("model", String(100), primary_key=True),
+    Column("stage", String(100), primary_key=True),
+    Column("delivered", Id, nullable=False),
+)
+
+#: A Dag that waits for a stage, and up to which event its runs have claimed promotions. ``repeats`` says whether it is
+#: woken again while it lags: not where it waits for other assets as well.
+consumer = Table(
+    "mr_consumer",
+    metadata,
+    *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id")],
+    Column("model", String(100), primary_key=True),
+    Column("stage", String(100), primary_key=True),
+    Column("claimed", Id, nullable=False),
+    Column("repeats", Boolean, nullable=False),
+)
+
+#: Runs that have claimed what there was, if it was nothing too: a cleared task gets the same.
+claim_run = Table(
+    "mr_claim_run",
+    metadata,
+    *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id", "run_id")],
+    Column("at", UtcTime, nullable=False),
+)
+
+#: Which run of a Dag has claimed a promotion: one, whatever runs at once.
+claim = Table(
+    "mr_claim",
+    metadata,
+    *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id")],
+    Column("sequence", Id, ForeignKey("mr_stage_event.sequence"), primary_key=True, autoincrement=False),
+    Column("run_id", FreeText, nullable=False),
+    Index("ix_mr_claim_run", "deployment", "dag_id", "run_id"),
+    Index(None, "sequence"),
 )

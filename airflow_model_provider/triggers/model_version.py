@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import ModelNotFound, StageNotAssigned, VersionNotFound
-from airflow_model_provider.selectors import Selector
-from airflow_model_provider.triggers.lookout import lookout
+from airflow_model_provider.references import Reference
+from airflow_model_provider.selectors import Selector, SelectorKind
+from airflow_model_provider.triggers.shared_look import shared_look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_model_provider.addresses import Address
-    from airflow_model_provider.references import Reference
-    from airflow_model_provider.registry.registry import Registry
 
-#: Seconds between two looks at a registry that is in trouble, at most.
-_LONGEST_PAUSE = 30.0
+_FIELDS: Final = (
+    *("model", "selector", "kind", "newer_than", "conn_id"),
+    *("since", "until", "poll_interval", "stored"),
+)
 
 
 class ModelVersionTrigger(BaseTrigger):
     """
-    Fires when a selector names a version, or when the time is over.
+    Fires when a selector names a version, or when the time is over. It is a wake-up: the task looks again.
+
+    All triggers of a registry in one triggerer share one statement per poll.
 
     :param model: the model's name.
     :param selector: a stage, ``latest``, a number, or a version name.
@@ -37,6 +38,9 @@ class ModelVersionTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks.
     :param stored: whether Airflow keeps the connection. If not, it is not asked for it: the first such question
         to a new triggerer takes it many seconds.
+    :param newer_than: only a version of a higher number counts; None means any.
+    :param kind: what the task took the selector for: its stages count, which the triggerer need not know. None means
+        that the selector says it.
     """
 
     def __init__(
@@ -49,52 +53,74 @@ class ModelVersionTrigger(BaseTrigger):
         conn_id: str | None = None,
         poll_interval: float = 1.0,
         stored: bool = True,
+        newer_than: int | None = None,
+        kind: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model, self.selector, self.conn_id = model, selector, conn_id
+        self.kind = kind
+        self.model, self.selector, self.conn_id, self.newer_than = model, selector, conn_id, newer_than
         self.since, self.until, self.poll_interval, self.stored = since, until, poll_interval, stored
 
     @classmethod
-    def for_reference(cls, reference: Reference, address: Address, *, since: datetime) -> Self:
-        """Return the trigger that waits for the version that a reference selects in the registry at an address."""
-        until = since + timedelta(seconds=settings.wait_timeout())
+    def for_reference(
+        cls,
+        reference: Reference,
+        address: Address,
+        *,
+        since: datetime,
+        seconds: float | None = None,
+        newer_than: int | None = None,
+    ) -> Self:
+        """
+        Return the trigger that waits for the version that a reference selects in the registry at an address.
+
+        :param seconds: for how long, from ``since``; None means ``[model_registry] wait_timeout``.
+        """
+        until = since + timedelta(seconds=settings.wait_timeout() if seconds is None else seconds)
         return cls(
             model=reference.model,
             selector=str(reference.selector),
+            kind=reference.selector.kind.value,
             conn_id=reference.conn_id,
             since=since.isoformat(),
             until=until.isoformat(),
             poll_interval=settings.poll_interval(),
             stored=address.is_stored,
+            newer_than=newer_than,
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer makes it of."""
-        names = ("model", "selector", "conn_id", "since", "until", "poll_interval", "stored")
         return f"{type(self).__module__}.{type(self).__qualname__}", {
-            name: getattr(self, name) for name in names
+            name: getattr(self, name) for name in _FIELDS
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is a version; trouble with the registry makes the looks rarer, and is said."""
-        registry = lookout(self.conn_id, stored=self.stored)
-        until, pause = datetime.fromisoformat(self.until), self.poll_interval
-        while True:
-            try:
-                there, pause = await registry.ask(self._is_there), self.poll_interval
-            except Exception as err:
-                there, pause = False, min(pause * 2, _LONGEST_PAUSE)
-                self.log.warning("%s: %s Looking again in %.0f s.", type(err).__name__, err, pause)
-            if there or datetime.now(UTC) >= until:
-                event = {"state": "there" if there else "timeout", "since": self.since}
-                yield TriggerEvent(event)  # type: ignore[no-untyped-call]
-                return
-            # Not all at once: many tasks may have begun to wait in the same moment.
-            await asyncio.sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311 - no secret
-
-    def _is_there(self, registry: Registry) -> bool:
         try:
-            registry.get_version(self.model, Selector.parse(self.selector, settings.declared_stages()))
-        except (ModelNotFound, StageNotAssigned, VersionNotFound):
-            return False
-        return True
+            async with asyncio.timeout(self._seconds_left()):
+                await self._wait()
+            state = "there"
+        except TimeoutError:
+            state = "timeout"
+        yield TriggerEvent({"state": state, "since": self.since})  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> None:
+        look = shared_look(self.conn_id, stored=self.stored, interval=self.poll_interval)
+        wanted = Reference(self.model, self._read_selector())
+        while True:
+            seen = await look.number(wanted)
+            if seen.number is not None and (self.newer_than is None or seen.number > self.newer_than):
+                return
+            if seen.trouble is not None:
+                err = seen.trouble
+                self.log.warning("%s: %s Looking again in %.0f s.", type(err).__name__, err, seen.pause)
+
+    def _read_selector(self) -> Selector:
+        if self.kind is None:
+            return Selector.parse(self.selector, settings.declared_stages())
+        kind = SelectorKind(self.kind)
+        return Selector(kind, int(self.selector) if kind is SelectorKind.NUMBER else self.selector)
+
+    def _seconds_left(self) -> float:
+        return (datetime.fromisoformat(self.until) - datetime.now(UTC)).total_seconds()

@@ -41,6 +41,7 @@ def test_the_example_dags_parse(parsed: list[dict[str, Any]]) -> None:
     """Without an error, whatever the registry is."""
     assert parsed[0]["errors"] == {}
     dags = {"training", "do_predictions", "client_predictions", "mapped_scoring", "stock_operators"}
+    dags |= {"train_gate_promote", "approval", "rollback", "wait_for_version", "promotion_starts_scoring"}
     assert set(parsed[0]["dags"]) == dags
 
 
@@ -117,6 +118,13 @@ WRONG = {
         9,
     ),
     "time_of_a_number": ("Model('iris', version=3, as_of='run_after')", "as_of needs a stage", 9),
+    "operator": (
+        "from airflow_model_provider.operators.promote import ModelPromoteOperator\n"
+        "from airflow.sdk import DAG\nwith DAG('d', schedule=None):\n"
+        "    ModelPromoteOperator(task_id='t', model='iris', version=1, stage='prodction')",
+        "Did you mean 'production'",
+        12,
+    ),
     "undeclared_stage": (
         "@pipeline(**START, model=Model('iris', version=ModelStages.ARCHIVED))\ndef p():\n    use(1)",
         "'archived'",

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import BaseHook, Connection
+from sqlalchemy import event as sqlalchemy_event
 
 from airflow_model_provider import Client, settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.triggers import lookout as lookout_module
 from airflow_model_provider.triggers.lookout import lookout
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
+from airflow_model_provider.triggers.shared_look import shared_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +32,11 @@ PRODUCTION = Reference("iris", Selector.parse("production"), Wanted.VERSION, on_
 @pytest.fixture(autouse=True)
 def _new_triggerer() -> Iterator[None]:
     """A triggerer that has looked at nothing yet."""
-    lookout.cache_clear()
+    for known in (lookout, shared_look):
+        known.cache_clear()
     yield
-    lookout.cache_clear()
+    for known in (lookout, shared_look):
+        known.cache_clear()
 
 
 def promote(registry: Client) -> None:
@@ -125,31 +130,86 @@ def test_a_changed_connection_is_noticed(
 def test_any_error_of_a_look_is_said_and_the_next_look_comes_later(
     model_registry: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The task that waits is not lost for it."""
+    """In the log of each task that waits; none of them is lost for it."""
     promote(model_registry)
     errors, said, pauses = [ValueError("odd"), RuntimeError("odder")], [], []
-    is_there, sleep = ModelVersionTrigger._is_there, asyncio.sleep
+    numbers, sleep = Registry.numbers, asyncio.sleep
 
-    def look(self: ModelVersionTrigger, registry: Any) -> bool:
+    def look(self: Registry, references: Any) -> Any:
         if errors:
             raise errors.pop(0)
-        return is_there(self, registry)
+        return numbers(self, references)
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(ModelVersionTrigger, "_is_there", look)
+    monkeypatch.setattr(Registry, "numbers", look)
     monkeypatch.setattr(asyncio, "sleep", pause)
-    watching = trigger(poll_interval=1.0)
-    monkeypatch.setattr(watching.log, "warning", lambda text, *values: said.append(text % values))
+    waiting = [trigger(poll_interval=1.0) for _ in range(2)]
+    for one in waiting:
+        monkeypatch.setattr(one.log, "warning", lambda text, *values: said.append(text % values))
 
-    assert asyncio.run(fired(watching)) == "there"
-    assert said == [
-        "ValueError: odd Looking again in 2 s.",
+    async def both() -> list[Any]:
+        return await asyncio.gather(*map(fired, waiting))
+
+    assert asyncio.run(both()) == ["there", "there"]
+    assert sorted(set(said)) == [
         "RuntimeError: odder Looking again in 4 s.",
+        "ValueError: odd Looking again in 2 s.",
     ]
-    assert 1.5 <= pauses[0] <= 2 < 3 <= pauses[1] <= 4
+    assert len(said) == 4
+    assert pauses[0] == 0 < 1.5 <= pauses[1] <= 2 < 3 <= pauses[2] <= 4
+
+
+class Statements:
+    """Counts what a registry's database is asked."""
+
+    def __init__(self, client: Client) -> None:
+        self.count = 0
+        sqlalchemy_event.listen(
+            client.workspace.registry._database.engine, "before_cursor_execute", self._counted
+        )
+
+    def _counted(self, *_: Any) -> None:
+        self.count += 1
+
+
+def test_however_many_wait_the_registry_is_asked_once_per_poll(model_registry: Client) -> None:
+    """500 tasks, of three stages and two models: one statement each time, whose answer wakes whom it concerns."""
+    promote(model_registry)
+    registry, looks = model_registry.workspace.registry, []
+    wanted = [Reference("iris", Selector.parse(stage)) for stage in ("production", "staging")]
+    wanted.append(Reference("rose", Selector.parse("production")))
+    # Version 1 is production already: these wait for a newer one.
+    waiting = [trigger(item, newer_than=1, poll_interval=0.05) for item in wanted for _ in range(170)]
+    numbers = Registry.numbers
+
+    def counted(self: Registry, references: Any) -> Any:
+        before = statements.count
+        found = numbers(self, references)
+        looks.append((len(references), statements.count - before))
+        return found
+
+    async def all_of_them() -> list[set[Any]]:
+        tasks = [asyncio.ensure_future(fired(one)) for one in waiting]
+        while len(looks) < 4:
+            await asyncio.sleep(0.01)
+        assert not any(task.done() for task in tasks)
+        await asyncio.to_thread(model_registry.register_model_version, "iris", stage="staging")
+        done = set(await asyncio.gather(*tasks[170:340]))
+        assert not any(task.done() for task in [*tasks[:170], *tasks[340:]])
+        for task in tasks:
+            task.cancel()
+        return [done]
+
+    statements = Statements(model_registry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "numbers", counted)
+        assert asyncio.run(all_of_them()) == [{"there"}]
+    assert registry.last_event("iris", "staging") is not None
+    assert {asked for asked, _ in looks[:4]} == {3}
+    assert {made for _, made in looks} == {1}
 
 
 def test_it_ends_when_the_time_is_over(model_registry: Client) -> None:
@@ -194,6 +254,8 @@ def test_the_trigger_takes_its_times_from_the_configuration(monkeypatch: pytest.
         {
             "model": "iris",
             "selector": "production",
+            "kind": "stage",
+            "newer_than": None,
             "conn_id": None,
             "since": "2026-01-01T00:00:00+00:00",
             "until": "2026-01-01T00:01:00+00:00",

@@ -48,6 +48,7 @@ def test_the_demo_shows_late_binding() -> None:
 
     assert demo.wait(timeout=60) == 0, said
     assert "took iris_classifier@2" in said
+    assert "started promotion_starts_scoring by itself, with iris_classifier@2" in said
     assert [
         line
         for line in said.splitlines()
@@ -56,7 +57,8 @@ def test_the_demo_shows_late_binding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGINT, "training with"), (signal.SIGTERM, "waiting until they are up")]
+    ("number", "moment"),
+    [(signal.SIGINT, "training, as it is scheduled"), (signal.SIGTERM, "waiting until they are up")],
 )
 def test_an_interrupted_demo_leaves_no_process(number: signal.Signals, moment: str) -> None:
     """Ctrl-C and a polite kill stop everything that was started."""

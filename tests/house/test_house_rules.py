@@ -38,12 +38,14 @@ CORE = [
     not in (
         "hooks",
         "operators",
+        "sensors",
         "dag_builder.py",
         "dag_test.py",
         "cli",
         "links",
         "rendering.py",
         "task_context.py",
+        "assets.py",
         "triggers",
         "plugins",
         "testing",
@@ -135,6 +137,13 @@ def test_everything_the_provider_info_names_can_be_imported() -> None:
     info = get_provider_info.get_provider_info()
     named = [item["hook-class-name"] for item in info["connection-types"]]
     named += [item["class-name"] for item in info["task-decorators"]] + info["cli"]
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        listed = {name for item in info[kind] for name in item["python-modules"]}
+        there = {f"airflow_model_provider.{kind}.{path.stem}" for path in (PACKAGE / kind).glob("*.py")}
+        assert listed <= there, kind
+        for name in listed:
+            assert importlib.import_module(name)
+    named += [item["handler"] for item in info["asset-uris"]]
     for path in named:
         module, _, name = path.rpartition(".")
         assert callable(getattr(importlib.import_module(module), name))

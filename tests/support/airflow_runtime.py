@@ -79,7 +79,11 @@ class AirflowRuntime:
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         named = {f"AIRFLOW__{name}": value for name, value in section.items()}
-        home = {"AIRFLOW_HOME": str(self.home), "PATH": path, "PYTHONPATH": str(self.dags)}
+        home = {
+            "AIRFLOW_HOME": str(self.home),
+            "PATH": path,
+            "PYTHONPATH": os.pathsep.join([str(self.dags), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
         return {**kept, **named, **home, "NO_PROXY": "localhost", "no_proxy": "localhost", **settings}
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -100,9 +104,20 @@ class AirflowRuntime:
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self._say("making Airflow's database")
         self.airflow("db", "migrate")
-        for name in COMPONENTS:
+        self.start_again(*COMPONENTS)
+        self._say("waiting until they are up")
+        self.wait_for(self._healthy, timeout=120)
+        token = self._api.get("/auth/token").json()["access_token"]
+        self._api.headers["Authorization"] = f"Bearer {token}"
+        self._say("waiting until the DAG files are parsed")
+        files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
+        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def start_again(self, *names: str) -> None:
+        """Start components, and wait for nothing."""
+        for name in names:
             self._say(f"starting {name}")
-            log = (self.home / "logs" / f"{name}.log").open("wb")
+            log = (self.home / "logs" / f"{name}.log").open("ab")
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "airflow", name],
                 env=self.environment,
@@ -112,13 +127,18 @@ class AirflowRuntime:
                 start_new_session=True,
             )
             log.close()
-        self._say("waiting until they are up")
-        self.wait_for(self._healthy, timeout=120)
-        token = self._api.get("/auth/token").json()["access_token"]
-        self._api.headers["Authorization"] = f"Bearer {token}"
-        self._say("waiting until the DAG files are parsed")
-        files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
-        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def kill(self, *names: str) -> None:
+        """Kill components with all their children, at once."""
+        family = []
+        for name in names:
+            parent = psutil.Process(self._processes[name].pid)
+            family += [parent, *parent.children(recursive=True)]
+        for process in family:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(family, timeout=10)
+        for name in names:
+            self._processes[name].wait(timeout=10)
 
     def stop(self) -> None:
         """Stop everything this runtime started, children and grandchildren too."""
@@ -198,6 +218,20 @@ class AirflowRuntime:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def unpause(self, dag_id: str, *, runs: bool = True) -> str:
+        """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
+        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        return self.first_run(dag_id) if runs else ""
+
+    def first_run(self, dag_id: str, *, timeout: float = 60) -> str:
+        """Wait until a DAG has a run, and return the first one's id."""
+
+        def first() -> str | None:
+            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=1)["dag_runs"]
+            return str(found[0]["dag_run_id"]) if found else None
+
+        return str(self.wait_for(first, timeout=timeout))
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -270,6 +304,28 @@ class AirflowRuntime:
             "reset_dag_runs": True,
         }
         self._api.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+
+    def request(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
+        """Return what a task asks a person; None while it asks nothing."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        answer = self._api.get(path)
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    def is_reported(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """
+        Return whether the scheduler has heard that the process of a task has ended.
+
+        A task that goes on before that is taken for one that was killed: Airflow tries it again, if it has retries.
+        """
+        key = f"TaskInstanceKey(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
+        log = (self.home / "logs" / "scheduler.log").read_text(errors="replace")
+        return f"Received executor event with state success for task instance {key}" in log
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **form: Any) -> None:
+        """Answer what a task asks, as a person does in Airflow's UI."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        body = {"chosen_options": [option], "params_input": form}
+        self._api.patch(path, json=body).raise_for_status()
 
     def dag_ids(self) -> list[str]:
         """Return the ids of all DAGs."""

@@ -220,6 +220,26 @@ CREATE TABLE public.mr_blob (
     CONSTRAINT ck_mr_blob_size CHECK ((size >= 0)),
     CONSTRAINT ck_mr_blob_state CHECK (((state)::text = ANY ((ARRAY['intended'::character varying, 'stored'::character varying, 'condemned'::character varying, 'removed'::character varying])::text[])))
 );
+CREATE TABLE public.mr_claim (
+    deployment text NOT NULL,
+    dag_id text NOT NULL,
+    sequence bigint NOT NULL,
+    run_id text NOT NULL
+);
+CREATE TABLE public.mr_claim_run (
+    deployment text NOT NULL,
+    dag_id text NOT NULL,
+    run_id text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+CREATE TABLE public.mr_consumer (
+    deployment text NOT NULL,
+    dag_id text NOT NULL,
+    model character varying(100) NOT NULL,
+    stage character varying(100) NOT NULL,
+    claimed bigint NOT NULL,
+    repeats boolean NOT NULL
+);
 CREATE TABLE public.mr_link (
     version_id bigint NOT NULL,
     artifact_version_id bigint NOT NULL,
@@ -337,6 +357,7 @@ CREATE TABLE public.mr_stage_event (
     at timestamp with time zone NOT NULL,
     who text,
     reason text,
+    quiet boolean DEFAULT false NOT NULL,
     deployment text,
     dag_id text,
     run_id text,
@@ -368,6 +389,12 @@ CREATE SEQUENCE public.mr_version_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE public.mr_version_id_seq OWNED BY public.mr_version.id;
+CREATE TABLE public.mr_watch (
+    deployment text NOT NULL,
+    model character varying(100) NOT NULL,
+    stage character varying(100) NOT NULL,
+    delivered bigint NOT NULL
+);
 ALTER TABLE ONLY public.mr_artifact ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_artifact_version ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_version_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_model ALTER COLUMN id SET DEFAULT nextval('public.mr_model_id_seq'::regclass);
@@ -376,44 +403,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-25 04:02:35.678438+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-25 04:02:35.732779+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-25 04:02:35.738622+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-25 04:02:35.744479+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-25 04:02:35.676966+00', 2749566129525444078);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-25 04:02:35.732021+00', 1983370342218033918);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-25 04:02:35.73793+00', 4494150662505559407);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-25 04:02:35.743798+00', 3676725419359404364);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-25 04:02:35.866671+00', 1610256058053576294);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-25 09:23:59.61063+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-25 09:23:59.666381+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-25 09:23:59.675219+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-25 09:23:59.684692+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-25 09:23:59.609074+00', 4265111888605293494);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-25 09:23:59.66572+00', 2706292679280825503);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-25 09:23:59.674164+00', 292115162162306845);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-25 09:23:59.683437+00', 354389980423533593);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-25 09:23:59.810346+00', 4528718217231045959);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 04:02:35.69338+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 04:02:35.693629+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-25 04:02:35.752371+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-25 04:02:35.77248+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-25 04:02:35.663925+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-25 04:02:35.840493+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-25 04:02:35.757548+00');
-INSERT INTO public.mr_registry VALUES (1, 'cda78ea4-c25e-43b1-94d8-e41f5a803aa3', '2026-11-25 04:02:35.510369+00', '0001', 5, '2026-11-25 04:02:35.790644+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 04:02:35.864859+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 04:02:35.865435+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-25 04:02:35.857416+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.629029+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.629318+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-25 09:23:59.696552+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.722257+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-25 09:23:59.596918+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-25 09:23:59.792449+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-25 09:23:59.702793+00');
+INSERT INTO public.mr_registry VALUES (1, '20372ba5-3e66-495d-b6dd-f1d8f53687a9', '2026-11-25 09:23:59.378266+00', '0001', 5, '2026-11-25 09:23:59.745055+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 09:23:59.80902+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 09:23:59.809459+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-25 09:23:59.803756+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-25 04:02:35.695989+00', 'alice', 'the first', NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-25 04:02:35.762067+00', 'bob', NULL, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-25 04:02:35.77859+00', 'bob', NULL, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-25 04:02:35.784234+00', 'bob', NULL, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-25 04:02:35.790644+00', 'carol', 'worse', NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-25 04:02:35.671429+00', '2026-11-25 04:02:35.695989+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-25 04:02:35.776618+00', '2026-11-25 04:02:35.77859+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-25 04:02:35.724261+00', '2026-11-25 04:02:35.762067+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-25 04:02:35.79966+00', NULL, '2026-11-25 04:02:35.819141+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-25 04:02:35.828882+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-25 04:02:35.845066+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-25 09:23:59.631667+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-25 09:23:59.709731+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-25 09:23:59.733697+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-25 09:23:59.738651+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-25 09:23:59.745055+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-25 09:23:59.604107+00', '2026-11-25 09:23:59.631667+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-25 09:23:59.731169+00', '2026-11-25 09:23:59.733697+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-25 09:23:59.659004+00', '2026-11-25 09:23:59.709731+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-25 09:23:59.753772+00', NULL, '2026-11-25 09:23:59.772317+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-25 09:23:59.782393+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-25 09:23:59.795837+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
@@ -427,6 +454,12 @@ ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT pk_mr_artifact_version PRIMARY KEY (id);
 ALTER TABLE ONLY public.mr_blob
     ADD CONSTRAINT pk_mr_blob PRIMARY KEY (digest);
+ALTER TABLE ONLY public.mr_claim
+    ADD CONSTRAINT pk_mr_claim PRIMARY KEY (deployment, dag_id, sequence);
+ALTER TABLE ONLY public.mr_claim_run
+    ADD CONSTRAINT pk_mr_claim_run PRIMARY KEY (deployment, dag_id, run_id);
+ALTER TABLE ONLY public.mr_consumer
+    ADD CONSTRAINT pk_mr_consumer PRIMARY KEY (deployment, dag_id, model, stage);
 ALTER TABLE ONLY public.mr_link
     ADD CONSTRAINT pk_mr_link PRIMARY KEY (version_id, artifact_version_id);
 ALTER TABLE ONLY public.mr_metadata
@@ -449,6 +482,8 @@ ALTER TABLE ONLY public.mr_stage_event
     ADD CONSTRAINT pk_mr_stage_event PRIMARY KEY (sequence);
 ALTER TABLE ONLY public.mr_version
     ADD CONSTRAINT pk_mr_version PRIMARY KEY (id);
+ALTER TABLE ONLY public.mr_watch
+    ADD CONSTRAINT pk_mr_watch PRIMARY KEY (deployment, model, stage);
 ALTER TABLE ONLY public.mr_artifact
     ADD CONSTRAINT uq_mr_artifact_name UNIQUE (name);
 ALTER TABLE ONLY public.mr_artifact_version
@@ -463,6 +498,8 @@ ALTER TABLE ONLY public.mr_version
     ADD CONSTRAINT uq_mr_version_model_id_number UNIQUE (model_id, number);
 CREATE INDEX ix_mr_artifact_version_digest ON public.mr_artifact_version USING btree (digest);
 CREATE INDEX ix_mr_artifact_version_run ON public.mr_artifact_version USING btree (deployment, dag_id, run_id, task_id);
+CREATE INDEX ix_mr_claim_run ON public.mr_claim USING btree (deployment, dag_id, run_id);
+CREATE INDEX ix_mr_claim_sequence ON public.mr_claim USING btree (sequence);
 CREATE INDEX ix_mr_link_artifact_version_id ON public.mr_link USING btree (artifact_version_id);
 CREATE INDEX ix_mr_link_newest ON public.mr_link USING btree (version_id, name, sealed, own, artifact_version_id);
 CREATE INDEX ix_mr_link_newest_mapped ON public.mr_link USING btree (version_id, name, map_index, sealed, own, artifact_version_id);
@@ -498,6 +535,8 @@ ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT fk_mr_artifact_version_artifact_id FOREIGN KEY (artifact_id) REFERENCES public.mr_artifact(id);
 ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY (digest) REFERENCES public.mr_blob(digest);
+ALTER TABLE ONLY public.mr_claim
+    ADD CONSTRAINT fk_mr_claim_sequence FOREIGN KEY (sequence) REFERENCES public.mr_stage_event(sequence);
 ALTER TABLE ONLY public.mr_link
     ADD CONSTRAINT fk_mr_link_artifact_version_id FOREIGN KEY (artifact_version_id) REFERENCES public.mr_artifact_version(id);
 ALTER TABLE ONLY public.mr_link

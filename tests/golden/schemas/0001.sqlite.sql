@@ -42,10 +42,10 @@ CREATE TABLE mr_artifact_version (
 	CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY(digest) REFERENCES mr_blob (digest), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-25 04:02:35.357441',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-25 04:02:35.387224',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-25 04:02:35.390620',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-25 04:02:35.393945',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-25 09:23:59.190967',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-25 09:23:59.231888',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-25 09:23:59.235591',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-25 09:23:59.239975',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -56,11 +56,35 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-25 04:02:35.357014',1873495303868175703);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-25 04:02:35.386982',4248447678408901842);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-25 04:02:35.390344',3185784097204495469);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-25 04:02:35.393729',2313381674076926746);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-25 04:02:35.456977',3701495500328515878);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-25 09:23:59.190332',220156066611125086);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-25 09:23:59.231581',3693681427135176109);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-25 09:23:59.234892',136737681200985915);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-25 09:23:59.239719',1004840498563830535);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-25 09:23:59.306960',187689750324834439);
+CREATE TABLE mr_claim (
+	deployment TEXT NOT NULL, 
+	dag_id TEXT NOT NULL, 
+	sequence INTEGER NOT NULL, 
+	run_id TEXT NOT NULL, 
+	CONSTRAINT pk_mr_claim PRIMARY KEY (deployment, dag_id, sequence), 
+	CONSTRAINT fk_mr_claim_sequence FOREIGN KEY(sequence) REFERENCES mr_stage_event (sequence)
+);
+CREATE TABLE mr_claim_run (
+	deployment TEXT NOT NULL, 
+	dag_id TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	at DATETIME NOT NULL, 
+	CONSTRAINT pk_mr_claim_run PRIMARY KEY (deployment, dag_id, run_id)
+);
+CREATE TABLE mr_consumer (
+	deployment TEXT NOT NULL, 
+	dag_id TEXT NOT NULL, 
+	model VARCHAR(100) NOT NULL, 
+	stage VARCHAR(100) NOT NULL, 
+	claimed INTEGER NOT NULL, 
+	repeats BOOLEAN NOT NULL, 
+	CONSTRAINT pk_mr_consumer PRIMARY KEY (deployment, dag_id, model, stage)
+);
 CREATE TABLE mr_link (
 	version_id INTEGER NOT NULL, 
 	artifact_version_id INTEGER NOT NULL, 
@@ -92,10 +116,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 04:02:35.365217');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 04:02:35.365288');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-25 04:02:35.399331');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-25 04:02:35.410584');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.201813');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.201899');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-25 09:23:59.245673');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.258213');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -107,8 +131,8 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-25 04:02:35.349344',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-25 04:02:35.446150',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-25 09:23:59.179124',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-25 09:23:59.296462',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
@@ -118,7 +142,7 @@ CREATE TABLE mr_producer (
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-25 04:02:35.402588');
+INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-25 09:23:59.249212');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -129,7 +153,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'be83297d-244f-46c0-8d6c-c82025007c4d','2026-11-25 04:02:35.277056','0001',5,'2026-11-25 04:02:35.418553');
+INSERT INTO "mr_registry" VALUES(1,'33039f06-926c-45c2-a33c-e7b049c1e49e','2026-11-25 09:23:59.094052','0001',5,'2026-11-25 09:23:59.266081');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -154,8 +178,8 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 04:02:35.455278');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 04:02:35.455390');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 09:23:59.305743');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 09:23:59.305814');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -169,7 +193,7 @@ CREATE TABLE mr_run_pin (
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-25 04:02:35.452281');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-25 09:23:59.302778');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -206,6 +230,7 @@ CREATE TABLE mr_stage_event (
 	at DATETIME NOT NULL, 
 	who TEXT, 
 	reason TEXT, 
+	quiet BOOLEAN DEFAULT 0 NOT NULL, 
 	deployment TEXT, 
 	dag_id TEXT, 
 	run_id TEXT, 
@@ -217,11 +242,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-25 04:02:35.367154','alice','the first',NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-25 04:02:35.405722','bob',NULL,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-25 04:02:35.414777','bob',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-25 04:02:35.416648','bob',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-25 04:02:35.418553','carol','worse',NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-25 09:23:59.204494','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-25 09:23:59.252087','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-25 09:23:59.262419','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-25 09:23:59.264266','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-25 09:23:59.266081','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -244,12 +269,19 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-25 04:02:35.353585','2026-11-25 04:02:35.367154',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-25 04:02:35.382141','2026-11-25 04:02:35.405722',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-25 04:02:35.413369','2026-11-25 04:02:35.414777',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-25 04:02:35.423889',NULL,'2026-11-25 04:02:35.435754',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-25 04:02:35.441026',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-25 04:02:35.447197',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-25 09:23:59.185319','2026-11-25 09:23:59.204494',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-25 09:23:59.225321','2026-11-25 09:23:59.252087',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-25 09:23:59.260968','2026-11-25 09:23:59.262419',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-25 09:23:59.271569',NULL,'2026-11-25 09:23:59.284718',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-25 09:23:59.291007',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-25 09:23:59.297766',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+CREATE TABLE mr_watch (
+	deployment TEXT NOT NULL, 
+	model VARCHAR(100) NOT NULL, 
+	stage VARCHAR(100) NOT NULL, 
+	delivered INTEGER NOT NULL, 
+	CONSTRAINT pk_mr_watch PRIMARY KEY (deployment, model, stage)
+);
 CREATE UNIQUE INDEX uq_mr_version_name ON mr_version (model_id, name) WHERE name IS NOT NULL;
 CREATE INDEX ix_mr_version_ready ON mr_version (model_id, number) WHERE state = 'ready';
 CREATE INDEX ix_mr_stage_version_id ON mr_stage (version_id);
@@ -267,6 +299,8 @@ CREATE INDEX ix_mr_resolution_artifact_version_id ON mr_resolution (artifact_ver
 CREATE INDEX ix_mr_resolution_model_id ON mr_resolution (model, id);
 CREATE INDEX ix_mr_resolution_run ON mr_resolution (deployment, dag_id, run_id, id);
 CREATE INDEX ix_mr_run_pin_version_id ON mr_run_pin (version_id);
+CREATE INDEX ix_mr_claim_run ON mr_claim (deployment, dag_id, run_id);
+CREATE INDEX ix_mr_claim_sequence ON mr_claim (sequence);
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
   DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   INSERT INTO mr_stage (model_id, stage, version_id, sequence)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from airflow_model_provider import Client, Model, load_artifact, pipeline, settings, step
+from airflow_model_provider import Client, Gates, Model, load_artifact, pipeline, settings, step
 from airflow_model_provider.addresses import address_from_fields, address_from_text, find_address
 from airflow_model_provider.artifacts.store import ArtifactStore
 from airflow_model_provider.isolated import environment
@@ -106,6 +106,16 @@ def pipeline_option(given: Any) -> Any:
     return pipeline(model=given)(len) if given else given
 
 
+def gate(name: str) -> Callable[[Any], Any]:
+    def put(given: Any) -> Any:
+        (gates,) = Gates.of({"better_than": "production", "metric": "f1", name: given})
+        return getattr(Gates.of(gates.to_dict())[0], name)
+
+    return put
+
+
+GATE = ("better_than", "metric", "mode", "if_vacant", "check", "soft")
+
 PLACES: dict[str, Callable[[Any], Any]] = {
     "model": lambda given: _back(Model(given, version="production")).model,
     "selector": selector,
@@ -136,6 +146,14 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "format of bytes": lambda given: load_artifact("x", digest="0" * 64, format=given),
     "format": lambda given: for_key(given).key,
     "variable": lambda given: environment(given, "x", Payload("0" * 64, 1, "json", 1, ())) and given,
+    "gates": lambda given: Gates.of(given) or given,
+    "condition of a gate": lambda given: Gates(require={"x": given}) and given,
+    "artifact of a gate": lambda given: Gates(artifacts=[given]).artifacts[0],
+    "key of a gate": lambda given: Gates(metadata=[given]).metadata[0],
+    "age of a gate": lambda given: Gates.of({"max_age": given}) and given,
+    "min_delta of a gate": lambda given: gate("min_delta")(given) == given and given,
+    "several of a gate": lambda given: Gates(artifacts=given) and given,
+    **{f"gate: {name}": gate(name) for name in GATE},
     "url": registry_url,
     "path": sqlite_path,
     "store": store_url,

@@ -30,6 +30,10 @@ _TABLES = (
     "mr_metadata",
     "mr_resolution",
     "mr_run_pin",
+    "mr_watch",
+    "mr_consumer",
+    "mr_claim_run",
+    "mr_claim",
 )
 
 
@@ -42,6 +46,7 @@ def upgrade() -> None:
     _artifact_versions()
     _belongings()
     _resolutions()
+    _consumers()
     guards_0001.make()
 
 
@@ -157,6 +162,7 @@ def _stages() -> None:
         _time("at"),
         _text("who"),
         _text("reason"),
+        _flag("quiet"),
         *_run(nullable=True),
         _text("task_id"),
         sa.PrimaryKeyConstraint("sequence", name="pk_mr_stage_event"),
@@ -307,6 +313,43 @@ def _resolutions() -> None:
         _foreign("mr_run_pin", "version_id", "mr_version.id"),
     )
     _index("mr_run_pin", "version_id")
+
+
+def _consumers() -> None:
+    def stage() -> list[sa.Column[str]]:
+        return [sa.Column(name, sa.String(100), nullable=False) for name in ("model", "stage")]
+
+    op.create_table(
+        "mr_watch",
+        _text("deployment", nullable=False),
+        *stage(),
+        _id("delivered"),
+        sa.PrimaryKeyConstraint("deployment", "model", "stage", name="pk_mr_watch"),
+    )
+    op.create_table(
+        "mr_consumer",
+        *_run(nullable=False)[:2],
+        *stage(),
+        _id("claimed"),
+        sa.Column("repeats", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("deployment", "dag_id", "model", "stage", name="pk_mr_consumer"),
+    )
+    op.create_table(
+        "mr_claim_run",
+        *_run(nullable=False),
+        _time("at"),
+        sa.PrimaryKeyConstraint("deployment", "dag_id", "run_id", name="pk_mr_claim_run"),
+    )
+    op.create_table(
+        "mr_claim",
+        *_run(nullable=False)[:2],
+        sa.Column("sequence", _BIG, autoincrement=False, nullable=False),
+        _text("run_id", nullable=False),
+        sa.PrimaryKeyConstraint("deployment", "dag_id", "sequence", name="pk_mr_claim"),
+        _foreign("mr_claim", "sequence", "mr_stage_event.sequence"),
+    )
+    op.create_index("ix_mr_claim_run", "mr_claim", ["deployment", "dag_id", "run_id"])
+    _index("mr_claim", "sequence")
 
 
 # --- short forms, kept here so that this revision never changes with the code ------------------------------

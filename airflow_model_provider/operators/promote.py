@@ -1,0 +1,137 @@
+"""``ModelPromoteOperator``: a version comes into a stage, if it passes gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_model_provider.operators import fields
+from airflow_model_provider.operators.base import RegistryTask, refused_softly
+from airflow_model_provider.references import UNSET
+from airflow_model_provider.selectors import check_name
+from airflow_model_provider.task_context import hopeless_fails_at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+
+class PromotingTask(RegistryTask):
+    """What a task that promotes has, and does when it may."""
+
+    model: str
+    version: Any
+    stage: str
+    gates: Any
+    expected: Any
+    reason: str | None
+    force: bool
+    allow_incomplete: bool
+
+    def _set_up_promotion(self, conn_id: str | None) -> None:
+        """
+        Check what can be known while the DAG file is parsed; templates, references and outputs of tasks come later.
+
+        :raises UnknownStage: for a stage that is not declared.
+        :raises InvalidDefinition: for gates that can't be asked, or a version of another model.
+        """
+        fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
+        fields.check_numbers(self.called, self.model, expected=self.expected)
+        self.gates = fields.gates_json(self.gates)
+        self._set_up(conn_id)
+
+    def _promote(self, version: Any, expected: Any, person: str | None = None) -> dict[str, Any]:
+        """
+        Move a version into the stage.
+
+        :param person: who has approved it.
+        :raises AirflowSkipException: where only soft gates refuse it.
+        """
+        chosen = self._version(check_name("model", self.model), version, person)
+        stage = fields.stage_of(self.stage)
+        with refused_softly():
+            event = chosen.set_stage(
+                stage,
+                self.force,
+                expected=expected,
+                reason=fields.text("reason", self.reason),
+                allow_incomplete=self.allow_incomplete,
+                gates=self.gates or None,
+            )
+        if event is not None:
+            before = f", before: version {event.previous}" if event.previous else ""
+            self._say("%s is %s now%s (event %d)", chosen, stage, before, event.sequence)
+            return fields.event_json(event)
+        last = self.workspace.registry.last_event(self.model, stage)
+        assert last is not None
+        self._say("%s holds %s already (event %d)", chosen, stage, last.sequence)
+        return fields.event_json(last, changed=False)
+
+    def _say(self, text: str, *values: object) -> None:
+        task: Any = self
+        task.log.info(text, *values)
+
+
+class ModelPromoteOperator(PromotingTask, BaseOperator):
+    """
+    Move a version of a model into a stage, in one transaction, if it passes gates.
+
+    A refusal fails the task without burning its retries; where only soft gates refuse, the task is skipped. Trouble
+    with the registry is retried as usual, and a retry writes no second event. The history names run and task.
+    Returns the event as JSON, see :func:`fields.event_json`.
+
+    :param model: the model's name (templated, as all that follow down to ``reason``).
+    :param version: a stage, ``latest``, a number or a version name; a :class:`Model` or a reference; or what another
+        task returned: a step's output, a version, the event of another promotion.
+    :param stage: the stage.
+    :param gates: what the version must show: :class:`Gates`, a mapping of their fields, or several of these.
+    :param expected: replace exactly this holder: its number, or None for a free stage; needs no ``force``.
+    :param reason: kept in the stage's history.
+    :param force: replace another holder.
+    :param allow_incomplete: promote a version that is not ready.
+    :param conn_id: the connection of the registry; None means the default one.
+    :raises UnknownStage: for a stage that is not declared.
+    :raises InvalidDefinition: for gates that can't be asked.
+
+    >>> ModelPromoteOperator(  # doctest: +SKIP
+    ...     task_id="promote", model="iris_classifier", version="latest", stage="production",
+    ...     gates=Gates(better_than="production", metric="accuracy"),
+    ... )
+    """
+
+    template_fields: Sequence[str] = ("model", "version", "stage", "gates", "expected", "reason")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        version: Any,
+        stage: str,
+        gates: Any = None,
+        expected: Any = UNSET,
+        reason: str | None = None,
+        force: bool = False,
+        allow_incomplete: bool = False,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model, self.version, self.stage, self.gates = model, version, stage, gates
+        self.expected, self.reason = expected, reason
+        self.force, self.allow_incomplete = force, allow_incomplete
+        self._set_up_promotion(conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Promote.
+
+        :raises AirflowSkipException: where only soft gates refuse the version.
+        :raises AirflowFailException: where others do, the stage is held by another version than expected, or the
+            configuration forbids it.
+        """
+        with hopeless_fails_at_once():
+            self._begin(context)
+            expected = fields.expected(self.called, self.model, self.expected)
+            return self._promote(self.version, expected)

@@ -1,0 +1,91 @@
+"""What a new version is to hold: values and files that are stored, and artifacts that are there and are linked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_model_provider.exceptions import InvalidDefinition, WrongRegistry
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.handles import Artifact
+from airflow_model_provider.pinned import PinnedArtifact
+from airflow_model_provider.references import OutputReference
+from airflow_model_provider.selectors import check_name
+from airflow_model_provider.workspace import Item, Saving, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Gathered(NamedTuple):
+    """What is stored, and the ids of artifact versions that are linked."""
+
+    items: list[Item]
+    linked: list[int]
+
+
+def gather(
+    workspace: Workspace,
+    model: str,
+    artifacts: Mapping[str, Any],
+    files: Mapping[str, Path | str],
+    formats: Mapping[str, str],
+) -> Gathered:
+    """
+    Return what a new version of a model is to hold.
+
+    :param artifacts: by name; a value, or an artifact that is there: a handle, or what a step returned.
+    :param files: paths by name.
+    :param formats: formats by name.
+    :raises InvalidDefinition: for names that don't fit together, and what is no path.
+    :raises WrongRegistry: for an artifact of another registry.
+    """
+    called = f"register_model_version({model!r})"
+    if both := sorted(set(artifacts) & set(files)):
+        problem = f"{quoted(both[0])} is named among the artifacts and among the files"
+        raise InvalidDefinition(called, problem, "Give each artifact a name of its own.")
+    there = {name: _there(workspace, called, name, value) for name, value in artifacts.items()}
+    linked = {name: number for name, number in there.items() if number is not None}
+    stored = {name: value for name, value in {**artifacts, **files}.items() if name not in linked}
+    if unknown := sorted(set(formats) - set(stored)):
+        problem = f"formats= names {quoted(unknown[0])}, which is no artifact that it stores"
+        raise InvalidDefinition(called, problem, f"It stores: {', '.join(stored) or 'none'}.")
+    return Gathered(list(_items(workspace, model, stored, set(files), formats)), list(linked.values()))
+
+
+def _there(workspace: Workspace, called: str, name: str, value: Any) -> int | None:
+    """The id of an artifact version that is there; None for a value that is to be stored."""
+    if isinstance(value, PinnedArtifact):
+        value = value.handle
+    if isinstance(value, Artifact):
+        if value.registry_id != workspace.registry.id:
+            raise WrongRegistry(repr(value), value.registry_id, workspace.registry.id)
+        number, own = value.record.id, value.name
+    elif isinstance(value, OutputReference):
+        workspace.check_own(value)
+        number, own = value.id, value.artifact
+    else:
+        return None
+    if own != name:
+        problem = f"{quoted(name)} is {value!r}, which is linked as it is"
+        raise InvalidDefinition(called, problem, f"Call it {own!r}.")
+    return number
+
+
+def _items(
+    workspace: Workspace,
+    model: str,
+    stored: Mapping[str, Any],
+    files: set[str],
+    formats: Mapping[str, str],
+) -> Iterator[Item]:
+    for name, value in stored.items():
+        what = f"artifact {check_name('artifact', name)!r} of a new version of {model!r}"
+        saving = Saving(name, what=what, format=formats.get(name))
+        if name not in files:
+            yield workspace.value(value, saving)
+        elif isinstance(value, str | Path):
+            yield workspace.file(Path(value), saving)
+        else:
+            called = f"register_model_version({model!r})"
+            raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")

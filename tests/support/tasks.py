@@ -1,0 +1,56 @@
+"""One task, run as Airflow runs it, without a database: rendered, executed, tried again."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.sdk.execution_time.context import MacrosAccessor, set_current_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class TaskInstance:
+    """What is asked of Airflow's task instance."""
+
+    id: str = "ti-1"
+    dag_id: str = "stages"
+    run_id: str = "manual__1"
+    task_id: str = "act"
+    map_index: int = -1
+    try_number: int = 1
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep it."""
+        self.pushed[key] = value
+
+    def retried(self) -> Self:
+        """The next try."""
+        return replace(self, id=f"{self.id}+", try_number=self.try_number + 1)
+
+
+@contextmanager
+def running(task: Any, ti: TaskInstance | None = None, **more: Any) -> Iterator[dict[str, Any]]:
+    """The context of a running task, its fields rendered."""
+    ti = ti or TaskInstance(task_id=task.task_id)
+    context: Any = {
+        "ti": ti,
+        "task_instance": ti,
+        "task": task,
+        "dag": task.dag,
+        "macros": MacrosAccessor(),
+        **more,
+    }
+    with set_current_context(context):
+        task.render_template_fields(context)
+        yield context
+
+
+def run(task: Any, ti: TaskInstance | None = None, **more: Any) -> Any:
+    """Render and execute a task; return what it returns."""
+    with running(task, ti, **more) as context:
+        return task.execute(context)
