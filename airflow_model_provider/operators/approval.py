@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 
 from airflow_model_provider.exceptions import ModelRegistryError, StageConflict
 from airflow_model_provider.operators import fields
@@ -131,6 +132,12 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         """
         try:
             answer = super().execute_complete(context, event)
+        except (
+            DownstreamTasksSkipped
+        ):  # this is how Airflow goes on after Reject, and nothing is returned then
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=self._rejected(event, number))
+            raise
         except HITLTimeoutError as err:
             raise AirflowFailException(
                 f"Nobody has decided within {self.response_timeout} whether {self.model}@{number} is to come into "
@@ -141,14 +148,17 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
                 f"{_person(event) or 'Nobody'} has rejected {self.model}@{number} for {self.stage!r}."
             ) from err
         if answer["chosen_options"] != [self.APPROVE]:
-            self.log.info("%s has rejected %s@%d", _person(event), self.model, number)
-            return {"model": self.model, "stage": self.stage, "changed": False, "rejected_by": _person(event)}
+            return self._rejected(event, number)
         with hopeless_fails_at_once():
             self._begin(context)
             said = (answer["params_input"] or {}).get("reason")
             approval = Approval(number, holder, _person(event), said if isinstance(said, str) else None)
             self._store.set(_APPROVAL, approval._asdict())
             return self._act(approval)
+
+    def _rejected(self, event: Mapping[str, Any], number: int) -> dict[str, Any]:
+        self.log.info("%s has rejected %s@%d", _person(event), self.model, number)
+        return {"model": self.model, "stage": self.stage, "changed": False, "rejected_by": _person(event)}
 
     def _act(self, approval: Approval) -> dict[str, Any]:
         """Promote what was approved; the approval is used up, unless the registry did not answer."""

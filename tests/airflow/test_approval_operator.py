@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators import hitl
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+    TaskAwaitingInput,
+)
 
 from airflow_model_provider import Client, Gates, host
 from airflow_model_provider.operators.approval import ModelApprovalOperator
@@ -62,12 +68,7 @@ class Scene:
 
     def answer(self, waiting: TaskAwaitingInput, option: str = "Approve", **more: Any) -> Any:
         """Resume with an answer, in another process."""
-        event = {
-            "chosen_options": [option],
-            "params_input": more.pop("form", {}),
-            "responded_at": datetime.now(UTC),
-            "responded_by_user": {"id": "7", "name": "ada"},
-        }
+        event = answered(option, **more.pop("form", {}))
         return self.resume(waiting, more.pop("event", event), **more)
 
     def resume(self, waiting: TaskAwaitingInput, event: Mapping[str, Any], **given: Any) -> Any:
@@ -81,6 +82,16 @@ class Scene:
     def holder(self) -> int:
         """Who is production."""
         return int(self.registry.get_model_version("iris", "production").number)
+
+
+def answered(option: str, **form: Any) -> dict[str, Any]:
+    """What Airflow resumes a task with when a person has answered."""
+    return {
+        "chosen_options": [option],
+        "params_input": form,
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": "7", "name": "ada"},
+    }
 
 
 @pytest.fixture
@@ -161,6 +172,22 @@ def test_rejection_and_time_out_change_nothing(scene: Scene) -> None:
 
     assert scene.holder() == 1
     assert len(scene.registry.get_model("iris").history("production")) == 1
+
+
+def test_who_has_rejected_is_returned_though_airflow_skips_what_comes_after(scene: Scene) -> None:
+    """Airflow skips by an exception, with which a task returns nothing: the answer is kept before it."""
+    waiting, task, ti = scene.ask(), scene.task(), TaskInstance()
+    with task.dag:
+        task >> EmptyOperator(task_id="after")
+    resumed = {**(waiting.kwargs or {}), "event": answered("Reject")}
+    with (
+        running(task, ti, task_state_store=scene.store) as context,
+        pytest.raises(DownstreamTasksSkipped) as skipped,
+    ):
+        task.resume_execution(waiting.method_name, resumed, context)
+
+    assert list(skipped.value.tasks) == ["after"]
+    assert ti.pushed["return_value"]["rejected_by"] == "ada"
 
 
 def test_a_retry_after_the_answer_asks_nobody_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
