@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import (
     TaskAwaitingInput,
 )
 
-from airflow_model_provider import Client, Gates, host
+from airflow_model_provider import Client, Gates, host, settings
 from airflow_model_provider.operators.approval import ModelApprovalOperator
 from airflow_model_provider.operators.comparison import comparison
 from airflow_model_provider.registry.registry import Registry
@@ -221,19 +221,57 @@ def test_nobody_is_asked_about_the_holder(scene: Scene) -> None:
 
 
 def test_gates_and_expected_hold_beside_the_person(scene: Scene) -> None:
-    """A wrong holder before anybody is asked; gates when the person has approved."""
+    """A wrong holder and gates before anybody is asked; gates again when the person has approved."""
     task = scene.task(expected="{{ 'none' }}")
     with (
         running(task, None, task_state_store=scene.store) as context,
         pytest.raises(AirflowFailException, match=r"StageConflict: .*expected to be free"),
     ):
         task.execute(context)
-    gates = {"gates": Gates(require={"accuracy": ">= 0.99"}, soft=True)}
+    refusing = Gates(require={"accuracy": ">= 0.99"}, soft=True)
+    for gates, error in (
+        ([refusing], AirflowSkipException),
+        ([refusing, {"artifacts": ["trained_model"]}], AirflowFailException),
+        ([refusing, Gates(check="tests.support.gate_checks:refuses")], AirflowFailException),
+    ):
+        task = scene.task(gates=gates)
+        with (
+            running(task, None, task_state_store=scene.store) as context,
+            pytest.raises(error, match=r"accuracy 0.95 of iris@2 is not >= 0.99"),
+        ):
+            task.execute(context)
+    assert scene.asked == []
     with pytest.raises(AirflowSkipException, match=r"accuracy 0.95 of iris@2 is not >= 0.99"):
-        scene.answer(scene.ask(**gates), **gates)
+        scene.answer(scene.ask(gates=Gates(better_than="production", metric="accuracy")), gates=refusing)
 
+    assert len(scene.asked) == 1
     assert scene.holder() == 1
     assert scene.store == {}
+
+
+@pytest.fixture
+def protected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry, opened after this, where one Dag may change production, and people."""
+    monkeypatch.setenv(settings.variable("protected_stages"), "production = dag:another, user:*")
+
+
+def test_nobody_is_asked_about_what_can_not_be_promoted(protected: None, scene: Scene) -> None:
+    """A version whose tasks have not committed; a stage that this Dag may not change."""
+    task = scene.task(version="unfinished", stage="staging")
+    with (
+        scene.registry.new_model_version("iris", "unfinished"),
+        running(task, None, task_state_store=scene.store) as context,
+        pytest.raises(AirflowFailException, match=r"VersionNotReady: iris@3"),
+    ):
+        task.execute(context)
+    task = scene.task()
+    with (
+        running(task, None, task_state_store=scene.store) as context,
+        pytest.raises(AirflowFailException, match=r"StageProtected: .*dag:another"),
+    ):
+        task.execute(context)
+
+    assert scene.asked == []
 
 
 def test_execution_timeout_means_the_answer(scene: Scene) -> None:
