@@ -218,6 +218,10 @@ class AirflowRuntime:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def pause(self, dag_id: str) -> None:
+        """Let a DAG start nothing more by itself."""
+        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+
     def unpause(self, dag_id: str, *, runs: bool = True) -> str:
         """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
         self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
