@@ -41,7 +41,7 @@ def test_the_example_dags_parse(parsed: list[dict[str, Any]]) -> None:
     """Without an error, whatever the registry is."""
     assert parsed[0]["errors"] == {}
     dags = {"training", "do_predictions", "client_predictions", "mapped_scoring", "stock_operators"}
-    dags |= {"train_gate_promote", "approval", "rollback", "wait_for_version"}
+    dags |= {"train_gate_promote", "approval", "rollback", "wait_for_version", "promotion_starts_scoring"}
     assert set(parsed[0]["dags"]) == dags
 
 
