@@ -194,7 +194,7 @@ class AirflowRuntime:
     def _parsed_files(self) -> int:
         return len({dag["fileloc"] for dag in self._get("/dags", limit=1000)["dags"]})
 
-    def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.1) -> Any:
+    def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.2) -> Any:
         """Return what the condition gives once it is true."""
         deadline = time.monotonic() + timeout
         while True:
@@ -225,16 +225,16 @@ class AirflowRuntime:
     def unpause(self, dag_id: str, *, runs: bool = True) -> str:
         """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
         self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
-        return self.first_run(dag_id) if runs else ""
+        return self.nth_run(dag_id, 1) if runs else ""
 
-    def first_run(self, dag_id: str, *, timeout: float = 60) -> str:
-        """Wait until a DAG has a run, and return the first one's id."""
+    def nth_run(self, dag_id: str, number: int, *, timeout: float = 60) -> str:
+        """Wait until a DAG has had so many runs, and return the id of the last of them."""
 
-        def first() -> str | None:
-            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=1)["dag_runs"]
-            return str(found[0]["dag_run_id"]) if found else None
+        def nth() -> str | None:
+            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=number)["dag_runs"]
+            return str(found[-1]["dag_run_id"]) if len(found) == number else None
 
-        return str(self.wait_for(first, timeout=timeout))
+        return str(self.wait_for(nth, timeout=timeout))
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
@@ -343,9 +343,10 @@ class AirflowRuntime:
         """Return the errors of DAG files that can't be imported."""
         return [item["stack_trace"] for item in self._get("/importErrors")["import_errors"]]
 
-    def reparse(self) -> None:
-        """Have every DAG file parsed once more, and wait for it."""
-        before = {dag["dag_id"]: dag for dag in self._get("/dags", limit=1000)["dags"]}
+    def reparse(self, *dag_ids: str) -> None:
+        """Have the files of some DAGs, or of all, parsed once more, and wait for it."""
+        dags = self._get("/dags", limit=1000)["dags"]
+        before = {dag["dag_id"]: dag for dag in dags if dag["dag_id"] in dag_ids or not dag_ids}
         for token in {dag["file_token"] for dag in before.values()}:
             self._api.put(f"/api/v2/parseDagFile/{token}").raise_for_status()
 
