@@ -72,7 +72,7 @@ FORMS = {
     "promotions": Form(
         10,
         "Promotions in bursts while scheduler and triggerer are killed: each is claimed by one run of each DAG.",
-        ("tests/promotion",),
+        ("tests/timing/test_woken_by_promotions.py",),
         0,
     ),
     "stages": Form(
