@@ -112,6 +112,14 @@ def test_the_command_line_promotes(airflow: Airflow, registry: Client) -> None:
     assert '"why": "by hand"' in row[0]
 
 
+def test_a_rollback_starts_them_with_the_restored_version(airflow: Airflow, registry: Client) -> None:
+    """One command."""
+    earlier = registry.get_model("racer").history("production")[0].previous
+    command = ("model-registry", "rollback", "racer", "production", "--reason", "worse in the field")
+
+    assert started_by(airflow, registry, lambda: airflow.airflow(*command)) == (earlier, 1)
+
+
 def test_a_task_promotes_and_fails(airflow: Airflow, registry: Client) -> None:
     """The promotion stands and is delivered; the history names the run and the task."""
     run_id = airflow.trigger("promotes_and_fails")
