@@ -45,11 +45,14 @@ class LocalFolder:
         target = self.folder / key
         with reported("write", str(target)):
             if self.size(key) != path.stat().st_size:
-                with path.open("rb") as file:
+                with path.open("rb", buffering=0) as file:
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~0o222)
                     os.fsync(file.fileno())
-                path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
-                _make_folder(target.parent)
-                path.replace(target)
+                try:
+                    path.replace(target)
+                except FileNotFoundError:
+                    _make_folder(target.parent)
+                    path.replace(target)
             # Also where it was there already: whoever put it there may not have come this far.
             _sync(target.parent)
 

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
 from airflow_model_provider.limits import check_number
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.blobs import keep_blob
+from airflow_model_provider.registry.blobs import STORED, BlobGone
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
-from airflow_model_provider.registry.database import Database, run
+from airflow_model_provider.registry.database import Database, run, together
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
@@ -72,11 +72,21 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
         return registered
 
 
-def add_artifact(connection: Connection, new: NewArtifact, version_id: int, relation: Relation) -> None:
-    """Register an artifact of a version that this very transaction has made."""
-    check_name("artifact", new.name)
-    record = _add(connection, new, _values(new))
-    _write_link(connection, Link(version_id, relation), record.id, new.name, record.map_index)
+def add_artifacts(
+    connection: Connection, artifacts: Sequence[tuple[NewArtifact, Relation]], version_id: int
+) -> None:
+    """
+    Register artifacts of a version that this very transaction has made.
+
+    :raises BlobGone: if bytes of one were collected since they were intended.
+    """
+    for new, relation in artifacts:
+        check_name("artifact", new.name)
+        values = _values(new)
+        link = _link_values(Link(version_id, relation), new.name, values["map_index"])
+        (made,) = together(connection, (_MAKE_LINKED, {**_asked(new, values), **link}))
+        if not made:
+            raise BlobGone(new.payload.digest)
 
 
 def add_link(connection: Connection, version_id: int, artifact_version_id: int) -> None:
@@ -251,29 +261,30 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
 
 
 def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
-    named = run(connection, _NUMBER, {"name": new.name}).one()
-    keep_blob(connection, new.payload.digest, new.life)
-    made = run(connection, _MAKE, {**_written(values), "artifact_id": named.id, "number": named.last_number})
-    row = made.one()
+    (made,) = together(connection, (_MAKE, _asked(new, values)))
+    if not made:
+        raise BlobGone(new.payload.digest)
+    ((made_id, number, created_at),) = made
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}
     return ArtifactRecord(
-        row.id,
+        made_id,
         new.name,
-        named.last_number,
+        number,
         ArtifactType(new.kind),
         new.payload._replace(**stored),
-        as_time(row.created_at),
+        as_time(created_at),
         values["metadata"],
         values["map_index"],
     )
 
 
-def _written(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as their columns' types would write them."""
-    return {
+def _asked(new: NewArtifact, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their columns' types would write them, and what else :data:`_MAKE` needs."""
+    written = {
         name: json.dumps(value) if name in _JSON else clean_text(value) if isinstance(value, str) else value
         for name, value in values.items()
     }
+    return {**written, "name": new.name, "life": new.life}
 
 
 def _add_link(
@@ -286,15 +297,18 @@ def _add_link(
 def _write_link(
     connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
 ) -> None:
-    values = {
+    values = _link_values(link, name, map_index)
+    run(connection, _LINK, {**values, "artifact_version_id": artifact_version_id})
+
+
+def _link_values(link: Link, name: str, map_index: int) -> dict[str, Any]:
+    return {
         "version_id": link.version_id,
-        "artifact_version_id": artifact_version_id,
         "relation": Relation(link.relation).value,
         "own": link.relation is not Relation.DERIVED,
         "name": name,
         "map_index": map_index,
     }
-    run(connection, _LINK, values)
 
 
 def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
@@ -308,17 +322,32 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
 
 # --- the statements that every step executes: constant text costs no compilation in a new process ---------
 
-_NUMBER = """
-INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
-ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
-"""
 _LINK = """
 INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
 VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
-_GIVEN = [column.name for column in _made.columns if column.name not in ("id", "created_at", "deleted_at")]
+_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at")
+_GIVEN = [column.name for column in _made.columns if column.name not in _FOUND]
+#: Makes none where the bytes are gone. Whoever has numbered one holds its name's row, so that the last one is its own.
 _MAKE = f"""
-INSERT INTO mr_artifact_version ({", ".join(_GIVEN)}, created_at)
-VALUES ({", ".join(f":{name}" for name in _GIVEN)}, {{now}}) RETURNING id, created_at
+INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
+ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
+{{as numbered}}
+{STORED}
+{{as kept}}
+INSERT INTO mr_artifact_version (artifact_id, number, digest, {", ".join(_GIVEN)}, created_at)
+SELECT a.id, a.last_number, b.digest, {", ".join(f":{name}" for name in _GIVEN)}, {{now}}
+FROM {{numbered else SELECT id, last_number FROM mr_artifact WHERE name = :name}} a CROSS JOIN
+{{kept else SELECT digest FROM mr_blob WHERE digest = :digest AND life = :life AND state = 'stored'}} b
+RETURNING id, number, created_at
 """  # noqa: S608 - names of columns
+_MAKE_LINKED = f"""
+{_MAKE}
+{{as made}}
+INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
+SELECT :version_id, m.id, :relation, :own, :name, :map_index FROM {{made else SELECT v.id
+  FROM mr_artifact a JOIN mr_artifact_version v ON v.artifact_id = a.id AND v.number = a.last_number
+  WHERE a.name = :name}} m
+RETURNING artifact_version_id
+"""  # noqa: S608 - constants

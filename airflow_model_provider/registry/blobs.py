@@ -52,24 +52,15 @@ class BlobGone(Exception):
 
 
 def intend_blob(database: Database, digest: str, size: int) -> Intent:
-    """Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile."""
+    """
+    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
+
+    A database that crashes may forget the note: whoever registers the bytes is then told that they are gone.
+    """
     values = {"digest": digest, "size": size, "life": 1 + secrets.randbelow(2**62)}
 
-    def work(connection: Connection) -> Intent:
-        row = run(connection, _INTEND, values).one()
-        return Intent(row.life, row.state == "stored")
-
-    return database.read(work)
-
-
-def keep_blob(connection: Connection, digest: str, life: int) -> None:
-    """
-    Note that bytes are stored, in the transaction that makes an artifact version of them.
-
-    :raises BlobGone: if they were collected since they were intended.
-    """
-    if run(connection, _STORED, {"digest": digest, "life": life}).one_or_none() is None:
-        raise BlobGone(digest)
+    state, life, *_ = database.note((_INTEND, values))
+    return Intent(life, state == "stored")
 
 
 def unneeded(database: Database, older_than: float, outputs: float | None = None) -> Iterator[Blob]:
@@ -208,7 +199,8 @@ ON CONFLICT (digest) DO UPDATE SET touched_at = {now},
   life = CASE WHEN mr_blob.state IN ('stored', 'intended') THEN mr_blob.life ELSE :life END
 RETURNING state, life
 """
-_STORED = """
+#: Notes that bytes are stored, in the transaction that makes an artifact version of them; nothing if they are gone.
+STORED = """
 UPDATE mr_blob SET state = 'stored', touched_at = {now}
 WHERE digest = :digest AND life = :life AND state IN ('intended', 'stored') RETURNING digest
 """

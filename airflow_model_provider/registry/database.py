@@ -8,7 +8,7 @@ import os
 import re
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import (
     DatabaseError,
@@ -20,7 +20,16 @@ from sqlalchemy.exc import (
 )
 
 from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
-from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
+from airflow_model_provider.registry.engine import (
+    ASK_TRANSACTION,
+    TOGETHER,
+    TRANSACTION,
+    WRITES,
+    make_engine,
+    masked,
+    parse_url,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Table
 
 T = TypeVar("T")
+#: Words as for :func:`run`, with their values.
+Statement: TypeAlias = "tuple[str, Mapping[str, Any]]"
 log = logging.getLogger(__name__)
 
 #: PostgreSQL: too many connections, shutting down, starting up, serialization failure, deadlock.
@@ -59,8 +70,6 @@ class Database:
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
         self.engine = make_engine(self.address, patience)
-        # Reads are in no transaction: one statement is one snapshot on both, and one round trip.
-        self._writing = {WRITES: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         _opened.add(self)
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -73,6 +82,26 @@ class Database:
         def once() -> T:
             with self.engine.connect() as connection:
                 return work(connection)
+
+        return self._patiently(once)
+
+    def note(self, statement: Statement) -> Any:
+        """
+        Do one statement that writes what a crash of the database may lose: it is not waited for the disk.
+
+        :param statement: it ends with what it returns, and is harmless to repeat.
+        :return: the row, and perhaps more.
+        :raises RegistryUnavailable: if the database doesn't answer.
+        """
+
+        def once() -> Any:
+            with self.engine.connect() as connection:
+                try:
+                    ((row,),) = together(connection, statement, synced=False)
+                except BaseException:
+                    connection.invalidate()  # so that nobody else does not wait for the disk
+                    raise
+                return row
 
         return self._patiently(once)
 
@@ -114,10 +143,11 @@ class Database:
             try:
                 with (
                     self.engine.connect() as connection,
-                    connection.execution_options(**self._writing).begin(),
+                    connection.execution_options(**{WRITES: True}).begin(),
                 ):
+                    connection.info.pop(TRANSACTION, None)
                     result = work(connection)
-                    transaction = None if self.is_sqlite else run(connection, _TRANSACTION, {}).scalar()
+                    transaction = None if self.is_sqlite else _number_of_transaction(connection)
                     if self.is_sqlite or transaction is not None:
                         unsure.append((transaction, result))
             except DBAPIError as err:
@@ -189,7 +219,12 @@ class Database:
         return without_secrets(self.address, reason)
 
 
-_TRANSACTION = "SELECT txid_current_if_assigned()"
+def _number_of_transaction(connection: Connection) -> int | None:
+    """PostgreSQL's number of a transaction; None while it has written nothing."""
+    number: int | None = connection.info.get(TRANSACTION)
+    return run(connection, ASK_TRANSACTION, {}).scalar() if number is None else number
+
+
 _OUTCOME = "SELECT txid_status(CAST(:transaction AS bigint))"
 
 
@@ -210,26 +245,56 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
 
     :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, ``{after column}`` for that
         clock but later than a column, ``{share}`` for a lock of the row called ``v`` that only promotions and
-        deletions wait for, and ``{lock}`` for one that everybody waits for. What comes back has the driver's
-        types.
+        deletions wait for, ``{hold}`` for one that waits for its like, and ``{lock}`` for one that everybody
+        waits for. What comes back has the driver's types.
     """
-    return connection.exec_driver_sql(_driver_words(connection.dialect.name, words), dict(values))
+    (said,) = _driver_words(connection.dialect.name, words)
+    return connection.exec_driver_sql(said, dict(values))
+
+
+def together(connection: Connection, *statements: Statement, synced: bool = True) -> list[list[Any]]:
+    """
+    Execute statements of which none waits for another's answer: in one round trip, each seeing what those before did.
+
+    Their words are those of :func:`run`, and ``<statement> {as name} <statement> ... {name else SELECT ...}``: one
+    statement that goes on with what another returned; SQLite, which can't, selects what that has left.
+
+    :param synced: whether their transaction waits for the disk; see :meth:`Database.note`.
+    :return: the rows of each, as plain tuples.
+    """
+    dialect = connection.dialect.name
+    said = [(_driver_words(dialect, words), dict(values)) for words, values in statements]
+    answers: list[list[Any]] = []
+    shown = "; ".join("; ".join(parts) for parts, _ in said)
+    connection.exec_driver_sql(shown, execution_options={TOGETHER: (said, answers, synced)})
+    return answers
 
 
 @functools.cache
-def _driver_words(dialect: str, words: str) -> str:
+def _driver_words(dialect: str, words: str) -> tuple[str, ...]:
     words = " ".join(words.split())  # psycopg remembers how it reads a text only below 4,096 characters
     sqlite = dialect == "sqlite"
     for pattern, meaning in _SQLITE_WORDS if sqlite else _POSTGRESQL_WORDS:
         words = re.sub(pattern, meaning, words)
-    return words if sqlite else re.sub(r":(\w+)", r"%(\1)s", words)
+    *first, last = re.split(r" \{as (\w+)\} ", words)
+    if sqlite:
+        return *first[::2], last
+    named = ", ".join(f"{name} AS ({part})" for part, name in zip(first[::2], first[1::2], strict=True))
+    return (re.sub(r":(\w+)", r"%(\1)s", f"WITH {named} {last}" if named else last),)
 
 
-_SQLITE_WORDS = ((r"\{now\}", "mr_now()"), (r"\{after (\w+)\}", r"mr_now(\1)"), (r"\{(share|lock)\}", ""))
+_SQLITE_WORDS = (
+    (r"\{now\}", "mr_now()"),
+    (r"\{after (\w+)\}", r"mr_now(\1)"),
+    (r"\{(share|hold|lock)\}", ""),
+    (r"\{\w+ else ([^{}]+)\}", r"(\1)"),
+)
 _POSTGRESQL_WORDS = (
     (r"\{now\}", "clock_timestamp()"),
     (r"\{after (\w+)\}", r"greatest(clock_timestamp(), \1 + interval '1 microsecond')"),
     (r"\{share\}", "FOR SHARE OF v"),
+    (r"\{(\w+) else [^{}]+\}", r"\1"),
+    (r"\{hold\}", "FOR NO KEY UPDATE OF v"),
     (r"\{lock\}", "FOR UPDATE OF v"),
 )
 

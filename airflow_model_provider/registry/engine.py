@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,11 @@ _POSTGRESQL: dict[str, Any] = {
 }
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
+#: Execution option: statements to execute in one go, the list that takes the rows of each, and whether they are synced.
+TOGETHER = "mr_together"
+#: What a connection knows of its transaction: PostgreSQL's number of it, once it has one.
+TRANSACTION = "mr_transaction"
+ASK_TRANSACTION = "SELECT txid_current_if_assigned()"
 
 
 def parse_url(text: str) -> URL:
@@ -92,18 +98,7 @@ def make_engine(url: URL, patience: float) -> Engine:
         hidden = {
             key: url.query[key] for key in _secret_parameters(url)
         }  # the engine's own repr would show them
-        return create_engine(
-            url.difference_update_query(hidden),
-            pool_size=2,
-            max_overflow=8,
-            hide_parameters=True,
-            isolation_level="AUTOCOMMIT",  # what writes says otherwise
-            use_native_hstore=False,  # one question less on the first connection
-            connect_args={
-                **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
-                **hidden,
-            },
-        )
+        return _postgresql(url, hidden)
     except ImportError:
         raise MissingDependency(
             "A registry on PostgreSQL", "psycopg", "airflow-model-provider[postgres]"
@@ -126,6 +121,84 @@ def make_folder(url: URL) -> None:
             raise RegistryUnavailable(masked(url), f"its folder cannot be made ({err.strerror})") from err
 
 
+def _postgresql(url: URL, hidden: dict[str, Any]) -> Engine:
+    engine = create_engine(
+        url.difference_update_query(hidden),
+        pool_size=2,
+        max_overflow=8,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",  # reads are in no transaction: one statement is one snapshot
+        use_native_hstore=False,  # one question less on the first connection
+        connect_args={
+            **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
+            **hidden,
+        },
+    )
+    event.listen(engine, "connect", _configure_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "checkin", _end_postgresql)
+    event.listen(engine, "do_execute", _in_one_round_trip)
+    return engine
+
+
+def _configure_postgresql(connection: Any, _record: Any) -> None:
+    from psycopg import IsolationLevel
+
+    connection.isolation_level = IsolationLevel.READ_COMMITTED  # of transactions; reads are in none
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # The driver says BEGIN with the first statement.
+    if connection.get_execution_options().get(WRITES):
+        driver: Any = connection.connection.driver_connection
+        driver.autocommit = False
+
+
+def _end_postgresql(connection: Any, _record: Any) -> None:
+    if connection is not None and not connection.closed and not connection.autocommit:
+        connection.autocommit = True
+
+
+def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
+    """Send several statements at once, with the question for the transaction's number, and BEGIN if it is due."""
+    asked = context.execution_options.get(TOGETHER)
+    if asked is None:
+        return False
+    from psycopg import Pipeline
+
+    statements, answers, synced = asked
+    connection, known = cursor.connection, context.root_connection.info
+    end = "" if synced else ", set_config('synchronous_commit', 'off', true)"
+    said = [(words + end, values) for (words,), values in statements]
+    asks = not connection.autocommit and known.get(TRANSACTION) is None
+    if asks:
+        said.append((ASK_TRANSACTION, None))
+    with connection.pipeline() if said[1:] and Pipeline.is_supported() else nullcontext():
+        cursors = [connection.execute(words, values) for words, values in said]
+    if asks:
+        (known[TRANSACTION],) = cursors.pop().fetchone()
+    answers += [found.fetchall() if found.pgresult.nfields else [] for found in cursors]
+    return True
+
+
+def _one_by_one(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
+    """SQLite has no round trips."""
+    asked = context.execution_options.get(TOGETHER)
+    if asked is None:
+        return False
+    statements, answers, synced = asked
+    execute = cursor.connection.execute
+    if not synced:
+        execute("PRAGMA synchronous = NORMAL")
+    for parts, values in statements:
+        for words in parts:
+            rows = execute(words, values).fetchall()
+        answers.append(rows)
+    if not synced:
+        execute("PRAGMA synchronous = FULL")
+    return True
+
+
 def _sqlite(url: URL, patience: float) -> Engine:
     if sqlite3.sqlite_version_info < (3, 35):
         raise InvalidConfiguration(
@@ -136,6 +209,7 @@ def _sqlite(url: URL, patience: float) -> Engine:
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "do_execute", _one_by_one)
     return engine
 
 

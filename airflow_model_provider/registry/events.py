@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Select, select
 
+from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, RunKey, StageEvent
 from airflow_model_provider.registry.rows import event_record, run_columns
 
 if TYPE_CHECKING:
-    from airflow_model_provider.registry.database import Database
+    from collections.abc import Sequence
+
+    from airflow_model_provider.registry.database import Database, Statement
 
 _version, _event = tables.version, tables.stage_event
 
@@ -44,6 +47,26 @@ def select_events() -> Select[Any]:
         .outerjoin(_version, _version.c.id == _event.c.version_id)
         .outerjoin(before, before.c.id == _event.c.previous_version_id)
     )
+
+
+class LastEvent(NamedTuple):
+    """The last event of a stage, with the number and the state of who holds it since."""
+
+    sequence: int
+    version_id: int | None
+    behind: int | None
+    number: int | None
+    state: str | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Self | None:
+        """Return what was found, if anything."""
+        return cls(*rows[0]) if rows else None
+
+
+def last_event(model: str, stage: str) -> Statement:
+    """Ask for the last event of a stage, with the number of who holds it since."""
+    return words.LAST, {"model": model, "stage": stage}
 
 
 def last_by_task(connection: Connection, model: str, stage: str, attempt: Attempt) -> StageEvent | None:

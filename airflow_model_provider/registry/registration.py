@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, insert
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
+from airflow_model_provider.registry.artifacts import NewArtifact, add_artifacts, add_link
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
+from airflow_model_provider.registry.events import last_event
 from airflow_model_provider.registry.metadata import metadata_rows
 from airflow_model_provider.registry.once import made_before, mark_made
 from airflow_model_provider.registry.promotion import Change, promote_new
 from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.registry.versions import NewVersion, add_version_and_model
-from airflow_model_provider.selectors import check_name
+from airflow_model_provider.selectors import check_name, check_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,15 +74,18 @@ def register_version(
             from airflow_model_provider.registry.gating import check_gates
 
             check_gates(change.gates, name, declared, change.ask)
+        check_stage(name, declared)
 
     def work(connection: Connection) -> Registered:
-        if contents.once and (made := made_before(connection, model, contents)) is not None:
-            return Registered(made, None, found=True)
-        version = add_version_and_model(connection, model, new)
+        if contents.once and (found := made_before(connection, model, contents)) is not None:
+            return Registered(found, None, found=True)
+        last = [] if stage is None else [last_event(model, stage[0])]
+        made = add_version_and_model(connection, model, new, *last)
+        version = made.version
         fill(connection, version.id, contents)
         if stage is None:
             return Registered(version, None)
-        event = promote_new(connection, version, *stage)
+        event = promote_new(connection, made, stage[0], stage[2])
         return Registered(version._replace(stages=(event.stage,), sealed_at=event.at), event)
 
     return database.write(work)
@@ -89,8 +93,7 @@ def register_version(
 
 def fill(connection: Connection, version_id: int, contents: NewContents) -> None:
     """Give a version that this very transaction has made what it holds."""
-    for new, relation in contents.artifacts:
-        add_artifact(connection, new, version_id, relation)
+    add_artifacts(connection, contents.artifacts, version_id)
     for artifact_version_id in contents.linked:
         add_link(connection, version_id, artifact_version_id)
     if contents.once and contents.attempt is not None:

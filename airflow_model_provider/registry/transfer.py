@@ -131,7 +131,7 @@ def import_version(database: Database, place: Place, incoming: Incoming) -> tupl
         found = _same(connection, incoming, list(_there(connection, place, model_id)))
         if found is not None:
             return found, False
-        made = add_version(connection, place.model, incoming.version)
+        made = add_version(connection, place.model, incoming.version).version
         fill(connection, made.id, NewContents(incoming.artifacts, incoming.metadata))
         return made.number, True
 

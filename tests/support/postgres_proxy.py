@@ -13,7 +13,7 @@ from tests.support.plan import Plan
 
 #: In the addresses given out; PostgreSQL trusts its socket, so that any password will do.
 PASSWORD = "not-to-be-seen"
-_READY, _QUERY, _PARSE, _BIND, _SYNC, _END = b"Z", b"Q", b"P", b"B", b"S", b"X"
+_READY, _QUERY, _PARSE, _BIND, _SYNC, _FLUSH, _END = b"Z", b"Q", b"P", b"B", b"S", b"H", b"X"
 
 
 class Lost(ConnectionError):
@@ -76,6 +76,8 @@ def _calls(client: socket.socket) -> Iterator[bytes]:
         kind, message = _message(client)
         if kind == _END:
             return
+        if kind == _FLUSH:
+            continue  # in the midst of a call; what it asks for comes with the rest of the answer
         said += message
         if kind in (_QUERY, _SYNC):
             yield said
