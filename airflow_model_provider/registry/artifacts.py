@@ -72,21 +72,18 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
         return registered
 
 
-def add_artifacts(
-    connection: Connection, artifacts: Sequence[tuple[NewArtifact, Relation]], version_id: int
-) -> None:
+def add_artifact(connection: Connection, new: NewArtifact, version_id: int, relation: Relation) -> None:
     """
-    Register artifacts of a version that this very transaction has made.
+    Register an artifact of a version that this very transaction has made.
 
-    :raises BlobGone: if bytes of one were collected since they were intended.
+    :raises BlobGone: if its bytes were collected since they were intended.
     """
-    for new, relation in artifacts:
-        check_name("artifact", new.name)
-        values = _values(new)
-        link = _link_values(Link(version_id, relation), new.name, values["map_index"])
-        (made,) = together(connection, (_MAKE_LINKED, {**_asked(new, values), **link}))
-        if not made:
-            raise BlobGone(new.payload.digest)
+    check_name("artifact", new.name)
+    values = _values(new)
+    link = _link_values(Link(version_id, relation), new.name, values["map_index"])
+    (made,) = together(connection, (_MAKE_LINKED, {**_asked(new, values), **link}))
+    if not made:
+        raise BlobGone(new.payload.digest)
 
 
 def add_link(connection: Connection, version_id: int, artifact_version_id: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, insert
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifacts, add_link
+from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
 from airflow_model_provider.registry.events import last_event
@@ -93,7 +93,8 @@ def register_version(
 
 def fill(connection: Connection, version_id: int, contents: NewContents) -> None:
     """Give a version that this very transaction has made what it holds."""
-    add_artifacts(connection, contents.artifacts, version_id)
+    for new, relation in contents.artifacts:
+        add_artifact(connection, new, version_id, relation)
     for artifact_version_id in contents.linked:
         add_link(connection, version_id, artifact_version_id)
     if contents.once and contents.attempt is not None:
