@@ -329,7 +329,7 @@ class ModelVersion(Promotable):
         :param format: how it is loaded: ``joblib``, ``pickle``, ``skops``, ``npy``, or ``file`` (its path is
             given). None takes it from the file's name.
         :param kind: ``model``, ``data`` or ``deployment``; None means a model for joblib, pickle and skops.
-        :raises PayloadMissing: if there is no such file.
+        :raises FileMissing: if there is no such file.
         :raises PickleForbidden: if the format can execute code, and that is forbidden.
 
         >>> version.save_file("legacy", "model.joblib").load()  # doctest: +SKIP

@@ -65,6 +65,7 @@ class Promotable:
         allow_incomplete: bool = False,
         gates: Any = None,
         start_dags: bool | None = None,
+        dry_run: bool = False,
     ) -> StageEvent | None:
         """
         Move this version into a stage, in one transaction.
@@ -77,7 +78,8 @@ class Promotable:
         :param gates: what it must show: :class:`Gates`, a mapping of their fields, or several of these. They are asked
             in the same transaction, and not at all if it holds the stage already.
         :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
-        :return: the event, or None if the version held the stage already.
+        :param dry_run: raise what would be raised now, and change nothing.
+        :return: the event, or None if nothing was changed: the version held the stage already.
         :raises StageOccupied: if another version holds it and neither ``force`` nor ``expected`` is given, nor gates
             that compare it with that holder.
         :raises StageConflict: if the holder is not the one expected.
@@ -90,6 +92,8 @@ class Promotable:
         asked: dict[str, Any] = {} if gates is None else self._gated(gates)
         if self._origin.once:
             asked["once"] = True
+        if dry_run:
+            asked["dry_run"] = True
         event = self._workspace.registry.set_stage(
             self.record.model,
             self.record.number,
@@ -104,7 +108,8 @@ class Promotable:
             quiet=None if start_dags is None else not start_dags,
             **asked,
         )
-        self._moved(stage, event)
+        if not dry_run:
+            self._moved(stage, event)
         return event
 
     def promote(

@@ -87,7 +87,7 @@ class Workspace:
         Store a file that another program has made, byte by byte and unopened, and register it.
 
         :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
-        :raises PayloadMissing: if there is no such file.
+        :raises FileMissing: if there is no such file.
         """
         return self._register(self.file(file, saving), attempt, links)
 

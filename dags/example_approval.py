@@ -32,7 +32,7 @@ def approval():
         version="{{ params.version }}",
         stage="production",
         body="Please look at the [evaluation](https://wiki.example/evaluation) as well.",
-        params={"reason": Param("", type="string", description="kept in the stage's history")},
+        params={"reason": Param(None, type=["null", "string"], description="kept in the stage's history")},
         response_timeout=timedelta(days=2),
     )
     announce = BashOperator(  # skipped if the person rejects

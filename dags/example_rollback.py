@@ -22,8 +22,8 @@ from airflow_model_provider.operators.rollback import ModelRollbackOperator
     params={
         "model": Param("iris_classifier", type="string"),
         "stage": Param("production", type="string"),
-        "to": Param("", type="string", description="number of an earlier holder; empty: the one before"),
-        "reason": Param("", type="string", description="kept in the stage's history"),
+        "to": Param(None, type=["null", "string"], description="an earlier holder; empty: the one before"),
+        "reason": Param(None, type=["null", "string"], description="kept in the stage's history"),
     },
 )
 def rollback():
@@ -32,7 +32,7 @@ def rollback():
         model="{{ params.model }}",
         stage="{{ params.stage }}",
         to="{{ params.to }}",
-        reason="{{ params.reason }}",
+        reason="{{ params.reason or '' }}",
     )
 
 

@@ -26,7 +26,7 @@ iris = Model("iris_classifier", version="{{ params.version or 'production' }}", 
     schedule=None,
     start_date=datetime(2026, 1, 1),
     tags=["example"],
-    params={"version": Param("", type="string", description="a stage, a number or a version name")},
+    params={"version": Param(None, type=["null", "string"], description="a stage, a number, a version name")},
 )
 def stock_operators():
     @task.step

@@ -54,15 +54,17 @@ class Demo:
     def play(self) -> None:
         """Train, promote, score; promote while a task is queued; show which versions were taken."""
         with self._status, self.airflow as airflow:
+            airflow.unpause(WAITING, runs=False)
+            airflow.reparse(WAITING)  # a stage is watched once the file of a DAG that is not paused is parsed
             one = self._trained("training, as it is scheduled", airflow.unpause("training"))
             self.say(f"[b]{one}[/] was promoted to {STAGE} by its own run: nothing was there before")
+            self._score(WAITING, airflow.nth_run(WAITING, 1))
             self._score(SCORING, airflow.unpause(SCORING))
-            airflow.unpause(WAITING, runs=False)
             two = self._trained("training with c=0.02", airflow.trigger("training", conf={"c": 0.02}))
             self.say(f"[b]{two}[/] is not better, so its run left {self._holder()} in {STAGE}")
             run_id = self._promote_while_queued(two)
             taken = self._score(SCORING, run_id)
-            started = self._score(WAITING, airflow.first_run(WAITING))
+            started = self._score(WAITING, airflow.nth_run(WAITING, 2))
         self._console.print()
         self._console.print(self._table)
         self._console.print(

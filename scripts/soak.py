@@ -52,9 +52,14 @@ FORMS = {
     ),
     "champions": Form(
         30,
-        "2, 4 and 8 processes race for a stage, round after round: the best has to hold it at the end of each; "
-        "also where gates decide that.",
-        (f"{REGISTRY}/test_champions.py", f"{REGISTRY}/test_gate_races.py"),
+        "2, 4 and 8 processes race for a stage, round after round: the best has to hold it at the end of each.",
+        (f"{REGISTRY}/test_champions.py",),
+        1,
+    ),
+    "gates": Form(
+        25,
+        "Processes promote a good and a better version in random order, through a gate: the better one has to stay.",
+        (f"{REGISTRY}/test_gate_races.py",),
         1,
     ),
     "kills": Form(10, "Processes are killed while they save and register.", (f"{UPKEEP}/test_kills.py",)),
@@ -68,6 +73,12 @@ FORMS = {
         2,
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
         ("tests/unit/faults",),
+    ),
+    "promotions": Form(
+        10,
+        "Promotions in bursts while scheduler and triggerer are killed: each is claimed by one run of each DAG.",
+        ("tests/timing/test_woken_by_promotions.py",),
+        0,
     ),
     "stages": Form(
         10,

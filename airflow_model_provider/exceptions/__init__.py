@@ -62,6 +62,7 @@ from airflow_model_provider.exceptions.transfer import (
 )
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
+    FileMissing,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -84,6 +85,7 @@ __all__ = [
     "DeploymentClash",
     "DigestMismatch",
     "ExportFailed",
+    "FileMissing",
     "GateFailed",
     "ImportConflict",
     "InvalidConfiguration",

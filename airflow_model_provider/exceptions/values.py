@@ -142,6 +142,19 @@ class PayloadMissing(ModelRegistryError, FileNotFoundError):
         )
 
 
+class FileMissing(ModelRegistryError, FileNotFoundError):
+    """The file that is to be kept is not there. A retry cannot help unless somebody puts it there."""
+
+    def __init__(self, artifact: str, path: str) -> None:
+        super().__init__(artifact, path)
+        self.artifact, self.path = artifact, path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.artifact} can't be made of {self.path!r}: there is no such file. Give the path of a file."
+        )
+
+
 class PayloadReplaced(PayloadMissing):
     """A link, a folder or a pipe stands where the registered bytes should be. A retry cannot help."""
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from airflow_model_provider.exceptions import InvalidDefinition, PayloadMissing, PickleForbidden
+from airflow_model_provider.exceptions import FileMissing, InvalidDefinition, PickleForbidden
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.materializers import environment, lookup
 from airflow_model_provider.materializers.codec import Written
@@ -54,14 +54,14 @@ def take(path: Path, target: Path, *, format: str, what: str, allow_pickle: bool
 
     :param format: one of :data:`FORMATS`.
     :param what: how errors call it.
-    :raises PayloadMissing: if there is no such file.
+    :raises FileMissing: if there is no such file.
     :raises PickleForbidden: if the format can execute code and that is forbidden.
     """
     materializer = lookup.for_key(FORMATS[format])
     if materializer.executes_code and not allow_pickle:
         raise PickleForbidden(what, format)
     if not os.path.isfile(path):  # noqa: PTH113 - Path's own raises where a name is too long
-        raise PayloadMissing(what, str(path))
+        raise FileMissing(what, str(path))
     shutil.copyfile(path, target)
     is_file = materializer.key == "path"
     attributes: Mapping[str, Any] = {"name": path.name, "folder": False} if is_file else {}

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 
 from airflow_model_provider.exceptions import ModelRegistryError, StageConflict
 from airflow_model_provider.operators import fields
+from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.comparison import comparison
 from airflow_model_provider.operators.promote import PromotingTask
 from airflow_model_provider.references import UNSET
@@ -40,8 +42,9 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
     """
     Ask a person whether a version is to come into a stage, and promote it where the answer is Approve.
 
-    The request shows the metadata of candidate and holder side by side. While it waits, the task holds no worker and no
-    triggerer. What is promoted is exactly what the person saw: if another version has come into the stage meanwhile,
+    Nobody is asked about a version that gates, the configuration or an unfinished task would refuse. The request shows
+    the metadata of candidate and holder side by side. While it waits, the task holds no worker and no triggerer. What
+    is promoted is exactly what the person saw: if another version has come into the stage meanwhile,
     the task fails, and so it does where a gate refuses then. The history names the person. After Reject or a time-out
     nothing is changed: Reject skips what comes after, as :class:`ApprovalOperator` does, or fails the task with
     ``fail_on_reject``; a time-out fails it; neither is retried. If the version holds the stage already, nobody is
@@ -51,7 +54,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
     :param model: the model's name (templated, as all that follow down to ``body``).
     :param version: the candidate, as in :class:`ModelPromoteOperator`.
     :param stage: the stage.
-    :param gates: what the version must show besides, when it is promoted.
+    :param gates: what the version must show besides: before a person is asked, and again when it is promoted.
     :param expected: ask only if this is the holder: its number, or None for a free stage.
     :param reason: kept in the stage's history, unless the form has a field ``reason`` (``params``) that is filled in.
     :param subject: the request's headline; None means ``Promote iris@3 to production?``.
@@ -100,7 +103,9 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         """
         Ask; or promote what a person has approved in an earlier try of the task.
 
-        :raises AirflowFailException: where the stage is held by another version than expected.
+        :raises AirflowSkipException: where only soft gates refuse the version.
+        :raises AirflowFailException: where the promotion would be refused, or the stage is held by another version than
+            expected.
         """
         with hopeless_fails_at_once():
             self._begin(context)
@@ -115,6 +120,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
             expected = fields.expected(self.called, self.model, self.expected)
             if expected is not UNSET and expected != holder:
                 raise StageConflict(self.model, stage, expected, holder)
+            self._rehearse(candidate, stage, holder)
             self._describe(candidate, stage, holder)
         return self._ask(context, candidate.number, holder)
 
@@ -131,6 +137,12 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         """
         try:
             answer = super().execute_complete(context, event)
+        except (
+            DownstreamTasksSkipped
+        ):  # this is how Airflow goes on after Reject, and nothing is returned then
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=self._rejected(event, number))
+            raise
         except HITLTimeoutError as err:
             raise AirflowFailException(
                 f"Nobody has decided within {self.response_timeout} whether {self.model}@{number} is to come into "
@@ -141,14 +153,17 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
                 f"{_person(event) or 'Nobody'} has rejected {self.model}@{number} for {self.stage!r}."
             ) from err
         if answer["chosen_options"] != [self.APPROVE]:
-            self.log.info("%s has rejected %s@%d", _person(event), self.model, number)
-            return {"model": self.model, "stage": self.stage, "changed": False, "rejected_by": _person(event)}
+            return self._rejected(event, number)
         with hopeless_fails_at_once():
             self._begin(context)
             said = (answer["params_input"] or {}).get("reason")
             approval = Approval(number, holder, _person(event), said if isinstance(said, str) else None)
             self._store.set(_APPROVAL, approval._asdict())
             return self._act(approval)
+
+    def _rejected(self, event: Mapping[str, Any], number: int) -> dict[str, Any]:
+        self.log.info("%s has rejected %s@%d", _person(event), self.model, number)
+        return {"model": self.model, "stage": self.stage, "changed": False, "rejected_by": _person(event)}
 
     def _act(self, approval: Approval) -> dict[str, Any]:
         """Promote what was approved; the approval is used up, unless the registry did not answer."""
@@ -173,6 +188,17 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
                 method_name="execute_complete", kwargs=shown, timeout=asked.timeout
             ) from None
         raise AssertionError("Airflow has asked nobody")
+
+    def _rehearse(self, candidate: ModelVersion, stage: str, holder: int | None) -> None:
+        """Refuse at once what would be refused when the person has approved: nobody is asked in vain."""
+        with refused_softly():
+            candidate.set_stage(
+                stage,
+                expected=holder,
+                allow_incomplete=self.allow_incomplete,
+                gates=self.gates or None,
+                dry_run=True,
+            )
 
     def _describe(self, candidate: ModelVersion, stage: str, holder: int | None) -> None:
         registry = self.workspace.registry

@@ -12,7 +12,7 @@ from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
 from airflow_model_provider.pipelines.values import references_in
 from airflow_model_provider.selectors import Selector
-from airflow_model_provider.task_context import resolver_for
+from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,8 @@ class RegistryTask:
 
     def _set_up(self, conn_id: str | None) -> None:
         """Keep the connection; wait for the tasks whose output names a version in a reference."""
-        self.conn_id = fields.check_conn_id(conn_id)
+        with hopeless_fails_a_running_task():
+            self.conn_id = fields.check_conn_id(conn_id)
         task: Any = self
         if task.has_dag():
             task.set_upstream(upstream_in(task.dag, [getattr(task, name) for name in task.template_fields]))

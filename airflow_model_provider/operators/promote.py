@@ -10,7 +10,7 @@ from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.selectors import check_name
-from airflow_model_provider.task_context import hopeless_fails_at_once
+from airflow_model_provider.task_context import hopeless_fails_a_running_task, hopeless_fails_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,10 @@ class PromotingTask(RegistryTask):
         :raises UnknownStage: for a stage that is not declared.
         :raises InvalidDefinition: for gates that can't be asked, or a version of another model.
         """
-        fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
-        fields.check_numbers(self.called, self.model, expected=self.expected)
-        self.gates = fields.gates_json(self.gates)
+        with hopeless_fails_a_running_task():
+            fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
+            fields.check_numbers(self.called, self.model, expected=self.expected)
+            self.gates = fields.gates_json(self.gates)
         self._set_up(conn_id)
 
     def _promote(self, version: Any, expected: Any, person: str | None = None) -> dict[str, Any]:

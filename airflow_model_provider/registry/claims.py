@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
@@ -147,18 +147,22 @@ def _claim_stage(connection: Connection, of: RunKey, key: StageKey, asked: Claim
     locked = connection.execute(select(_consumer.c.claimed).where(*where).with_for_update()).scalar()
     if locked is None:
         return  # it was never woken for this stage
+    # A run that was woken before the Dag's first claim may come after it.
+    begin = min(locked + 1, asked.since.get(key, locked + 1))
+    others = (_claim.c.deployment == of.deployment) & (_claim.c.dag_id == of.dag_id)
     numbers = (
         select(_event.c.sequence)
         .join(tables.model, tables.model.c.id == _event.c.model_id)
         .where(tables.model.c.name == key.model, _event.c.stage == key.stage)
-        .where(_event.c.sequence > locked, _event.c.version_id.is_not(None), ~_event.c.quiet)
+        .where(_event.c.sequence >= begin, _event.c.version_id.is_not(None), ~_event.c.quiet)
+        .where(~exists().where(others, _claim.c.sequence == _event.c.sequence))
         .order_by(_event.c.sequence)
     )
     found = list(connection.execute(numbers).scalars())
     if found:
         rows = [{**of._asdict(), "sequence": sequence} for sequence in found]
         connection.execute(insert(_claim), rows)
-        changed = {"claimed": found[-1], "repeats": asked.repeats}
+        changed = {"claimed": max(locked, found[-1]), "repeats": asked.repeats}
         connection.execute(update(_consumer).where(*where).values(changed))
 
 

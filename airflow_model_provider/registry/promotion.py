@@ -63,6 +63,7 @@ class Change(NamedTuple):
     :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
     :param verdict: what those functions have said.
     :param once: where this task of this Dag run has made the version the holder already, give that event.
+    :param dry_run: refuse what would be refused, and change nothing.
     """
 
     force: bool = False
@@ -79,6 +80,7 @@ class Change(NamedTuple):
     verdict: Verdict | None = None
     once: bool = False
     quiet: bool | None = None
+    dry_run: bool = False
 
     @property
     def is_quiet(self) -> bool:
@@ -425,6 +427,8 @@ class _Turn:
         restores: int | None = None,
     ) -> StageEvent:
         """Write the event; the database makes of it the stage's pointer, the seal, and who is archived (R24, R27)."""
+        if self.change.dry_run:
+            raise _NothingToDo
         attempt = self.change.attempt
         run_key, task_id = (attempt.run, attempt.task_id) if attempt else (None, None)
         values = {

@@ -263,13 +263,12 @@ class Registry:
         ask: Callable[[Gates, int, int | None], str | None] | None = None,
         once: bool = False,
         quiet: bool | None = None,
+        dry_run: bool = False,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
             *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
-            *(gates, ask),
-            once=once,
-            quiet=quiet,
+            *(gates, ask, None, once, quiet, dry_run),
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators import hitl
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+    TaskAwaitingInput,
+)
 
-from airflow_model_provider import Client, Gates, host
+from airflow_model_provider import Client, Gates, host, settings
 from airflow_model_provider.operators.approval import ModelApprovalOperator
 from airflow_model_provider.operators.comparison import comparison
 from airflow_model_provider.registry.registry import Registry
@@ -62,12 +68,7 @@ class Scene:
 
     def answer(self, waiting: TaskAwaitingInput, option: str = "Approve", **more: Any) -> Any:
         """Resume with an answer, in another process."""
-        event = {
-            "chosen_options": [option],
-            "params_input": more.pop("form", {}),
-            "responded_at": datetime.now(UTC),
-            "responded_by_user": {"id": "7", "name": "ada"},
-        }
+        event = answered(option, **more.pop("form", {}))
         return self.resume(waiting, more.pop("event", event), **more)
 
     def resume(self, waiting: TaskAwaitingInput, event: Mapping[str, Any], **given: Any) -> Any:
@@ -81,6 +82,16 @@ class Scene:
     def holder(self) -> int:
         """Who is production."""
         return int(self.registry.get_model_version("iris", "production").number)
+
+
+def answered(option: str, **form: Any) -> dict[str, Any]:
+    """What Airflow resumes a task with when a person has answered."""
+    return {
+        "chosen_options": [option],
+        "params_input": form,
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": "7", "name": "ada"},
+    }
 
 
 @pytest.fixture
@@ -163,6 +174,22 @@ def test_rejection_and_time_out_change_nothing(scene: Scene) -> None:
     assert len(scene.registry.get_model("iris").history("production")) == 1
 
 
+def test_who_has_rejected_is_returned_though_airflow_skips_what_comes_after(scene: Scene) -> None:
+    """Airflow skips by an exception, with which a task returns nothing: the answer is kept before it."""
+    waiting, task, ti = scene.ask(), scene.task(), TaskInstance()
+    with task.dag:
+        task >> EmptyOperator(task_id="after")
+    resumed = {**(waiting.kwargs or {}), "event": answered("Reject")}
+    with (
+        running(task, ti, task_state_store=scene.store) as context,
+        pytest.raises(DownstreamTasksSkipped) as skipped,
+    ):
+        task.resume_execution(waiting.method_name, resumed, context)
+
+    assert list(skipped.value.tasks) == ["after"]
+    assert ti.pushed["return_value"]["rejected_by"] == "ada"
+
+
 def test_a_retry_after_the_answer_asks_nobody_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry did not answer when the person had approved: the next try promotes, with the person's name."""
     waiting, set_stage = scene.ask(), Registry.set_stage
@@ -194,19 +221,57 @@ def test_nobody_is_asked_about_the_holder(scene: Scene) -> None:
 
 
 def test_gates_and_expected_hold_beside_the_person(scene: Scene) -> None:
-    """A wrong holder before anybody is asked; gates when the person has approved."""
+    """A wrong holder and gates before anybody is asked; gates again when the person has approved."""
     task = scene.task(expected="{{ 'none' }}")
     with (
         running(task, None, task_state_store=scene.store) as context,
         pytest.raises(AirflowFailException, match=r"StageConflict: .*expected to be free"),
     ):
         task.execute(context)
-    gates = {"gates": Gates(require={"accuracy": ">= 0.99"}, soft=True)}
+    refusing = Gates(require={"accuracy": ">= 0.99"}, soft=True)
+    for gates, error in (
+        ([refusing], AirflowSkipException),
+        ([refusing, {"artifacts": ["trained_model"]}], AirflowFailException),
+        ([refusing, Gates(check="tests.support.gate_checks:refuses")], AirflowFailException),
+    ):
+        task = scene.task(gates=gates)
+        with (
+            running(task, None, task_state_store=scene.store) as context,
+            pytest.raises(error, match=r"accuracy 0.95 of iris@2 is not >= 0.99"),
+        ):
+            task.execute(context)
+    assert scene.asked == []
     with pytest.raises(AirflowSkipException, match=r"accuracy 0.95 of iris@2 is not >= 0.99"):
-        scene.answer(scene.ask(**gates), **gates)
+        scene.answer(scene.ask(gates=Gates(better_than="production", metric="accuracy")), gates=refusing)
 
+    assert len(scene.asked) == 1
     assert scene.holder() == 1
     assert scene.store == {}
+
+
+@pytest.fixture
+def protected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry, opened after this, where one Dag may change production, and people."""
+    monkeypatch.setenv(settings.variable("protected_stages"), "production = dag:another, user:*")
+
+
+def test_nobody_is_asked_about_what_can_not_be_promoted(protected: None, scene: Scene) -> None:
+    """A version whose tasks have not committed; a stage that this Dag may not change."""
+    task = scene.task(version="unfinished", stage="staging")
+    with (
+        scene.registry.new_model_version("iris", "unfinished"),
+        running(task, None, task_state_store=scene.store) as context,
+        pytest.raises(AirflowFailException, match=r"VersionNotReady: iris@3"),
+    ):
+        task.execute(context)
+    task = scene.task()
+    with (
+        running(task, None, task_state_store=scene.store) as context,
+        pytest.raises(AirflowFailException, match=r"StageProtected: .*dag:another"),
+    ):
+        task.execute(context)
+
+    assert scene.asked == []
 
 
 def test_execution_timeout_means_the_answer(scene: Scene) -> None:

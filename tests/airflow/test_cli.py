@@ -240,7 +240,7 @@ def test_a_file_becomes_a_version_and_comes_back(
         airflow("download", "iris", "v1", "model", "--to", str(back))
     with pytest.raises(SystemExit, match="no '='"):
         airflow("register", "iris", str(file), "--metadata", "accuracy")
-    with pytest.raises(SystemExit, match="PayloadMissing"):
+    with pytest.raises(SystemExit, match="FileMissing"):
         airflow("register", "iris", str(tmp_path / "missing.joblib"))
 
 

@@ -1,4 +1,4 @@
-"""A pipeline that holds other Airflow tasks, called as a program: ``dag.test()`` runs it, and it says so."""
+"""What ``dag.test()`` runs: a pipeline that holds other Airflow tasks and is called as a program; the operators."""
 
 from __future__ import annotations
 
@@ -39,6 +39,49 @@ def one() -> int:
 def steps_only():
     one()
 '''
+ACTING = '''"""Airflow dag: what happens to a model, each as a task."""
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from airflow.sdk import DAG, task
+from airflow_model_provider import Gates
+from airflow_model_provider.operators.promote import ModelPromoteOperator
+from airflow_model_provider.operators.register import ModelRegisterOperator
+from airflow_model_provider.operators.rollback import ModelRollbackOperator
+from airflow_model_provider.sensors.model_version import ModelVersionSensor
+
+START = dict(schedule=None, start_date=datetime(2026, 1, 1))
+HOW = dict(model="acting", files={"weights": __file__})
+
+@task
+def tell(promoted, back, waited):
+    Path(__file__).with_suffix(".json").write_text(json.dumps([promoted, back, waited]))
+
+with DAG("acting", **START) as acting:
+    first = ModelRegisterOperator(task_id="first", metadata={"accuracy": 0.8}, stage="production", **HOW)
+    second = ModelRegisterOperator(task_id="second", metadata={"accuracy": 0.9}, **HOW)
+    better = Gates(better_than="production", metric="accuracy")
+    promote = ModelPromoteOperator(
+        task_id="promote", model="acting", version=second.output, stage="production", gates=better
+    )
+    back = ModelRollbackOperator(task_id="back", model="acting", stage="production", expected=promote.output)
+    wait = ModelVersionSensor(task_id="wait", model="acting", version="production", timeout=60)
+    first >> second >> promote >> back >> wait
+    tell(promoted=promote.output, back=back.output, waited=wait.output)
+
+with DAG("refused", default_args={"retries": 3, "retry_delay": timedelta(0)}, **START) as refused:
+    ModelPromoteOperator.partial(task_id="mapped", model="acting", version=2, stage="production").expand(
+        gates=[{"requires": {}}, Gates(require={"accuracy": "> 0.99"})]
+    )
+'''
+RUN = """
+import acting, json
+from airflow_model_provider import Client
+runs = [dag.test() for dag in (acting.acting, acting.refused)]
+tries = [[task.task_id, task.state, task.try_number] for run in runs for task in run.get_task_instances()]
+events = reversed(Client().get_model("acting").history("production"))
+print(json.dumps({"tries": sorted(tries), "history": [[event.number, event.task_id] for event in events]}))
+"""
 LOOK = """
 import json, sys, mixed
 from airflow_model_provider import Client
@@ -61,6 +104,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     (home / "dags").mkdir()
     (home / "dags" / "mixed.py").write_text(MIXED)
+    (home / "dags" / "acting.py").write_text(ACTING)
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=environment(home),
@@ -83,8 +127,13 @@ def environment(home: Path) -> dict[str, str]:
 
 def call(home: Path, code: str) -> tuple[str, dict[str, Any]]:
     """Run code as a program; return what it prints, and what is told of its result."""
+    return program(home, LOOK.format(code=code))
+
+
+def program(home: Path, text: str) -> tuple[str, dict[str, Any]]:
+    """Run a program; return what it prints, and the JSON in its last line."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK.format(code=code)],
+        [sys.executable, "-c", text],
         env=environment(home),
         capture_output=True,
         text=True,
@@ -130,3 +179,16 @@ def test_a_pipeline_of_steps_needs_no_database(tmp_path: Path) -> None:
     _, told = call(tmp_path, "mixed.mixed()")
     assert "InvalidDefinition: pipeline 'mixed': dag.test() can't run it (OperationalError" in told["error"]
     assert "airflow db migrate" in told["error"]
+
+
+def test_the_operators_act_one_after_the_other(home: Path) -> None:
+    """Registered, promoted, rolled back, waited for; wrong arguments and refusals of mapped tasks cost one try."""
+    _, told = program(home, RUN)
+
+    assert told["history"] == [[1, "first"], [2, "promote"], [1, "back"]]
+    succeeded = [[name, "success", 1] for name in ("back", "first", "promote", "second", "tell", "wait")]
+    assert told["tries"] == sorted([*succeeded, *[["mapped", "failed", 1]] * 2])
+    promoted, back, waited = json.loads((home / "dags" / "acting.json").read_text())
+    assert (promoted["version"], promoted["previous"]) == (2, 1)
+    assert (back["version"], back["previous"]) == (1, 2)
+    assert (waited["model"], waited["version"]) == ("acting", 1)

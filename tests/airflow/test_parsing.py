@@ -41,7 +41,7 @@ def test_the_example_dags_parse(parsed: list[dict[str, Any]]) -> None:
     """Without an error, whatever the registry is."""
     assert parsed[0]["errors"] == {}
     dags = {"training", "do_predictions", "client_predictions", "mapped_scoring", "stock_operators"}
-    dags |= {"train_gate_promote", "approval", "rollback", "wait_for_version"}
+    dags |= {"train_gate_promote", "approval", "rollback", "wait_for_version", "promotion_starts_scoring"}
     assert set(parsed[0]["dags"]) == dags
 
 
@@ -53,6 +53,27 @@ def test_parsing_opens_and_imports_nothing(parsed: list[dict[str, Any]]) -> None
 def test_the_serialized_form_is_always_the_same(parsed: list[dict[str, Any]]) -> None:
     """Byte for byte over 20 parses in as many processes."""
     assert len({json.dumps(answer["texts"]) for answer in parsed}) == 1
+
+
+def params_in(value: Any) -> list[dict[str, Any]]:
+    """The params anywhere in a serialized DAG: of the DAG, and of tasks that show a form."""
+    if isinstance(value, list):
+        return [param for item in value for param in params_in(item)]
+    if not isinstance(value, dict):
+        return []
+    if "schema" in value and "default" in value:
+        return [value]
+    return [param for item in value.values() for param in params_in(item)]
+
+
+def test_forms_can_be_sent_as_they_are(parsed: list[dict[str, Any]]) -> None:
+    """Airflow's form can't be sent while a field is empty, unless its type says that it may be null."""
+    params = params_in([json.loads(text) for text in parsed[0]["texts"].values()])
+
+    assert len(params) >= 8
+    empty = [param for param in params if param["default"] in ("", None)]
+    assert len(empty) >= 4
+    assert [param for param in empty if "null" not in param["schema"].get("type", "null")] == []
 
 
 def test_a_reference_reads_well_in_the_serialized_dag(parsed: list[dict[str, Any]]) -> None:

@@ -182,6 +182,32 @@ def test_what_is_refused_fails_without_retries(registry: Client, given: dict[str
     assert holder(registry) == 1
 
 
+@pytest.mark.parametrize(
+    ("partial", "mapped", "said"),
+    [
+        ({}, {"gates": {"requires": {}}}, "InvalidDefinition: gates: there is no field 'requires'"),
+        ({}, {"expected": "first"}, "InvalidDefinition: .*expected='first' is no version number"),
+        ({"stage": "prodction"}, {"version": 2}, "UnknownStage: .*Did you mean 'production'"),
+        ({"conn_id": ""}, {"version": 2}, "InvalidName: '' is not a valid connection id"),
+    ],
+)
+def test_a_mapped_task_fails_without_retries_too(
+    registry: Client, partial: dict[str, Any], mapped: dict[str, Any], said: str
+) -> None:
+    """Airflow makes its operator, and checks its arguments, only when it runs."""
+    given = {"task_id": "act", "model": "iris", "version": 2, "stage": "production", "force": True} | partial
+    for name in mapped:
+        given.pop(name, None)
+    with DAG("stages", schedule=None):
+        task = ModelPromoteOperator.partial(**given).expand(
+            **{name: [value] for name, value in mapped.items()}
+        )
+    with pytest.raises(AirflowFailException, match=said):
+        run(task, TaskInstance(map_index=0))
+
+    assert holder(registry) == 1
+
+
 def test_a_version_of_another_model_is_refused(registry: Client) -> None:
     """Also if it came through XCom."""
     registry.register_model_version("rose", {"petals": 5})

@@ -127,7 +127,7 @@ def test_the_client_links_too(registry: Client) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"files": {"m": "/nowhere.joblib"}}, "PayloadMissing: .*nowhere.joblib"),
+        ({"files": {"m": "/nowhere.joblib"}}, "FileMissing: .*nowhere.joblib"),
         ({"files": "m.joblib"}, "InvalidDefinition: .*'m.joblib' is no mapping"),
         ({"artifacts": ["plain"]}, "InvalidDefinition: .*'plain' in artifacts= is no artifact"),
         ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*held by iris@1"),
@@ -169,7 +169,7 @@ def test_the_example_of_the_page(registry: Client) -> None:
             force=True,
         )
         # [END register]
-    with pytest.raises(AirflowFailException, match=r"PayloadMissing: .*/models/iris\.joblib"):
+    with pytest.raises(AirflowFailException, match=r"FileMissing: .*/models/iris\.joblib"):
         run(dag.get_task("register"))
 
 

@@ -60,6 +60,11 @@ def operator(**kwargs: Any) -> StepOperator:
         )
 
 
+def begin(task: StepOperator, ti: TaskInstance) -> None:
+    """What Airflow does before it executes a task."""
+    task.pre_execute({"ti": ti, "task": task, "dag": task.dag})
+
+
 def test_rendering_and_copying_change_nothing(registry: Client) -> None:
     """However often a listener copies and renders the task, there is one pin and one record."""
     task, ti = operator(), TaskInstance()
@@ -68,7 +73,7 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
         copied.render_template_fields({"ti": ti, "task": task})
         assert copied.op_kwargs == task.op_kwargs
     task.render_template_fields({"ti": ti, "task": task})
-    task.pre_execute({"ti": ti, "task": task})
+    begin(task, ti)
     copy.deepcopy(task).render_template_fields({"ti": ti, "task": task})
     registry.get_model_version("iris", 2).set_stage("production", force=True)
 
@@ -86,11 +91,11 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
 def test_a_resumed_try_keeps_its_version(registry: Client) -> None:
     """After a deferral pre_execute runs again, in another process perhaps: same try, same pin (R14)."""
     ti = TaskInstance()
-    operator().pre_execute({"ti": ti})
+    begin(operator(), ti)
     registry.get_model_version("iris", 2).set_stage("production", force=True)
     resumed, retried = operator(), operator()
-    resumed.pre_execute({"ti": replace(ti)})
-    retried.pre_execute({"ti": TaskInstance("ti-2", try_number=2)})
+    begin(resumed, replace(ti))
+    begin(retried, TaskInstance("ti-2", try_number=2))
 
     assert (resumed.execute({"ti": ti}), retried.execute({"ti": ti})) == (1.5, 2.5)
     assert [item.number for item in registry.list_resolutions()] == [2, 1]
@@ -111,7 +116,7 @@ def test_hopeless_errors_fail_without_retries(registry: Client) -> None:
     with pytest.raises(
         AirflowFailException, match=r"StageNotAssigned: No version of 'iris' is in stage 'staging'"
     ):
-        operator(model=reference).pre_execute({"ti": TaskInstance()})
+        begin(operator(model=reference), TaskInstance())
 
     assert registry.list_resolutions() == []
 
@@ -122,7 +127,7 @@ def test_trouble_that_may_pass_is_retried_by_airflow(
     """A registry that doesn't answer fails the try only."""
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", "sqlite:////dev/null/registry.db")
     with pytest.raises(ConnectionError, match="/dev/null"):
-        operator().pre_execute({"ti": TaskInstance()})
+        begin(operator(), TaskInstance())
 
 
 def test_a_context_variable_is_given_by_name(registry: Client) -> None:
@@ -134,7 +139,7 @@ def test_a_context_variable_is_given_by_name(registry: Client) -> None:
     with DAG("dates", schedule=None):
         reference = Model("iris", version=2).get_artifact("trained_model")
         task = StepOperator(task_id="when", python_callable=when, op_kwargs={"model": reference})
-    context = {"ti": TaskInstance(), "ds": "2026-01-01"}
+    context = {"ti": TaskInstance(), "dag": task.dag, "ds": "2026-01-01"}
     task.pre_execute(context)
 
     assert task.execute(context) == "2026-01-01: 2.5"

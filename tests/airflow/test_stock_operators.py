@@ -89,7 +89,7 @@ def registry(model_registry: Client) -> Iterator[Client]:
 @contextmanager
 def running(task: Any, ti: TaskInstance | None = None) -> Iterator[dict[str, Any]]:
     """The context of a running task, as far as templates need it."""
-    context: Any = {"ti": ti or TaskInstance(), "task": task, "macros": MacrosAccessor()}
+    context: Any = {"ti": ti or TaskInstance(), "task": task, "dag": task.dag, "macros": MacrosAccessor()}
     with set_current_context(context):
         yield context
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL = frozenset({"success", "failed"})
+#: Where empty databases of Airflow are kept, as pytest keeps what it knows.
+KEPT = Path(__file__).parents[2] / ".pytest_cache"
 
 
 class AirflowRuntime:
@@ -103,7 +106,7 @@ class AirflowRuntime:
         """Make the database, start the components, wait until all of them are up and every file is parsed."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self._say("making Airflow's database")
-        self.airflow("db", "migrate")
+        self._make_database()
         self.start_again(*COMPONENTS)
         self._say("waiting until they are up")
         self.wait_for(self._healthy, timeout=120)
@@ -112,6 +115,20 @@ class AirflowRuntime:
         self._say("waiting until the DAG files are parsed")
         files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
         self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+
+    def _make_database(self) -> None:
+        """Copy what this version of Airflow has made before: migrating takes it as long as starting."""
+        kept, own = KEPT / f"airflow-{version('apache-airflow')}.db", self.home / "airflow.db"
+        if own.exists():
+            return
+        if kept.exists():
+            _copy(kept, own)
+            return
+        self.airflow("db", "migrate")
+        KEPT.mkdir(exist_ok=True)
+        new = KEPT / f"{os.getpid()}.db"
+        _copy(own, new)
+        new.replace(kept)
 
     def start_again(self, *names: str) -> None:
         """Start components, and wait for nothing."""
@@ -194,7 +211,7 @@ class AirflowRuntime:
     def _parsed_files(self) -> int:
         return len({dag["fileloc"] for dag in self._get("/dags", limit=1000)["dags"]})
 
-    def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.1) -> Any:
+    def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.2) -> Any:
         """Return what the condition gives once it is true."""
         deadline = time.monotonic() + timeout
         while True:
@@ -218,19 +235,23 @@ class AirflowRuntime:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def pause(self, dag_id: str) -> None:
+        """Let a DAG start nothing more by itself."""
+        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+
     def unpause(self, dag_id: str, *, runs: bool = True) -> str:
         """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
         self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
-        return self.first_run(dag_id) if runs else ""
+        return self.nth_run(dag_id, 1) if runs else ""
 
-    def first_run(self, dag_id: str, *, timeout: float = 60) -> str:
-        """Wait until a DAG has a run, and return the first one's id."""
+    def nth_run(self, dag_id: str, number: int, *, timeout: float = 60) -> str:
+        """Wait until a DAG has had so many runs, and return the id of the last of them."""
 
-        def first() -> str | None:
-            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=1)["dag_runs"]
-            return str(found[0]["dag_run_id"]) if found else None
+        def nth() -> str | None:
+            found = self._get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=number)["dag_runs"]
+            return str(found[-1]["dag_run_id"]) if len(found) == number else None
 
-        return str(self.wait_for(first, timeout=timeout))
+        return str(self.wait_for(nth, timeout=timeout))
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
@@ -339,9 +360,10 @@ class AirflowRuntime:
         """Return the errors of DAG files that can't be imported."""
         return [item["stack_trace"] for item in self._get("/importErrors")["import_errors"]]
 
-    def reparse(self) -> None:
-        """Have every DAG file parsed once more, and wait for it."""
-        before = {dag["dag_id"]: dag for dag in self._get("/dags", limit=1000)["dags"]}
+    def reparse(self, *dag_ids: str) -> None:
+        """Have the files of some DAGs, or of all, parsed once more, and wait for it."""
+        dags = self._get("/dags", limit=1000)["dags"]
+        before = {dag["dag_id"]: dag for dag in dags if dag["dag_id"] in dag_ids or not dag_ids}
         for token in {dag["file_token"] for dag in before.values()}:
             self._api.put(f"/api/v2/parseDagFile/{token}").raise_for_status()
 
@@ -411,6 +433,11 @@ def _held(processes: Sequence[psutil.Process]) -> Iterator[None]:
     finally:
         for process in processes:
             _signal(process, signal.SIGCONT)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
 
 
 def free_port() -> int:

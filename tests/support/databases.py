@@ -35,16 +35,23 @@ class PostgresServer:
         self._connection.execute("SELECT pg_reload_conf()")
         self._connection.execute(f"CREATE DATABASE {TEMPLATE}")
         Registry.open(self._named(TEMPLATE)).close()
+        self._made: list[str] = []
 
     def new_database(self, *, empty: bool = False) -> str:
         """Make a database, with a registry's schema unless it is to be empty, and return its URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         template = "template0" if empty else TEMPLATE
-        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self._made.append(name)
         if not empty:
             with psycopg.connect(self._named(name), autocommit=True) as connection:
                 connection.execute("UPDATE mr_registry SET id = %s", [str(uuid.uuid4())])
         return self._named(name)
+
+    def drop_databases(self) -> None:
+        """Remove all that were made since the last time."""
+        while self._made:
+            self._connection.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
 
     def drop_connections(self, url: str) -> None:
         """Break all connections to a database, as a restart does."""

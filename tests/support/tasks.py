@@ -37,7 +37,14 @@ class TaskInstance:
 def running(task: Any, ti: TaskInstance | None = None, **more: Any) -> Iterator[dict[str, Any]]:
     """The context of a running task, its fields rendered."""
     ti = ti or TaskInstance(task_id=task.task_id)
-    context: Any = {"ti": ti, "task_instance": ti, "task": task, "macros": MacrosAccessor(), **more}
+    context: Any = {
+        "ti": ti,
+        "task_instance": ti,
+        "task": task,
+        "dag": task.dag,
+        "macros": MacrosAccessor(),
+        **more,
+    }
     with set_current_context(context):
         task.render_template_fields(context)
         yield context

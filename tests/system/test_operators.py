@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_model_provider import Client
+from tests.support.people import asks, states
 
 if TYPE_CHECKING:
     from tests.support.airflow_runtime import AirflowRuntime
@@ -16,27 +17,6 @@ if TYPE_CHECKING:
 def registry(airflow: AirflowRuntime) -> Client:
     """The registry that the running Airflow uses by default."""
     return Client(airflow.registry_url, store=str(airflow.store))
-
-
-def states(airflow: AirflowRuntime, dag_id: str, run_id: str) -> dict[str, list[Any]]:
-    """The states of a run's tasks, by map index."""
-    return {
-        name: [item["state"] for item in sorted(items, key=lambda item: item["map_index"])]
-        for name, items in airflow.task_instances(dag_id, run_id).items()
-    }
-
-
-def asks(airflow: AirflowRuntime, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-    """What a task asks, once it waits for the answer."""
-
-    def waiting() -> Any:
-        found = states(airflow, dag_id, run_id).get(task_id)
-        assert found not in (["failed"], ["success"]), airflow.failures(dag_id, run_id)
-        if found != ["awaiting_input"] or not airflow.is_reported(dag_id, run_id, task_id):
-            return None
-        return airflow.request(dag_id, run_id, task_id)
-
-    return dict(airflow.wait_for(waiting, timeout=60))
 
 
 def test_operators_work_together(airflow: AirflowRuntime, registry: Client) -> None:

@@ -1,4 +1,4 @@
-"""One running Airflow for what depends on time: races, kills, past dates, waiting, clearing."""
+"""One running Airflow for what depends on time: races, kills, past dates, waiting, clearing, promotions that wake."""
 
 from __future__ import annotations
 
@@ -40,7 +40,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A real Airflow with room for eight tasks at once."""
     folder = tmp_path_factory.mktemp("timing")
     shutil.copytree(DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    settings = {"AIRFLOW__CORE__PARALLELISM": "8", "RACE_SIZE": str(RACE_SIZE)}
+    settings = {
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+        # A scheduler that was killed leaves tasks queued; who adopts them looks every five minutes otherwise.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+        "RACE_SIZE": str(RACE_SIZE),
+    }
     runtime = Airflow(folder / "home", folder / "dags", settings=settings)
     live_through(HISTORY, Client(runtime.registry_url, store=str(runtime.store)))
     with runtime:

@@ -17,7 +17,9 @@ def use(marker: int, number: int) -> Annotated[list, "past_used"]:
     return [marker, number]
 
 
-@dag(schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False)
+@dag(
+    schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), end_date=datetime(2026, 1, 31, tzinfo=UTC)
+)
 def past() -> None:
     use(then.get_artifact("marker"), then.number)
 

@@ -244,7 +244,7 @@ def test_only_what_differs_from_the_defaults_is_in_the_json() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("weight", 1), ("selector", "triggering"), ("wanted", "code"), ("kind", "prompt"), ("pin", "dag"),
+    [("weight", 1), ("selector", "newest"), ("wanted", "code"), ("kind", "prompt"), ("pin", "dag"),
      ("on_missing", "retry"), ("as_of", ["queued_at"]), ("attribute", "size")],
 )  # fmt: skip
 def test_the_json_of_a_newer_release_is_refused(key: str, value: Any) -> None:

@@ -8,7 +8,12 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from airflow_model_provider.addresses import Address
-from airflow_model_provider.exceptions import InvalidConfiguration, ModelRegistryError, OutcomeUnknown
+from airflow_model_provider.exceptions import (
+    FileMissing,
+    InvalidConfiguration,
+    ModelRegistryError,
+    OutcomeUnknown,
+)
 from airflow_model_provider.registry import schema, tables
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.registry import Registry
@@ -131,8 +136,8 @@ def _check_recovery(workspace: Workspace) -> None:
 
 
 def _check(error: ModelRegistryError) -> None:
-    """A retry may help, unless it is the folder of copies that can't be used; no secret is shown."""
-    assert error.transient or isinstance(error, InvalidConfiguration), error
+    """A retry may help, unless it is the folder of copies or the caller's own file; no secret is shown."""
+    assert error.transient or isinstance(error, InvalidConfiguration | FileMissing), error
     shown = "".join(traceback.format_exception(error))
     assert not any(secret in shown for secret in _SECRETS)
 

@@ -62,6 +62,15 @@ def test_a_run_that_nobody_woke_claims_nothing_for_a_new_dag(promoted: Registry)
     assert numbers(promoted, key("woken"), since=3) == [3]
 
 
+def test_a_run_that_was_woken_first_may_claim_last(promoted: Registry) -> None:
+    """What came before the DAG's first claim is not lost, and what was claimed is not claimed again."""
+    assert numbers(promoted, key("second"), since=3) == [3]
+    assert numbers(promoted, key("first"), since=2) == [2]
+    assert numbers(promoted, key("third"), since=1) == [1]
+    promoted.rollback("iris", "production")
+    assert numbers(promoted, key("fourth"), since=3) == [4]
+
+
 def test_what_starts_no_dags_is_not_claimed(promoted: Registry) -> None:
     """A promotion in a backfill, a quiet one, and an empty stage; what is asked for is."""
     backfill = Attempt(RunKey("default", "training", "backfill__2026"), "train", "try 1")

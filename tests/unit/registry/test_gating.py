@@ -16,6 +16,7 @@ from airflow_model_provider.exceptions import (
     StageConflict,
     StageOccupied,
 )
+from tests.support import gate_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +205,30 @@ def test_to_be_better_than_the_holder_is_the_permission_to_replace_it(client: Cl
     candidate(client).promote("production", **BEAT)
 
     assert candidate(client).stage == "production"
+
+
+def test_a_dry_run_refuses_what_would_be_refused_and_changes_nothing(client: Client) -> None:
+    """Gates, functions too, another holder; what would pass is not promoted, nor is anything archived."""
+    before = client.get_model("iris").history()
+    gate_checks.asked.clear()
+    gate_checks.script = lambda version, holder: "no" if version.number == 3 else True
+    scripted = Gates(check="tests.support.gate_checks:scripted")
+    with pytest.raises(StageOccupied):
+        candidate(client).set_stage("production", dry_run=True)
+    with pytest.raises(StageConflict):
+        candidate(client).set_stage("production", expected=3, dry_run=True)
+    with pytest.raises(PromotionRefused, match=r"scripted refuses iris@3: no"):
+        candidate(client, 3).set_stage("production", True, gates=scripted, dry_run=True)
+    passing = candidate(client)
+    assert passing.set_stage("production", gates=[BEAT, scripted], dry_run=True) is None
+    assert client.get_model_version("iris", 1).set_stage("archived", dry_run=True) is None
+
+    assert gate_checks.asked == [(3, 1), (2, 1)]
+    assert passing.record.stages == ()
+    assert client.get_model("iris").history() == before
+    event = passing.set_stage("production", gates=BEAT)
+    assert event is not None
+    assert event.sequence == before[0].sequence + 1
 
 
 def test_the_holder_itself_is_not_asked(client: Client) -> None:

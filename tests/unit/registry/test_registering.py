@@ -10,11 +10,11 @@ import pytest
 from airflow_model_provider import Client
 from airflow_model_provider.exceptions import (
     AlreadyExists,
+    FileMissing,
     InvalidDefinition,
     ModelNotFound,
     ModelRegistryError,
     NotSerializable,
-    PayloadMissing,
     StageConflict,
     StageOccupied,
     UnknownStage,
@@ -85,7 +85,7 @@ def test_without_a_stage_it_is_ready(client: Client) -> None:
         ({"metadata": {"sets": {1, 2}}}, NotSerializable),
         ({"files": {"labels": "labels.json"}}, InvalidDefinition),
         ({"files": {"model": 7}}, InvalidDefinition),
-        ({"files": {"model": "nowhere.joblib"}}, PayloadMissing),
+        ({"files": {"model": "nowhere.joblib"}}, FileMissing),
         ({"formats": {"lables": "file"}}, InvalidDefinition),
     ],
 )

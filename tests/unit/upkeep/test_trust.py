@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 from airflow_model_provider import Client
 from airflow_model_provider.exceptions import (
     DigestMismatch,
+    FileMissing,
     InvalidConfiguration,
     InvalidDefinition,
     LoadFailed,
@@ -254,7 +255,7 @@ def test_what_cannot_be_registered_is_one_error(
         refused.append(raised.value)
         return str(raised.value)
 
-    assert str(file) in attempt(PayloadMissing)
+    assert str(file) in attempt(FileMissing)
     file.write_bytes(b"no joblib")
     assert "Choose: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
     with Client().new_model_version("iris") as version, pytest.raises(LoadFailed):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.support.timed_airflow import Airflow
 
 CONSUMERS = ("first_consumer", "second_consumer")
+PAUSED = "paused_consumer"
 #: Promotions and restarts under kills: 40 and two, in the long form 500 and twenty.
 PROMOTIONS, RESTARTS = (40, 2) if TIMES == 1 else (500, 20)
 PROGRAM = """
@@ -43,7 +44,8 @@ def runs(airflow: Airflow, dag_id: str) -> dict[str, Run]:
     told: dict[str, Run] = {}
     for run_id, state in states:
         said: Any = airflow.returned(dag_id, run_id, "claimed").get(-1) or {}
-        told[run_id] = Run(state, said.get("number"), said.get("claimed", []))
+        claimed = [number for first, last in said.get("claimed", []) for number in range(first, last + 1)]
+        told[run_id] = Run(state, said.get("number"), claimed)
     return told
 
 
@@ -57,13 +59,13 @@ def promoted(registry: Client) -> list[int]:
     return sorted(event.sequence for event in registry.get_model("racer").history("production"))
 
 
-def settled(airflow: Airflow, registry: Client) -> bool:
-    """Whether everything is claimed by both, and all runs have ended."""
+def settled(airflow: Airflow, registry: Client, dag_ids: Sequence[str] = CONSUMERS) -> bool:
+    """Whether each of some DAGs has claimed everything, and all their runs have ended."""
     wanted = promoted(registry)
     return all(
         sorted(claimed(airflow, dag_id)) == wanted
         and all(run.state in ("success", "failed") for run in runs(airflow, dag_id).values())
-        for dag_id in CONSUMERS
+        for dag_id in dag_ids
     )
 
 
@@ -96,6 +98,8 @@ def test_another_process_promotes(airflow: Airflow, registry: Client) -> None:
         holder(registry),
         1,
     )
+    airflow.wait_for(lambda: settled(airflow, registry, [PAUSED]), timeout=30)
+    airflow.pause(PAUSED)  # until the test that unpauses it
 
 
 def test_the_command_line_promotes(airflow: Airflow, registry: Client) -> None:
@@ -125,13 +129,23 @@ def test_a_task_promotes_and_fails(airflow: Airflow, registry: Client) -> None:
 
 def test_what_a_run_has_claimed_stays(airflow: Airflow, registry: Client) -> None:
     """Its other tasks, and its cleared ones, see the version that started it, whatever was promoted since."""
+    assert len(claimed(airflow, PAUSED)) == 1
+    airflow.unpause(PAUSED, runs=False)  # the next test sees what comes of it
     first = next(iter(runs(airflow, "first_consumer")))
     airflow.clear("first_consumer", first, ["claimed", "again"])
     airflow.wait_run("first_consumer", first)
 
-    assert runs(airflow, "first_consumer")[first] == Run("success", 1, [1])
+    assert runs(airflow, "first_consumer")[first] == Run("success", 1, promoted(registry)[:1])
     assert airflow.xcom("first_consumer", first, "again") == 1
     assert settled(airflow, registry)
+
+
+def test_a_dag_that_was_paused_catches_up(airflow: Airflow, registry: Client) -> None:
+    """What was promoted meanwhile is claimed by its next run, with no further promotion."""
+    airflow.wait_for(lambda: settled(airflow, registry, [PAUSED]), timeout=90)
+
+    *_, last = [run for run in runs(airflow, PAUSED).values() if run.claimed]
+    assert (last.number, last.claimed) == (holder(registry), promoted(registry)[1:])
 
 
 def test_promotions_beside_kills_are_claimed_once(
@@ -143,13 +157,15 @@ def test_promotions_beside_kills_are_claimed_once(
     """At random moments, in bursts too, some while everything is down: each by one run of each, the last one soon."""
     random.seed(os.urandom(8).hex())
     victims = ["scheduler", "triggerer"]
-    before = len(promoted(registry))
-    for _ in range(RESTARTS):
-        for _ in range(PROMOTIONS // RESTARTS // 2):
+    before, down = len(promoted(registry)), PROMOTIONS // RESTARTS // 2
+    for number in range(RESTARTS):
+        if number % 2 == 0:  # kill what runs, then what has not come up yet
+            airflow.wait_for(lambda: settled(airflow, registry), timeout=120)
+        for _ in range(PROMOTIONS // RESTARTS - down):
             registry.register_model_version("racer", stage="production", force=True)
             time.sleep(random.choice([0, 0, 0.02, 0.1, 1.5]))  # the moments are what is tried
         airflow.kill(*victims)
-        for _ in range(PROMOTIONS // RESTARTS // 2):
+        for _ in range(down):
             registry.register_model_version("racer", stage="production", force=True)
         airflow.start_again(*victims)
         restarted = time.monotonic()
