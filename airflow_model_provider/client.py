@@ -249,7 +249,7 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
-        asked: dict[str, Any] = {} if gates is None else {"gates": _gates(model, stage, gates)}
+        chosen = () if gates is None else _gates(model, stage, gates)
         held = gather(workspace, check_name("model", model), artifacts, files, formats)
         made = workspace.register_version(
             model,
@@ -265,7 +265,7 @@ class Client:
             expected=expected,
             reason=reason,
             who=origin.who,
-            **asked,
+            gates=chosen,
         )
         return ModelVersion(workspace, made.version, origin)
 

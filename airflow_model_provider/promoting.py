@@ -89,11 +89,6 @@ class Promotable:
         >>> version.set_stage("production", force=True, reason="accuracy 0.97")  # doctest: +SKIP
         """
         stage = stage.value if isinstance(stage, ModelStages) else stage
-        asked: dict[str, Any] = {} if gates is None else self._gated(gates)
-        if self._origin.once:
-            asked["once"] = True
-        if dry_run:
-            asked["dry_run"] = True
         event = self._workspace.registry.set_stage(
             self.record.model,
             self.record.number,
@@ -105,8 +100,10 @@ class Promotable:
             attempt=self._origin.attempt,
             allow_incomplete=allow_incomplete,
             settled=self._origin.settled,
+            once=self._origin.once,
             quiet=None if start_dags is None else not start_dags,
-            **asked,
+            dry_run=dry_run,
+            **({} if gates is None else self._gated(gates)),
         )
         if not dry_run:
             self._moved(stage, event)

@@ -62,7 +62,7 @@ class Change(NamedTuple):
     :param gates: what the version must show (R30).
     :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
     :param verdict: what those functions have said.
-    :param once: where this task of this Dag run has made the version the holder already, give that event.
+    :param once: where this task of this Dag run has made that change already, give its event.
     :param dry_run: refuse what would be refused, and change nothing.
     """
 
@@ -197,20 +197,12 @@ def promote_new(
 
 
 def rollback(
-    database: Database,
-    model: str,
-    stage: str,
-    declared: Sequence[str],
-    change: Change,
-    to: int | None,
-    *,
-    once: bool = False,
+    database: Database, model: str, stage: str, declared: Sequence[str], change: Change, to: int | None
 ) -> StageEvent:
     """
     Give a stage back to the version that held it before the present one; again, to the one before that (R29).
 
     :param to: the number of the earlier holder that gets it back; None means the one before.
-    :param once: where this task of this Dag run has rolled back already, change nothing and return that event.
     :raises UnknownStage: if the stage is not declared.
     :raises NothingToRestore: naming the versions that held the stage and are still there.
     :raises StageConflict: if the holder is not the one expected.
@@ -220,15 +212,8 @@ def rollback(
     change.check()
     if to is not None:
         check_number("version number", to)
-
-    def work(connection: Connection) -> StageEvent:
-        turn = _Turn(connection, model, change)
-        if once:
-            turn.refuse_second_rollback(stage, to)
-        return turn.restore(stage, to)
-
     try:
-        return database.write(work)
+        return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
     except _DoneBefore as before:
         return before.event
 
@@ -284,8 +269,8 @@ class _Turn:
         """Make a version the holder of a stage."""
         last = self._last(stage)
         held = last.number if last is not None else None
-        if self.change.once and held == version.number:
-            self._refuse_repetition(stage, version.number)
+        if held == version.number:
+            self._refuse_repetition(stage, held)
         self._check_change(stage, held)
         if held == version.number:
             raise _NothingToDo
@@ -299,6 +284,7 @@ class _Turn:
 
     def restore(self, stage: str, to: int | None) -> StageEvent:
         """Make an earlier holder of a stage its holder again."""
+        self._refuse_repetition(stage, to, rollback=True)
         last = self._last(stage)
         self._check_change(stage, last.number if last is not None else None)
         while (found := self._earlier(last, stage, to)) is not None:
@@ -309,18 +295,13 @@ class _Turn:
             return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
         raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
 
-    def refuse_second_rollback(self, stage: str, to: int | None) -> None:
-        """Stop where the task that acts has rolled the stage back before, in another try (R31)."""
-        attempt = self.change.attempt
+    def _refuse_repetition(self, stage: str, number: int | None, *, rollback: bool = False) -> None:
+        """Stop where the task that acts has made the version (None: any) the holder, in another try (R31)."""
+        attempt = self.change.attempt if self.change.once else None
         done = attempt and last_by_task(self.connection, self.model, stage, attempt)
-        if done is not None and done.restores is not None and to in (None, done.number):
-            raise _DoneBefore(done)
-
-    def _refuse_repetition(self, stage: str, number: int) -> None:
-        """Stop where the task that acts has made the version the holder, in another try (R31)."""
-        attempt = self.change.attempt
-        done = attempt and last_by_task(self.connection, self.model, stage, attempt)
-        if done is not None and done.number == number:
+        if done is None or (rollback and done.restores is None):
+            return
+        if number in (None, done.number):
             raise _DoneBefore(done)
 
     def archive(self, version: _Candidate) -> StageEvent:

@@ -268,7 +268,11 @@ class Registry:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
         change = promotion.Change(
             *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
-            *(gates, ask, None, once, quiet, dry_run),
+            gates=gates,
+            ask=ask,
+            once=once,
+            quiet=quiet,
+            dry_run=dry_run,
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -287,9 +291,9 @@ class Registry:
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = promotion.Change(
-            expected=expected, reason=reason, who=who, attempt=attempt, protected=self._protected, roles=roles
+            False, expected, reason, who, attempt, protected=self._protected, roles=roles, once=once
         )
-        return promotion.rollback(self._database, model, stage, self.stages, change, to, once=once)
+        return promotion.rollback(self._database, model, stage, self.stages, change, to)
 
     def holders(self, model: str | None = None) -> dict[str, dict[str, int]]:
         """Return who holds which stage. See :func:`promotion.holders`."""
