@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_model_provider.workspace import Workspace
 
 T = TypeVar("T")
+#: Seconds between two looks at a registry that is in trouble, at most, unless healthy ones are looked at more rarely.
+_LONGEST_PAUSE = 30.0
 #: Seconds after which Airflow is asked again where a registry is; each question stops the whole triggerer a while.
 _ADDRESS_HOLDS = 60.0
 
@@ -61,6 +63,16 @@ class Lookout:
         from airflow_model_provider.workspace import open_workspace
 
         return open_workspace(find_address(self._conn_id, ask_airflow=False))
+
+
+def rarer(pause: float, interval: float) -> float:
+    """
+    Return how long to pause after one more look at a registry that is in trouble.
+
+    :param pause: seconds before that look.
+    :param interval: seconds between two looks at a healthy one.
+    """
+    return min(pause * 2, max(_LONGEST_PAUSE, interval))
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import random
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamProducer
 
 from airflow_model_provider import settings
-from airflow_model_provider.triggers.lookout import lookout
+from airflow_model_provider.triggers.lookout import lookout, rarer
 from airflow_model_provider.triggers.wakeups import Wakeup, Wakeups
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.claims import StageKey
     from airflow_model_provider.registry.registry import Registry
 
-#: Seconds between two looks at a registry that is in trouble, at most.
-_LONGEST_PAUSE = 30.0
+log = logging.getLogger(__name__)
 
 
 class ModelStageTrigger(BaseEventTrigger):
@@ -107,7 +107,7 @@ class _Promotions(SharedStreamProducer):
             try:
                 found, pause = await self._lookout.ask(self._look), interval
             except Exception as err:
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = rarer(pause, interval)
                 self._say(err, f"Looking again in {pause:.0f} s.")
             for wakeup in found:
                 yield wakeup, wakeup
@@ -138,6 +138,4 @@ class _Promotions(SharedStreamProducer):
             self._written.popleft()
 
     def _say(self, err: Exception, what: str) -> None:
-        import logging
-
-        logging.getLogger(__name__).warning("%s: %s %s", type(err).__name__, err, what)
+        log.warning("%s: %s %s", type(err).__name__, err, what)

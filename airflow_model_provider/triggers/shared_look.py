@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_model_provider.triggers.lookout import lookout
+from airflow_model_provider.triggers.lookout import lookout, rarer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_model_provider.references import Reference
     from airflow_model_provider.triggers.lookout import Lookout
-
-#: Seconds between two looks at a registry that is in trouble, at most.
-LONGEST_PAUSE: Final = 30.0
 
 
 class Seen(NamedTuple):
@@ -74,7 +71,7 @@ class SharedLook:
         try:
             numbers = await self._registry.ask(lambda registry: registry.numbers(asked))
         except Exception as err:
-            self._pause = min(self._pause * 2, max(LONGEST_PAUSE, self._interval))
+            self._pause = rarer(self._pause, self._interval)
             return [Seen(None, err, self._pause)] * len(asked)
         self._pause = self._interval
         return [Seen(number, None, self._pause) for number in numbers]
