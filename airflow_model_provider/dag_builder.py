@@ -12,9 +12,9 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.operators.base import upstream_in
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
+from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
 from airflow_model_provider.pipelines.outputs import declares_tuple
 from airflow_model_provider.pipelines.values import references_in

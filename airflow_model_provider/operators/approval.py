@@ -97,7 +97,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         self.model, self.version, self.stage, self.gates = model, version, stage, gates
         self.expected, self.reason = expected, reason
         self.force, self.allow_incomplete = False, allow_incomplete
-        self._set_up_promotion(conn_id)
+        self._set_up(conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -137,9 +137,8 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         """
         try:
             answer = super().execute_complete(context, event)
-        except (
-            DownstreamTasksSkipped
-        ):  # this is how Airflow goes on after Reject, and nothing is returned then
+        except DownstreamTasksSkipped:
+            # So Airflow goes on after Reject, and nothing is returned then.
             if self.do_xcom_push:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=self._rejected(event, number))
             raise

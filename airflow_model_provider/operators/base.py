@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
-from airflow_model_provider.pipelines.values import references_in
+from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from airflow.sdk import DAG
 
     from airflow_model_provider.handles import ModelVersion
     from airflow_model_provider.promoting import Origin
@@ -59,12 +58,17 @@ class RegistryTask:
         return [] if number is None else [self.workspace.registry.get_version(model, Selector.parse(number))]
 
     def _set_up(self, conn_id: str | None) -> None:
-        """Keep the connection; wait for the tasks whose output names a version in a reference."""
+        """Check the arguments; wait for the tasks whose output names a version in a reference."""
         with hopeless_fails_a_running_task():
+            self._check_arguments()
             self.conn_id = fields.check_conn_id(conn_id)
         task: Any = self
         if task.has_dag():
             task.set_upstream(upstream_in(task.dag, [getattr(task, name) for name in task.template_fields]))
+
+    @abstractmethod
+    def _check_arguments(self) -> None:
+        """Refuse what can be known to be wrong while the DAG file is parsed; templates and outputs come later."""
 
     def _begin(self, context: Mapping[str, Any]) -> None:
         """Say who acts: this try of this task."""
@@ -127,10 +131,3 @@ def refused_softly() -> Iterator[None]:
         if refused.soft:
             raise AirflowSkipException(str(refused)) from refused
         raise
-
-
-def upstream_in(dag: DAG, value: Any) -> list[Any]:
-    """Return the tasks of a DAG whose output names a version in the references that a value holds."""
-    taken = [pair for item in references_in(value) for pair in item.selector.upstream_tasks]
-    found = dict.fromkeys(task_id for task_id, dag_id in taken if dag_id in ("", dag.dag_id))
-    return [dag.get_task(task_id) for task_id in found if dag.has_task(task_id)]

@@ -10,7 +10,7 @@ from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.selectors import check_name
-from airflow_model_provider.task_context import hopeless_fails_a_running_task, hopeless_fails_at_once
+from airflow_model_provider.task_context import hopeless_fails_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +30,16 @@ class PromotingTask(RegistryTask):
     force: bool
     allow_incomplete: bool
 
-    def _set_up_promotion(self, conn_id: str | None) -> None:
+    def _check_arguments(self) -> None:
         """
-        Check what can be known while the DAG file is parsed; templates, references and outputs of tasks come later.
+        Check what can be known; the gates become JSON.
 
         :raises UnknownStage: for a stage that is not declared.
         :raises InvalidDefinition: for gates that can't be asked, or a version of another model.
         """
-        with hopeless_fails_a_running_task():
-            fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
-            fields.check_numbers(self.called, self.model, expected=self.expected)
-            self.gates = fields.gates_json(self.gates)
-        self._set_up(conn_id)
+        fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
+        fields.check_numbers(self.called, self.model, expected=self.expected)
+        self.gates = fields.gates_json(self.gates)
 
     def _promote(self, version: Any, expected: Any, person: str | None = None) -> dict[str, Any]:
         """
@@ -122,7 +120,7 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
         self.model, self.version, self.stage, self.gates = model, version, stage, gates
         self.expected, self.reason = expected, reason
         self.force, self.allow_incomplete = force, allow_incomplete
-        self._set_up_promotion(conn_id)
+        self._set_up(conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

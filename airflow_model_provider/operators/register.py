@@ -15,7 +15,7 @@ from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.pinned import PinnedArtifact
 from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name
-from airflow_model_provider.task_context import hopeless_fails_a_running_task, hopeless_fails_at_once
+from airflow_model_provider.task_context import hopeless_fails_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +85,11 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
         self.name, self.description, self.tags = name, description, tags
         self.metadata, self.formats = metadata, formats
         self.stage, self.expected, self.reason, self.force = stage, expected, reason, force
-        with hopeless_fails_a_running_task():
-            self.gates = fields.gates_json(gates)
-            self._check_arguments()
+        self.gates = gates
         self._set_up(conn_id)
 
     def _check_arguments(self) -> None:
+        self.gates = fields.gates_json(self.gates)
         if self.gates and not self.stage:
             raise InvalidDefinition(
                 self.called, "it has gates and no stage", "Say which stage they are for: stage='staging'."

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask
 from airflow_model_provider.references import UNSET
-from airflow_model_provider.task_context import hopeless_fails_a_running_task, hopeless_fails_at_once
+from airflow_model_provider.task_context import hopeless_fails_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +53,11 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
         super().__init__(**kwargs)
         self.model, self.stage, self.to = model, stage, to
         self.expected, self.reason = expected, reason
-        with hopeless_fails_a_running_task():
-            fields.check_fields(self.called, model, stage=stage)
-            fields.check_numbers(self.called, model, to=to, expected=expected)
         self._set_up(conn_id)
+
+    def _check_arguments(self) -> None:
+        fields.check_fields(self.called, self.model, stage=self.stage)
+        fields.check_numbers(self.called, self.model, to=self.to, expected=self.expected)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

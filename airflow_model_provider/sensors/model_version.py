@@ -22,7 +22,7 @@ from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask
 from airflow_model_provider.references import OUTPUT_KEY, Reference, read_reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name
-from airflow_model_provider.task_context import hopeless_fails_a_running_task, hopeless_fails_at_once
+from airflow_model_provider.task_context import hopeless_fails_at_once
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
@@ -74,12 +74,13 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
         super().__init__(**kwargs)
         self.model, self.version, self.newer_than = model, version, newer_than
         self.deferrable = deferrable
-        with hopeless_fails_a_running_task():
-            fields.check_fields(self.called, model, version=version)
-            fields.check_numbers(self.called, model, newer_than=newer_than)
-            if getattr(version, "as_of", None):
-                raise InvalidDefinition(self.called, "as_of= would wait for the past", "Leave it out.")
         self._set_up(conn_id)
+
+    def _check_arguments(self) -> None:
+        fields.check_fields(self.called, self.model, version=self.version)
+        fields.check_numbers(self.called, self.model, newer_than=self.newer_than)
+        if getattr(self.version, "as_of", None):
+            raise InvalidDefinition(self.called, "as_of= would wait for the past", "Leave it out.")
 
     def execute(self, context: Context) -> Any:
         """
