@@ -8,31 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import pytest
-from airflow.cli.cli_parser import get_parser
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_model_provider import Client, host, settings
+from airflow_model_provider import Client, settings
 from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.workspace import close_workspaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def airflow(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run an ``airflow model-registry`` command and return what it prints."""
-
-    def run(*arguments: str) -> str:
-        args = get_parser().parse_args(["model-registry", *arguments])
-        capsys.readouterr()
-        args.func(args)
-        return capsys.readouterr().out
-
-    yield run
-    close_workspaces()
-    host._entered = False
+    from collections.abc import Callable
 
 
 @pytest.fixture

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.cli.cli_parser import get_parser
 
-from airflow_model_provider import Client, host
-from airflow_model_provider.workspace import close_workspaces
+from airflow_model_provider import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PAGE = Path(__file__).parents[2] / "docs" / "gates.md"
 
 
 @pytest.fixture
-def promote(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+def promote(model_registry: Client, airflow: Callable[..., str]) -> Callable[..., str]:
     """Run ``promote`` and return what it prints; iris has a version in production and a better one."""
     for accuracy in (0.95, 0.97):
         model_registry.register_model_version(
@@ -30,15 +29,7 @@ def promote(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Itera
             **({"stage": "production"} if accuracy == 0.95 else {}),  # type: ignore[arg-type]
         )
 
-    def run(*arguments: str) -> str:
-        args = get_parser().parse_args(["model-registry", "promote", *arguments])
-        capsys.readouterr()
-        args.func(args)
-        return capsys.readouterr().out
-
-    yield run
-    close_workspaces()
-    host._entered = False
+    return functools.partial(airflow, "promote")
 
 
 def test_the_command_of_the_page(promote: Callable[..., str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,26 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_model_provider import Client, Model, host
 from airflow_model_provider.operators.step import StepOperator
+from tests.support.tasks import TaskInstance, predicting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@dataclass
-class TaskInstance:
-    """What the operator asks of Airflow's task instance."""
-
-    id: str = "ti-1"
-    dag_id: str = "predictions"
-    run_id: str = "manual__1"
-    task_id: str = "predict"
-    map_index: int = -1
-    try_number: int = 1
-    pushed: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        """Keep it."""
-        self.pushed[key] = value
 
 
 @pytest.fixture
@@ -67,7 +51,7 @@ def begin(task: StepOperator, ti: TaskInstance) -> None:
 
 def test_rendering_and_copying_change_nothing(registry: Client) -> None:
     """However often a listener copies and renders the task, there is one pin and one record."""
-    task, ti = operator(), TaskInstance()
+    task, ti = operator(), predicting()
     for _ in range(3):
         copied = copy.deepcopy(task)
         copied.render_template_fields({"ti": ti, "task": task})
@@ -90,12 +74,12 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
 
 def test_a_resumed_try_keeps_its_version(registry: Client) -> None:
     """After a deferral pre_execute runs again, in another process perhaps: same try, same pin (R14)."""
-    ti = TaskInstance()
+    ti = predicting()
     begin(operator(), ti)
     registry.get_model_version("iris", 2).set_stage("production", force=True)
     resumed, retried = operator(), operator()
     begin(resumed, replace(ti))
-    begin(retried, TaskInstance("ti-2", try_number=2))
+    begin(retried, predicting("ti-2", try_number=2))
 
     assert (resumed.execute({"ti": ti}), retried.execute({"ti": ti})) == (1.5, 2.5)
     assert [item.number for item in registry.list_resolutions()] == [2, 1]
@@ -116,7 +100,7 @@ def test_hopeless_errors_fail_without_retries(registry: Client) -> None:
     with pytest.raises(
         AirflowFailException, match=r"StageNotAssigned: No version of 'iris' is in stage 'staging'"
     ):
-        begin(operator(model=reference), TaskInstance())
+        begin(operator(model=reference), predicting())
 
     assert registry.list_resolutions() == []
 
@@ -127,7 +111,7 @@ def test_trouble_that_may_pass_is_retried_by_airflow(
     """A registry that doesn't answer fails the try only."""
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", "sqlite:////dev/null/registry.db")
     with pytest.raises(ConnectionError, match="/dev/null"):
-        begin(operator(), TaskInstance())
+        begin(operator(), predicting())
 
 
 def test_a_context_variable_is_given_by_name(registry: Client) -> None:
@@ -139,7 +123,7 @@ def test_a_context_variable_is_given_by_name(registry: Client) -> None:
     with DAG("dates", schedule=None):
         reference = Model("iris", version=2).get_artifact("trained_model")
         task = StepOperator(task_id="when", python_callable=when, op_kwargs={"model": reference})
-    context = {"ti": TaskInstance(), "dag": task.dag, "ds": "2026-01-01"}
+    context = {"ti": predicting(), "dag": task.dag, "ds": "2026-01-01"}
     task.pre_execute(context)
 
     assert task.execute(context) == "2026-01-01: 2.5"

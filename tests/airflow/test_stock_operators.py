@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,11 +22,11 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow.sdk.execution_time.context import MacrosAccessor, set_current_context
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from airflow_model_provider import Client, Model, host
 from airflow_model_provider.operators.step import StepOperator
+from tests.support.tasks import TaskInstance, predicting, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,23 +34,6 @@ if TYPE_CHECKING:
 IRIS = Model("iris", version="production")
 TRAINED = IRIS.get_artifact("trained_model")
 AT_PRODUCTION = 'macros.model_registry.version("iris", "production")'
-
-
-@dataclass
-class TaskInstance:
-    """What is asked of Airflow's task instance."""
-
-    id: str = "ti-1"
-    dag_id: str = "predictions"
-    run_id: str = "manual__1"
-    task_id: str = "predict"
-    map_index: int = -1
-    try_number: int = 1
-    first_reschedule: datetime | None = None
-
-    def get_first_reschedule_date(self, context: Any) -> datetime | None:
-        """Since when it has waited."""
-        return self.first_reschedule
 
 
 @dataclass
@@ -86,19 +68,10 @@ def registry(model_registry: Client) -> Iterator[Client]:
     host._entered = False
 
 
-@contextmanager
-def running(task: Any, ti: TaskInstance | None = None) -> Iterator[dict[str, Any]]:
-    """The context of a running task, as far as templates need it."""
-    context: Any = {"ti": ti or TaskInstance(), "task": task, "dag": task.dag, "macros": MacrosAccessor()}
-    with set_current_context(context):
-        yield context
-
-
 def render(task: Any, ti: TaskInstance | None = None) -> Any:
     """Render a task's fields as Airflow does before it runs."""
-    with running(task, ti) as context:
-        task.render_template_fields(context)
-    return task
+    with running(task, ti):
+        return task
 
 
 def python(*args: Any, **kwargs: Any) -> PythonOperator:
@@ -127,7 +100,7 @@ TASKS = {
 @pytest.mark.parametrize("name", TASKS)
 def test_a_listener_that_renders_again_changes_nothing(registry: Client, name: str) -> None:
     """Three times, before and after, on deep copies, with a promotion between: one pin, one record per try."""
-    task, ti = TASKS[name](), TaskInstance()
+    task, ti = TASKS[name](), predicting()
     before = [render(copy.deepcopy(task), ti) for _ in range(3)]
     registry.get_model_version("iris", 2).set_stage("production", force=True)
     render(task, ti)
@@ -146,7 +119,7 @@ def test_another_try_looks_again(registry: Client) -> None:
     """A retry of a stock task gets what is production then, and records it under its own number."""
     first = render(python(model=TRAINED))
     registry.get_model_version("iris", 2).set_stage("production", force=True)
-    second = render(python(model=TRAINED), TaskInstance("ti-2", try_number=2))
+    second = render(python(model=TRAINED), predicting("ti-2", try_number=2))
 
     assert [task.op_kwargs["model"].load() for task in (first, second)] == [1.5, 2.5]
     records = [(item.attempt.try_number, item.number) for item in registry.list_resolutions()]
@@ -224,7 +197,7 @@ def test_a_missing_version_is_waited_for(registry: Client, form: str) -> None:
     for waiting_since in (None, datetime.now(UTC) - timedelta(days=6)):
         task, now = python(missing(on_missing="wait")[form]), datetime.now(UTC)
         with pytest.raises(AirflowRescheduleException) as caught:
-            render(task, TaskInstance(first_reschedule=waiting_since))
+            render(task, predicting(first_reschedule=waiting_since))
         assert caught.value.reschedule_date - now >= timedelta(seconds=30)
 
     assert registry.list_resolutions() == []
@@ -239,7 +212,7 @@ def test_waiting_ends_with_what_was_waited_for(registry: Client) -> None:
     registry.get_model_version("iris", 2).set_stage("production", force=True)
     first = datetime.now(UTC) - timedelta(seconds=30)
 
-    assert render(python(IRIS, waiting), TaskInstance(first_reschedule=first)).op_args == ("iris@1", "iris@2")
+    assert render(python(IRIS, waiting), predicting(first_reschedule=first)).op_args == ("iris@1", "iris@2")
 
 
 def test_a_step_with_a_template_sees_what_it_waited_for(registry: Client) -> None:
@@ -251,15 +224,14 @@ def test_a_step_with_a_template_sees_what_it_waited_for(registry: Client) -> Non
             given = {"text": f"{IRIS.number}", "value": waited_for}
             step = StepOperator(task_id="predict", python_callable=lambda **given: given, op_kwargs=given)
         with running(step, ti) as context:
-            step.render_template_fields(context)
             step.pre_execute(context)
             return step.execute(context)
 
     with pytest.raises(TaskDeferred):
-        resume(TaskInstance())
+        resume(predicting())
     registry.get_model_version("iris", 2).set_stage("staging")
 
-    assert resume(TaskInstance()) == {"text": "1", "value": 2.5}
+    assert resume(predicting()) == {"text": "1", "value": 2.5}
 
 
 @pytest.mark.parametrize("form", missing())
@@ -268,7 +240,7 @@ def test_waiting_in_vain_ends(registry: Client, form: str, monkeypatch: pytest.M
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__WAIT_TIMEOUT", "60")
     since = datetime.now(UTC) - timedelta(seconds=61)
     with pytest.raises(AirflowFailException, match=r"WaitTimedOut: .*iris\[staging\].* \d+ s .*wait_timeout"):
-        render(python(missing(on_missing="wait")[form]), TaskInstance(first_reschedule=since))
+        render(python(missing(on_missing="wait")[form]), predicting(first_reschedule=since))
 
 
 @pytest.mark.parametrize("form", ["reference", "text"])

@@ -10,6 +10,7 @@ from airflow.sdk.execution_time.context import MacrosAccessor, set_current_conte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 
 @dataclass
@@ -23,20 +24,30 @@ class TaskInstance:
     map_index: int = -1
     try_number: int = 1
     pushed: dict[str, Any] = field(default_factory=dict)
+    first_reschedule: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep it."""
         self.pushed[key] = value
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        """Since when it has waited."""
+        return self.first_reschedule
 
     def retried(self) -> Self:
         """The next try."""
         return replace(self, id=f"{self.id}+", try_number=self.try_number + 1)
 
 
+def predicting(id: str = "ti-1", **given: Any) -> TaskInstance:
+    """The instance of a task that predicts."""
+    return TaskInstance(id, "predictions", task_id="predict", **given)
+
+
 @contextmanager
 def running(task: Any, ti: TaskInstance | None = None, **more: Any) -> Iterator[dict[str, Any]]:
     """The context of a running task, its fields rendered."""
-    ti = ti or TaskInstance(task_id=task.task_id)
+    ti = ti or TaskInstance(dag_id=task.dag.dag_id, task_id=task.task_id)
     context: Any = {
         "ti": ti,
         "task_instance": ti,

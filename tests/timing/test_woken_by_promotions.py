@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -13,8 +12,6 @@ from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pytest
 
     from airflow_model_provider import Client
     from tests.support.timed_airflow import Airflow
@@ -160,10 +157,8 @@ def test_promotions_beside_kills_are_claimed_once(
     airflow: Airflow,
     registry: Client,
     record_property: Callable[[str, object], None],
-    request: pytest.FixtureRequest,
 ) -> None:
     """At random moments, in bursts too, some while everything is down: each by one run of each, the last one soon."""
-    random.seed(os.urandom(8).hex())
     victims = ["scheduler", "triggerer"]
     before, down = len(promoted(registry)), PROMOTIONS // RESTARTS // 2
     for number in range(RESTARTS):

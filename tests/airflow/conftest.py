@@ -1,0 +1,29 @@
+"""What several tests of the command line share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.cli.cli_parser import get_parser
+
+from airflow_model_provider import Client, host
+from airflow_model_provider.workspace import close_workspaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def airflow(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Run an ``airflow model-registry`` command and return what it prints."""
+
+    def run(*arguments: str) -> str:
+        args = get_parser().parse_args(["model-registry", *arguments])
+        capsys.readouterr()
+        args.func(args)
+        return capsys.readouterr().out
+
+    yield run
+    close_workspaces()
+    host._entered = False
