@@ -116,6 +116,19 @@ def told(world: World) -> Iterator[dict[str, Any]]:
         }
 
 
+class Stories:
+    """What a world tells; each run is made when its story is first asked for, so that no test waits for all of them."""
+
+    def __init__(self, world: World) -> None:
+        self._told, self._known = told(world), list[dict[str, Any]]()
+
+    def of(self, number: int) -> dict[str, Any]:
+        """What was told after a run."""
+        while len(self._known) <= number:
+            self._known.append(next(self._told))
+        return self._known[number]
+
+
 def versions(registry: Client) -> list[tuple[Any, ...]]:
     """Every version of the model, newest first."""
     try:
@@ -143,26 +156,26 @@ def newest(registry: Client, name: str) -> tuple[Any, ...] | None:
 
 
 @pytest.fixture(scope="module")
-def both(airflow: AirflowRuntime, tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
+def both(airflow: AirflowRuntime, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stories, Stories]:
     """What is told of the same runs, here and under the scheduler."""
     folder = tmp_path_factory.mktemp("local")
     local = Local(Client(f"sqlite:///{folder / 'registry.db'}", store=str(folder / "store")))
-    return [list(told(local)), list(told(Scheduled(airflow)))]
+    return Stories(local), Stories(Scheduled(airflow))
 
 
 @pytest.mark.parametrize(
     "number", range(len(RUNS)), ids=[f"{number}-{run[0]}" for number, run in enumerate(RUNS)]
 )
-def test_both_ways_tell_the_same(both: list[list[dict[str, Any]]], number: int) -> None:
+def test_both_ways_tell_the_same(both: tuple[Stories, Stories], number: int) -> None:
     """States, errors, versions, records and artifacts after each of the runs."""
-    local, scheduled = both[0][number], both[1][number]
+    local, scheduled = both[0].of(number), both[1].of(number)
 
     assert local == scheduled
 
 
-def test_what_both_ways_tell_is_right(both: list[list[dict[str, Any]]]) -> None:
+def test_what_both_ways_tell_is_right(both: tuple[Stories, Stories]) -> None:
     """They agree on the truth."""
-    stories = both[0]
+    stories = [both[0].of(number) for number in range(len(RUNS))]
     numbers = [[version[0] for version in story["versions"]] for story in stories]
     assert numbers == [[], [1], [1], [2, 1], [2, 1], [2, 1], [2, 1], [2, 1], [2, 1], [3, 2, 1], [4, 3, 2, 1]]
     states = {version[0]: version[1:3] for version in stories[-1]["versions"]}
