@@ -120,8 +120,12 @@ def _unneeded(
     workspace: Workspace, older_than: float, outputs: float | None, *, note: bool
 ) -> Iterator[Blob]:
     yield from workspace.registry.unneeded_blobs(older_than, outputs)
-    for page in _pages(Blob(*entry) for entry in workspace.store.iter_blobs()):
-        yield from workspace.registry.stray_blobs(page, note=note)
+    registry, store = workspace.registry, workspace.store
+    for page in _pages(Blob(*entry) for entry in store.iter_blobs()):
+        strays = registry.stray_blobs(page, note=False)
+        # A writer may be about to register those that have just come.
+        if old := [blob for blob in strays if store.age(blob.digest) >= older_than]:
+            yield from registry.stray_blobs(old, note=True) if note else old
 
 
 def _bury(workspace: Workspace, blob: Blob) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -143,31 +144,27 @@ class Workspace:
         """
         from airflow_model_provider.registry.registration import NewContents
 
-        def store_and_register() -> Registered:
-            stored = [(self._stored(item, attempt), Relation.OUTPUT) for item in items]
+        def store_and_register(intend: bool) -> Registered:
+            stored = [(self._stored(item, attempt, intend), Relation.OUTPUT) for item in items]
             contents = NewContents(stored, metadata, attempt, linked, once)
             return self.registry.register_version(model, contents, attempt=attempt, **asked)
 
         return _until_it_stays(store_and_register)
 
     def _register(self, item: Item, attempt: Attempt | None, links: Sequence[Link]) -> ArtifactRecord:
-        def store_and_register() -> ArtifactRecord:
-            new = self._stored(item, attempt)
-            return self.registry.register_artifact(
-                new.name,
-                new.payload,
-                life=new.life,
-                kind=new.kind,
-                output=new.output,
-                attempt=attempt,
-                links=links,
-                metadata=new.metadata,
-            )
+        def store_and_register(intend: bool) -> ArtifactRecord:
+            new = self._stored(item, attempt, intend)
+            return self.registry.register_artifact(new._replace(links=links))
 
         return _until_it_stays(store_and_register)
 
-    def _stored(self, item: Item, attempt: Attempt | None) -> NewArtifact:
-        """Write bytes to the store, where they are not there already."""
+    def _stored(self, item: Item, attempt: Attempt | None, intend: bool) -> NewArtifact:
+        """
+        Write bytes to the store, where they are not there already.
+
+        :param intend: also note before that they are to be registered, which keeps collectors away; else a look while
+            they are registered shows whether one came.
+        """
         from airflow_model_provider.registry.artifacts import NewArtifact
 
         saving, signing = item.saving, settings.signing()
@@ -176,7 +173,12 @@ class Workspace:
         with self.store.new_file() as path:
             written = item.write(path)
             digest, size = self.store.digest(path)
-            life = self.put(path, digest, size)
+            life, is_there = 0, None
+            if intend or not self.store.is_local:
+                life = self.put(path, digest, size)
+            else:
+                self.store.put(path, digest)
+                is_there = partial(self.store.exists, digest, size)
         signed = (
             signing.sign(digest, written.materializer, written.format_version)
             if written.executes_code
@@ -194,7 +196,14 @@ class Workspace:
         )
         kind = saving.kind or (ArtifactType.MODEL if written.is_model else ArtifactType.DATA)
         return NewArtifact(
-            saving.name, payload, kind, life, output=saving.output, attempt=attempt, metadata=metadata
+            saving.name,
+            payload,
+            kind,
+            life,
+            output=saving.output,
+            attempt=attempt,
+            metadata=metadata,
+            is_there=is_there,
         )
 
     def put(self, path: Path, digest: str, size: int) -> int:
@@ -273,15 +282,20 @@ class Workspace:
         self.registry.close()
 
 
-def _until_it_stays(store_and_register: Callable[[], T]) -> T:
-    """Store and register; all of it again where a collector has taken bytes in between."""
+def _until_it_stays(store_and_register: Callable[[bool], T]) -> T:
+    """
+    Store and register; all of it again where a collector has taken bytes in between.
+
+    :param store_and_register: is told whether to note before that bytes will be stored.
+    """
     from airflow_model_provider.registry.blobs import BlobGone
 
+    intend = False
     while True:
         try:
-            return store_and_register()
+            return store_and_register(intend)
         except BlobGone:
-            continue
+            intend = True
 
 
 _open: dict[tuple[str, str], Workspace] = {}

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Payload, Relation
 from airflow_model_provider.selectors import ArtifactType
 
@@ -40,7 +41,7 @@ def _version(registry: Registry) -> int:
     payload = Payload(DIGEST, 5, "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
     links = [Link(version.id, Relation.OUTPUT)]
     life = registry.intend_blob(payload.digest, payload.size).life
-    registry.register_artifact("trained_model", payload, life=life, kind=ArtifactType.MODEL, links=links)
+    registry.register_artifact(NewArtifact("trained_model", payload, ArtifactType.MODEL, life, links=links))
     registry.log_version_metadata(version.id, {"accuracy": 0.9})
     return version.number
 

@@ -40,16 +40,27 @@ class LocalFolder:
                 return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
+    def age(self, key: str) -> float:
+        """Return the seconds since a file was written; 0 where there is none."""
+        with reported("read", self.uri(key)):
+            try:
+                return time.time() - (self.folder / key).lstat().st_mtime
+            except (FileNotFoundError, NotADirectoryError):
+                return 0
+
     def put(self, path: Path, key: str) -> None:
         """Move a file of the same file system into place: whole or not at all, and durable."""
         target = self.folder / key
         with reported("write", str(target)):
             if self.size(key) != path.stat().st_size:
-                with path.open("rb") as file:
+                with path.open("rb", buffering=0) as file:
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~0o222)
                     os.fsync(file.fileno())
-                path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
-                _make_folder(target.parent)
-                path.replace(target)
+                try:
+                    path.replace(target)
+                except FileNotFoundError:
+                    _make_folder(target.parent)
+                    path.replace(target)
             # Also where it was there already: whoever put it there may not have come this far.
             _sync(target.parent)
 

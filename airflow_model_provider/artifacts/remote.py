@@ -91,6 +91,11 @@ class RemoteFolder:
                     if entry["type"] == "file":
                         yield _name(entry), entry["size"]
 
+    def age(self, key: str) -> float:
+        """Return the seconds since a file was written; 0 where there is none."""
+        changed = self._try("read", key, lambda: self._changed(key))
+        return 0 if changed is None else _age(changed)
+
     def leftovers(self) -> Iterator[tuple[str, float]]:
         """Yield files and uploads that writers have begun, and the seconds since each was begun or written to."""
         for entry in self._list(SCRATCH):

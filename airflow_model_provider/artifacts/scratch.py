@@ -33,8 +33,11 @@ def file_in(folder: Path) -> Iterator[Path]:
         writes.
     """
     with reported("write to", str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-        path, lock = _locked_file(folder)
+        try:
+            path, lock = _locked_file(folder)
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+            path, lock = _locked_file(folder)
     try:
         with lock, _trouble_reported(path):
             yield path
@@ -66,7 +69,7 @@ def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:
     """Make a file, and hold a lock on it that ends with this process at the latest: what is locked is no leftover."""
     while True:
         path = folder / random_name(".part")
-        lock = path.open("xb")
+        lock = path.open("xb", buffering=0)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH)
             if os.fstat(lock.fileno()).st_nlink:

@@ -85,6 +85,11 @@ class ArtifactStore:
     def __repr__(self) -> str:
         return f"ArtifactStore({self.url!r}, {self.registry_id!r})"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, or mounted on it: whether a look at a file is cheap."""
+        return isinstance(self._blobs, LocalFolder)
+
     def uri(self, digest: str) -> str:
         """Return where the bytes of a digest are, without secrets: a path where the store is local."""
         return self._blobs.uri(_key(digest))
@@ -166,6 +171,14 @@ class ArtifactStore:
         :raises StoreUnavailable: if the store can't be listed.
         """
         return (entry for entry in self._blobs.blobs("sha256") if _DIGEST.fullmatch(entry[0]))
+
+    def age(self, digest: str) -> float:
+        """
+        Return for how many seconds bytes have been there; 0 where there are none.
+
+        :raises StoreUnavailable: if the store doesn't answer.
+        """
+        return self._blobs.age(_key(digest))
 
     def check(self, digest: str, size: int, *, what: str) -> None:
         """

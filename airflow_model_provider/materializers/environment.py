@@ -19,6 +19,13 @@ _BELOW = {
 }
 
 
+@lru_cache(maxsize=1)
+def _here() -> tuple[tuple[str, str], ...]:
+    """What no process changes."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return ("python", python), ("platform", f"{sys.platform}-{platform.machine()}")
+
+
 @lru_cache(maxsize=64)
 def _version(distribution: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
@@ -31,10 +38,7 @@ def _version(distribution: str) -> str | None:
 
 def capture(type_names: Sequence[str]) -> dict[str, Any]:
     """Return Python, platform and the versions of the libraries that a value of these types needs."""
-    found: dict[str, Any] = {
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "platform": f"{sys.platform}-{platform.machine()}",
-    }
+    found: dict[str, Any] = dict(_here())
     roots = dict.fromkeys(name.split(".", 1)[0] for name in type_names)
     wanted = [item for root in roots for item in (_DISTRIBUTIONS.get(root, root), *_BELOW.get(root, ()))]
     versions = {item: _version(item) for item in dict.fromkeys(wanted) if item not in sys.stdlib_module_names}
@@ -45,11 +49,7 @@ def capture(type_names: Sequence[str]) -> dict[str, Any]:
 def differences(recorded: Mapping[str, Any]) -> list[str]:
     """Return what is another here than it was: ``scikit-learn 1.5.2, here 1.7.0``."""
     found = []
-    here = {
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "platform": f"{sys.platform}-{platform.machine()}",
-    }
-    for key, now in here.items():
+    for key, now in _here():
         if recorded.get(key) not in (None, now):
             found.append(f"{key} {recorded[key]}, here {now}")
     for library, then in dict(recorded.get("libraries", {})).items():

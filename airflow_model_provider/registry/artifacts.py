@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
@@ -11,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
 from airflow_model_provider.limits import check_number
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.blobs import keep_blob
+from airflow_model_provider.registry.blobs import PRESENT, STORED, BlobGone
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
-from airflow_model_provider.registry.database import Database, run
+from airflow_model_provider.registry.database import Database, Statement, note_transaction, run, together
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
@@ -21,7 +22,7 @@ from airflow_model_provider.registry.versions import version_label
 from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _artifact, _made, _link = tables.artifact, tables.artifact_version, tables.link
 
@@ -31,6 +32,8 @@ class NewArtifact(NamedTuple):
     An artifact version to be registered; its bytes are in the store.
 
     :param life: of its bytes, as :func:`blobs.intend_blob` gave it; 0 while they are not stored.
+    :param is_there: whether its bytes are in the store, where they were not intended: what a collector has taken
+        meanwhile is noticed by a look once their row is written.
     :param output: the output of a step it is; registering it again in the same try changes nothing.
     :param map_index: where no try of a task here has made it; else it is the try's.
     """
@@ -44,6 +47,7 @@ class NewArtifact(NamedTuple):
     links: Sequence[Link] = ()
     metadata: Mapping[str, Any] = NOTHING
     map_index: int = -1
+    is_there: Callable[[], bool] | None = None
 
 
 def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
@@ -72,11 +76,23 @@ def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
         return registered
 
 
-def add_artifact(connection: Connection, new: NewArtifact, version_id: int, relation: Relation) -> None:
-    """Register an artifact of a version that this very transaction has made."""
+def addition(new: NewArtifact, model: str, relation: Relation) -> Statement:
+    """Return what registers an artifact of the newest version of a model, which the same transaction makes."""
     check_name("artifact", new.name)
-    record = _add(connection, new, _values(new))
-    _write_link(connection, Link(version_id, relation), record.id, new.name, record.map_index)
+    values = _values(new)
+    link = {"relation": Relation(relation).value, "own": relation is not Relation.DERIVED, "model": model}
+    return _words(new, linked=True), {**_asked(new, values), **link}
+
+
+def check_added(new: NewArtifact, rows: Sequence[Any]) -> None:
+    """
+    Refuse to go on where an artifact could not be registered, in the transaction that does it.
+
+    :param rows: what :func:`addition` gave.
+    :raises BlobGone: if its bytes were collected meanwhile.
+    """
+    if not rows or (new.is_there is not None and not new.is_there()):
+        raise BlobGone(new.payload.digest)
 
 
 def add_link(connection: Connection, version_id: int, artifact_version_id: int) -> None:
@@ -251,29 +267,30 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
 
 
 def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
-    named = run(connection, _NUMBER, {"name": new.name}).one()
-    keep_blob(connection, new.payload.digest, new.life)
-    made = run(connection, _MAKE, {**_written(values), "artifact_id": named.id, "number": named.last_number})
-    row = made.one()
+    (made,) = together(connection, (_words(new), _asked(new, values)))
+    check_added(new, made)
+    ((made_id, number, created_at, transaction),) = made
+    note_transaction(connection, transaction)
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}
     return ArtifactRecord(
-        row.id,
+        made_id,
         new.name,
-        named.last_number,
+        number,
         ArtifactType(new.kind),
         new.payload._replace(**stored),
-        as_time(row.created_at),
+        as_time(created_at),
         values["metadata"],
         values["map_index"],
     )
 
 
-def _written(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as their columns' types would write them."""
-    return {
+def _asked(new: NewArtifact, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their columns' types would write them, and what else :data:`_MAKE` needs."""
+    written = {
         name: json.dumps(value) if name in _JSON else clean_text(value) if isinstance(value, str) else value
         for name, value in values.items()
     }
+    return {**written, "name": new.name, "life": new.life, "size": new.payload.size}
 
 
 def _add_link(
@@ -308,17 +325,44 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
 
 # --- the statements that every step executes: constant text costs no compilation in a new process ---------
 
-_NUMBER = """
-INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
-ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
-"""
 _LINK = """
 INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
 VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
-_GIVEN = [column.name for column in _made.columns if column.name not in ("id", "created_at", "deleted_at")]
+_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at")
+_GIVEN = [column.name for column in _made.columns if column.name not in _FOUND]
+#: Makes none where the bytes are gone. Whoever has numbered one holds its name's row, so that the last one is its own.
 _MAKE = f"""
-INSERT INTO mr_artifact_version ({", ".join(_GIVEN)}, created_at)
-VALUES ({", ".join(f":{name}" for name in _GIVEN)}, {{now}}) RETURNING id, created_at
+INSERT INTO mr_artifact (name, last_number) VALUES (:name, 1)
+ON CONFLICT (name) DO UPDATE SET last_number = mr_artifact.last_number + 1 RETURNING id, last_number
+{{as numbered}}
+<stored>
+{{as kept}}
+INSERT INTO mr_artifact_version (artifact_id, number, digest, {", ".join(_GIVEN)}, created_at)
+SELECT a.id, a.last_number, b.digest, {", ".join(f":{name}" for name in _GIVEN)}, {{now}}
+FROM {{numbered else SELECT id, last_number FROM mr_artifact WHERE name = :name}} a CROSS JOIN
+{{kept else SELECT digest FROM mr_blob WHERE digest = :digest AND <life> AND state = 'stored'}} b
+RETURNING id, number, created_at, {{transaction}}
 """  # noqa: S608 - names of columns
+_MAKE_LINKED = f"""
+{_MAKE}
+{{as made}}
+INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
+SELECT n.id, m.id, :relation, :own, :name, :map_index FROM {{made else SELECT v.id
+  FROM mr_artifact a JOIN mr_artifact_version v ON v.artifact_id = a.id AND v.number = a.last_number
+  WHERE a.name = :name}} m
+CROSS JOIN (SELECT v.id FROM mr_model o JOIN mr_version v ON v.model_id = o.id AND v.number = o.last_number
+  WHERE o.name = :model) n
+RETURNING artifact_version_id
+"""  # noqa: S608 - constants
+
+
+@cache
+def _with(words: str, stored: str, life: str) -> str:
+    return words.replace("<stored>", stored).replace("<life>", life)
+
+
+def _words(new: NewArtifact, *, linked: bool = False) -> str:
+    stored = (STORED, "life = :life") if new.is_there is None else (PRESENT, "TRUE")
+    return _with(_MAKE_LINKED if linked else _MAKE, *stored)

@@ -5,6 +5,10 @@ A row is ``intended`` before its bytes are stored, ``stored`` once an artifact v
 marks a row ``condemned``, removes the bytes, and then the row, or leaves it ``removed`` where tombstones point to it.
 A writer that meets the mark takes the row back, into another ``life``, and stores the bytes again: whoever stored
 them in the life before can't register them any more, although the row says again that they are intended.
+
+Where a look at the store is cheap, a writer intends nothing at first. It writes the row as ``stored`` when it
+registers the bytes, and looks then whether they are there: from the row on until commit no collector can take them,
+and what one has taken before is missed. It begins again then, with an intent.
 """
 
 from __future__ import annotations
@@ -52,24 +56,15 @@ class BlobGone(Exception):
 
 
 def intend_blob(database: Database, digest: str, size: int) -> Intent:
-    """Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile."""
+    """
+    Note that bytes are about to be stored, so that nobody collects them as garbage meanwhile.
+
+    A database that crashes may forget the note: whoever registers the bytes is then told that they are gone.
+    """
     values = {"digest": digest, "size": size, "life": 1 + secrets.randbelow(2**62)}
 
-    def work(connection: Connection) -> Intent:
-        row = run(connection, _INTEND, values).one()
-        return Intent(row.life, row.state == "stored")
-
-    return database.read(work)
-
-
-def keep_blob(connection: Connection, digest: str, life: int) -> None:
-    """
-    Note that bytes are stored, in the transaction that makes an artifact version of them.
-
-    :raises BlobGone: if they were collected since they were intended.
-    """
-    if run(connection, _STORED, {"digest": digest, "life": life}).one_or_none() is None:
-        raise BlobGone(digest)
+    state, life, *_ = database.note((_INTEND, values))
+    return Intent(life, state == "stored")
 
 
 def unneeded(database: Database, older_than: float, outputs: float | None = None) -> Iterator[Blob]:
@@ -95,21 +90,23 @@ def needed(database: Database) -> Iterator[Blob]:
 
 def strays(database: Database, found: Sequence[Blob], *, note: bool) -> list[Blob]:
     """
-    Return those of some bytes in the store of which no row tells.
+    Return those of some bytes in the store of which no row tells, or only one that they are removed.
 
-    A writer notes bytes before it stores them, so that nobody is at work on these.
-
-    :param note: also make a row of each, condemned.
+    :param note: also make a row of each, condemned: a writer who is about to register them notices it.
     """
 
     def work(connection: Connection) -> list[Blob]:
-        known = set(connection.execute(_KNOWN, {"digests": _digests(found)}).scalars())
+        known = set(connection.execute(_THERE, {"digests": _digests(found)}).scalars())
         unknown = [blob for blob in found if blob.digest not in known]
         if note and unknown:
-            rows = [
-                blob._asdict() | {"state": "condemned", "touched_at": now(), "life": 0} for blob in unknown
-            ]
-            connection.execute(insertion(connection, _blob).values(rows).on_conflict_do_nothing())
+            marked = {"state": "condemned", "touched_at": now()}
+            insert = insertion(connection, _blob).values(
+                [{**it._asdict(), **marked, "life": 0} for it in unknown]
+            )
+            removed = _blob.c.state == "removed"
+            connection.execute(
+                insert.on_conflict_do_update(index_elements=["digest"], set_=marked, where=removed)
+            )
         return unknown
 
     return database.write(work) if note else database.read(work)
@@ -193,6 +190,7 @@ _NEEDED, _UNNEEDED, _UNNEEDED_BUT_SPENT = (
 )
 _chosen = _blob.c.digest.in_(bindparam("digests", expanding=True))
 _KNOWN = select(_blob.c.digest).where(_chosen)
+_THERE = _KNOWN.where(_blob.c.state != "removed")
 _CONDEMN = update(_blob).where(_chosen, _is_unneeded).values(state="condemned").returning(_blob.c.digest)
 
 _STATE = "SELECT v.state FROM mr_blob v WHERE v.digest = :digest {lock}"
@@ -208,7 +206,14 @@ ON CONFLICT (digest) DO UPDATE SET touched_at = {now},
   life = CASE WHEN mr_blob.state IN ('stored', 'intended') THEN mr_blob.life ELSE :life END
 RETURNING state, life
 """
-_STORED = """
+#: Notes that bytes are stored which were not intended; nothing if a collector is about to take them.
+PRESENT = """
+INSERT INTO mr_blob (digest, size, state, touched_at, life) VALUES (:digest, :size, 'stored', {now}, :life)
+ON CONFLICT (digest) DO UPDATE SET state = 'stored', touched_at = {now}
+WHERE mr_blob.state IN ('intended', 'stored') RETURNING digest
+"""
+#: Notes that bytes are stored, in the transaction that makes an artifact version of them; nothing if they are gone.
+STORED = """
 UPDATE mr_blob SET state = 'stored', touched_at = {now}
 WHERE digest = :digest AND life = :life AND state IN ('intended', 'stored') RETURNING digest
 """

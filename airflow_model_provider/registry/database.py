@@ -8,7 +8,7 @@ import os
 import re
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import (
     DatabaseError,
@@ -20,7 +20,17 @@ from sqlalchemy.exc import (
 )
 
 from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
-from airflow_model_provider.registry.engine import WRITES, make_engine, masked, parse_url, without_secrets
+from airflow_model_provider.registry.engine import (
+    ENDS,
+    TOGETHER,
+    TRANSACTION,
+    WRITES,
+    Together,
+    make_engine,
+    masked,
+    parse_url,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +38,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Table
 
 T = TypeVar("T")
+#: Words as for :func:`run`, with their values.
+Statement: TypeAlias = "tuple[str, Mapping[str, Any]]"
 log = logging.getLogger(__name__)
 
 #: PostgreSQL: too many connections, shutting down, starting up, serialization failure, deadlock.
@@ -59,8 +71,6 @@ class Database:
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
         self.engine = make_engine(self.address, patience)
-        # Reads are in no transaction: one statement is one snapshot on both, and one round trip.
-        self._writing = {WRITES: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         _opened.add(self)
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -73,6 +83,26 @@ class Database:
         def once() -> T:
             with self.engine.connect() as connection:
                 return work(connection)
+
+        return self._patiently(once)
+
+    def note(self, statement: Statement) -> Any:
+        """
+        Do one statement that writes what a crash of the database may lose: it is not waited for the disk.
+
+        :param statement: it ends with what it returns, and is harmless to repeat.
+        :return: the row, and perhaps more.
+        :raises RegistryUnavailable: if the database doesn't answer.
+        """
+
+        def once() -> Any:
+            with self.engine.connect() as connection:
+                try:
+                    ((row,),) = together(connection, statement, synced=False)
+                except BaseException:
+                    connection.invalidate()  # so that nobody else does not wait for the disk
+                    raise
+                return row
 
         return self._patiently(once)
 
@@ -96,35 +126,43 @@ class Database:
 
         return self._patiently(once, unsure)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], recall: Callable[[Connection], T] | None = None) -> T:
         """
         Do work in one transaction, exactly once even where the answer to COMMIT was lost.
 
+        :param recall: reads what the work has done, where it ends its transaction itself; see :func:`together`.
         :raises RegistryUnavailable: if the database doesn't answer; the work is not done then.
         :raises OutcomeUnknown: if COMMIT's answer was lost, and the database could not be asked since.
         """
-        unsure: list[tuple[int | None, T]] = []
+        unsure: list[tuple[int | None, Callable[[Connection], T]]] = []
 
         def once() -> T:
             if unsure:
                 transaction, result = unsure[-1]
                 if self._was_committed(transaction):
-                    return result
+                    with self.engine.connect() as connection:  # trouble now leaves it open what was done
+                        return result(connection)
                 unsure.clear()
+            known: dict[Any, Any] = {}
             try:
                 with (
                     self.engine.connect() as connection,
-                    connection.execution_options(**self._writing).begin(),
+                    connection.execution_options(**{WRITES: True}).begin(),
                 ):
-                    result = work(connection)
-                    transaction = None if self.is_sqlite else run(connection, _TRANSACTION, {}).scalar()
+                    known = connection.info
+                    known.pop(TRANSACTION, None)
+                    known.pop(ENDS, None)
+                    done = work(connection)
+                    transaction = None if self.is_sqlite else _number_of_transaction(connection)
                     if self.is_sqlite or transaction is not None:
-                        unsure.append((transaction, result))
+                        unsure.append((transaction, lambda _connection: done))
             except DBAPIError as err:
                 if not _leaves_open(err):
                     unsure.clear()
+                elif recall is not None and known.get(ENDS) and not unsure:
+                    unsure.append((known[TRANSACTION], recall))
                 raise
-            return result
+            return done
 
         return self._patiently(once, unsure)
 
@@ -189,7 +227,17 @@ class Database:
         return without_secrets(self.address, reason)
 
 
-_TRANSACTION = "SELECT txid_current_if_assigned()"
+def _number_of_transaction(connection: Connection) -> int | None:
+    """PostgreSQL's number of a transaction; None while it has written nothing."""
+    number: int | None = connection.info.get(TRANSACTION)
+    return run(connection, "SELECT txid_current_if_assigned()", {}).scalar() if number is None else number
+
+
+def note_transaction(connection: Connection, number: int | None) -> None:
+    """Remember what ``{transaction}`` gave, so that it is not asked once more before COMMIT."""
+    connection.info[TRANSACTION] = number
+
+
 _OUTCOME = "SELECT txid_status(CAST(:transaction AS bigint))"
 
 
@@ -210,26 +258,63 @@ def run(connection: Connection, words: str, values: Mapping[str, Any]) -> Cursor
 
     :param words: SQL with ``:name`` for values, ``{now}`` for the database's clock, ``{after column}`` for that
         clock but later than a column, ``{share}`` for a lock of the row called ``v`` that only promotions and
-        deletions wait for, and ``{lock}`` for one that everybody waits for. What comes back has the driver's
-        types.
+        deletions wait for, ``{hold}`` for one that waits for its like, ``{lock}`` for one that everybody waits
+        for, and ``{transaction}`` for what :func:`note_transaction` takes. What comes back has the driver's types.
     """
-    return connection.exec_driver_sql(_driver_words(connection.dialect.name, words), dict(values))
+    (said,) = _driver_words(connection.dialect.name, words)
+    return connection.exec_driver_sql(said, dict(values))
+
+
+def together(
+    connection: Connection, *statements: Statement, synced: bool = True, last: bool = False
+) -> list[list[Any]]:
+    """
+    Execute statements of which none waits for another's answer: in one round trip, each seeing what those before did.
+
+    Their words are those of :func:`run`, and ``<statement> {as name} <statement> ... {name else SELECT ...}``: one
+    statement that goes on with what another returned; SQLite, which can't, selects what that has left.
+
+    :param synced: whether their transaction waits for the disk; see :meth:`Database.note`.
+    :param last: whether nothing else is to come, so that COMMIT goes with them: :meth:`Database.write` must be able to
+        recall what was done then, and :func:`note_transaction` must have been called.
+    :return: the rows of each, as plain tuples.
+    """
+    dialect = connection.dialect.name
+    said = [(_driver_words(dialect, words), dict(values)) for words, values in statements]
+    answers: list[list[Any]] = []
+    shown = "; ".join("; ".join(parts) for parts, _ in said)
+    asked = Together(said, answers, synced, last)
+    connection.exec_driver_sql(shown, execution_options={TOGETHER: asked})
+    return answers
 
 
 @functools.cache
-def _driver_words(dialect: str, words: str) -> str:
+def _driver_words(dialect: str, words: str) -> tuple[str, ...]:
     words = " ".join(words.split())  # psycopg remembers how it reads a text only below 4,096 characters
     sqlite = dialect == "sqlite"
     for pattern, meaning in _SQLITE_WORDS if sqlite else _POSTGRESQL_WORDS:
         words = re.sub(pattern, meaning, words)
-    return words if sqlite else re.sub(r":(\w+)", r"%(\1)s", words)
+    *first, last = re.split(r" \{as (\w+)\} ", words)
+    if sqlite:
+        return *first[::2], last
+    named = ", ".join(f"{name} AS ({part})" for part, name in zip(first[::2], first[1::2], strict=True))
+    return (re.sub(r":(\w+)", r"%(\1)s", f"WITH {named} {last}" if named else last),)
 
 
-_SQLITE_WORDS = ((r"\{now\}", "mr_now()"), (r"\{after (\w+)\}", r"mr_now(\1)"), (r"\{(share|lock)\}", ""))
+_SQLITE_WORDS = (
+    (r"\{transaction\}", "NULL"),
+    (r"\{now\}", "mr_now()"),
+    (r"\{after (\w+)\}", r"mr_now(\1)"),
+    (r"\{(share|hold|lock)\}", ""),
+    (r"\{\w+ else ([^{}]+)\}", r"(\1)"),
+)
 _POSTGRESQL_WORDS = (
+    (r"\{transaction\}", "txid_current()"),
     (r"\{now\}", "clock_timestamp()"),
     (r"\{after (\w+)\}", r"greatest(clock_timestamp(), \1 + interval '1 microsecond')"),
     (r"\{share\}", "FOR SHARE OF v"),
+    (r"\{(\w+) else [^{}]+\}", r"\1"),
+    (r"\{hold\}", "FOR NO KEY UPDATE OF v"),
     (r"\{lock\}", "FOR UPDATE OF v"),
 )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -15,12 +16,17 @@ from airflow_model_provider.exceptions import InvalidConfiguration, MissingDepen
 from airflow_model_provider.limits import is_address
 from airflow_model_provider.registry.columns import sqlite_now
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 _SETTING = "The model registry's url"
 _EXAMPLES = (
     "Examples: sqlite:////var/lib/airflow/model_registry.db, postgresql://user:password@host/database."
 )
 _POSTGRESQL: dict[str, Any] = {
     "connect_timeout": 10,
+    # What is said once will be said again; and a new process plans each statement once instead of six times.
+    "prepare_threshold": 0,
     "application_name": "airflow-model-provider",
     # A server that is gone without a word is noticed within half a minute: a step must not wait for it for hours.
     "keepalives_idle": 10,
@@ -30,6 +36,26 @@ _POSTGRESQL: dict[str, Any] = {
 }
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
+#: Execution option: see :class:`Together`.
+TOGETHER = "mr_together"
+#: What a connection knows of its transaction: PostgreSQL's number of it, and whether COMMIT was sent.
+TRANSACTION, ENDS = "mr_transaction", "mr_ends"
+
+
+class Together(NamedTuple):
+    """
+    Statements to execute in one go.
+
+    :param said: the words of each (SQLite's are several), and its values.
+    :param answers: takes the rows of each.
+    :param synced: whether their transaction waits for the disk.
+    :param last: whether it ends with them.
+    """
+
+    said: Sequence[tuple[Sequence[str], Mapping[str, Any]]]
+    answers: list[list[Any]]
+    synced: bool
+    last: bool
 
 
 def parse_url(text: str) -> URL:
@@ -92,18 +118,7 @@ def make_engine(url: URL, patience: float) -> Engine:
         hidden = {
             key: url.query[key] for key in _secret_parameters(url)
         }  # the engine's own repr would show them
-        return create_engine(
-            url.difference_update_query(hidden),
-            pool_size=2,
-            max_overflow=8,
-            hide_parameters=True,
-            isolation_level="AUTOCOMMIT",  # what writes says otherwise
-            use_native_hstore=False,  # one question less on the first connection
-            connect_args={
-                **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
-                **hidden,
-            },
-        )
+        return _postgresql(url, hidden)
     except ImportError:
         raise MissingDependency(
             "A registry on PostgreSQL", "psycopg", "airflow-model-provider[postgres]"
@@ -126,6 +141,80 @@ def make_folder(url: URL) -> None:
             raise RegistryUnavailable(masked(url), f"its folder cannot be made ({err.strerror})") from err
 
 
+def _postgresql(url: URL, hidden: dict[str, Any]) -> Engine:
+    engine = create_engine(
+        url.difference_update_query(hidden),
+        pool_size=2,
+        max_overflow=8,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",  # reads are in no transaction: one statement is one snapshot
+        use_native_hstore=False,  # one question less on the first connection
+        connect_args={
+            **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
+            **hidden,
+        },
+    )
+    event.listen(engine, "connect", _configure_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "checkin", _end_postgresql)
+    event.listen(engine, "do_execute", _in_one_round_trip)
+    return engine
+
+
+def _configure_postgresql(connection: Any, _record: Any) -> None:
+    from psycopg import IsolationLevel
+
+    connection.isolation_level = IsolationLevel.READ_COMMITTED  # of transactions; reads are in none
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # The driver says BEGIN with the first statement.
+    if connection.get_execution_options().get(WRITES):
+        driver: Any = connection.connection.driver_connection
+        driver.autocommit = False
+
+
+def _end_postgresql(connection: Any, _record: Any) -> None:
+    if connection is not None and not connection.closed and not connection.autocommit:
+        connection.autocommit = True
+
+
+def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
+    """Send several statements at once, with BEGIN where it is due, and COMMIT where nothing else is to come."""
+    asked: Together | None = context.execution_options.get(TOGETHER)
+    if asked is None:
+        return False
+    from psycopg import Pipeline
+
+    connection = cursor.connection
+    end = "" if asked.synced else ", set_config('synchronous_commit', 'off', true)"
+    ends = asked.last and not connection.autocommit
+    with connection.pipeline() if (ends or asked.said[1:]) and Pipeline.is_supported() else nullcontext():
+        cursors = [connection.execute(words + end, values) for (words,), values in asked.said]
+        if ends:
+            context.root_connection.info[ENDS] = True
+            connection.execute("COMMIT")
+    asked.answers.extend(found.fetchall() if found.pgresult.nfields else [] for found in cursors)
+    return True
+
+
+def _one_by_one(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
+    """SQLite has no round trips."""
+    asked: Together | None = context.execution_options.get(TOGETHER)
+    if asked is None:
+        return False
+    execute = cursor.connection.execute
+    if not asked.synced:
+        execute("PRAGMA synchronous = NORMAL")
+    for parts, values in asked.said:
+        for words in parts:
+            rows = execute(words, values).fetchall()
+        asked.answers.append(rows)
+    if not asked.synced:
+        execute("PRAGMA synchronous = FULL")
+    return True
+
+
 def _sqlite(url: URL, patience: float) -> Engine:
     if sqlite3.sqlite_version_info < (3, 35):
         raise InvalidConfiguration(
@@ -136,6 +225,7 @@ def _sqlite(url: URL, patience: float) -> Engine:
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "do_execute", _one_by_one)
     return engine
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Select, select
 
+from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, RunKey, StageEvent
 from airflow_model_provider.registry.rows import event_record, run_columns
 
 if TYPE_CHECKING:
-    from airflow_model_provider.registry.database import Database
+    from collections.abc import Sequence
+
+    from airflow_model_provider.registry.database import Database, Statement
 
 _version, _event = tables.version, tables.stage_event
 
@@ -44,6 +47,49 @@ def select_events() -> Select[Any]:
         .outerjoin(_version, _version.c.id == _event.c.version_id)
         .outerjoin(before, before.c.id == _event.c.previous_version_id)
     )
+
+
+class LastEvent(NamedTuple):
+    """The last event of a stage, with the number and the state of who holds it since."""
+
+    sequence: int
+    version_id: int | None
+    behind: int | None
+    number: int | None
+    state: str | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Self | None:
+        """Return what was found, if anything."""
+        return cls(*rows[0]) if rows else None
+
+
+def last_event(model: str, stage: str) -> Statement:
+    """Ask for the last event of a stage, with the number of who holds it since."""
+    return words.LAST, {"model": model, "stage": stage}
+
+
+class Line:
+    """The place in a stage's history of an event that is about to be written, so that it can be found there later."""
+
+    def __init__(self, model: str, stage: str) -> None:
+        self.model, self.stage = model, stage
+        self._sequence = 0
+
+    def after(self, rows: Sequence[Any]) -> LastEvent | None:
+        """Return the last event until then, from the rows of :func:`last_event`."""
+        last = LastEvent.of(rows)
+        self._sequence = last.sequence if last is not None else 0
+        return last
+
+    def recall(self, connection: Connection) -> StageEvent:
+        """Return the event, which was written: nobody else has changed the stage between the two."""
+        query = select_events().where(
+            tables.model.c.name == self.model,
+            _event.c.stage == self.stage,
+            _event.c.sequence > self._sequence,
+        )
+        return event_record(connection.execute(query.order_by(_event.c.sequence).limit(1)).one())
 
 
 def last_by_task(connection: Connection, model: str, stage: str, attempt: Attempt) -> StageEvent | None:

@@ -32,7 +32,7 @@ class Place(NamedTuple):
     """
     Where and when gates are asked: in the turn of one promotion, while the version's row is locked.
 
-    :param sequence: the turn's own number: all events before it are visible.
+    :param sequence: the end of the history then: all events of the model up to it are visible, and none is newer.
     :param version: id and number of the version that is to come into the stage.
     """
 
@@ -119,7 +119,7 @@ def ask_gates(gates: Sequence[Gates], place: Place, verdict: Verdict | None) -> 
         questions = [
             (gate, place.version[1], facts.holder(gate.better_than)[1]) for gate in gates if gate.check
         ]
-        raise NotAsked(place.sequence - 1, questions)
+        raise NotAsked(place.sequence, questions)
     objections, soft = [], True
     for gate in gates:
         found = list(_objections(gate, facts))

@@ -57,7 +57,7 @@ def version_for_run(
             return version_record(found)
         generation = 0 if found is None else found.generation + 1
         name = f"{new.name[:96]}-{generation + 1}" if new.name and generation else new.name
-        version = add_version(connection, model, new._replace(name=name))
+        version = add_version(connection, model, new._replace(name=name)).version
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
         keys["run_mark"] = new.run_mark
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))

@@ -21,16 +21,21 @@ from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import as_time
-from airflow_model_provider.registry.database import run
+from airflow_model_provider.registry.database import note_transaction, run, together
 from airflow_model_provider.registry.entities import (
     NOTHING,
     Attempt,
     RunKey,
     StageEvent,
-    VersionRecord,
     VersionState,
 )
-from airflow_model_provider.registry.events import last_by_task, select_events
+from airflow_model_provider.registry.events import (
+    LastEvent,
+    Line,
+    last_by_task,
+    last_event,
+    select_events,
+)
 from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
 from airflow_model_provider.registry.versions import described_versions
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.gates import Gates
     from airflow_model_provider.registry.database import Database
     from airflow_model_provider.registry.gating import Verdict
+    from airflow_model_provider.registry.versions import Numbered
 
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
 _ALIVE = _version.c.state != VersionState.DELETED.value
@@ -120,7 +126,7 @@ class Change(NamedTuple):
 
 
 class _NothingToDo(Exception):
-    """Rolls the transaction back, and with it the sequence number that was taken to get in line."""
+    """Rolls the transaction back."""
 
 
 class _DoneBefore(_NothingToDo):
@@ -149,15 +155,20 @@ def set_stage(
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
 
+    line = Line(model, stage)
+
     def work(connection: Connection, change: Change = change) -> StageEvent:
-        turn = _Turn(connection, model, change)
-        version = turn.candidate(number)
-        return turn.archive(version) if out else turn.assign(version, stage)
+        asked = {"model": model, "number": number}
+        statements = ((words.MODEL, asked), (words.CANDIDATE, asked), last_event(model, stage))
+        locked, found, last = together(connection, *statements)
+        turn = _Turn(connection, model, _locked(connection, model, locked), change)
+        version = turn.candidate(number, found)
+        return turn.archive(version) if out else turn.assign(version, stage, line.after(last))
 
     try:
         if not change.gates:
-            return database.write(work)
-        return _gated(database, f"{model}@{number}", stage, declared, change, work)
+            return database.write(work, line.recall)
+        return _gated(database, f"{model}@{number}", stage, declared, change, work, line.recall)
     except _DoneBefore as before:
         return before.event
     except _NothingToDo:
@@ -171,29 +182,31 @@ def _gated(
     declared: Sequence[str],
     change: Change,
     work: Callable[[Connection, Change], StageEvent],
+    recall: Callable[[Connection], StageEvent],
 ) -> StageEvent:
     from airflow_model_provider.registry.gating import check_gates, with_callables
 
     check_gates(change.gates, stage, declared, change.ask)
 
     def attempt(verdict: Verdict | None) -> StageEvent:
-        return database.write(lambda connection: work(connection, change._replace(verdict=verdict)))
+        return database.write(lambda connection: work(connection, change._replace(verdict=verdict)), recall)
 
     return with_callables(version, stage, change.ask, attempt)
 
 
-def promote_new(
-    connection: Connection, version: VersionRecord, stage: str, declared: Sequence[str], change: Change
-) -> StageEvent:
+def promote_new(connection: Connection, made: Numbered, line: Line, change: Change) -> StageEvent:
     """
-    Move a version that this very transaction has made into a stage.
+    Move a version that this very transaction has made into a stage that is declared, and end the transaction.
 
-    :raises UnknownStage: if the stage is not declared.
+    :param made: with the rows of :func:`last_event`.
+    :param line: recalls the event.
     :raises StageOccupied: as :func:`set_stage`.
     :raises StageConflict: as :func:`set_stage`.
     """
-    made = _Candidate(version.id, version.number, version.state)
-    return _Turn(connection, version.model, change).assign(made, check_stage(stage, declared))
+    version = made.version
+    candidate = _Candidate(version.id, version.number, version.state, 0, version.created_at)
+    turn = _Turn(connection, version.model, made.model_id, change)
+    return turn.assign(candidate, line.stage, line.after(made.also[0]))
 
 
 def rollback(
@@ -212,8 +225,16 @@ def rollback(
     change.check()
     if to is not None:
         check_number("version number", to)
+
+    line = Line(model, stage)
+
+    def work(connection: Connection) -> StageEvent:
+        locked, last = together(connection, (words.MODEL, {"model": model}), last_event(model, stage))
+        turn = _Turn(connection, model, _locked(connection, model, locked), change)
+        return turn.restore(stage, to, line.after(last))
+
     try:
-        return database.write(lambda connection: _Turn(connection, model, change).restore(stage, to))
+        return database.write(work, line.recall)
     except _DoneBefore as before:
         return before.event
 
@@ -257,17 +278,28 @@ def holders(database: Database, model: str | None = None) -> dict[str, dict[str,
     return found
 
 
+def _locked(connection: Connection, model: str, rows: Sequence[Any]) -> int:
+    """Return the id of a model whose row was asked for and is locked now."""
+    if not rows:
+        raise model_not_found(connection, model)
+    model_id: int
+    ((model_id, transaction),) = rows
+    note_transaction(connection, transaction)
+    return model_id
+
+
 class _Turn:
-    """One promotion's turn: while it lasts, no other changes any stage."""
+    """
+    One promotion's turn: while it lasts, no other changes a stage of the model.
 
-    def __init__(self, connection: Connection, model: str, change: Change) -> None:
-        self.connection, self.model, self.change = connection, model, change
-        # Whoever holds this row is the only one; what is read after it is what the one before left (R27).
-        self.sequence, self.at, self.model_id = self._next()
+    :param model_id: of the model, whose row is locked. What is read after that is what the turn before left (R27).
+    """
 
-    def assign(self, version: _Candidate, stage: str) -> StageEvent:
+    def __init__(self, connection: Connection, model: str, model_id: int, change: Change) -> None:
+        self.connection, self.model, self.model_id, self.change = connection, model, model_id, change
+
+    def assign(self, version: _Candidate, stage: str, last: LastEvent | None) -> StageEvent:
         """Make a version the holder of a stage."""
-        last = self._last(stage)
         held = last.number if last is not None else None
         if held == version.number:
             self._refuse_repetition(stage, held)
@@ -282,14 +314,14 @@ class _Turn:
             self._ask_gates(version, stage)
         return self._write_event(stage, version, last, behind=_behind(last))
 
-    def restore(self, stage: str, to: int | None) -> StageEvent:
+    def restore(self, stage: str, to: int | None, last: LastEvent | None) -> StageEvent:
         """Make an earlier holder of a stage its holder again."""
         self._refuse_repetition(stage, to, rollback=True)
-        last = self._last(stage)
         self._check_change(stage, last.number if last is not None else None)
         while (found := self._earlier(last, stage, to)) is not None:
             try:
-                version = self.candidate(found.number)
+                asked = {"model": self.model, "number": found.number}
+                version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
             except VersionNotFound:
                 continue  # deleted just now
             return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
@@ -308,49 +340,36 @@ class _Turn:
         """Take a version out of all its stages."""
         event = None
         for stage in run(self.connection, words.HELD, {"id": version.id}).scalars().all():
-            if event is not None:
-                self.sequence, self.at, _ = self._next()
-            last = self._last(stage)
+            last = LastEvent.of(run(self.connection, *last_event(self.model, stage)).all())
             self._check_change(stage, version.number)
-            event = self._write_event(stage, None, last, behind=_behind(last))
+            event = self._write_event(stage, None, last, behind=_behind(last), ends=False)
         if event is None:
             raise _NothingToDo
         return event
 
-    def candidate(self, number: int) -> _Candidate:
+    def candidate(self, number: int, rows: Sequence[Any]) -> _Candidate:
         """
         Return a version of the model, locked until commit.
 
+        :param rows: what was found of this number.
         :raises VersionNotFound: naming those that exist.
         """
-        asked = {"model_id": self.model_id, "number": number}
-        row = run(self.connection, words.CANDIDATE, asked).one_or_none()
-        if row is None or row.state == VersionState.DELETED.value:
+        found = _Candidate(*rows[0]) if rows else None
+        if found is None or found.state == VersionState.DELETED.value:
             raise VersionNotFound(self.model, str(number), described_versions(self.connection, self.model_id))
-        return _Candidate(*tuple(row))
+        return found
 
-    def _next(self) -> tuple[int, Any, int]:
-        """The next number in line, its time as the driver has it, and the model's id."""
-        sequence, at, model_id = tuple(run(self.connection, words.NEXT, {"model": self.model}).one())
-        if model_id is None:
-            raise model_not_found(self.connection, self.model)
-        return sequence, at, model_id
-
-    def _last(self, stage: str) -> Row[Any] | None:
-        """The last event of a stage, with the number of who holds it since."""
-        return run(self.connection, words.LAST, {"model_id": self.model_id, "stage": stage}).one_or_none()
-
-    def _earlier(self, last: Row[Any] | None, stage: str, to: int | None) -> Row[Any] | None:
+    def _earlier(self, last: LastEvent | None, stage: str, to: int | None) -> Row[Any] | None:
         """The event that made the holder which a rollback gives the stage back to."""
         if to is not None:
             made = self._events(stage).where(_version.c.number == to, _ALIVE)
             found = self.connection.execute(made.order_by(_event.c.sequence.desc()).limit(1)).one_or_none()
             return None if found is None or last is None or last.number == to else found
-        found = last
-        while found is not None and found.behind is not None:
-            behind = _event.c.sequence == found.behind
-            found = self.connection.execute(self._events(stage).where(behind)).one()
-            assert last is not None
+        behind = None if last is None else last.behind
+        while last is not None and behind is not None:
+            query = self._events(stage).where(_event.c.sequence == behind)
+            found = self.connection.execute(query).one()
+            behind = found.behind
             if found.state != VersionState.DELETED.value and found.number not in (None, last.number):
                 return found
         return None
@@ -366,7 +385,7 @@ class _Turn:
         at_stage = (_event.c.model_id == self.model_id) & (_event.c.stage == stage)
         return select(*columns).outerjoin(_version, _version.c.id == _event.c.version_id).where(at_stage)
 
-    def _holders(self, stage: str, last: Row[Any] | None) -> tuple[int, ...]:
+    def _holders(self, stage: str, last: LastEvent | None) -> tuple[int, ...]:
         """The versions that have held a stage and could again."""
         now_holding = last.number if last is not None else None
         query = self._events(stage).where(_ALIVE, _version.c.number.is_distinct_from(now_holding))
@@ -389,7 +408,7 @@ class _Turn:
         from airflow_model_provider.registry.gating import Place, ask_gates
 
         candidate = (version.id, version.number)
-        place = Place(self.connection, self.model, self.model_id, stage, self.sequence, self.at, candidate)
+        place = Place(self.connection, self.model, self.model_id, stage, version.seen, version.at, candidate)
         ask_gates(self.change.gates, place, self.change.verdict)
 
     def _check_ready(self, version: _Candidate) -> None:
@@ -407,25 +426,28 @@ class _Turn:
         self,
         stage: str,
         version: _Candidate | None,
-        last: Row[Any] | None,
+        last: LastEvent | None,
         *,
         behind: int | None,
         restores: int | None = None,
+        ends: bool = True,
     ) -> StageEvent:
-        """Write the event; the database makes of it the stage's pointer, the seal, and who is archived (R24, R27)."""
+        """
+        Write the event; the database makes of it the stage's pointer, the seal, and who is archived (R24, R27).
+
+        :param ends: whether the transaction ends with it.
+        """
         if self.change.dry_run:
             raise _NothingToDo
         attempt = self.change.attempt
         run_key, task_id = (attempt.run, attempt.task_id) if attempt else (None, None)
         values = {
-            "sequence": self.sequence,
             "model_id": self.model_id,
             "stage": stage,
             "version_id": version.id if version else None,
             "previous_version_id": last.version_id if last is not None else None,
             "behind": behind,
             "restores": restores,
-            "at": self.at,
             "who": self.change.who,
             "reason": self.change.reason,
             "quiet": self.change.is_quiet,
@@ -433,14 +455,14 @@ class _Turn:
             **dict.fromkeys(RunKey._fields),
             **run_columns(run_key),
         }
-        run(self.connection, words.EVENT, values)
+        (((sequence, at),),) = together(self.connection, (words.EVENT, values), last=ends)
         return StageEvent(
-            self.sequence,
+            sequence,
             self.model,
             stage,
             version.number if version else None,
             last.number if last is not None else None,
-            as_time(self.at),
+            as_time(at),
             self.change.who,
             self.change.reason,
             run_key,
@@ -451,14 +473,21 @@ class _Turn:
 
 
 class _Candidate(NamedTuple):
-    """A version that is to hold a stage, or to leave its stages; its row is locked."""
+    """
+    A version that is to hold a stage, or to leave its stages; its row is locked.
+
+    :param seen: the last event of the registry's history then; of the model, all of them are seen.
+    :param at: when that was.
+    """
 
     id: int
     number: int
     state: str
+    seen: int
+    at: Any
 
 
-def _behind(last: Row[Any] | None) -> int | None:
+def _behind(last: LastEvent | None) -> int | None:
     """What a rollback goes back to from an event that follows this one: to it, unless it left the stage empty."""
     if last is None:
         return None

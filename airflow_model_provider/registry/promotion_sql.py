@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from airflow_model_provider.registry.tables import stage_event
 
-#: Gets in line. Whoever updates this row is the only one to change stages until commit.
-NEXT = """
-UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {after last_event_at}
-RETURNING last_sequence, last_event_at, (
-  SELECT m.id FROM mr_model m WHERE m.name = :model AND m.deleted_at IS NULL
-)
+#: Whoever holds this row is the only one to change the model's stages until commit.
+MODEL = """
+SELECT v.id, {transaction} FROM mr_model v WHERE v.name = :model AND v.deleted_at IS NULL {hold}
 """
 CANDIDATE = """
-SELECT v.id, v.number, v.state FROM mr_version v WHERE v.model_id = :model_id AND v.number = :number {lock}
+SELECT v.id, v.number, v.state, (SELECT last_sequence FROM mr_registry), {now} FROM mr_version v
+WHERE v.model_id = (SELECT id FROM mr_model WHERE name = :model) AND v.number = :number {lock}
 """
 LAST = """
 SELECT e.sequence, e.version_id, e.behind, v.number, v.state
 FROM mr_stage_event e LEFT JOIN mr_version v ON v.id = e.version_id
-WHERE e.model_id = :model_id AND e.stage = :stage ORDER BY e.sequence DESC LIMIT 1
+WHERE e.model_id = (SELECT id FROM mr_model WHERE name = :model) AND e.stage = :stage
+ORDER BY e.sequence DESC LIMIT 1
 """
 HELD = "SELECT stage FROM mr_stage WHERE version_id = :id ORDER BY sequence"
-_WRITTEN = [column.name for column in stage_event.columns]
+_GIVEN = [column.name for column in stage_event.columns if column.name not in ("sequence", "at")]
+#: Gets in line first: whoever has updated that row is the only one to write events until commit.
 EVENT = f"""
-INSERT INTO mr_stage_event ({", ".join(_WRITTEN)}) VALUES ({", ".join(f":{name}" for name in _WRITTEN)})
+UPDATE mr_registry SET last_sequence = last_sequence + 1, last_event_at = {{after last_event_at}}
+RETURNING last_sequence, last_event_at
+{{as line}}
+INSERT INTO mr_stage_event (sequence, at, {", ".join(_GIVEN)})
+SELECT last_sequence, last_event_at, {", ".join(f":{name}" for name in _GIVEN)}
+FROM {{line else SELECT last_sequence, last_event_at FROM mr_registry}} l RETURNING sequence, at
 """  # noqa: S608 - names of columns
 
 # --- what gates ask; nobody asks it where there are none ---------------------------------------------------

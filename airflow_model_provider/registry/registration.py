@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, insert
 
+from airflow_model_provider.exceptions import ModelNotFound
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import NewArtifact, add_artifact, add_link
+from airflow_model_provider.registry.artifacts import NewArtifact, add_link, addition, check_added
+from airflow_model_provider.registry.catalog import locked_model
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation, StageEvent, VersionRecord
+from airflow_model_provider.registry.events import Line, last_event
 from airflow_model_provider.registry.metadata import metadata_rows
 from airflow_model_provider.registry.once import made_before, mark_made
 from airflow_model_provider.registry.promotion import Change, promote_new
 from airflow_model_provider.registry.values import plain_metadata
-from airflow_model_provider.registry.versions import NewVersion, add_version_and_model
-from airflow_model_provider.selectors import check_name
+from airflow_model_provider.registry.versions import NewVersion, add_version
+from airflow_model_provider.selectors import check_name, check_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.database import Database, Statement
+    from airflow_model_provider.registry.versions import Numbered
 
 
 class NewContents(NamedTuple):
@@ -73,24 +78,49 @@ def register_version(
             from airflow_model_provider.registry.gating import check_gates
 
             check_gates(change.gates, name, declared, change.ask)
+        check_stage(name, declared)
 
-    def work(connection: Connection) -> Registered:
-        if contents.once and (made := made_before(connection, model, contents)) is not None:
-            return Registered(made, None, found=True)
-        version = add_version_and_model(connection, model, new)
-        fill(connection, version.id, contents)
-        if stage is None:
-            return Registered(version, None)
-        event = promote_new(connection, version, *stage)
-        return Registered(version._replace(stages=(event.stage,), sealed_at=event.at), event)
+    line = None if stage is None else Line(model, stage[0])
+    made: list[VersionRecord] = []
 
-    return database.write(work)
+    def work(connection: Connection, *, create: bool = False) -> Registered:
+        if create:
+            locked_model(connection, model, new.card, create=True)
+        if contents.once and (found := made_before(connection, model, contents)) is not None:
+            return Registered(found, None, found=True)
+        if stage is None or line is None:
+            return Registered(add_whole_version(connection, model, new, contents).version, None)
+        added = add_whole_version(connection, model, new, contents, last_event(model, line.stage))
+        made[:] = [added.version]
+        return promoted(promote_new(connection, added, line, stage[2]))
+
+    def promoted(event: StageEvent) -> Registered:
+        return Registered(made[0]._replace(stages=(event.stage,), sealed_at=event.at), event)
+
+    recall = None if line is None else lambda connection: promoted(line.recall(connection))
+    try:
+        return database.write(work, recall)
+    except ModelNotFound:
+        return database.write(partial(work, create=True), recall)
 
 
-def fill(connection: Connection, version_id: int, contents: NewContents) -> None:
-    """Give a version that this very transaction has made what it holds."""
-    for new, relation in contents.artifacts:
-        add_artifact(connection, new, version_id, relation)
+def add_whole_version(
+    connection: Connection, model: str, new: NewVersion, contents: NewContents, *also: Statement
+) -> Numbered:
+    """
+    Add the next version of a model, with what it holds. See :func:`versions.add_version`.
+
+    :raises BlobGone: naming the digest of bytes that were collected since they were stored.
+    """
+    artifacts = sorted(
+        contents.artifacts, key=lambda entry: entry[0].name
+    )  # else two could wait for each other
+    made = add_version(
+        connection, model, new, *also, *(addition(held, model, how) for held, how in artifacts)
+    )
+    for (held, _), rows in zip(artifacts, made.also[len(also) :], strict=True):
+        check_added(held, rows)
+    version_id = made.version.id
     for artifact_version_id in contents.linked:
         add_link(connection, version_id, artifact_version_id)
     if contents.once and contents.attempt is not None:
@@ -98,3 +128,4 @@ def fill(connection: Connection, version_id: int, contents: NewContents) -> None
     if contents.metadata:
         rows = metadata_rows(version_id, contents.metadata, contents.attempt)
         connection.execute(insert(tables.version_metadata).values(at=now()), rows)
+    return made

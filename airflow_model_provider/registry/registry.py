@@ -28,10 +28,8 @@ from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
-    Link,
     Made,
     ModelRecord,
-    Payload,
     Relation,
     Resolution,
     ResolutionRecord,
@@ -40,7 +38,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.selectors import BUILT_IN_STAGES, ArtifactType, Selector, check_version_name
+from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -343,20 +341,8 @@ class Registry:
         """Note that bytes are about to be stored. See :func:`blobs.intend_blob`."""
         return blobs.intend_blob(self._database, digest, size)
 
-    def register_artifact(
-        self,
-        name: str,
-        payload: Payload,
-        *,
-        life: int,
-        kind: ArtifactType,
-        output: str | None = None,
-        attempt: Attempt | None = None,
-        links: Sequence[Link] = (),
-        metadata: Mapping[str, Any] | None = None,
-    ) -> ArtifactRecord:
+    def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
         """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
-        new = artifacts.NewArtifact(name, payload, kind, life, output, attempt, links, metadata or {})
         return artifacts.register_artifact(self._database, new)
 
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, select
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model
 from airflow_model_provider.registry.entities import ArtifactRecord, Relation, VersionState
-from airflow_model_provider.registry.registration import NewContents, fill
+from airflow_model_provider.registry.registration import NewContents, add_whole_version
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
-from airflow_model_provider.registry.versions import NewVersion, add_version, version_label
+from airflow_model_provider.registry.versions import NewVersion, version_label
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
@@ -131,9 +131,8 @@ def import_version(database: Database, place: Place, incoming: Incoming) -> tupl
         found = _same(connection, incoming, list(_there(connection, place, model_id)))
         if found is not None:
             return found, False
-        made = add_version(connection, place.model, incoming.version)
-        fill(connection, made.id, NewContents(incoming.artifacts, incoming.metadata))
-        return made.number, True
+        contents = NewContents(incoming.artifacts, incoming.metadata)
+        return add_whole_version(connection, place.model, incoming.version, contents).version.number, True
 
     return database.write(work)
 

@@ -12,7 +12,7 @@ from airflow_model_provider.limits import check_limit, check_number, check_tags,
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
 from airflow_model_provider.registry.columns import as_time, now
-from airflow_model_provider.registry.database import run
+from airflow_model_provider.registry.database import note_transaction, run, together
 from airflow_model_provider.registry.deletion import delete_versions
 from airflow_model_provider.registry.entities import NOTHING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
@@ -22,7 +22,7 @@ from airflow_model_provider.selectors import check_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.database import Database, Statement
 
 _version = tables.version
 
@@ -47,6 +47,19 @@ class NewVersion(NamedTuple):
     run_mark: str | None = None
 
 
+class Numbered(NamedTuple):
+    """
+    A version that this very transaction has made.
+
+    :param model_id: of its model, whose row is locked until commit.
+    :param also: the rows of what was asked in the same round trip, after that lock.
+    """
+
+    version: VersionRecord
+    model_id: int
+    also: list[list[Any]]
+
+
 def create_version(database: Database, model: str, new: NewVersion) -> VersionRecord:
     """
     Make a version; the model is made if it is missing.
@@ -54,36 +67,30 @@ def create_version(database: Database, model: str, new: NewVersion) -> VersionRe
     :raises AlreadyExists: if the model has a version of this name.
     """
     check_name("model", model)
-    return database.write(lambda connection: add_version_and_model(connection, model, new))
+
+    def work(connection: Connection) -> VersionRecord:
+        try:
+            return add_version(connection, model, new).version
+        except ModelNotFound:
+            locked_model(connection, model, new.card, create=True)
+        return add_version(connection, model, new).version
+
+    return database.write(work)
 
 
-def add_version_and_model(connection: Connection, model: str, new: NewVersion) -> VersionRecord:
-    """Do what :func:`add_version` does; the model is made if it is missing."""
-    try:
-        return add_version(connection, model, new)
-    except ModelNotFound:
-        locked_model(connection, model, new.card, create=True)
-    return add_version(connection, model, new)
-
-
-def add_version(connection: Connection, model: str, new: NewVersion) -> VersionRecord:
+def add_version(connection: Connection, model: str, new: NewVersion, *also: Statement) -> Numbered:
     """
     Add the next version of a model, whose row is locked until commit.
 
+    :param also: what is said in the same round trip, once the version is there.
     :raises ModelNotFound: if there is no such model.
     :raises InvalidName: if its name is not one.
     :raises AlreadyExists: if the model has a version of this name.
     """
     new = new._replace(**_said(new.name, new.description, new.tags))
     environment = plain_json(dict(new.environment or {}), "environment of a version")
-    numbered = run(connection, _NUMBER, {"model": model}).one_or_none()
-    if numbered is None:
-        raise model_not_found(connection, model)
-    if new.name is not None:
-        _refuse_taken_name(connection, numbered.id, model, new.name)
     values = {
-        "model_id": numbered.id,
-        "number": numbered.last_number,
+        "model": model,
         "name": new.name,
         "state": new.state.value,
         "description": new.description,
@@ -92,38 +99,47 @@ def add_version(connection: Connection, model: str, new: NewVersion) -> VersionR
         **dict.fromkeys(RunKey._fields),
         **run_columns(new.run),
     }
-    made = run(connection, _MAKE, values).one()
+    if new.name is not None:
+        found = locked_model(connection, model, {}, create=False)
+        _refuse_taken_name(connection, found.id, model, new.name)
+    made, *answers = together(connection, (_MAKE, values), *also)
+    if not made:
+        raise model_not_found(connection, model)
+    ((version_id, created_at, model_id, number, transaction),) = made
+    note_transaction(connection, transaction)
     if new.producers:
         rows = [
-            {"version_id": made.id, "task_id": task, "state": "pending"}
+            {"version_id": version_id, "task_id": task, "state": "pending"}
             for task in dict.fromkeys(new.producers)
         ]
         connection.execute(insert(tables.producer).values([row | {"at": now()} for row in rows]))
-    return VersionRecord(
-        made.id,
+    version = VersionRecord(
+        version_id,
         model,
-        numbered.last_number,
+        number,
         new.name,
         new.state,
         stages=(),
         archived=False,
-        created_at=as_time(made.created_at),
+        created_at=as_time(created_at),
         run=new.run,
         description=new.description,
         tags=tuple(new.tags),
         environment=environment,
     )
+    return Numbered(version, model_id, answers)
 
 
-_NUMBER = """
+_MAKE = """
 UPDATE mr_model SET last_number = last_number + 1 WHERE name = :model AND deleted_at IS NULL
 RETURNING id, last_number
-"""
-_MAKE = """
+{as numbered}
 INSERT INTO mr_version
   (model_id, number, name, state, created_at, description, tags, environment, deployment, dag_id, run_id)
-VALUES (:model_id, :number, :name, :state, {now}, :description, :tags, :environment, :deployment, :dag_id, :run_id)
-RETURNING id, created_at
+SELECT id, last_number, :name, :state, {now}, :description, :tags, :environment,
+  :deployment, :dag_id, :run_id
+FROM {numbered else SELECT id, last_number FROM mr_model WHERE name = :model AND deleted_at IS NULL} m
+RETURNING id, created_at, model_id, number, {transaction}
 """
 
 

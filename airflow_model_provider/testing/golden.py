@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider.client import Client
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Payload
 from airflow_model_provider.selectors import ArtifactType
 from airflow_model_provider.workspace import close_workspaces
@@ -77,7 +78,7 @@ def load(folder: Path, item: Kept, client: Client) -> Any:
     with workspace.store.new_file() as path:
         shutil.copyfile(folder / item.file, path)
         life = workspace.put(path, payload.digest, payload.size)
-    record = workspace.registry.register_artifact(item.example, payload, life=life, kind=ArtifactType.DATA)
+    record = workspace.registry.register_artifact(NewArtifact(item.example, payload, ArtifactType.DATA, life))
     return workspace.load(record, what=item.file)
 
 

@@ -13,7 +13,9 @@ from tests.support.plan import Plan
 
 #: In the addresses given out; PostgreSQL trusts its socket, so that any password will do.
 PASSWORD = "not-to-be-seen"
-_READY, _QUERY, _PARSE, _BIND, _SYNC, _END = b"Z", b"Q", b"P", b"B", b"S", b"X"
+_READY, _QUERY, _PARSE, _BIND, _SYNC, _FLUSH, _END = b"Z", b"Q", b"P", b"B", b"S", b"H", b"X"
+#: What a client may say once it has started.
+_KINDS = frozenset(bytes([letter]) for letter in b"BCDEFHPQSXcdf")
 
 
 class Lost(ConnectionError):
@@ -76,6 +78,8 @@ def _calls(client: socket.socket) -> Iterator[bytes]:
         kind, message = _message(client)
         if kind == _END:
             return
+        if kind == _FLUSH:
+            continue  # in the midst of a call; what it asks for comes with the rest of the answer
         said += message
         if kind in (_QUERY, _SYNC):
             yield said
@@ -98,13 +102,18 @@ def _answer(server: socket.socket, said: bytes) -> bytes:
 
 
 def _name(said: bytes, statements: dict[bytes, str]) -> str:
-    """The statement of a call; ``statements`` remembers what was prepared under which name."""
-    kind, (name, _, rest) = said[:1], said[5:].partition(b"\0")
-    if kind == _QUERY:
-        return _words(name)
-    if kind == _PARSE:
-        return statements.setdefault(name, _words(rest)) if name else _words(rest)
-    return statements.get(rest.partition(b"\0")[0], "?") if kind == _BIND else "start"
+    """The statements of a call; ``statements`` remembers what was prepared under which name."""
+    found = []
+    while said[:1] in _KINDS:
+        (length,) = struct.unpack("!i", said[1:5])
+        kind, (name, _, rest), said = said[:1], said[5 : 1 + length].partition(b"\0"), said[1 + length :]
+        if kind == _QUERY:
+            found.append(_words(name))
+        if kind == _PARSE:
+            statements[name] = _words(rest)
+        if kind == _BIND:
+            found.append(statements.get(rest.partition(b"\0")[0], "?"))
+    return "; ".join(found) or "start"
 
 
 def _words(text: bytes) -> str:

@@ -17,6 +17,7 @@ import psycopg
 
 from airflow_model_provider.references import Reference
 from airflow_model_provider.registry import migrations, schema
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import Attempt, Link, Payload, Relation, RunKey, VersionState
 from airflow_model_provider.registry.registry import Registry
@@ -135,16 +136,8 @@ def _artifact(
     links = [Link(version, Relation.OUTPUT) for version in versions]
     output = name if attempt else None
     kind = ArtifactType.MODEL if name == "trained_model" else ArtifactType.DATA
-    registry.register_artifact(
-        name,
-        payload,
-        life=life,
-        kind=kind,
-        links=links,
-        attempt=attempt,
-        output=output,
-        metadata={"digit": int(digit)},
-    )
+    metadata = {"digit": int(digit)}
+    registry.register_artifact(NewArtifact(name, payload, kind, life, output, attempt, links, metadata))
 
 
 def _dump(url: str) -> str:

@@ -8,13 +8,19 @@ from alembic import op
 
 
 class _Guard(NamedTuple):
-    """Refuses a statement on a row, naming the rule, where a condition holds."""
+    """
+    Refuses a statement on a row, naming the rule, where a condition holds.
+
+    :param condition: of the row alone: where it does not hold, PostgreSQL calls no function.
+    :param query: what must hold of other rows as well.
+    """
 
     name: str
     table: str
     events: tuple[str, ...]
     condition: str
     rule: str
+    query: str = "TRUE"
 
 
 _LAST_EVENT = """
@@ -30,17 +36,18 @@ _GUARDS = (
         "event_stays",
         "mr_stage_event",
         ("UPDATE", "DELETE"),
-        "1 = 1",
+        "TRUE",
         "the history of stages is never edited",
     ),
     _Guard(
         "event_in_line",
         "mr_stage_event",
         ("INSERT",),
+        "TRUE",
+        "an event takes the next sequence number, and a version of its own model that is not deleted",
         "NEW.sequence <> (SELECT r.last_sequence FROM mr_registry r)"
         " OR EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id"
         " AND (v.model_id <> NEW.model_id OR v.state = 'deleted'))",
-        "an event takes the next sequence number, and a version of its own model that is not deleted",
     ),
     _Guard(
         "line_grows",
@@ -53,16 +60,18 @@ _GUARDS = (
         "stage_is_last_event",
         "mr_stage",
         ("INSERT", "UPDATE"),
+        "TRUE",
+        "a stage points to what its last event says",
         f"NOT EXISTS ({_LAST_EVENT.format(row='NEW')}"
         " AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)",
-        "a stage points to what its last event says",
     ),
     _Guard(
         "stage_is_left_by_event",
         "mr_stage",
         ("DELETE",),
-        f"NOT EXISTS ({_LAST_EVENT.format(row='OLD')} AND e.sequence > OLD.sequence)",
+        "TRUE",
         "a stage is left by an event only",
+        f"NOT EXISTS ({_LAST_EVENT.format(row='OLD')} AND e.sequence > OLD.sequence)",
     ),
     _Guard(
         "number_stays",
@@ -76,12 +85,12 @@ _GUARDS = (
         "used_version_stays",
         "mr_version",
         ("UPDATE",),
-        "NEW.state = 'deleted' AND OLD.state <> 'deleted' AND ("
-        "EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id)"
-        " OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id))",
+        "NEW.state = 'deleted' AND OLD.state <> 'deleted'",
         "a version that is in a stage or pinned by a run is not deleted",
+        "EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id)"
+        " OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)",
     ),
-    _Guard("tombstone_stays", "mr_version", ("DELETE",), "1 = 1", "of a version a tombstone stays"),
+    _Guard("tombstone_stays", "mr_version", ("DELETE",), "TRUE", "of a version a tombstone stays"),
     _Guard(
         "numbers_grow",
         "mr_model",
@@ -89,27 +98,30 @@ _GUARDS = (
         "NEW.last_number < OLD.last_number",
         "no version number is used twice",
     ),
-    _Guard("model_stays", "mr_model", ("DELETE",), "1 = 1", "of a model its numbers stay"),
+    _Guard("model_stays", "mr_model", ("DELETE",), "TRUE", "of a model its numbers stay"),
     _Guard(
         "sealed_link_stays",
         "mr_link",
         ("UPDATE", "DELETE"),
-        f"OLD.sealed AND {_ALIVE}",
+        "OLD.sealed",
         "what a version held when it was first promoted stays",
+        _ALIVE,
     ),
     _Guard(
         "sealed_metadata_stay",
         "mr_metadata",
         ("UPDATE", "DELETE"),
-        f"OLD.sealed AND {_ALIVE}",
+        "OLD.sealed",
         "what was known of a version when it was first promoted stays",
+        _ALIVE,
     ),
     _Guard(
         "artifact_has_bytes",
         "mr_artifact_version",
         ("INSERT",),
-        "NOT EXISTS (SELECT 1 FROM mr_blob b WHERE b.digest = NEW.digest AND b.state = 'stored')",
+        "TRUE",
         "an artifact version points to stored bytes",
+        "NOT EXISTS (SELECT 1 FROM mr_blob b WHERE b.digest = NEW.digest AND b.state = 'stored')",
     ),
     _Guard(
         "artifact_stays",
@@ -125,15 +137,19 @@ _GUARDS = (
         "used_bytes_stay",
         "mr_blob",
         ("UPDATE",),
-        "NEW.state <> 'stored' AND EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest"
-        " AND a.deleted_at IS NULL)",
+        "NEW.state <> 'stored'",
         "bytes that an artifact version points to stay",
+        "EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest AND a.deleted_at IS NULL)",
     ),
 )
 
 #: What an event means is made of it, in one statement: neither can be there without the other. The stage points to
 #: the version; what that holds when it is first promoted is sealed; who is in no stage any more is archived.
-_VERSIONS = """
+_FOLLOW_SQLITE = """
+CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
+  DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
+  INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+    SELECT NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence WHERE NEW.version_id IS NOT NULL;
   UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id
     AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
   UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id
@@ -142,27 +158,33 @@ _VERSIONS = """
     WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL);
   UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
     AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
-"""
-_FOLLOW_SQLITE = """
-CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
-  DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
-  INSERT INTO mr_stage (model_id, stage, version_id, sequence)
-    SELECT NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence WHERE NEW.version_id IS NOT NULL;
-  {versions}
 END
 """
 _FOLLOW_POSTGRESQL = """
-CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE
+  is_sealed_now boolean;
+BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
     INSERT INTO mr_stage (model_id, stage, version_id, sequence)
       VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
       ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
+    UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
+      WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
+    IF is_sealed_now THEN
+      UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id;
+      UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id;
+    END IF;
   END IF;
-  {versions}
+  IF NEW.previous_version_id IS NOT NULL THEN
+    UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
+      AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
+  END IF;
   RETURN NULL;
-END $$;
+END $$
+"""
+_FOLLOWS_POSTGRESQL = """
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event
   FOR EACH ROW EXECUTE FUNCTION mr_stage_follows()
 """
@@ -171,9 +193,10 @@ CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event
 def make() -> None:
     """Make the triggers; they go with their tables."""
     sqlite = op.get_bind().dialect.name == "sqlite"
-    op.execute((_FOLLOW_SQLITE if sqlite else _FOLLOW_POSTGRESQL).replace("{versions}", _VERSIONS.strip()))
+    for statement in [_FOLLOW_SQLITE] if sqlite else [_FOLLOW_POSTGRESQL, _FOLLOWS_POSTGRESQL]:
+        op.execute(statement)
     for guard in _GUARDS:
-        for statement in _sqlite(guard) if sqlite else [_postgresql(guard)]:
+        for statement in _sqlite(guard) if sqlite else _postgresql(guard):
             op.execute(statement)
 
 
@@ -181,26 +204,30 @@ def drop_functions() -> None:
     """Remove what PostgreSQL keeps when the tables are gone."""
     if op.get_bind().dialect.name != "sqlite":
         names = ["mr_stage_follows", *(f"mr_{guard.name}" for guard in _GUARDS)]
-        op.execute("; ".join(f"DROP FUNCTION {name}()" for name in names))
+        for name in names:
+            op.execute(f"DROP FUNCTION {name}()")
 
 
 def _sqlite(guard: _Guard) -> list[str]:
     return [
-        f"CREATE TRIGGER mr_{guard.name}_{event.lower()} BEFORE {event} ON {guard.table} WHEN {guard.condition} "
-        f"BEGIN SELECT RAISE(ABORT, '{guard.rule}'); END"
+        f"CREATE TRIGGER mr_{guard.name}_{event.lower()} BEFORE {event} ON {guard.table} "
+        f"WHEN ({guard.condition}) AND ({guard.query}) BEGIN SELECT RAISE(ABORT, '{guard.rule}'); END"
         for event in guard.events
     ]
 
 
-def _postgresql(guard: _Guard) -> str:
-    return f"""
+def _postgresql(guard: _Guard) -> list[str]:
+    function = f"""
 CREATE FUNCTION mr_{guard.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  IF {guard.condition} THEN
+  IF {guard.query} THEN
     RAISE EXCEPTION '{guard.rule}' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
-END $$;
-CREATE TRIGGER mr_{guard.name} BEFORE {" OR ".join(guard.events)} ON {guard.table}
-  FOR EACH ROW EXECUTE FUNCTION mr_{guard.name}()
+END $$
 """
+    trigger = f"""
+CREATE TRIGGER mr_{guard.name} BEFORE {" OR ".join(guard.events)} ON {guard.table}
+  FOR EACH ROW WHEN ({guard.condition}) EXECUTE FUNCTION mr_{guard.name}()
+"""
+    return [function, trigger]

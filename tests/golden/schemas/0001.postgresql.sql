@@ -11,7 +11,7 @@ END $$;
 CREATE FUNCTION public.mr_artifact_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.digest <> OLD.digest OR NEW.number <> OLD.number OR NEW.artifact_id <> OLD.artifact_id OR NEW.materializer <> OLD.materializer OR NEW.format_version <> OLD.format_version OR NEW.attributes <> OLD.attributes OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL) THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'what an artifact version holds never changes' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -29,7 +29,7 @@ END $$;
 CREATE FUNCTION public.mr_event_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF 1 = 1 THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'the history of stages is never edited' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -38,7 +38,7 @@ END $$;
 CREATE FUNCTION public.mr_line_grows() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.last_sequence < OLD.last_sequence OR NEW.last_event_at < OLD.last_event_at THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'the history of stages only grows' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -47,7 +47,7 @@ END $$;
 CREATE FUNCTION public.mr_model_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF 1 = 1 THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'of a model its numbers stay' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -56,7 +56,7 @@ END $$;
 CREATE FUNCTION public.mr_number_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at)) THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'a version keeps its number and its seal, and a deleted one stays deleted' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -65,7 +65,7 @@ END $$;
 CREATE FUNCTION public.mr_numbers_grow() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.last_number < OLD.last_number THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'no version number is used twice' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -74,7 +74,7 @@ END $$;
 CREATE FUNCTION public.mr_sealed_link_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') THEN
+  IF EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') THEN
     RAISE EXCEPTION 'what a version held when it was first promoted stays' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -83,7 +83,7 @@ END $$;
 CREATE FUNCTION public.mr_sealed_metadata_stay() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') THEN
+  IF EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') THEN
     RAISE EXCEPTION 'what was known of a version when it was first promoted stays' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -91,22 +91,26 @@ CREATE FUNCTION public.mr_sealed_metadata_stay() RETURNS trigger
 END $$;
 CREATE FUNCTION public.mr_stage_follows() RETURNS trigger
     LANGUAGE plpgsql
-    AS $$ BEGIN
+    AS $$ DECLARE
+  is_sealed_now boolean;
+BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
     INSERT INTO mr_stage (model_id, stage, version_id, sequence)
       VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
       ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
+    UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
+      WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
+    IF is_sealed_now THEN
+      UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id;
+      UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id;
+    END IF;
   END IF;
-  UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id
-    AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
-  UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id
-    AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
-  UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
-    WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL);
-  UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
-    AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
+  IF NEW.previous_version_id IS NOT NULL THEN
+    UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
+      AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
+  END IF;
   RETURN NULL;
 END $$;
 CREATE FUNCTION public.mr_stage_is_last_event() RETURNS trigger
@@ -140,7 +144,7 @@ END $$;
 CREATE FUNCTION public.mr_tombstone_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF 1 = 1 THEN
+  IF TRUE THEN
     RAISE EXCEPTION 'of a version a tombstone stays' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -149,7 +153,7 @@ END $$;
 CREATE FUNCTION public.mr_used_bytes_stay() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.state <> 'stored' AND EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest AND a.deleted_at IS NULL) THEN
+  IF EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest AND a.deleted_at IS NULL) THEN
     RAISE EXCEPTION 'bytes that an artifact version points to stay' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -158,7 +162,7 @@ END $$;
 CREATE FUNCTION public.mr_used_version_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
-  IF NEW.state = 'deleted' AND OLD.state <> 'deleted' AND (EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)) THEN
+  IF EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id) THEN
     RAISE EXCEPTION 'a version that is in a stage or pinned by a run is not deleted' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
@@ -403,44 +407,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-25 09:23:59.61063+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-25 09:23:59.666381+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-25 09:23:59.675219+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-25 09:23:59.684692+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-25 09:23:59.609074+00', 4265111888605293494);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-25 09:23:59.66572+00', 2706292679280825503);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-25 09:23:59.674164+00', 292115162162306845);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-25 09:23:59.683437+00', 354389980423533593);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-25 09:23:59.810346+00', 4528718217231045959);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-25 15:20:41.827809+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-25 15:20:41.865642+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-25 15:20:41.868795+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-25 15:20:41.87187+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-25 15:20:41.827715+00', 1586970613972061179);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-25 15:20:41.865592+00', 1947379960167426819);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-25 15:20:41.868742+00', 3558667755511782810);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-25 15:20:41.871814+00', 4037350331832276706);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-25 15:20:41.939306+00', 158830225162447092);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.629029+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.629318+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-25 09:23:59.696552+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-25 09:23:59.722257+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-25 09:23:59.596918+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-25 09:23:59.792449+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-25 09:23:59.702793+00');
-INSERT INTO public.mr_registry VALUES (1, '20372ba5-3e66-495d-b6dd-f1d8f53687a9', '2026-11-25 09:23:59.378266+00', '0001', 5, '2026-11-25 09:23:59.745055+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 09:23:59.80902+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 09:23:59.809459+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-25 09:23:59.803756+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 15:20:41.838235+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-25 15:20:41.838419+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-25 15:20:41.877203+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-25 15:20:41.891023+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-25 15:20:41.816955+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-25 15:20:41.925473+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-25 15:20:41.879992+00');
+INSERT INTO public.mr_registry VALUES (1, '4d01d045-52e0-47d8-ba46-cb00c4aad5b6', '2026-11-25 15:20:41.67229+00', '0001', 5, '2026-11-25 15:20:41.904425+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 15:20:41.938002+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-25 15:20:41.938449+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-25 15:20:41.933142+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-25 09:23:59.631667+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-25 09:23:59.709731+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-25 09:23:59.733697+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-25 09:23:59.738651+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-25 09:23:59.745055+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-25 09:23:59.604107+00', '2026-11-25 09:23:59.631667+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-25 09:23:59.731169+00', '2026-11-25 09:23:59.733697+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-25 09:23:59.659004+00', '2026-11-25 09:23:59.709731+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-25 09:23:59.753772+00', NULL, '2026-11-25 09:23:59.772317+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-25 09:23:59.782393+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-25 09:23:59.795837+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-25 15:20:41.842722+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-25 15:20:41.884218+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-25 15:20:41.89576+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-25 15:20:41.898541+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-25 15:20:41.904425+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-25 15:20:41.823239+00', '2026-11-25 15:20:41.842722+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-25 15:20:41.89371+00', '2026-11-25 15:20:41.89576+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-25 15:20:41.860219+00', '2026-11-25 15:20:41.884218+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-25 15:20:41.906303+00', NULL, '2026-11-25 15:20:41.916638+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-25 15:20:41.921851+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-25 15:20:41.926559+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
@@ -515,22 +519,22 @@ CREATE INDEX ix_mr_stage_version_id ON public.mr_stage USING btree (version_id);
 CREATE INDEX ix_mr_version_ready ON public.mr_version USING btree (model_id, number) WHERE ((state)::text = 'ready'::text);
 CREATE UNIQUE INDEX uq_mr_artifact_version_output ON public.mr_artifact_version USING btree (attempt_id, output, map_index) WHERE ((attempt_id IS NOT NULL) AND (output IS NOT NULL));
 CREATE UNIQUE INDEX uq_mr_version_name ON public.mr_version USING btree (model_id, name) WHERE (name IS NOT NULL);
-CREATE TRIGGER mr_artifact_has_bytes BEFORE INSERT ON public.mr_artifact_version FOR EACH ROW EXECUTE FUNCTION public.mr_artifact_has_bytes();
-CREATE TRIGGER mr_artifact_stays BEFORE UPDATE ON public.mr_artifact_version FOR EACH ROW EXECUTE FUNCTION public.mr_artifact_stays();
-CREATE TRIGGER mr_event_in_line BEFORE INSERT ON public.mr_stage_event FOR EACH ROW EXECUTE FUNCTION public.mr_event_in_line();
-CREATE TRIGGER mr_event_stays BEFORE DELETE OR UPDATE ON public.mr_stage_event FOR EACH ROW EXECUTE FUNCTION public.mr_event_stays();
-CREATE TRIGGER mr_line_grows BEFORE UPDATE ON public.mr_registry FOR EACH ROW EXECUTE FUNCTION public.mr_line_grows();
-CREATE TRIGGER mr_model_stays BEFORE DELETE ON public.mr_model FOR EACH ROW EXECUTE FUNCTION public.mr_model_stays();
-CREATE TRIGGER mr_number_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW EXECUTE FUNCTION public.mr_number_stays();
-CREATE TRIGGER mr_numbers_grow BEFORE UPDATE ON public.mr_model FOR EACH ROW EXECUTE FUNCTION public.mr_numbers_grow();
-CREATE TRIGGER mr_sealed_link_stays BEFORE DELETE OR UPDATE ON public.mr_link FOR EACH ROW EXECUTE FUNCTION public.mr_sealed_link_stays();
-CREATE TRIGGER mr_sealed_metadata_stay BEFORE DELETE OR UPDATE ON public.mr_metadata FOR EACH ROW EXECUTE FUNCTION public.mr_sealed_metadata_stay();
+CREATE TRIGGER mr_artifact_has_bytes BEFORE INSERT ON public.mr_artifact_version FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_artifact_has_bytes();
+CREATE TRIGGER mr_artifact_stays BEFORE UPDATE ON public.mr_artifact_version FOR EACH ROW WHEN ((((new.digest)::text <> (old.digest)::text) OR (new.number <> old.number) OR (new.artifact_id <> old.artifact_id) OR ((new.materializer)::text <> (old.materializer)::text) OR (new.format_version <> old.format_version) OR (new.attributes <> old.attributes) OR ((old.deleted_at IS NOT NULL) AND (new.deleted_at IS NULL)))) EXECUTE FUNCTION public.mr_artifact_stays();
+CREATE TRIGGER mr_event_in_line BEFORE INSERT ON public.mr_stage_event FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_event_in_line();
+CREATE TRIGGER mr_event_stays BEFORE DELETE OR UPDATE ON public.mr_stage_event FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_event_stays();
+CREATE TRIGGER mr_line_grows BEFORE UPDATE ON public.mr_registry FOR EACH ROW WHEN (((new.last_sequence < old.last_sequence) OR (new.last_event_at < old.last_event_at))) EXECUTE FUNCTION public.mr_line_grows();
+CREATE TRIGGER mr_model_stays BEFORE DELETE ON public.mr_model FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_model_stays();
+CREATE TRIGGER mr_number_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW WHEN (((new.number <> old.number) OR (new.model_id <> old.model_id) OR (((old.state)::text = 'deleted'::text) AND ((new.state)::text <> 'deleted'::text)) OR ((old.sealed_at IS NOT NULL) AND ((new.sealed_at IS NULL) OR (new.sealed_at <> old.sealed_at))))) EXECUTE FUNCTION public.mr_number_stays();
+CREATE TRIGGER mr_numbers_grow BEFORE UPDATE ON public.mr_model FOR EACH ROW WHEN ((new.last_number < old.last_number)) EXECUTE FUNCTION public.mr_numbers_grow();
+CREATE TRIGGER mr_sealed_link_stays BEFORE DELETE OR UPDATE ON public.mr_link FOR EACH ROW WHEN (old.sealed) EXECUTE FUNCTION public.mr_sealed_link_stays();
+CREATE TRIGGER mr_sealed_metadata_stay BEFORE DELETE OR UPDATE ON public.mr_metadata FOR EACH ROW WHEN (old.sealed) EXECUTE FUNCTION public.mr_sealed_metadata_stay();
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON public.mr_stage_event FOR EACH ROW EXECUTE FUNCTION public.mr_stage_follows();
-CREATE TRIGGER mr_stage_is_last_event BEFORE INSERT OR UPDATE ON public.mr_stage FOR EACH ROW EXECUTE FUNCTION public.mr_stage_is_last_event();
-CREATE TRIGGER mr_stage_is_left_by_event BEFORE DELETE ON public.mr_stage FOR EACH ROW EXECUTE FUNCTION public.mr_stage_is_left_by_event();
-CREATE TRIGGER mr_tombstone_stays BEFORE DELETE ON public.mr_version FOR EACH ROW EXECUTE FUNCTION public.mr_tombstone_stays();
-CREATE TRIGGER mr_used_bytes_stay BEFORE UPDATE ON public.mr_blob FOR EACH ROW EXECUTE FUNCTION public.mr_used_bytes_stay();
-CREATE TRIGGER mr_used_version_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW EXECUTE FUNCTION public.mr_used_version_stays();
+CREATE TRIGGER mr_stage_is_last_event BEFORE INSERT OR UPDATE ON public.mr_stage FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_stage_is_last_event();
+CREATE TRIGGER mr_stage_is_left_by_event BEFORE DELETE ON public.mr_stage FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_stage_is_left_by_event();
+CREATE TRIGGER mr_tombstone_stays BEFORE DELETE ON public.mr_version FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_tombstone_stays();
+CREATE TRIGGER mr_used_bytes_stay BEFORE UPDATE ON public.mr_blob FOR EACH ROW WHEN (((new.state)::text <> 'stored'::text)) EXECUTE FUNCTION public.mr_used_bytes_stay();
+CREATE TRIGGER mr_used_version_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW WHEN ((((new.state)::text = 'deleted'::text) AND ((old.state)::text <> 'deleted'::text))) EXECUTE FUNCTION public.mr_used_version_stays();
 ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT fk_mr_artifact_version_artifact_id FOREIGN KEY (artifact_id) REFERENCES public.mr_artifact(id);
 ALTER TABLE ONLY public.mr_artifact_version

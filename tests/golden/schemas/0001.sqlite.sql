@@ -42,10 +42,10 @@ CREATE TABLE mr_artifact_version (
 	CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY(digest) REFERENCES mr_blob (digest), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-25 09:23:59.190967',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-25 09:23:59.231888',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-25 09:23:59.235591',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-25 09:23:59.239975',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-25 15:20:41.561688',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-25 15:20:41.583161',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-25 15:20:41.585081',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-25 15:20:41.587033',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -56,11 +56,11 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-25 09:23:59.190332',220156066611125086);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-25 09:23:59.231581',3693681427135176109);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-25 09:23:59.234892',136737681200985915);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-25 09:23:59.239719',1004840498563830535);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-25 09:23:59.306960',187689750324834439);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-25 15:20:41.561477',4104611110493773827);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-25 15:20:41.583098',3815002594708894217);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-25 15:20:41.585028',1347934842381898658);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-25 15:20:41.586982',799422731633249142);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-25 15:20:41.624334',2748447092129668678);
 CREATE TABLE mr_claim (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -116,10 +116,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.201813');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.201899');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-25 09:23:59.245673');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-25 09:23:59.258213');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.567635');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.567689');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-25 15:20:41.590324');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.597226');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -131,8 +131,8 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-25 09:23:59.179124',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-25 09:23:59.296462',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-25 15:20:41.555013',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-25 15:20:41.617764',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
@@ -142,7 +142,7 @@ CREATE TABLE mr_producer (
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-25 09:23:59.249212');
+INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-25 15:20:41.592096');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -153,7 +153,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'33039f06-926c-45c2-a33c-e7b049c1e49e','2026-11-25 09:23:59.094052','0001',5,'2026-11-25 09:23:59.266081');
+INSERT INTO "mr_registry" VALUES(1,'19d237a7-5c7a-4d09-8424-7d5219a47257','2026-11-25 15:20:41.505608','0001',5,'2026-11-25 15:20:41.603700');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -178,8 +178,8 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 09:23:59.305743');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 09:23:59.305814');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 15:20:41.623411');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 15:20:41.623464');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -193,7 +193,7 @@ CREATE TABLE mr_run_pin (
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-25 09:23:59.302778');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-25 15:20:41.621567');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -242,11 +242,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-25 09:23:59.204494','alice','the first',0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-25 09:23:59.252087','bob',NULL,0,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-25 09:23:59.262419','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-25 09:23:59.264266','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-25 09:23:59.266081','carol','worse',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-25 15:20:41.569377','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-25 15:20:41.594053','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-25 15:20:41.599792','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-25 15:20:41.600895','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-25 15:20:41.603700','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -269,12 +269,12 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-25 09:23:59.185319','2026-11-25 09:23:59.204494',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-25 09:23:59.225321','2026-11-25 09:23:59.252087',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-25 09:23:59.260968','2026-11-25 09:23:59.262419',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-25 09:23:59.271569',NULL,'2026-11-25 09:23:59.284718',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-25 09:23:59.291007',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-25 09:23:59.297766',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-25 15:20:41.558847','2026-11-25 15:20:41.569377',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-25 15:20:41.579670','2026-11-25 15:20:41.594053',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-25 15:20:41.598775','2026-11-25 15:20:41.599792',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-25 15:20:41.605036',NULL,'2026-11-25 15:20:41.611427',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-25 15:20:41.614686',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-25 15:20:41.618486',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
 CREATE TABLE mr_watch (
 	deployment TEXT NOT NULL, 
 	model VARCHAR(100) NOT NULL, 
@@ -314,38 +314,38 @@ CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
   UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
     AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
 END;
-CREATE TRIGGER mr_event_stays_update BEFORE UPDATE ON mr_stage_event WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'the history of stages is never edited'); END;
-CREATE TRIGGER mr_event_stays_delete BEFORE DELETE ON mr_stage_event WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'the history of stages is never edited'); END;
-CREATE TRIGGER mr_event_in_line_insert BEFORE INSERT ON mr_stage_event WHEN NEW.sequence <> (SELECT r.last_sequence FROM mr_registry r) OR EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND (v.model_id <> NEW.model_id OR v.state = 'deleted')) BEGIN SELECT RAISE(ABORT, 'an event takes the next sequence number, and a version of its own model that is not deleted'); END;
-CREATE TRIGGER mr_line_grows_update BEFORE UPDATE ON mr_registry WHEN NEW.last_sequence < OLD.last_sequence OR NEW.last_event_at < OLD.last_event_at BEGIN SELECT RAISE(ABORT, 'the history of stages only grows'); END;
-CREATE TRIGGER mr_stage_is_last_event_insert BEFORE INSERT ON mr_stage WHEN NOT EXISTS (
+CREATE TRIGGER mr_event_stays_update BEFORE UPDATE ON mr_stage_event WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'the history of stages is never edited'); END;
+CREATE TRIGGER mr_event_stays_delete BEFORE DELETE ON mr_stage_event WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'the history of stages is never edited'); END;
+CREATE TRIGGER mr_event_in_line_insert BEFORE INSERT ON mr_stage_event WHEN (TRUE) AND (NEW.sequence <> (SELECT r.last_sequence FROM mr_registry r) OR EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND (v.model_id <> NEW.model_id OR v.state = 'deleted'))) BEGIN SELECT RAISE(ABORT, 'an event takes the next sequence number, and a version of its own model that is not deleted'); END;
+CREATE TRIGGER mr_line_grows_update BEFORE UPDATE ON mr_registry WHEN (NEW.last_sequence < OLD.last_sequence OR NEW.last_event_at < OLD.last_event_at) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'the history of stages only grows'); END;
+CREATE TRIGGER mr_stage_is_last_event_insert BEFORE INSERT ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
 SELECT 1 FROM mr_stage_event e WHERE e.model_id = NEW.model_id AND e.stage = NEW.stage
   AND e.sequence = (
     SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage
   )
- AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
-CREATE TRIGGER mr_stage_is_last_event_update BEFORE UPDATE ON mr_stage WHEN NOT EXISTS (
+ AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
+CREATE TRIGGER mr_stage_is_last_event_update BEFORE UPDATE ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
 SELECT 1 FROM mr_stage_event e WHERE e.model_id = NEW.model_id AND e.stage = NEW.stage
   AND e.sequence = (
     SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage
   )
- AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
-CREATE TRIGGER mr_stage_is_left_by_event_delete BEFORE DELETE ON mr_stage WHEN NOT EXISTS (
+ AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
+CREATE TRIGGER mr_stage_is_left_by_event_delete BEFORE DELETE ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
 SELECT 1 FROM mr_stage_event e WHERE e.model_id = OLD.model_id AND e.stage = OLD.stage
   AND e.sequence = (
     SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = OLD.model_id AND l.stage = OLD.stage
   )
- AND e.sequence > OLD.sequence) BEGIN SELECT RAISE(ABORT, 'a stage is left by an event only'); END;
-CREATE TRIGGER mr_number_stays_update BEFORE UPDATE ON mr_version WHEN NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at)) BEGIN SELECT RAISE(ABORT, 'a version keeps its number and its seal, and a deleted one stays deleted'); END;
-CREATE TRIGGER mr_used_version_stays_update BEFORE UPDATE ON mr_version WHEN NEW.state = 'deleted' AND OLD.state <> 'deleted' AND (EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)) BEGIN SELECT RAISE(ABORT, 'a version that is in a stage or pinned by a run is not deleted'); END;
-CREATE TRIGGER mr_tombstone_stays_delete BEFORE DELETE ON mr_version WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'of a version a tombstone stays'); END;
-CREATE TRIGGER mr_numbers_grow_update BEFORE UPDATE ON mr_model WHEN NEW.last_number < OLD.last_number BEGIN SELECT RAISE(ABORT, 'no version number is used twice'); END;
-CREATE TRIGGER mr_model_stays_delete BEFORE DELETE ON mr_model WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'of a model its numbers stay'); END;
-CREATE TRIGGER mr_sealed_link_stays_update BEFORE UPDATE ON mr_link WHEN OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') BEGIN SELECT RAISE(ABORT, 'what a version held when it was first promoted stays'); END;
-CREATE TRIGGER mr_sealed_link_stays_delete BEFORE DELETE ON mr_link WHEN OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') BEGIN SELECT RAISE(ABORT, 'what a version held when it was first promoted stays'); END;
-CREATE TRIGGER mr_sealed_metadata_stay_update BEFORE UPDATE ON mr_metadata WHEN OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') BEGIN SELECT RAISE(ABORT, 'what was known of a version when it was first promoted stays'); END;
-CREATE TRIGGER mr_sealed_metadata_stay_delete BEFORE DELETE ON mr_metadata WHEN OLD.sealed AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted') BEGIN SELECT RAISE(ABORT, 'what was known of a version when it was first promoted stays'); END;
-CREATE TRIGGER mr_artifact_has_bytes_insert BEFORE INSERT ON mr_artifact_version WHEN NOT EXISTS (SELECT 1 FROM mr_blob b WHERE b.digest = NEW.digest AND b.state = 'stored') BEGIN SELECT RAISE(ABORT, 'an artifact version points to stored bytes'); END;
-CREATE TRIGGER mr_artifact_stays_update BEFORE UPDATE ON mr_artifact_version WHEN NEW.digest <> OLD.digest OR NEW.number <> OLD.number OR NEW.artifact_id <> OLD.artifact_id OR NEW.materializer <> OLD.materializer OR NEW.format_version <> OLD.format_version OR NEW.attributes <> OLD.attributes OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'what an artifact version holds never changes'); END;
-CREATE TRIGGER mr_used_bytes_stay_update BEFORE UPDATE ON mr_blob WHEN NEW.state <> 'stored' AND EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest AND a.deleted_at IS NULL) BEGIN SELECT RAISE(ABORT, 'bytes that an artifact version points to stay'); END;
+ AND e.sequence > OLD.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage is left by an event only'); END;
+CREATE TRIGGER mr_number_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'a version keeps its number and its seal, and a deleted one stays deleted'); END;
+CREATE TRIGGER mr_used_version_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.state = 'deleted' AND OLD.state <> 'deleted') AND (EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)) BEGIN SELECT RAISE(ABORT, 'a version that is in a stage or pinned by a run is not deleted'); END;
+CREATE TRIGGER mr_tombstone_stays_delete BEFORE DELETE ON mr_version WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'of a version a tombstone stays'); END;
+CREATE TRIGGER mr_numbers_grow_update BEFORE UPDATE ON mr_model WHEN (NEW.last_number < OLD.last_number) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'no version number is used twice'); END;
+CREATE TRIGGER mr_model_stays_delete BEFORE DELETE ON mr_model WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'of a model its numbers stay'); END;
+CREATE TRIGGER mr_sealed_link_stays_update BEFORE UPDATE ON mr_link WHEN (OLD.sealed) AND (EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')) BEGIN SELECT RAISE(ABORT, 'what a version held when it was first promoted stays'); END;
+CREATE TRIGGER mr_sealed_link_stays_delete BEFORE DELETE ON mr_link WHEN (OLD.sealed) AND (EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')) BEGIN SELECT RAISE(ABORT, 'what a version held when it was first promoted stays'); END;
+CREATE TRIGGER mr_sealed_metadata_stay_update BEFORE UPDATE ON mr_metadata WHEN (OLD.sealed) AND (EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')) BEGIN SELECT RAISE(ABORT, 'what was known of a version when it was first promoted stays'); END;
+CREATE TRIGGER mr_sealed_metadata_stay_delete BEFORE DELETE ON mr_metadata WHEN (OLD.sealed) AND (EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')) BEGIN SELECT RAISE(ABORT, 'what was known of a version when it was first promoted stays'); END;
+CREATE TRIGGER mr_artifact_has_bytes_insert BEFORE INSERT ON mr_artifact_version WHEN (TRUE) AND (NOT EXISTS (SELECT 1 FROM mr_blob b WHERE b.digest = NEW.digest AND b.state = 'stored')) BEGIN SELECT RAISE(ABORT, 'an artifact version points to stored bytes'); END;
+CREATE TRIGGER mr_artifact_stays_update BEFORE UPDATE ON mr_artifact_version WHEN (NEW.digest <> OLD.digest OR NEW.number <> OLD.number OR NEW.artifact_id <> OLD.artifact_id OR NEW.materializer <> OLD.materializer OR NEW.format_version <> OLD.format_version OR NEW.attributes <> OLD.attributes OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL)) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'what an artifact version holds never changes'); END;
+CREATE TRIGGER mr_used_bytes_stay_update BEFORE UPDATE ON mr_blob WHEN (NEW.state <> 'stored') AND (EXISTS (SELECT 1 FROM mr_artifact_version a WHERE a.digest = OLD.digest AND a.deleted_at IS NULL)) BEGIN SELECT RAISE(ABORT, 'bytes that an artifact version points to stay'); END;
 COMMIT;

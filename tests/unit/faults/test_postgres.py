@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from threading import Timer
+from typing import Any
 
 import psycopg
 import pytest
 
+from airflow_model_provider import Client
 from airflow_model_provider.exceptions import OutcomeUnknown, RegistryUnavailable
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.registry import Registry
@@ -24,16 +26,27 @@ SOME = 3
 
 def chosen(calls: list[str]) -> list[int]:
     """Which calls are lost."""
-    commits = [index for index, call in enumerate(calls) if call == "COMMIT"]
+    commits = [index for index, call in enumerate(calls) if commits_with(call)]
     return sorted({*commits, *sample(range(len(calls)), SOME)})
 
 
 def leaves_doubt(calls: list[str], index: int) -> bool:
     """Whether a call makes a change visible."""
-    if calls[index] != "COMMIT":
+    if not commits_with(calls[index]):
         return calls[index].startswith(("INSERT INTO mr_resolution", "UPDATE mr_version SET state"))
-    begun = max(place for place in range(index) if calls[place].startswith("BEGIN"))
-    return any(not call.startswith("SELECT") or "UPDATE" in call for call in calls[begun + 1 : index])
+    said = "; ".join(calls[: index + 1]).split("; ")
+    begun = max(place for place, words in enumerate(said) if words.startswith("BEGIN"))
+    return any(not words.startswith("SELECT") or "UPDATE" in words for words in said[begun + 1 : -1])
+
+
+def commits_with(call: str) -> bool:
+    """Whether a call ends a transaction, perhaps after something else."""
+    return call.endswith("COMMIT")
+
+
+def commit_of(calls: list[str]) -> int:
+    """The first call that ends a transaction."""
+    return [commits_with(call) for call in calls].index(True)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -65,7 +78,7 @@ def test_the_question_what_became_of_a_commit_is_asked_again(
     calls = scene.rehearse(operation, proxy.plan)
     proxy.answer_only = True
 
-    assert scene.perform(operation, proxy.plan.failing(calls.index("COMMIT"), times)).said == DONE
+    assert scene.perform(operation, proxy.plan.failing(commit_of(calls), times)).said == DONE
     scene.check_end()
 
 
@@ -82,7 +95,7 @@ def test_a_transaction_that_is_still_open_is_said_to_be_not_known(
 ) -> None:
     """COMMIT was lost, and the server still waits for it: for longer than patience lasts."""
     scene, operation = postgres_scene, OPERATIONS["promote by force"]
-    commit = scene.rehearse(operation, unnoticed.plan).index("COMMIT")
+    commit = commit_of(scene.rehearse(operation, unnoticed.plan))
     outcome = scene.perform(operation, unnoticed.plan.failing(commit), patience=IMPATIENT)
 
     assert outcome.said == UNKNOWN
@@ -94,7 +107,7 @@ def test_a_transaction_that_is_still_open_is_waited_for(
 ) -> None:
     """COMMIT was lost; once the server has learned of it the change is made again: done, exactly once."""
     scene, operation = postgres_scene, OPERATIONS["promote by force"]
-    commit = scene.rehearse(operation, unnoticed.plan).index("COMMIT")
+    commit = commit_of(scene.rehearse(operation, unnoticed.plan))
     Timer(0.2, unnoticed.noticed.set).start()
 
     assert scene.perform(operation, unnoticed.plan.failing(commit)).said == DONE
@@ -141,3 +154,27 @@ def names(url: str) -> list[str]:
     with psycopg.connect(url) as connection:
         query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
         return [name for (name,) in connection.execute(query)]
+
+
+def test_what_was_done_is_read_back_where_its_answer_was_lost(
+    postgres_scene: Scene, proxy: PostgresProxy
+) -> None:
+    """COMMIT is sent with the event, so that the event's number and time are lost with the answer."""
+    client = Client(proxy.url, store=postgres_scene.address.store)
+    registry, proxy.answer_only = client.workspace.registry, True
+    acts: list[Callable[[str], Any]] = [
+        lambda model: client.register_model_version(model, {"n": 1}, stage="production").number,
+        lambda model: client.register_model_version(model, {"n": 2}).number,
+        lambda model: registry.set_stage(model, 2, "production", force=True, reason="better"),
+        lambda model: registry.rollback(model, "production", reason="worse"),
+    ]
+    told = []
+    for act in acts:
+        with proxy.plan.failing():
+            act("rehearsed")
+        with proxy.plan.failing(commit_of(proxy.plan.calls)):
+            told.append(act("iris"))
+
+    assert told == [1, 2, *reversed(registry.history("iris")[:2])]
+    assert [event.reason for event in registry.history("iris")] == ["worse", "better", None]
+    client.workspace.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import (
     ArtifactNotFound,
@@ -13,6 +14,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionSealed,
 )
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType
@@ -26,7 +28,8 @@ def save(registry: Registry, version_id: int, name: str = "model", **more: objec
     payload = Payload(DIGEST, 3, "json", 1, ("builtins.dict",), environment={"python": "3.11"})
     links = [Link(version_id, Relation.OUTPUT)]
     life = registry.intend_blob(payload.digest, payload.size).life
-    return registry.register_artifact(name, payload, life=life, kind=ArtifactType.DATA, links=links, **more)  # type: ignore[arg-type]
+    new = NewArtifact(name, payload, ArtifactType.DATA, life, links=links, **more)  # type: ignore[arg-type]
+    return registry.register_artifact(new)
 
 
 def test_an_intent_is_noted_before_bytes_are_stored(registry: Registry) -> None:
@@ -38,6 +41,24 @@ def test_an_intent_is_noted_before_bytes_are_stored(registry: Registry) -> None:
     save(registry, version.id)
 
     assert registry.intend_blob(DIGEST, 3) == first._replace(stored=True)
+
+
+def test_only_the_note_does_not_wait_for_the_disk(registry: Registry) -> None:
+    """What follows over the same connection, also after a note that failed, waits again."""
+    database = registry._database
+    words = "PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit"
+
+    def waiting() -> object:
+        return database.read(lambda connection: connection.exec_driver_sql(words).scalar())
+
+    before = waiting()
+    registry.intend_blob(DIGEST, 3)
+    assert waiting() == before
+    with pytest.raises(IntegrityError):
+        registry.intend_blob("1" * 64, -3)
+
+    assert waiting() == before
+    assert not registry.intend_blob("1" * 64, 3).stored
 
 
 def test_artifacts_are_numbered_by_name(registry: Registry) -> None:

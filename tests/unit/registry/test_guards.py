@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType
@@ -66,7 +67,7 @@ def used(registry: Registry) -> Registry:
     life = registry.intend_blob(DIGEST, 5).life
     links = [Link(number, Relation.OUTPUT) for number in (1, 2)]
     payload = Payload(DIGEST, 5, "python.bytes", 1, ("builtins.bytes",))
-    registry.register_artifact("trained_model", payload, life=life, kind=ArtifactType.DATA, links=links)
+    registry.register_artifact(NewArtifact("trained_model", payload, ArtifactType.DATA, life, links=links))
     registry.log_version_metadata(1, {"accuracy": 0.9})
     registry.set_stage("iris", 1, "production")
     pin = {**RunKey("default", "dag", "run")._asdict(), "at": version.created_at.replace(tzinfo=None)}

@@ -19,6 +19,7 @@ from airflow_model_provider.exceptions import (
     StageNotAssigned,
 )
 from airflow_model_provider.references import OutputReference, Reference, Wanted
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
@@ -63,7 +64,7 @@ def save(
     payload = Payload(digest, len(content), "sklearn.pickle", 1, ("sklearn.svm.SVC",), {"protocol": 5})
     life = registry.intend_blob(digest, len(content)).life
     links = [Link(version.id, relation)]
-    return registry.register_artifact(name, payload, life=life, kind=kind, links=links, **more)
+    return registry.register_artifact(NewArtifact(name, payload, kind, life, links=links, **more))
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from airflow_model_provider.exceptions import (
     VersionSealed,
 )
 from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Payload, Relation, VersionState
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType, Selector
@@ -219,7 +220,7 @@ class Machine(RuleBasedStateMachine):
         payload = Payload(digest, 1, "text.utf8", 1, ("builtins.str",))
         life = self.registry.intend_blob(digest, 1).life
         links = [Link(self.id(number), Relation.OUTPUT)]
-        self.registry.register_artifact(name, payload, life=life, kind=ArtifactType.DATA, links=links)
+        self.registry.register_artifact(NewArtifact(name, payload, ArtifactType.DATA, life, links=links))
         version.artifacts.setdefault(name, []).append(digest)
 
     # --- what has to be true at any time -------------------------------------------------------------------

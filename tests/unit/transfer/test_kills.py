@@ -16,6 +16,7 @@ from airflow_model_provider import Client
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.exceptions import ModelNotFound
 from airflow_model_provider.registry import registration
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Payload, Relation
 from airflow_model_provider.selectors import ArtifactType
 from airflow_model_provider.transfer.exporting import export_model
@@ -54,7 +55,7 @@ def killed_while_it_stores(address: Address, file: Path) -> None:
 
 def killed_while_it_makes_versions(address: Address, file: Path) -> None:
     """Import, until the third version has one of its two artifacts, in a transaction that is under way."""
-    add, done = registration.add_artifact, []
+    add, done = registration.check_added, []
 
     def slowly(*args: Any) -> Any:
         done.append(add(*args))
@@ -62,7 +63,7 @@ def killed_while_it_makes_versions(address: Address, file: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return done[-1]
 
-    registration.add_artifact = slowly
+    registration.check_added = slowly
     import_model(connect(address), file)
 
 
@@ -115,7 +116,7 @@ def keep(workspace: Workspace, model: str, size: int) -> None:
     version = workspace.registry.create_version(model)
     payload = Payload(digest, size, "bytes.raw", 1, ("builtins.bytes",))
     link = Link(version.id, Relation.OUTPUT)
-    workspace.registry.register_artifact("bytes", payload, life=life, kind=ArtifactType.DATA, links=[link])
+    workspace.registry.register_artifact(NewArtifact("bytes", payload, ArtifactType.DATA, life, links=[link]))
 
 
 def move(there: Address, here: Address, folder: Path, answer: Any) -> None:

@@ -26,7 +26,7 @@ def peak(folder: Path, count: int) -> int:
         path.write_bytes(content)
     tracemalloc.start()
     try:
-        found = collect(workspace, dry_run=True)
+        found = collect(workspace, older_than=0, dry_run=True)
         held = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.exceptions import ArtifactNotFound, StoreUnavailable
+from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Relation
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
@@ -100,9 +101,28 @@ def test_bytes_of_which_no_row_tells_go(workspace: Workspace) -> None:
         digest, _size = workspace.store.digest(path)
         workspace.store.put(path, digest)
 
+    assert collect(workspace, older_than=60) == Garbage(0, 0, 0)  # somebody may be about to register it
     assert collect(workspace, older_than=0, dry_run=True) == Garbage(1, 5, 0)
     assert collect(workspace, older_than=0) == Garbage(1, 5, 0)
     assert stored(workspace) == 1
+
+
+def test_bytes_that_were_removed_and_came_back_go_again(workspace: Workspace) -> None:
+    """Their row stays for the record of who used them; who stored them anew died before it registered them."""
+    save(workspace, "value")
+    version = workspace.registry.get_version("iris", Selector.parse(1))
+    (record,) = workspace.registry.list_artifacts(version.id)
+    content = workspace.store.source(record.payload.digest, record.payload.size, what="value").read()
+    workspace.registry.delete_version("iris", 1)
+    collect(workspace, older_than=0)
+    with workspace.store.new_file() as path:
+        path.write_bytes(content)
+        workspace.store.put(path, record.payload.digest)
+
+    assert collect(workspace, older_than=0).blobs == 1
+    assert stored(workspace) == 0
+    assert collect(workspace, older_than=0) == Garbage(0, 0, 0)
+    assert load(workspace, save(workspace, "value")) == "value"
 
 
 def test_a_writer_whose_bytes_were_taken_stores_them_again(
@@ -130,11 +150,11 @@ def test_what_another_is_about_to_store_is_not_there_yet(
     """A writer's bytes are taken, and another one notes that it will store the same: the first stores them again."""
     register, noted = Registry.register_artifact, []
 
-    def slowly(self: Registry, name: str, payload: Any, *args: Any, **kwargs: Any) -> Any:
+    def slowly(self: Registry, new: NewArtifact) -> Any:
         if not noted:
             collect(workspace, older_than=0)
-            noted.append(self.intend_blob(payload.digest, payload.size))
-        return register(self, name, payload, *args, **kwargs)
+            noted.append(self.intend_blob(new.payload.digest, new.payload.size))
+        return register(self, new)
 
     monkeypatch.setattr(Registry, "register_artifact", slowly)
     number = save(workspace, "value")
