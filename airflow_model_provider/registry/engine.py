@@ -25,8 +25,8 @@ _EXAMPLES = (
 )
 _POSTGRESQL: dict[str, Any] = {
     "connect_timeout": 10,
-    # What is said once will be said again; and a new process plans each statement once instead of six times.
-    "prepare_threshold": 0,
+    # What is said twice will be said again: it is planned once more, not four times. Tasks say most things once.
+    "prepare_threshold": 1,
     "application_name": "airflow-model-provider",
     # A server that is gone without a word is noticed within half a minute: a step must not wait for it for hours.
     "keepalives_idle": 10,

@@ -103,17 +103,17 @@ def _answer(server: socket.socket, said: bytes) -> bytes:
 
 def _name(said: bytes, statements: dict[bytes, str]) -> str:
     """The statements of a call; ``statements`` remembers what was prepared under which name."""
-    found = []
+    found, prepared = [], ""
     while said[:1] in _KINDS:
         (length,) = struct.unpack("!i", said[1:5])
         kind, (name, _, rest), said = said[:1], said[5 : 1 + length].partition(b"\0"), said[1 + length :]
         if kind == _QUERY:
             found.append(_words(name))
         if kind == _PARSE:
-            statements[name] = _words(rest)
+            statements[name] = prepared = _words(rest)
         if kind == _BIND:
             found.append(statements.get(rest.partition(b"\0")[0], "?"))
-    return "; ".join(found) or "start"
+    return "; ".join(found) or prepared or "start"
 
 
 def _words(text: bytes) -> str:
