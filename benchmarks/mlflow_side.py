@@ -1,5 +1,5 @@
 """
-MLflow's share, through ``MlflowClient``: what a task's author would write at its cheapest. Run by its own Python.
+MLflow's share, through ``MlflowClient``: what a task's author would write. Run by its own Python.
 
 How a version is made: ``throughput.py`` says it. The present form of a stage is an alias; the deprecated stages are
 measured as well.
@@ -63,8 +63,8 @@ class Theirs:
             mlflow.log_artifact(str(self._payload), "model")
             return self._client.create_model_version(model, f"{run.info.artifact_uri}/model", run.info.run_id)
 
-    def count(self, model):
-        """How many versions there are."""
+    def count(self, model, form):
+        """How many versions there are; whether they have bytes, MLflow does not say."""
         found, token = 0, None
         while True:
             page = self._client.search_model_versions(f"name = '{model}'", max_results=1000, page_token=token)

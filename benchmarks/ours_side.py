@@ -49,10 +49,11 @@ class Ours:
         self.create(model)
         self.register_and_promote(model, count)
 
-    def count(self, model: str) -> int:
-        """How many versions there are; each was promoted exactly once."""
+    def count(self, model: str, form: str) -> int:
+        """How many versions there are; each has bytes, if it was given some, and each was promoted exactly once."""
         found = self._client.get_model(model)
         versions = found.versions()
+        assert form == "no file" or all(version.list_artifacts() for version in versions)
         promoted = sorted(event.number or 0 for event in found.history("production"))
         assert promoted == sorted(version.number for version in versions)
         return len(versions)

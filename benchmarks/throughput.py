@@ -8,7 +8,7 @@ the history, seals what was promoted, and a file of 1 kB is synced to the disk b
 - **in a run**: its documentation's way, by which it knows where a version comes from; the file is logged to the run.
 - **no file**: nothing but the two calls, and ours without a file as well.
 - **bare calls**: the file is copied by its artifact repository, without a run. Nobody is told to do this; it is the
-  least that MLflow can be made to do for a version with bytes, so it is shown, and no goal is set.
+  least that MLflow can be made to do for a version with bytes.
 
 Models without versions are where MLflow is at its fastest; what becomes of it, the cases with versions show, and
 ``promoting.py``.
@@ -36,8 +36,9 @@ OWN = [f"own_{number}" for number in range(PROCESSES)]
 YEARS = 1000
 
 
-#: What MLflow does for a version, and what our time may be of its time.
-FORMS = {"in a run": 0.2, "no file": 0.2, "bare calls": None}
+FORMS = ("in a run", "no file", "bare calls")
+#: What our time may be of MLflow's time.
+GOAL = 0.2
 #: The model of each process, and how many versions it makes of it in a turn.
 CASES = {
     "1 process": (["alone"], ALONE),
@@ -55,27 +56,24 @@ def measure() -> list[Row]:
         for (database, new), form in product(kinds.items(), FORMS):
             with ExitStack() as stack:
                 folder = Path(name) / database / form
-                ours, theirs = (Team(stack, side, new(), folder) for side in ("ours", "mlflow"))
-                rows += [_made(f"{database}, {case}", form, ours, theirs) for case in CASES]
+                ours, theirs = (Team(stack, side, new(), folder, form) for side in ("ours", "mlflow"))
+                rows += [_made(f"{database}, {case}", ours, theirs, *CASES[case]) for case in CASES]
                 if form == "no file":
                     rows.append(_moved(f"{database}, {PROCESSES} processes, a model each", ours, theirs))
     return rows
 
 
-def _made(where: str, form: str, ours: Team, theirs: Team) -> Row:
-    models, count = CASES[where.partition(", ")[2]]
-    pair = paired(
-        lambda: ours.turn(models, count, form), lambda: theirs.turn(models, count, form), rounds=ROUNDS
-    )
+def _made(case: str, ours: Team, theirs: Team, models: Sequence[str], count: int) -> Row:
+    pair = paired(lambda: ours.turn(models, count), lambda: theirs.turn(models, count), rounds=ROUNDS)
     ours.check(models)
     lost = theirs.check(models)
-    case = f"{where}: register and promote / MLflow's, {form}{f', which lost {lost}' if lost else ''}"
-    return Row("throughput", case, *pair, "ms", FORMS[form], rounds=ROUNDS)
+    beside = f"MLflow's, {theirs.form}{f', which lost {lost}' if lost else ''}"
+    return Row("throughput", f"{case}: register and promote / {beside}", *pair, "ms", GOAL, rounds=ROUNDS)
 
 
 def _moved(case: str, ours: Team, theirs: Team) -> Row:
     pair = paired(ours.promotions, theirs.promotions, rounds=ROUNDS)
-    return Row("throughput", f"{case}: promote / MLflow's alias", *pair, "ms", rounds=ROUNDS)
+    return Row("throughput", f"{case}: promote / MLflow's alias", *pair, "ms", GOAL, rounds=ROUNDS)
 
 
 class Team:
@@ -83,9 +81,11 @@ class Team:
     The processes of one side, all on one database.
 
     :param stack: ends them.
+    :param form: one of :data:`FORMS`.
     """
 
-    def __init__(self, stack: ExitStack, name: str, url: str, folder: Path) -> None:
+    def __init__(self, stack: ExitStack, name: str, url: str, folder: Path, form: str) -> None:
+        self.form = form
         self._name, self._asked = name, dict.fromkeys([*OWN, "alone", "shared"], 0)
         store = folder / name
         store.mkdir(parents=True)
@@ -95,11 +95,11 @@ class Team:
         first.ask("fill", model="old", count=YEARS)
         self._asked["old"] = YEARS
         self._sides = [first, *(stack.enter_context(Side(name, url, store)) for _ in OWN[1:])]
-        self.turn(OWN, 2, "bare calls")
+        self.turn(OWN, 2)
 
-    def turn(self, models: Sequence[str], count: int, form: str) -> float:
+    def turn(self, models: Sequence[str], count: int) -> float:
         """Let each process make versions of its model; return milliseconds per version that was made."""
-        facts = [{"model": model, "count": count, "form": form} for model in models]
+        facts = [{"model": model, "count": count, "form": self.form} for model in models]
         taken, refused = together(self._sides[: len(models)], "register_and_promote", facts)
         for model in models:
             self._asked[model] += count
@@ -114,7 +114,7 @@ class Team:
     def check(self, models: Sequence[str]) -> int:
         """Return how many versions are missing that were asked for; with us none may be."""
         models = sorted(set(models))
-        there = sum(self._sides[0].ask("count", model=model) for model in models)
+        there = sum(self._sides[0].ask("count", model=model, form=self.form) for model in models)
         lost = sum(self._asked[model] for model in models) - there
         if lost and self._name == "ours":
             raise RuntimeError(f"{lost} versions of {models} are lost")
