@@ -33,20 +33,20 @@ class LocalFolder:
 
     def size(self, key: str) -> int | None:
         """Return the bytes of a plain file; None where there is none, or something else."""
-        with reported("read", self.uri(key)):
-            try:
-                status = (self.folder / key).lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        status = self._status(key)
+        return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def age(self, key: str) -> float:
         """Return the seconds since a file was written; 0 where there is none."""
+        status = self._status(key)
+        return 0 if status is None else time.time() - status.st_mtime
+
+    def _status(self, key: str) -> os.stat_result | None:
         with reported("read", self.uri(key)):
             try:
-                return time.time() - (self.folder / key).lstat().st_mtime
+                return (self.folder / key).lstat()
             except (FileNotFoundError, NotADirectoryError):
-                return 0
+                return None
 
     def put(self, path: Path, key: str) -> None:
         """Move a file of the same file system into place: whole or not at all, and durable."""

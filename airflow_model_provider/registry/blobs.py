@@ -62,7 +62,6 @@ def intend_blob(database: Database, digest: str, size: int) -> Intent:
     A database that crashes may forget the note: whoever registers the bytes is then told that they are gone.
     """
     values = {"digest": digest, "size": size, "life": 1 + secrets.randbelow(2**62)}
-
     state, life, *_ = database.note((_INTEND, values))
     return Intent(life, state == "stored")
 

@@ -154,7 +154,6 @@ def set_stage(
     change.check()
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
-
     line = Line(model, stage)
 
     def work(connection: Connection, change: Change = change) -> StageEvent:
@@ -225,7 +224,6 @@ def rollback(
     change.check()
     if to is not None:
         check_number("version number", to)
-
     line = Line(model, stage)
 
     def work(connection: Connection) -> StageEvent:

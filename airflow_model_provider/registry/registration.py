@@ -80,24 +80,25 @@ def register_version(
             check_gates(change.gates, name, declared, change.ask)
         check_stage(name, declared)
 
-    line = None if stage is None else Line(model, stage[0])
     made: list[VersionRecord] = []
+    promotion = None if stage is None else (Line(model, stage[0]), stage[2])
 
     def work(connection: Connection, *, create: bool = False) -> Registered:
         if create:
             locked_model(connection, model, new.card, create=True)
         if contents.once and (found := made_before(connection, model, contents)) is not None:
             return Registered(found, None, found=True)
-        if stage is None or line is None:
+        if promotion is None:
             return Registered(add_whole_version(connection, model, new, contents).version, None)
+        line, change = promotion
         added = add_whole_version(connection, model, new, contents, last_event(model, line.stage))
         made[:] = [added.version]
-        return promoted(promote_new(connection, added, line, stage[2]))
+        return promoted(promote_new(connection, added, line, change))
 
     def promoted(event: StageEvent) -> Registered:
         return Registered(made[0]._replace(stages=(event.stage,), sealed_at=event.at), event)
 
-    recall = None if line is None else lambda connection: promoted(line.recall(connection))
+    recall = promotion and (lambda connection: promoted(promotion[0].recall(connection)))
     try:
         return database.write(work, recall)
     except ModelNotFound:
@@ -112,12 +113,10 @@ def add_whole_version(
 
     :raises BlobGone: naming the digest of bytes that were collected since they were stored.
     """
-    artifacts = sorted(
-        contents.artifacts, key=lambda entry: entry[0].name
-    )  # else two could wait for each other
-    made = add_version(
-        connection, model, new, *also, *(addition(held, model, how) for held, how in artifacts)
-    )
+    # In one order, else two could wait for each other's names.
+    artifacts = sorted(contents.artifacts, key=lambda entry: entry[0].name)
+    additions = [addition(held, model, how) for held, how in artifacts]
+    made = add_version(connection, model, new, *also, *additions)
     for (held, _), rows in zip(artifacts, made.also[len(also) :], strict=True):
         check_added(held, rows)
     version_id = made.version.id

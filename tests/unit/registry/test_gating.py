@@ -351,9 +351,8 @@ def test_who_asks_no_gates_pays_for_none(client: Client) -> None:
     engine = client.workspace.registry._database.engine
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        said = (
-            " ".join(statement.split()).replace("txid_current()", "NULL").split("; ")
-        )  # several are one call
+        # Several are one call.
+        said = " ".join(statement.split()).replace("txid_current()", "NULL").split("; ")
         statements.extend(part[:27] for part in said)
 
     event.listen(engine, "before_cursor_execute", note)
