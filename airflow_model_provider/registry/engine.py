@@ -40,6 +40,7 @@ WRITES = "mr_write"
 TOGETHER = "mr_together"
 #: What a connection knows of its transaction: PostgreSQL's number of it, and whether COMMIT was sent.
 TRANSACTION, ENDS = "mr_transaction", "mr_ends"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class Together(NamedTuple):
@@ -168,7 +169,7 @@ def _configure_postgresql(connection: Any, _record: Any) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    # The driver says BEGIN with the first statement.
+    # The driver says BEGIN with the first statement, unless that is said together with others.
     if connection.get_execution_options().get(WRITES):
         driver: Any = connection.connection.driver_connection
         driver.autocommit = False
@@ -185,11 +186,18 @@ def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> 
     if asked is None:
         return False
     from psycopg import Pipeline
+    from psycopg.pq import TransactionStatus
 
     connection = cursor.connection
+    begins = not connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE
+    ends = asked.last and context.execution_options.get(WRITES)
+    if begins:
+        connection.autocommit = True  # the driver would wait for the answer to its own BEGIN
     end = "" if asked.synced else ", set_config('synchronous_commit', 'off', true)"
-    ends = asked.last and not connection.autocommit
-    with connection.pipeline() if (ends or asked.said[1:]) and Pipeline.is_supported() else nullcontext():
+    several = begins or ends or len(asked.said) > 1
+    with connection.pipeline() if several and Pipeline.is_supported() else nullcontext():
+        if begins:
+            connection.execute(_BEGIN)
         cursors = [connection.execute(words + end, values) for (words,), values in asked.said]
         if ends:
             context.root_connection.info[ENDS] = True

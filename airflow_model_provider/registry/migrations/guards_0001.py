@@ -23,12 +23,11 @@ class _Guard(NamedTuple):
     query: str = "TRUE"
 
 
-_LAST_EVENT = """
-SELECT 1 FROM mr_stage_event e WHERE e.model_id = {row}.model_id AND e.stage = {row}.stage
-  AND e.sequence = (
-    SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = {row}.model_id AND l.stage = {row}.stage
-  )
-"""
+_LAST = "(SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = {row}.model_id AND l.stage = {row}.stage)"
+#: Of a new table the database knows nothing: the sign leaves it no index but that of the sequence.
+_SAID_BY_EVENT = """EXISTS (
+  SELECT 1 FROM mr_stage_event e WHERE e.sequence = NEW.sequence AND +e.version_id = NEW.version_id
+)"""
 _ALIVE = "EXISTS (SELECT 1 FROM mr_version v WHERE v.id = OLD.version_id AND v.state <> 'deleted')"
 
 _GUARDS = (
@@ -62,8 +61,7 @@ _GUARDS = (
         ("INSERT", "UPDATE"),
         "TRUE",
         "a stage points to what its last event says",
-        f"NOT EXISTS ({_LAST_EVENT.format(row='NEW')}"
-        " AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)",
+        f"NEW.sequence <> coalesce({_LAST.format(row='NEW')}, 0) OR NOT {_SAID_BY_EVENT}",
     ),
     _Guard(
         "stage_is_left_by_event",
@@ -71,7 +69,7 @@ _GUARDS = (
         ("DELETE",),
         "TRUE",
         "a stage is left by an event only",
-        f"NOT EXISTS ({_LAST_EVENT.format(row='OLD')} AND e.sequence > OLD.sequence)",
+        f"OLD.sequence >= coalesce({_LAST.format(row='OLD')}, 0)",
     ),
     _Guard(
         "number_stays",
@@ -167,9 +165,12 @@ BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
-    INSERT INTO mr_stage (model_id, stage, version_id, sequence)
-      VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
-      ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
+    UPDATE mr_stage SET version_id = NEW.version_id, sequence = NEW.sequence
+      WHERE model_id = NEW.model_id AND stage = NEW.stage;
+    IF NOT FOUND THEN
+      INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+        VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence);
+    END IF;
     UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
       WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
     IF is_sealed_now THEN

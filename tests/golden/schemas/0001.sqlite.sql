@@ -42,10 +42,10 @@ CREATE TABLE mr_artifact_version (
 	CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY(digest) REFERENCES mr_blob (digest), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-25 15:20:41.561688',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-25 15:20:41.583161',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-25 15:20:41.585081',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-25 15:20:41.587033',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-11-29 02:58:33.576705',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-11-29 02:58:33.586183',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-11-29 02:58:33.587011',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-11-29 02:58:33.587802',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -56,11 +56,11 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-25 15:20:41.561477',4104611110493773827);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-25 15:20:41.583098',3815002594708894217);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-25 15:20:41.585028',1347934842381898658);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-25 15:20:41.586982',799422731633249142);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-25 15:20:41.624334',2748447092129668678);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-11-29 02:58:33.576585',2913240140513701115);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-11-29 02:58:33.586157',3161456905101486448);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-11-29 02:58:33.586990',1455419297995953976);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-11-29 02:58:33.587783',604615610051668495);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-11-29 02:58:33.606230',4300398194855509688);
 CREATE TABLE mr_claim (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -116,10 +116,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.567635');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.567689');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-25 15:20:41.590324');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-25 15:20:41.597226');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-11-29 02:58:33.579458');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-11-29 02:58:33.579481');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-11-29 02:58:33.589387');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-11-29 02:58:33.592605');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -131,8 +131,8 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-25 15:20:41.555013',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-25 15:20:41.617764',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-11-29 02:58:33.573332',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-11-29 02:58:33.603120',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
@@ -142,7 +142,7 @@ CREATE TABLE mr_producer (
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-25 15:20:41.592096');
+INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-11-29 02:58:33.590221');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -153,7 +153,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'19d237a7-5c7a-4d09-8424-7d5219a47257','2026-11-25 15:20:41.505608','0001',5,'2026-11-25 15:20:41.603700');
+INSERT INTO "mr_registry" VALUES(1,'1dea0c4b-3ffa-4338-9891-af4db2cf49d2','2026-11-29 02:58:33.552326','0001',5,'2026-11-29 02:58:33.595921');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -178,8 +178,8 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 15:20:41.623411');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-25 15:20:41.623464');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-29 02:58:33.605766');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-11-29 02:58:33.605787');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -193,7 +193,7 @@ CREATE TABLE mr_run_pin (
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-25 15:20:41.621567');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-11-29 02:58:33.604898');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -242,11 +242,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-25 15:20:41.569377','alice','the first',0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-25 15:20:41.594053','bob',NULL,0,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-25 15:20:41.599792','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-25 15:20:41.600895','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-25 15:20:41.603700','carol','worse',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-11-29 02:58:33.580186','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-11-29 02:58:33.591232','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-11-29 02:58:33.593912','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-11-29 02:58:33.594478','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-11-29 02:58:33.595921','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -269,12 +269,12 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-25 15:20:41.558847','2026-11-25 15:20:41.569377',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-25 15:20:41.579670','2026-11-25 15:20:41.594053',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-25 15:20:41.598775','2026-11-25 15:20:41.599792',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-25 15:20:41.605036',NULL,'2026-11-25 15:20:41.611427',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-25 15:20:41.614686',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-25 15:20:41.618486',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready',1,'2026-11-29 02:58:33.575364','2026-11-29 02:58:33.580186',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready',0,'2026-11-29 02:58:33.584758','2026-11-29 02:58:33.591232',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready',0,'2026-11-29 02:58:33.593409','2026-11-29 02:58:33.593912',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted',0,'2026-11-29 02:58:33.596605',NULL,'2026-11-29 02:58:33.600171',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing',0,'2026-11-29 02:58:33.601638',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready',0,'2026-11-29 02:58:33.603376',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
 CREATE TABLE mr_watch (
 	deployment TEXT NOT NULL, 
 	model VARCHAR(100) NOT NULL, 
@@ -318,24 +318,13 @@ CREATE TRIGGER mr_event_stays_update BEFORE UPDATE ON mr_stage_event WHEN (TRUE)
 CREATE TRIGGER mr_event_stays_delete BEFORE DELETE ON mr_stage_event WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'the history of stages is never edited'); END;
 CREATE TRIGGER mr_event_in_line_insert BEFORE INSERT ON mr_stage_event WHEN (TRUE) AND (NEW.sequence <> (SELECT r.last_sequence FROM mr_registry r) OR EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND (v.model_id <> NEW.model_id OR v.state = 'deleted'))) BEGIN SELECT RAISE(ABORT, 'an event takes the next sequence number, and a version of its own model that is not deleted'); END;
 CREATE TRIGGER mr_line_grows_update BEFORE UPDATE ON mr_registry WHEN (NEW.last_sequence < OLD.last_sequence OR NEW.last_event_at < OLD.last_event_at) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'the history of stages only grows'); END;
-CREATE TRIGGER mr_stage_is_last_event_insert BEFORE INSERT ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
-SELECT 1 FROM mr_stage_event e WHERE e.model_id = NEW.model_id AND e.stage = NEW.stage
-  AND e.sequence = (
-    SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage
-  )
- AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
-CREATE TRIGGER mr_stage_is_last_event_update BEFORE UPDATE ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
-SELECT 1 FROM mr_stage_event e WHERE e.model_id = NEW.model_id AND e.stage = NEW.stage
-  AND e.sequence = (
-    SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage
-  )
- AND e.version_id = NEW.version_id AND e.sequence = NEW.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
-CREATE TRIGGER mr_stage_is_left_by_event_delete BEFORE DELETE ON mr_stage WHEN (TRUE) AND (NOT EXISTS (
-SELECT 1 FROM mr_stage_event e WHERE e.model_id = OLD.model_id AND e.stage = OLD.stage
-  AND e.sequence = (
-    SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = OLD.model_id AND l.stage = OLD.stage
-  )
- AND e.sequence > OLD.sequence)) BEGIN SELECT RAISE(ABORT, 'a stage is left by an event only'); END;
+CREATE TRIGGER mr_stage_is_last_event_insert BEFORE INSERT ON mr_stage WHEN (TRUE) AND (NEW.sequence <> coalesce((SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage), 0) OR NOT EXISTS (
+  SELECT 1 FROM mr_stage_event e WHERE e.sequence = NEW.sequence AND +e.version_id = NEW.version_id
+)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
+CREATE TRIGGER mr_stage_is_last_event_update BEFORE UPDATE ON mr_stage WHEN (TRUE) AND (NEW.sequence <> coalesce((SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = NEW.model_id AND l.stage = NEW.stage), 0) OR NOT EXISTS (
+  SELECT 1 FROM mr_stage_event e WHERE e.sequence = NEW.sequence AND +e.version_id = NEW.version_id
+)) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
+CREATE TRIGGER mr_stage_is_left_by_event_delete BEFORE DELETE ON mr_stage WHEN (TRUE) AND (OLD.sequence >= coalesce((SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = OLD.model_id AND l.stage = OLD.stage), 0)) BEGIN SELECT RAISE(ABORT, 'a stage is left by an event only'); END;
 CREATE TRIGGER mr_number_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'a version keeps its number and its seal, and a deleted one stays deleted'); END;
 CREATE TRIGGER mr_used_version_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.state = 'deleted' AND OLD.state <> 'deleted') AND (EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)) BEGIN SELECT RAISE(ABORT, 'a version that is in a stage or pinned by a run is not deleted'); END;
 CREATE TRIGGER mr_tombstone_stays_delete BEFORE DELETE ON mr_version WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'of a version a tombstone stays'); END;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.unit.faults.scene import DONE, IMPATIENT, NOT_DONE, PATIENT, UNKNOWN,
 
 #: Calls of one operation that are lost in the short form, besides each COMMIT.
 SOME = 3
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 def chosen(calls: list[str]) -> list[int]:
@@ -178,3 +180,27 @@ def test_what_was_done_is_read_back_where_its_answer_was_lost(
     assert told == [1, 2, *reversed(registry.history("iris")[:2])]
     assert [event.reason for event in registry.history("iris")] == ["worse", "better", None]
     client.workspace.close()
+
+
+def test_a_promotion_and_a_whole_version_are_two_round_trips(
+    postgres_scene: Scene, proxy: PostgresProxy, tmp_path: Path
+) -> None:
+    """BEGIN goes with what is asked first, COMMIT with the event; over an open connection nothing else is said."""
+    client = Client(proxy.url, store=postgres_scene.address.store)
+    (file := tmp_path / "weights").write_bytes(b"1")
+    acts: list[Callable[[], Any]] = [
+        lambda: client.register_model_version("iris", {"weights": file}, stage="production", force=True),
+        lambda: client.get_model_version("iris", 1).set_stage("production", force=True),
+    ]
+    acts[0]()
+    said = []
+    for act in acts:
+        with proxy.plan.failing():
+            act()
+        said.append([call.split("; ") for call in proxy.plan.calls])
+    client.workspace.close()
+    registration, (_read, *promotion) = said
+
+    for calls in (registration, promotion):
+        assert [len(calls), calls[0][0], calls[1][-1]] == [2, BEGIN, "COMMIT"]
+        assert calls[1][:-1] == [words for words in calls[1] if "INSERT INTO mr_stage_event" in words]

@@ -12,6 +12,7 @@ from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType
+from tests.support.databases import PostgresServer
 
 DIGEST = hashlib.sha256(b"model").hexdigest()
 FORBIDDEN = {
@@ -105,3 +106,31 @@ def test_the_pointer_is_made_of_the_event(used: Registry) -> None:
             connection.execute(text(words), {"sequence": sequence, "version": version})
             holders = connection.execute(text("SELECT version_id, sequence FROM mr_stage")).all()
             assert [tuple(row) for row in holders] == ([(1, 3)] if version else [])
+
+
+def test_what_a_promotion_reads_does_not_grow_with_the_history(postgres: PostgresServer) -> None:
+    """Also before PostgreSQL has counted a table's rows: it plans a trigger's statements once for a connection."""
+    with Registry.open(postgres.new_database()) as registry:
+        registry.create_version("iris")
+        registry.create_version("iris")
+        first, _, last = (rows_read(registry, promotions=count) for count in (40, 400, 40))
+
+    assert 0 < last < 2 * first
+
+
+def rows_read(registry: Registry, *, promotions: int) -> int:
+    """Rows that the database reads for some promotions."""
+    counts = (
+        "SELECT sum(seq_tup_read) + sum(idx_tup_fetch) FROM pg_stat_user_tables",
+        "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes",
+    )
+
+    def read() -> int:
+        with registry._database.engine.connect() as connection:
+            connection.execute(text("SELECT pg_stat_force_next_flush()"))
+            return sum(connection.execute(text(words)).scalar_one() for words in counts)
+
+    before = read()
+    for turn in range(promotions):
+        registry.set_stage("iris", 1 + turn % 2, "production", force=True)
+    return read() - before
