@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ROUNDS, PROCESSES = 5, 8
 #: Versions that a process makes in one turn: alone, and beside others.
 ALONE, BESIDE = 40, 8
+#: Promotions of each of two versions.
+MOVES = 40
 OWN = [f"own_{number}" for number in range(PROCESSES)]
 #: Versions of a model that has been trained daily for three years.
 YEARS = 1000
@@ -106,8 +108,8 @@ class Team:
         return taken * 1000 / (len(models) * count - sum(refused))
 
     def promotions(self) -> float:
-        """Let each process promote two versions of its model in turns; return milliseconds per promotion."""
-        numbers = [1, 2] * BESIDE
+        """Let each process promote two versions of its model by turns; return milliseconds per promotion."""
+        numbers = [1, 2] * MOVES
         facts = [{"model": model, "numbers": numbers} for model in OWN]
         return together(self._sides, "promote", facts)[0] * 1000 / (len(OWN) * len(numbers))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,11 +27,6 @@ class Instance(NamedTuple):
 
 class Airflow(AirflowRuntime):
     """A running Airflow that also tells about thousands of task instances, which its API does page by page."""
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask Airflow's own database."""
-        with closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
-            return database.execute(query, values).fetchall()
 
     def instances(self, dag_id: str, run_id: str, task_id: str) -> dict[int, Instance]:
         """Return the instances of a task by map index."""
@@ -63,11 +57,8 @@ class Airflow(AirflowRuntime):
             yield
 
     def succeed(self, dag_id: str, run_id: str, *, timeout: float = 120) -> None:
-        """Wait for the end of a run, which has to be a good one; many questions to the API would slow it down."""
-        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ? AND state IN ('success', 'failed')"
-        ((state,),) = self.wait_for(lambda: self.rows(query, dag_id, run_id), timeout=timeout)
-
-        assert state == "success", self.failures(dag_id, run_id)
+        """Wait for the end of a run, which has to be a good one."""
+        assert self.wait_run(dag_id, run_id, timeout=timeout) == "success", self.failures(dag_id, run_id)
 
 
 def _time(text: str | None) -> datetime:
