@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+FINAL = frozenset({"success", "failed"})
 #: Where empty databases of Airflow are kept, as pytest keeps what it knows.
 KEPT = Path(__file__).parents[2] / ".pytest_cache"
 
