@@ -165,12 +165,9 @@ BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
-    UPDATE mr_stage SET version_id = NEW.version_id, sequence = NEW.sequence
-      WHERE model_id = NEW.model_id AND stage = NEW.stage;
-    IF NOT FOUND THEN
-      INSERT INTO mr_stage (model_id, stage, version_id, sequence)
-        VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence);
-    END IF;
+    INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+      VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
+      ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
     UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
       WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
     IF is_sealed_now THEN

@@ -97,12 +97,9 @@ BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
-    UPDATE mr_stage SET version_id = NEW.version_id, sequence = NEW.sequence
-      WHERE model_id = NEW.model_id AND stage = NEW.stage;
-    IF NOT FOUND THEN
-      INSERT INTO mr_stage (model_id, stage, version_id, sequence)
-        VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence);
-    END IF;
+    INSERT INTO mr_stage (model_id, stage, version_id, sequence)
+      VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
+      ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
     UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
       WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
     IF is_sealed_now THEN
@@ -402,44 +399,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-29 02:58:33.682979+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-29 02:58:33.699933+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-29 02:58:33.701595+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-29 02:58:33.702885+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-29 02:58:33.68293+00', 3199618651896130443);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-29 02:58:33.699912+00', 1055875315744740210);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-29 02:58:33.701572+00', 2254220555287049503);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-29 02:58:33.702869+00', 1446511949221321989);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-29 02:58:33.731975+00', 467647251460895938);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-11-29 06:14:52.124768+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-11-29 06:14:52.13979+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-11-29 06:14:52.141395+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-11-29 06:14:52.142563+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-11-29 06:14:52.124724+00', 2326438195087194396);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-11-29 06:14:52.139769+00', 580309833532138571);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-11-29 06:14:52.141374+00', 1086462108204744404);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-11-29 06:14:52.14255+00', 4163838192254784096);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-11-29 06:14:52.172006+00', 1410989874776406354);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-29 02:58:33.687437+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-29 02:58:33.687509+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-29 02:58:33.705301+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-29 02:58:33.710714+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-29 02:58:33.677881+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-29 02:58:33.725681+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-29 02:58:33.706442+00');
-INSERT INTO public.mr_registry VALUES (1, '8c78cfed-3850-43e7-b700-c26b7d415d85', '2026-11-29 02:58:33.631732+00', '0001', 5, '2026-11-29 02:58:33.716406+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-29 02:58:33.731403+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-29 02:58:33.731615+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-29 02:58:33.729298+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-11-29 06:14:52.129245+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-11-29 06:14:52.129311+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-11-29 06:14:52.145039+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-11-29 06:14:52.151835+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-11-29 06:14:52.11938+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-11-29 06:14:52.165956+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-11-29 06:14:52.146159+00');
+INSERT INTO public.mr_registry VALUES (1, '383ac8b0-76b7-47cb-b5af-1ace61a11c42', '2026-11-29 06:14:52.07205+00', '0001', 5, '2026-11-29 06:14:52.157072+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-29 06:14:52.171474+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-11-29 06:14:52.171667+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-11-29 06:14:52.169417+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-29 02:58:33.689259+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-29 02:58:33.708402+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-29 02:58:33.712924+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-29 02:58:33.713978+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-29 02:58:33.716406+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-29 02:58:33.680864+00', '2026-11-29 02:58:33.689259+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-29 02:58:33.712066+00', '2026-11-29 02:58:33.712924+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-29 02:58:33.697465+00', '2026-11-29 02:58:33.708402+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-29 02:58:33.717184+00', NULL, '2026-11-29 02:58:33.721525+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-29 02:58:33.723874+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-29 02:58:33.726212+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-11-29 06:14:52.130952+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-11-29 06:14:52.149319+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-11-29 06:14:52.153871+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-11-29 06:14:52.154924+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-11-29 06:14:52.157072+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', true, '2026-11-29 06:14:52.122677+00', '2026-11-29 06:14:52.130952+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', false, '2026-11-29 06:14:52.153059+00', '2026-11-29 06:14:52.153871+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', false, '2026-11-29 06:14:52.13753+00', '2026-11-29 06:14:52.149319+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', false, '2026-11-29 06:14:52.157732+00', NULL, '2026-11-29 06:14:52.162057+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', false, '2026-11-29 06:14:52.164183+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', false, '2026-11-29 06:14:52.166485+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
