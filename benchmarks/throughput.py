@@ -108,7 +108,7 @@ class Team:
         return taken * 1000 / (len(models) * count - sum(refused))
 
     def promotions(self) -> float:
-        """Let each process promote two versions of its model by turns; return milliseconds per promotion."""
+        """Let each process promote two versions of its model in turns; return milliseconds per promotion."""
         numbers = [1, 2] * MOVES
         facts = [{"model": model, "numbers": numbers} for model in OWN]
         return together(self._sides, "promote", facts)[0] * 1000 / (len(OWN) * len(numbers))

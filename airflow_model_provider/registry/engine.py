@@ -40,7 +40,6 @@ WRITES = "mr_write"
 TOGETHER = "mr_together"
 #: What a connection knows of its transaction: PostgreSQL's number of it, and whether COMMIT was sent.
 TRANSACTION, ENDS = "mr_transaction", "mr_ends"
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class Together(NamedTuple):
@@ -197,7 +196,7 @@ def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> 
     several = begins or ends or len(asked.said) > 1
     with connection.pipeline() if several and Pipeline.is_supported() else nullcontext():
         if begins:
-            connection.execute(_BEGIN)
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         cursors = [connection.execute(words + end, values) for (words,), values in asked.said]
         if ends:
             context.root_connection.info[ENDS] = True

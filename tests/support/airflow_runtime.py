@@ -256,8 +256,10 @@ class AirflowRuntime:
 
     def wait_run(self, dag_id: str, run_id: str, *, timeout: float = 120) -> str:
         """Wait for the end of a run and return its state."""
-        query = "SELECT 1 FROM dag_run WHERE dag_id = ? AND run_id = ? AND state IN ('success', 'failed')"
-        self.wait_for(lambda: self.rows(query, dag_id, run_id), timeout=timeout)
+        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
+        self.wait_for(
+            lambda: FINAL & {state for (state,) in self.rows(query, dag_id, run_id)}, timeout=timeout
+        )
         return self.run_state(dag_id, run_id)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
