@@ -172,7 +172,6 @@ class Promotable:
         held, out = self.record.stages, stage == ModelStages.ARCHIVED
         self.record = self.record._replace(
             stages=() if out else held if stage in held else (*held, stage),
-            archived=out and (event is not None or self.record.archived),
             sealed_at=self.record.sealed_at or (event.at if event and not out else None),
         )
 

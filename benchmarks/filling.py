@@ -63,7 +63,7 @@ def _copies(count: int, resolutions: int, *, sqlite: bool) -> list[str]:
     resolved = "deployment, dag_id, run_id, task_id, map_index, try_number, model, selector, wanted"
     run = "'default', 'dag', 'run', 'task', -1, 1, 'iris', 'production', 'iris[production]'"
     number = "(SELECT max(number) FROM mr_version)"
-    version = "state, archived, created_at, tags, environment"
+    version = "state, created_at, tags, environment"
     fields = ", ".join(f"t.{name}" for name in kept.split(", "))
     true = "1" if sqlite else "true"
     statements = [

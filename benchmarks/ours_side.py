@@ -71,10 +71,12 @@ class Ours:
 
     def promote(self, model: str, numbers: list[int]) -> float:
         """Seconds of a promotion, on average."""
-        versions = [self._client.get_model_version(model, number) for number in numbers]
-        return timed(
-            [lambda version=version: version.set_stage("production", force=True) for version in versions]
-        )
+        versions = {number: self._client.get_model_version(model, number) for number in set(numbers)}
+
+        def move(number: int) -> None:
+            versions[number].set_stage("production", force=True)
+
+        return timed([lambda number=number: move(number) for number in numbers])
 
     def resolve(self, model: str, count: int) -> float:
         """Seconds from a stage to its version."""

@@ -78,7 +78,10 @@ def _refuse_if_used(
         uses.append((event, ["stage"], "it was in stage {!r}", "Pass purge=True to delete it still."))
     for table, names, use, advice in uses:
         columns = [_version.c.number, *(table.c[name] for name in names)]
-        query = select(*columns).join(table, table.c.version_id == _version.c.id).where(condition)
+        its = table.c.version_id == _version.c.id
+        if table is stage:  # of which the model is the key
+            its &= stage.c.model_id == _version.c.model_id
+        query = select(*columns).join(table, its).where(condition)
         found = connection.execute(query.order_by(*columns).limit(1)).first()
         if found is not None:
             raise VersionInUse(f"{model}@{found[0]}", use.format(*found[1:]), advice.format(*found[1:]))

@@ -196,11 +196,11 @@ def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> 
     several = begins or ends or len(asked.said) > 1
     with connection.pipeline() if several and Pipeline.is_supported() else nullcontext():
         if begins:
-            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         cursors = [connection.execute(words + end, values) for (words,), values in asked.said]
         if ends:
             context.root_connection.info[ENDS] = True
-            connection.execute("COMMIT")
+            cursor.execute("COMMIT")
     asked.answers.extend(found.fetchall() if found.pgresult.nfields else [] for found in cursors)
     return True
 

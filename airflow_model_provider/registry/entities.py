@@ -132,13 +132,17 @@ class VersionRecord(NamedTuple):
     name: str | None
     state: VersionState
     stages: tuple[str, ...]
-    archived: bool
     created_at: datetime
     sealed_at: datetime | None = None
     run: RunKey | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()
     environment: Mapping[str, Any] = NOTHING
+
+    @property
+    def archived(self) -> bool:
+        """Whether it was moved out of a stage, and holds no other: what was ever in one is sealed (R24)."""
+        return self.sealed_at is not None and not self.stages
 
     def stage(self, declared: Sequence[str]) -> str:
         """Return the first of its stages in declared order, ``archived`` once it was moved out, else ``none``."""

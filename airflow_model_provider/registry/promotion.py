@@ -337,7 +337,8 @@ class _Turn:
     def archive(self, version: _Candidate) -> StageEvent:
         """Take a version out of all its stages."""
         event = None
-        for stage in run(self.connection, words.HELD, {"id": version.id}).scalars().all():
+        asked = {"model_id": self.model_id, "id": version.id}
+        for stage in run(self.connection, words.HELD, asked).scalars().all():
             last = LastEvent.of(run(self.connection, *last_event(self.model, stage)).all())
             self._check_change(stage, version.number)
             event = self._write_event(stage, None, last, behind=_behind(last), ends=False)
@@ -431,7 +432,7 @@ class _Turn:
         ends: bool = True,
     ) -> StageEvent:
         """
-        Write the event; the database makes of it the stage's pointer, the seal, and who is archived (R24, R27).
+        Write the event; the database makes of it the stage's pointer and the seal (R24, R27).
 
         :param ends: whether the transaction ends with it.
         """

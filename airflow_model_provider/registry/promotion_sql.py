@@ -18,7 +18,7 @@ FROM mr_stage_event e LEFT JOIN mr_version v ON v.id = e.version_id
 WHERE e.model_id = (SELECT id FROM mr_model WHERE name = :model) AND e.stage = :stage
 ORDER BY e.sequence DESC LIMIT 1
 """
-HELD = "SELECT stage FROM mr_stage WHERE version_id = :id ORDER BY sequence"
+HELD = "SELECT stage FROM mr_stage WHERE model_id = :model_id AND version_id = :id ORDER BY sequence"
 _GIVEN = [column.name for column in stage_event.columns if column.name not in ("sequence", "at")]
 #: Gets in line first: whoever has updated that row is the only one to write events until commit.
 EVENT = f"""

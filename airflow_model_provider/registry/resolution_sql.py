@@ -67,7 +67,7 @@ _FOUND: Final = {
     **{f"a_{name}": f"a.{name}" for name in ARTIFACT_FIELDS},
     "v_stages": """(
   SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
-  WHERE s.version_id = v.id
+  WHERE s.model_id = v.model_id AND s.version_id = v.id
 )""",
 }
 _STAGES_THEN: Final = """
@@ -78,6 +78,10 @@ CASE WHEN tried.sequence < tried.newest THEN (
       AND o.sequence > e.sequence AND o.sequence <= tried.sequence
   )
 ) ELSE {stages_now} END"""
+_SEALED_THEN: Final = """
+CASE WHEN tried.sequence >= tried.newest OR EXISTS (
+  SELECT 1 FROM mr_stage_event e WHERE e.version_id = v.id AND e.sequence <= tried.sequence
+) THEN v.sealed_at END"""
 
 _READ: Final = """
 WITH asked AS MATERIALIZED (SELECT {{columns}} FROM {{source}}),
@@ -198,6 +202,7 @@ def _words(parts: frozenset[str]) -> str:
         found |= {name: "NULL" for name, text in _FOUND.items() if text.startswith(prefixes) and not there}
     if again:
         found["v_stages"] = _STAGES_THEN.replace("{stages_now}", _FOUND["v_stages"])
+        found["v_sealed_at"] = _SEALED_THEN
     selectors = [words for kind, words in _SELECTORS.items() if kind in parts]
     return _READ.format(
         run_pin=_RUN_PIN if run else _NO_RUN_PIN,

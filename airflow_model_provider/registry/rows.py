@@ -21,7 +21,7 @@ from airflow_model_provider.selectors import ArtifactType
 
 #: Columns of a version, selected as ``v_<name>`` beside ``v_model`` and ``v_stages``.
 VERSION_FIELDS: Final = (
-    *("id", "number", "name", "state", "archived", "created_at", "sealed_at"),
+    *("id", "number", "name", "state", "created_at", "sealed_at"),
     *("deployment", "dag_id", "run_id", "description", "tags", "environment"),
 )
 #: Columns of an artifact version, selected as ``a_<name>`` beside ``a_name`` and ``a_size``.
@@ -35,7 +35,8 @@ def select_versions(*more: Any) -> Select[Any]:
     """Select versions with their model's name and stages."""
     stage, version = tables.stage.c, tables.version.c
     held = cast(stage.sequence, String).concat(":").concat(stage.stage)
-    stages = select(func.aggregate_strings(held, ",")).where(stage.version_id == version.id).scalar_subquery()
+    its = (stage.model_id == version.model_id) & (stage.version_id == version.id)
+    stages = select(func.aggregate_strings(held, ",")).where(its).scalar_subquery()
     columns = [version[name].label(f"v_{name}") for name in VERSION_FIELDS]
     return select(*columns, tables.model.c.name.label("v_model"), stages.label("v_stages"), *more).join_from(
         tables.version, tables.model
@@ -67,7 +68,6 @@ def version_record(row: Row[Any]) -> VersionRecord:
         name=row.v_name,
         state=VersionState(row.v_state),
         stages=_stages(row.v_stages),
-        archived=bool(row.v_archived),
         created_at=row.v_created_at,
         sealed_at=row.v_sealed_at,
         run=run_key(row.v_deployment, row.v_dag_id, row.v_run_id),

@@ -79,7 +79,6 @@ version = Table(
     Column("number", Id, nullable=False),
     Column("name", String(100)),
     Column("state", String(16), nullable=False),
-    Column("archived", Boolean, nullable=False, server_default=false()),
     Column("created_at", UtcTime, nullable=False),
     Column("sealed_at", UtcTime),
     Column("deleted_at", UtcTime),
@@ -131,7 +130,8 @@ run_version = Table(
     ),
 )
 
-#: Who holds a stage now; no row means nobody.
+#: Who holds a stage now; no row means nobody. Looks for a version's stages give the model as well: an index on
+#: ``version_id`` would leave a dead row behind every promotion.
 stage = Table(
     "mr_stage",
     metadata,
@@ -139,7 +139,6 @@ stage = Table(
     Column("stage", String(100), primary_key=True),
     _version(),
     Column("sequence", Id, nullable=False),
-    Index(None, "version_id"),
 )
 
 #: Append-only. Order of ``sequence`` is the order in which the changes were committed (R27, R29). ``behind`` is the

@@ -120,7 +120,6 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
         new.name,
         new.state,
         stages=(),
-        archived=False,
         created_at=as_time(created_at),
         run=new.run,
         description=new.description,

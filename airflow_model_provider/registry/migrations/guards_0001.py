@@ -85,7 +85,7 @@ _GUARDS = (
         ("UPDATE",),
         "NEW.state = 'deleted' AND OLD.state <> 'deleted'",
         "a version that is in a stage or pinned by a run is not deleted",
-        "EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = OLD.id)"
+        "EXISTS (SELECT 1 FROM mr_stage s WHERE s.model_id = OLD.model_id AND s.version_id = OLD.id)"
         " OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)",
     ),
     _Guard("tombstone_stays", "mr_version", ("DELETE",), "TRUE", "of a version a tombstone stays"),
@@ -142,7 +142,7 @@ _GUARDS = (
 )
 
 #: What an event means is made of it, in one statement: neither can be there without the other. The stage points to
-#: the version; what that holds when it is first promoted is sealed; who is in no stage any more is archived.
+#: the version; what that holds when it is first promoted is sealed.
 _FOLLOW_SQLITE = """
 CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
   DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
@@ -152,32 +152,22 @@ CREATE TRIGGER mr_stage_follows AFTER INSERT ON mr_stage_event BEGIN
     AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
   UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id
     AND EXISTS (SELECT 1 FROM mr_version v WHERE v.id = NEW.version_id AND v.sealed_at IS NULL);
-  UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
-    WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL);
-  UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
-    AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
+  UPDATE mr_version SET sealed_at = NEW.at WHERE id = NEW.version_id AND sealed_at IS NULL;
 END
 """
 _FOLLOW_POSTGRESQL = """
-CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE
-  is_sealed_now boolean;
-BEGIN
+CREATE FUNCTION mr_stage_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NEW.version_id IS NULL THEN
     DELETE FROM mr_stage WHERE model_id = NEW.model_id AND stage = NEW.stage;
   ELSE
     INSERT INTO mr_stage (model_id, stage, version_id, sequence)
       VALUES (NEW.model_id, NEW.stage, NEW.version_id, NEW.sequence)
       ON CONFLICT (model_id, stage) DO UPDATE SET version_id = NEW.version_id, sequence = NEW.sequence;
-    UPDATE mr_version SET archived = FALSE, sealed_at = coalesce(sealed_at, NEW.at)
-      WHERE id = NEW.version_id AND (archived OR sealed_at IS NULL) RETURNING sealed_at = NEW.at INTO is_sealed_now;
-    IF is_sealed_now THEN
+    UPDATE mr_version SET sealed_at = NEW.at WHERE id = NEW.version_id AND sealed_at IS NULL;
+    IF FOUND THEN
       UPDATE mr_link SET sealed = TRUE WHERE version_id = NEW.version_id;
       UPDATE mr_metadata SET sealed = TRUE WHERE version_id = NEW.version_id;
     END IF;
-  END IF;
-  IF NEW.previous_version_id IS NOT NULL THEN
-    UPDATE mr_version SET archived = TRUE WHERE id = NEW.previous_version_id
-      AND NOT EXISTS (SELECT 1 FROM mr_stage s WHERE s.version_id = NEW.previous_version_id);
   END IF;
   RETURN NULL;
 END $$

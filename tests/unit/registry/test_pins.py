@@ -262,6 +262,18 @@ def test_the_stage_of_a_version_is_that_of_the_first_read(grown: Registry) -> No
     assert grown.resolve([IRIS.but(attribute="stage")], a_try())[0].value == "production"
 
 
+def test_a_version_that_was_in_no_stage_yet_is_in_none_to_the_same_try(grown: Registry) -> None:
+    """Promoted since, and even moved out again, it was not 'archived' when the try first read."""
+    two = IRIS.but(selector=Selector.parse("2"), attribute="stage")
+    got(grown, a_try(), two)
+    found = []
+    for stage in ("production", "archived"):
+        promote(grown, 2, stage=stage)
+        found += [grown.resolve([two], attempt)[0].value for attempt in (a_try(), a_try("other"))]
+
+    assert found == ["none", "production", "none", "archived"]
+
+
 def test_one_read_and_one_record_and_two_more_where_the_run_pins(grown: Registry) -> None:
     """Statements of a task, apart from those that begin and check a transaction."""
     said = list[str]()

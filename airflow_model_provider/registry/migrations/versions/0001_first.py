@@ -94,7 +94,6 @@ def _models() -> None:
         _id("number"),
         sa.Column("name", sa.String(100)),
         sa.Column("state", sa.String(16), nullable=False),
-        _flag("archived"),
         _time("created_at"),
         _time("sealed_at", nullable=True),
         _time("deleted_at", nullable=True),
@@ -149,7 +148,6 @@ def _stages() -> None:
         _foreign("mr_stage", "model_id", "mr_model.id"),
         _foreign("mr_stage", "version_id", "mr_version.id"),
     )
-    _index("mr_stage", "version_id")
     op.create_table(
         "mr_stage_event",
         sa.Column("sequence", _BIG, autoincrement=False, nullable=False),
