@@ -170,9 +170,10 @@ def _digests(blobs: Sequence[Blob]) -> list[str]:
 
 # --- statements that meet many blobs are made once, and hold none: of new ones memory fills with their digests ----
 
-_users = select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None))
-_is_used = _users.exists()
-_is_kept = _users.where(~is_spent(bindparam("made_before", type_=UtcTime))).exists()
+# Not EXISTS: of that PostgreSQL makes a join, which reads all artifact versions for every page until they are counted.
+_user = select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None)).limit(1)
+_is_used = _user.scalar_subquery().is_not(None)
+_is_kept = _user.where(~is_spent(bindparam("made_before", type_=UtcTime))).scalar_subquery().is_not(None)
 _untouched = _blob.c.touched_at <= bindparam("since", type_=UtcTime)
 _is_unneeded, _is_unneeded_but_spent = (
     or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", _untouched, ~used))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +13,7 @@ from airflow_model_provider.registry.entities import Link, Payload, Relation, Ru
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType
 from tests.support.databases import PostgresServer
+from tests.support.reading import Read, reading
 
 DIGEST = hashlib.sha256(b"model").hexdigest()
 FORBIDDEN = {
@@ -133,29 +133,9 @@ def test_what_a_promotion_reads_does_not_grow_with_the_history(
     assert 0 < last.pages < 1.2 * first.pages
 
 
-class Read(NamedTuple):
-    """What the database read."""
-
-    rows: int
-    pages: int
-
-
 def read(registry: Registry, *, promotions: int) -> Read:
     """Promote so many times, and return what was read for it."""
-    rows = (
-        "SELECT (SELECT sum(seq_tup_read) + sum(idx_tup_fetch) FROM pg_stat_user_tables) + "
-        "(SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)"
-    )
-    pages = (
-        "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables"
-    )
-
-    def so_far() -> list[int]:
-        with registry._database.engine.connect() as connection:
-            connection.execute(text("SELECT pg_stat_force_next_flush()"))
-            return [int(connection.execute(text(words)).scalar_one()) for words in (rows, pages)]
-
-    before = so_far()
-    for turn in range(promotions):
-        registry.set_stage("iris", 1 + turn % 2, "production", force=True)
-    return Read(*(now - then for now, then in zip(so_far(), before, strict=True)))
+    with reading(registry._database) as so_far:
+        for turn in range(promotions):
+            registry.set_stage("iris", 1 + turn % 2, "production", force=True)
+    return so_far()

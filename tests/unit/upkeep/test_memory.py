@@ -1,4 +1,4 @@
-"""Upkeep of a large store needs no more memory than that of a small one (R17)."""
+"""Upkeep of a large store needs no more memory than that of a small one, and no more time for each file (R17)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import tracemalloc
 from pathlib import Path
 
 from airflow_model_provider.addresses import Address
+from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.upkeep import collect
 from airflow_model_provider.workspace import connect
+from tests.support.databases import PostgresServer
+from tests.support.reading import reading
 from tests.support.soak import TIMES
 
 FEW, MANY = 1_000, 4_000 * min(TIMES, 10)
@@ -50,3 +53,30 @@ def test_garbage_is_found_in_constant_memory(tmp_path: Path) -> None:
         many, few = pool.apply(peaks, (tmp_path,))
 
     assert many < 1.2 * few
+
+
+def test_a_page_of_needed_bytes_is_found_without_reading_the_others(postgres: PostgresServer) -> None:
+    """Also before PostgreSQL has counted the rows: verifying a store takes time in proportion to it."""
+    few, many = (rows_per_blob(postgres.new_database(), count) for count in (1_000, 6_000))
+
+    assert 0 < many < 1.2 * few
+
+
+def rows_per_blob(url: str, count: int) -> float:
+    """How many rows are read for each of so many blobs."""
+    blobs = f"SELECT lpad(n::text, 64, '0'), 5, 'stored', now(), 1 FROM generate_series(1, {count}) AS s(n)"
+    words = (
+        f"INSERT INTO mr_blob (digest, size, state, touched_at, life) {blobs}",
+        "INSERT INTO mr_artifact (name, last_number) VALUES ('model', 1)",
+        "INSERT INTO mr_artifact_version (artifact_id, number, digest, kind, materializer, format_version, type_names, "
+        "attributes, signature, environment, metadata, map_index, created_at) "
+        "SELECT 1, life + row_number() OVER (), digest, 'data', 'python.bytes', 1, '[]', '{}', 'null', '{}', '{}', -1, "
+        "touched_at FROM mr_blob",
+    )
+    with Registry.open(url) as registry:
+        with registry._database.engine.connect() as connection:
+            for said in words:
+                connection.exec_driver_sql(said)
+        with reading(registry._database) as found:
+            assert sum(1 for _ in registry.needed_blobs()) == count
+    return found().rows / count
