@@ -71,7 +71,8 @@ class AirflowRuntime:
             "API__BASE_URL": self.url,
             "API_AUTH__JWT_SECRET": secrets.token_hex(16),
             "CORE__FERNET_KEY": "",
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            # On a busy machine others hold its file for more than the 5 s that are waited by default.
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "SCHEDULER__USE_JOB_SCHEDULE": "False",
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # how late a worker may notice that a task process ended
