@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,7 @@ class Ours:
     def promote(self, model: str, numbers: list[int]) -> float:
         """Seconds of a promotion, on average."""
         versions = {number: self._client.get_model_version(model, number) for number in set(numbers)}
-
-        def move(number: int) -> None:
-            versions[number].set_stage("production", force=True)
-
-        return timed([lambda number=number: move(number) for number in numbers])
+        return timed([partial(versions[number].set_stage, "production", force=True) for number in numbers])
 
     def resolve(self, model: str, count: int) -> float:
         """Seconds from a stage to its version."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ATTEMPTS = 5
 SECONDS = 30.0
+#: NotImplementedError is what fsspec's file systems raise for what they can't do.
 _HOPELESS = (
     ModelRegistryError,
     FileNotFoundError,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow_model_provider.registry.database import Database
 
@@ -28,13 +27,11 @@ class Read(NamedTuple):
     pages: int
 
 
-@contextmanager
-def reading(database: Database) -> Iterator[Callable[[], Read]]:
-    """Give what says, once the block has ended, how much was read in it; over connections that were open before."""
+def read_by(database: Database, work: Callable[[], object]) -> Read:
+    """Do some work, and return what was read for it over the database's connection."""
     before = _so_far(database)
-    found: list[Read] = []
-    yield lambda: found[0]
-    found.append(Read(*(now - then for now, then in zip(_so_far(database), before, strict=True))))
+    work()
+    return Read(*(now - then for now, then in zip(_so_far(database), before, strict=True)))
 
 
 def _so_far(database: Database) -> Read:

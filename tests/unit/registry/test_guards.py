@@ -13,7 +13,7 @@ from airflow_model_provider.registry.entities import Link, Payload, Relation, Ru
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import ArtifactType
 from tests.support.databases import PostgresServer
-from tests.support.reading import Read, reading
+from tests.support.reading import Read, read_by
 
 DIGEST = hashlib.sha256(b"model").hexdigest()
 FORBIDDEN = {
@@ -135,7 +135,9 @@ def test_what_a_promotion_reads_does_not_grow_with_the_history(
 
 def read(registry: Registry, *, promotions: int) -> Read:
     """Promote so many times, and return what was read for it."""
-    with reading(registry._database) as so_far:
+
+    def promote() -> None:
         for turn in range(promotions):
             registry.set_stage("iris", 1 + turn % 2, "production", force=True)
-    return so_far()
+
+    return read_by(registry._database, promote)

@@ -13,7 +13,7 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.upkeep import collect
 from airflow_model_provider.workspace import connect
 from tests.support.databases import PostgresServer
-from tests.support.reading import reading
+from tests.support.reading import read_by
 from tests.support.soak import TIMES
 
 FEW, MANY = 1_000, 4_000 * min(TIMES, 10)
@@ -73,10 +73,12 @@ def rows_per_blob(url: str, count: int) -> float:
         "SELECT 1, life + row_number() OVER (), digest, 'data', 'python.bytes', 1, '[]', '{}', 'null', '{}', '{}', -1, "
         "touched_at FROM mr_blob",
     )
+
+    def look() -> None:
+        assert sum(1 for _ in registry.needed_blobs()) == count
+
     with Registry.open(url) as registry:
         with registry._database.engine.connect() as connection:
             for said in words:
                 connection.exec_driver_sql(said)
-        with reading(registry._database) as found:
-            assert sum(1 for _ in registry.needed_blobs()) == count
-    return found().rows / count
+        return read_by(registry._database, look).rows / count
