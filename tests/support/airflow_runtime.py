@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import psutil
+from tenacity import Retrying, stop_after_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,8 +72,7 @@ class AirflowRuntime:
             "API__BASE_URL": self.url,
             "API_AUTH__JWT_SECRET": secrets.token_hex(16),
             "CORE__FERNET_KEY": "",
-            # On a busy machine others hold its file for more than the 5 s that are waited by default.
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "SCHEDULER__USE_JOB_SCHEDULE": "False",
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # how late a worker may notice that a task process ended
@@ -229,20 +229,32 @@ class AirflowRuntime:
         answer.raise_for_status()
         return answer.json()
 
+    def _order(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """
+        Have something done, and done again where Airflow could not.
+
+        Its API notes who asks before it does anything, in its event loop. Where a task's request has just written to
+        the same SQLite file, and needs that loop for its COMMIT, the note waits for it 5 s, in vain.
+        """
+        for attempt in Retrying(stop=stop_after_attempt(5), reraise=True):
+            with attempt:
+                answer = self._api.request(method, f"/api/v2{path}", json=body)
+                assert answer.status_code != 500, f"{method} {path}: {answer.text}"
+        answer.raise_for_status()
+        return answer
+
     def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run and return its id."""
         body = {"logical_date": None, "conf": dict(conf or {})}
-        answer = self._api.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
-        answer.raise_for_status()
-        return str(answer.json()["dag_run_id"])
+        return str(self._order("POST", f"/dags/{dag_id}/dagRuns", body).json()["dag_run_id"])
 
     def pause(self, dag_id: str) -> None:
         """Let a DAG start nothing more by itself."""
-        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": True}).raise_for_status()
+        self._order("PATCH", f"/dags/{dag_id}", {"is_paused": True})
 
     def unpause(self, dag_id: str, *, runs: bool = True) -> str:
         """Let a DAG run as it is scheduled; return its first run, if that comes at once."""
-        self._api.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        self._order("PATCH", f"/dags/{dag_id}", {"is_paused": False})
         return self.nth_run(dag_id, 1) if runs else ""
 
     def nth_run(self, dag_id: str, number: int, *, timeout: float = 60) -> str:
@@ -258,9 +270,12 @@ class AirflowRuntime:
     def wait_run(self, dag_id: str, run_id: str, *, timeout: float = 120) -> str:
         """Wait for the end of a run and return its state."""
         query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
-        self.wait_for(
-            lambda: FINAL & {state for (state,) in self.rows(query, dag_id, run_id)}, timeout=timeout
-        )
+        try:
+            self.wait_for(
+                lambda: FINAL & {state for (state,) in self.rows(query, dag_id, run_id)}, timeout=timeout
+            )
+        except TimeoutError as err:
+            raise TimeoutError(f"{run_id} of {dag_id}: {err}; {self.failures(dag_id, run_id)}") from None
         return self.run_state(dag_id, run_id)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -330,7 +345,7 @@ class AirflowRuntime:
             "only_failed": False,
             "reset_dag_runs": True,
         }
-        self._api.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
+        self._order("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
     def request(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any] | None:
         """Return what a task asks a person; None while it asks nothing."""
@@ -350,9 +365,8 @@ class AirflowRuntime:
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **form: Any) -> None:
         """Answer what a task asks, as a person does in Airflow's UI."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
-        body = {"chosen_options": [option], "params_input": form}
-        self._api.patch(path, json=body).raise_for_status()
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._order("PATCH", path, {"chosen_options": [option], "params_input": form})
 
     def dag_ids(self) -> list[str]:
         """Return the ids of all DAGs."""
@@ -371,7 +385,7 @@ class AirflowRuntime:
         dags = self._get("/dags", limit=1000)["dags"]
         before = {dag["dag_id"]: dag for dag in dags if dag["dag_id"] in dag_ids or not dag_ids}
         for token in {dag["file_token"] for dag in before.values()}:
-            self._api.put(f"/api/v2/parseDagFile/{token}").raise_for_status()
+            self._order("PUT", f"/parseDagFile/{token}")
 
         def parsed_again() -> bool:
             now = {dag["dag_id"]: dag["last_parsed_time"] for dag in self._get("/dags", limit=1000)["dags"]}

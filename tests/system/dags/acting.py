@@ -53,7 +53,8 @@ def acting():
 @dag(**START)
 def decisions():
     asked = {"model": "decided", "version": "latest", "stage": "production", "retries": 2}
-    ModelApprovalOperator(task_id="in_time", response_timeout=timedelta(seconds=1), **asked)
+    # Not shorter: while a busy scheduler has not heard that the task's process ended, it takes an end for a kill.
+    ModelApprovalOperator(task_id="in_time", response_timeout=timedelta(seconds=10), **asked)
     ModelApprovalOperator(task_id="strict", fail_on_reject=True, **asked)
     approved = ModelApprovalOperator(task_id="approve", **asked)
 
