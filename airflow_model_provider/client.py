@@ -202,9 +202,7 @@ class Client:
         self, model: str, name: str | None = None, *, description: str | None = None, tags: Sequence[str] = ()
     ) -> ModelVersion:
         """Make a version that is ready at once; the model is made if it is missing."""
-        record = self.workspace.registry.create_version(
-            model, name=name, description=description, tags=tuple(tags)
-        )
+        record = self.workspace.registry.create_version(model, name=name, description=description, tags=tags)
         return ModelVersion(self.workspace, record, self.origin)
 
     def register_model_version(
@@ -257,7 +255,7 @@ class Client:
             linked=held.linked,
             name=name,
             description=description,
-            tags=tuple(tags),
+            tags=tags,
             metadata=metadata,
             attempt=origin.attempt,
             stage=stage,
@@ -288,6 +286,7 @@ class Client:
         except BaseException as err:
             try:
                 registry.finish_version(version.id, VersionState.FAILED)
+                version.record = version.record._replace(state=VersionState.FAILED)
             except ModelRegistryError as trouble:  # not in place of what happened in the block
                 err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
@@ -305,7 +304,7 @@ class Client:
     ) -> ModelVersion:
         """Change a version's name, description or tags; what is None stays."""
         number = self.get_model_version(model, version).number
-        changed = {"name": name, "description": description, "tags": None if tags is None else tuple(tags)}
+        changed = {"name": name, "description": description, "tags": tags}
         record = self.workspace.registry.update_version(
             model, number, **{key: value for key, value in changed.items() if value is not None}
         )
@@ -313,7 +312,10 @@ class Client:
 
     def delete_model_version(self, model: str, version: str | int, *, purge: bool = False) -> None:
         """
-        Delete a version; its number is never used again. Its bytes go with the next ``gc``, unless shared.
+        Delete a version; its number is never used again.
+
+        Its artifacts go with it, unless another version holds them, and their bytes with the next ``gc``, unless
+        shared. What was made with it, such as predictions, stays.
 
         :param purge: also if it once held a stage.
         :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.

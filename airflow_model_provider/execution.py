@@ -127,7 +127,7 @@ class StepExecution:
             self.attempt.run,
             producer=self.attempt.producer,
             producers=self.task.producers,
-            name=new_version_name(model.version, self.attempt.run.run_id),
+            name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
             run_mark=self.attempt.run_mark,
         )

@@ -53,10 +53,10 @@ class Model(JsonValue):
     """
     A model, and which version of it.
 
-    As ``model=`` of a pipeline or step it says what the step belongs to: with ``version=None`` (or a name
-    with ``{date}``, ``{time}`` or ``{run_id}`` in it) each Dag run makes one new version; otherwise the
-    version is
-    the one that the selector names when the task runs.
+    As ``model=`` of a pipeline or step it says what the step belongs to: with ``version=None`` (or a name with
+    ``{date}``, ``{time}`` or ``{run_id}`` in it, of the run's logical date where it has one; the second of a name
+    is called ``...-2``) each Dag run makes one new version; otherwise the version is the one that the selector
+    names when the task runs.
 
     :param name: the model's name.
     :param version: a stage, ``latest``, a number, a version name, a Jinja template that gives one of these when
@@ -375,11 +375,20 @@ def _check_template(name: str | int | ModelStages | None) -> None:
     check_name("version", _PLACEHOLDER.sub("x", str(name)))
 
 
-def new_version_name(template: str | int | ModelStages | None, run_id: str) -> str | None:
-    """Return the name of a run's new version: ``{date}``, ``{time}`` (UTC) and ``{run_id}`` filled in (R26)."""
+def new_version_name(
+    template: str | int | ModelStages | None, run_id: str, logical_date: datetime | None = None
+) -> str | None:
+    """
+    Return the name of a run's new version: ``{date}``, ``{time}`` (UTC) and ``{run_id}`` filled in (R26).
+
+    :param logical_date: the run's; None where it has none: it is now, then.
+
+    >>> new_version_name("nightly {date}", "scheduled__2026-03-01", datetime(2026, 3, 1, tzinfo=UTC))
+    'nightly 2026_03_01'
+    """
     if template is None:
         return None
-    now = datetime.now(UTC)
-    values = {"date": f"{now:%Y_%m_%d}", "time": f"{now:%H_%M_%S_%f}", "run_id": run_id}
+    when = (logical_date or datetime.now(UTC)).astimezone(UTC)
+    values = {"date": f"{when:%Y_%m_%d}", "time": f"{when:%H_%M_%S_%f}", "run_id": run_id}
     filled = _PLACEHOLDER.sub(lambda match: values[match.group(1)], str(template))
     return re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()

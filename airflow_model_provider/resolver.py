@@ -105,6 +105,11 @@ class Resolver:
         return [(conn_id, version) for (conn_id, _), version in found.items()]
 
     @property
+    def logical_date(self) -> datetime | None:
+        """The Dag run's, if it has one."""
+        return self._moment.dates().get("logical_date")
+
+    @property
     def claimed(self) -> Claimed:
         """What the Dag run has claimed; the first of its tasks that asks claims it (R32)."""
         return self._moment.claimed()

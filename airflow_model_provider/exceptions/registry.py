@@ -34,9 +34,11 @@ class StageNotAssigned(ModelRegistryError, LookupError):
         versions: Sequence[str] = (),
         as_of: str | None = None,
         first: str | None = None,
+        left: str | None = None,
     ) -> None:
-        super().__init__(model, stage, versions, as_of, first)
-        self.model, self.stage, self.versions, self.as_of, self.first = model, stage, versions, as_of, first
+        super().__init__(model, stage, versions, as_of, first, left)
+        self.model, self.stage, self.versions = model, stage, versions
+        self.as_of, self.first, self.left = as_of, first, left
 
     def __str__(self) -> str:
         if self.stage == "latest":
@@ -50,7 +52,10 @@ class StageNotAssigned(ModelRegistryError, LookupError):
                 f"Versions: {listing(self.versions)}. Promote one: "
                 f"airflow model-registry promote {self.model!r} <number> {self.stage}"
             )
-        since = f"the first one came into it at {self.first}" if self.first else "it never was in use"
+        if self.left:
+            since = f"its last holder left it at {self.left}"
+        else:
+            since = f"the first one came into it at {self.first}" if self.first else "it never was in use"
         return (
             f"No version of {self.model!r} was in stage {self.stage!r} as of {self.as_of}: {since}. "
             f"Versions: {listing(self.versions)}. Ask for a later time, or name a version."

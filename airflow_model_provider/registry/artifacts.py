@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
@@ -172,7 +172,10 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
         row = connection.execute(query).one_or_none()
         if row is None:
             names = connection.execute(
-                select(_artifact.c.name).order_by(_artifact.c.name).limit(1000)
+                select(_artifact.c.name)
+                .where(exists().where(_made.c.artifact_id == _artifact.c.id, _made.c.deleted_at.is_(None)))
+                .order_by(_artifact.c.name)
+                .limit(1000)
             ).scalars()
             raise ArtifactNotFound(
                 "The registry", name if number is None else f"{name}@{number}", tuple(names)

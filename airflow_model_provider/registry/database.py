@@ -18,10 +18,12 @@ from sqlalchemy.exc import (
     OperationalError,
     ProgrammingError,
 )
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
 from airflow_model_provider.registry.engine import (
     ENDS,
+    LET_GO,
     TOGETHER,
     TRANSACTION,
     WRITES,
@@ -181,6 +183,8 @@ class Database:
         begun = time.monotonic()
         try:
             return once()
+        except NoConnectionFree as err:
+            raise self._explained(err, unsure) from err
         except DBAPIError as err:
             # SQLite itself has waited for another writer.
             if not is_transient(err) or time.monotonic() - begun >= self.patience:
@@ -197,7 +201,7 @@ class Database:
         )
         try:
             return retrying(once)
-        except (DBAPIError, _StillUnderWay) as err:
+        except (DBAPIError, NoConnectionFree, _StillUnderWay) as err:
             raise self._explained(err, unsure) from err
 
     def _warn(self, err: BaseException | None) -> None:
@@ -208,6 +212,10 @@ class Database:
         """Trouble with the database in our words; a constraint that was violated stays what it is."""
         if unsure:
             return OutcomeUnknown(self.url, self._reason(err))
+        if isinstance(err, NoConnectionFree):
+            return RegistryUnavailable(
+                self.url, "other threads of this process use all its connections to it"
+            )
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if (
             isinstance(err, InterfaceError | InternalError | OperationalError)
@@ -310,9 +318,9 @@ _SQLITE_WORDS = (
 )
 #: A plan is kept for as long as a connection, or until rows are counted again. One that was made while a table was
 #: small would read it whole, also when it has grown; without sequential scans everything would seem worth compiling.
-_BY_INDEX = "set_config('enable_seqscan', 'off', true) = set_config('jit', 'off', true)"
+_BY_INDEX = "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
 _POSTGRESQL_WORDS = (
-    (r"\{transaction\}", f"CASE WHEN {_BY_INDEX} THEN txid_current() END"),
+    (r"\{transaction\}", f"CASE WHEN concat({LET_GO}, {_BY_INDEX}) > '' THEN txid_current() END"),
     (r"\{now\}", "clock_timestamp()"),
     (r"\{after (\w+)\}", r"greatest(clock_timestamp(), \1 + interval '1 microsecond')"),
     (r"\{share\}", "FOR SHARE OF v"),

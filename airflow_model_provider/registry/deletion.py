@@ -22,6 +22,8 @@ def delete_versions(
     """
     Turn versions of a model into tombstones, and the artifacts that only they held; all or none.
 
+    What was made with them, such as predictions, stays.
+
     :param condition: which ones.
     :param purge: also those that once held a stage.
     :return: how many were there.
@@ -50,7 +52,7 @@ def _bury(connection: Connection, versions: list[int]) -> None:
     )
     held = list(
         connection.execute(
-            select(link.c.artifact_version_id).where(link.c.version_id.in_(versions)).distinct()
+            select(link.c.artifact_version_id).where(link.c.version_id.in_(versions), link.c.own).distinct()
         ).scalars()
     )
     for table in (link, tables.version_metadata, tables.producer):
@@ -70,8 +72,8 @@ def _refuse_if_used(
     uses: list[tuple[Table, list[str], str, str]] = [
         (stage, ["stage"], "it is in stage {!r}", "Promote another version, or archive it, first."),
         (
-            *(pin, ["dag_id", "run_id"], "DAG {!r} has pinned it for its run {!r}"),
-            "Let the run forget it first: Client().drop_run_pins({!r}, {!r}).",
+            *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
+            "Let the run forget it first: Client().drop_run_pins({!r}, {!r}, deployment={!r}).",
         ),
     ]
     if not purge:

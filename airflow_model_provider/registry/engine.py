@@ -34,6 +34,9 @@ _POSTGRESQL: dict[str, Any] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+#: Whoever stops in the middle of a transaction, as a suspended worker does, loses its locks after that: a
+#: promotion's keep all others waiting.
+LET_GO = "set_config('idle_in_transaction_session_timeout', '60s', true)"
 #: Execution option of a connection whose transaction will write.
 WRITES = "mr_write"
 #: Execution option: see :class:`Together`.
@@ -181,14 +184,16 @@ def _end_postgresql(connection: Any, _record: Any) -> None:
 
 def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
     """Send several statements at once, with BEGIN where it is due, and COMMIT where nothing else is to come."""
-    asked: Together | None = context.execution_options.get(TOGETHER)
-    if asked is None:
-        return False
     from psycopg import Pipeline
     from psycopg.pq import TransactionStatus
 
+    asked: Together | None = context.execution_options.get(TOGETHER)
     connection = cursor.connection
     begins = not connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE
+    if asked is None:
+        if begins:
+            connection.execute(f"SELECT {LET_GO}")
+        return False
     ends = asked.last and context.execution_options.get(WRITES)
     if begins:
         connection.autocommit = True  # the driver would wait for the answer to its own BEGIN

@@ -50,13 +50,12 @@ def select_events() -> Select[Any]:
 
 
 class LastEvent(NamedTuple):
-    """The last event of a stage, with the number and the state of who holds it since."""
+    """The last event of a stage, with the number of who holds it since."""
 
     sequence: int
     version_id: int | None
     behind: int | None
     number: int | None
-    state: str | None
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Self | None:

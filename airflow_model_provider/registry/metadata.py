@@ -64,16 +64,17 @@ def log_version_metadata(
 
 def log_artifact_metadata(database: Database, artifact_version_id: int, values: Mapping[str, Any]) -> None:
     """
-    Log values onto an artifact version; a key that is there is overwritten.
+    Log values onto an artifact version; a key that is there is overwritten, until a version that holds it is promoted.
 
     :raises NotSerializable: for a value that is no JSON value.
-    :raises VersionSealed: for a key it had when a version that holds it was first promoted.
+    :raises VersionSealed: for a key that is there, where such a version was promoted.
     :raises ArtifactNotFound: if there is no such artifact version.
     """
     plain = plain_metadata(values)
 
     def work(connection: Connection) -> None:
-        query = select(_made.c.metadata).where(_made.c.id == artifact_version_id).with_for_update()
+        there = (_made.c.id == artifact_version_id) & _made.c.deleted_at.is_(None)
+        query = select(_made.c.metadata).where(there).with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None:
             raise ArtifactNotFound("The registry", f"id {artifact_version_id}")
@@ -128,6 +129,10 @@ def _written_by_another_index(row: Row[Any], attempt: Attempt | None) -> bool:
 
 
 def _sealing_link(connection: Connection, artifact_version_id: int) -> Any:
+    """The link of a version that was promoted; those that hold the artifact can't be until commit."""
+    held_by = select(_version.c.id).join(_link, _link.c.version_id == _version.c.id)
+    held_by = held_by.where(_link.c.artifact_version_id == artifact_version_id).order_by(_version.c.id)
+    connection.execute(held_by.with_for_update(of=_version, read=True)).all()
     query = (
         select(tables.model.c.name.label("model"), _version.c.number, _link.c.name)
         .join_from(_link, _version, _version.c.id == _link.c.version_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, distinct, func, select
+from sqlalchemy import Connection, and_, distinct, func, select
 
 from airflow_model_provider.exceptions import (
     AmbiguousArtifact,
@@ -20,6 +20,7 @@ from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.artifacts import artifact_names
 from airflow_model_provider.registry.catalog import model_not_found
+from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.registry.metadata import metadata_keys
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import SelectorKind
@@ -97,17 +98,18 @@ def _none_then(
 ) -> ModelRegistryError:
     event, version = tables.stage_event.c, tables.version.c
     stage, then = str(reference.selector), reference.as_of[0]
-    of_stage = select(event.at, event.version_id, version.number).outerjoin_from(
+    of_stage = select(event.at, event.version_id, version.number, version.state).outerjoin_from(
         tables.stage_event, tables.version, version.id == event.version_id
     )
     of_stage = of_stage.where(event.model_id == model_id, event.stage == stage)
     before = of_stage.where(event.at <= datetime.fromisoformat(then)).order_by(event.sequence.desc())
     holder = connection.execute(before.limit(1)).one_or_none()
-    if holder is not None and holder.version_id is not None:
+    if holder is not None and holder.state == VersionState.DELETED.value:
         return VersionDeleted(f"{reference.model}@{holder.number}", stage, then)
+    left = holder.at.isoformat() if holder is not None and holder.version_id is None else None
     first = connection.execute(of_stage.order_by(event.sequence).limit(1)).one_or_none()
     since = first.at.isoformat() if first is not None else None
-    return StageNotAssigned(reference.model, stage, versions, then, since)
+    return StageNotAssigned(reference.model, stage, versions, then, since, left)
 
 
 def _no_artifact(connection: Connection, reference: Reference, version: VersionRecord) -> ArtifactNotFound:
@@ -138,11 +140,11 @@ def _count(connection: Connection, version: VersionRecord, artifact: ArtifactRec
         .subquery()
         .c
     )
-    same_step = (
-        (made.deployment == newest.deployment)
-        & (made.dag_id == newest.dag_id)
-        & (made.run_id == newest.run_id)
-        & (made.task_id == newest.task_id)
+    same_step = and_(
+        made.deployment.is_not_distinct_from(newest.deployment),
+        made.dag_id.is_not_distinct_from(newest.dag_id),
+        made.run_id.is_not_distinct_from(newest.run_id),
+        made.task_id.is_not_distinct_from(newest.task_id),
     )
     query = (
         select(func.count(distinct(link.map_index)))

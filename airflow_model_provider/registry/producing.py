@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select
@@ -21,6 +22,8 @@ from airflow_model_provider.selectors import check_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+#: Characters of a name that has a number behind it.
+_STEM = 90
 _version, _producer, _run_version = tables.version, tables.producer, tables.run_version
 
 
@@ -40,6 +43,7 @@ def version_for_run(
 
     :param producer: the task that asks.
     :param producers: the tasks that a new version waits for; a callable is asked only when one is made.
+    :param new: what is said of a new one; its name gets a number behind it if another version has it.
     :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
     check_name("model", model)
@@ -56,7 +60,7 @@ def version_for_run(
         if found is not None and not _used_up(found, run, new.run_mark):
             return version_record(found)
         generation = 0 if found is None else found.generation + 1
-        name = f"{new.name[:96]}-{generation + 1}" if new.name and generation else new.name
+        name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
         keys["run_mark"] = new.run_mark
@@ -64,6 +68,16 @@ def version_for_run(
         return version
 
     return database.write(work)
+
+
+def _free_name(connection: Connection, model_id: int, name: str) -> str:
+    """Return a name that no version has: runs of one day may make the same of their template (R26)."""
+    like = _version.c.name.startswith(name[:_STEM], autoescape=True)
+    taken = set(
+        connection.execute(select(_version.c.name).where(_version.c.model_id == model_id, like)).scalars()
+    )
+    numbered = (f"{name[:_STEM]}-{number}" for number in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)
 
 
 def settle_producer(database: Database, version_id: int, producer: str, *, committed: bool) -> VersionState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, select
@@ -11,11 +10,10 @@ from airflow_model_provider.exceptions import (
     NothingToRestore,
     StageConflict,
     StageOccupied,
-    StageProtected,
     VersionNotFound,
     VersionNotReady,
 )
-from airflow_model_provider.limits import check_limit, check_number, check_text
+from airflow_model_provider.limits import check_limit, check_number
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry import tables
@@ -23,8 +21,6 @@ from airflow_model_provider.registry.catalog import find_model, model_not_found
 from airflow_model_provider.registry.columns import as_time
 from airflow_model_provider.registry.database import note_transaction, run, together
 from airflow_model_provider.registry.entities import (
-    NOTHING,
-    Attempt,
     RunKey,
     StageEvent,
     VersionState,
@@ -42,87 +38,15 @@ from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.change import Change
     from airflow_model_provider.registry.database import Database
     from airflow_model_provider.registry.gating import Verdict
     from airflow_model_provider.registry.versions import Numbered
 
 _version, _stage, _event = tables.version, tables.stage, tables.stage_event
 _ALIVE = _version.c.state != VersionState.DELETED.value
-
-
-class Change(NamedTuple):
-    """
-    What is asked of a stage, and by whom.
-
-    :param force: replace another holder.
-    :param expected: replace exactly this holder: its number, or None for a free stage.
-    :param allow_incomplete: promote a version that is not ready.
-    :param settled: tasks known to be done, so that their part is not waited for; a callable is asked when
-        needed.
-    :param protected: who may change a stage, where not everybody may.
-    :param roles: Airflow's roles of the user, where they are known.
-    :param quiet: start no Dags that wait for the stage; None means that only a backfill starts none.
-    :param gates: what the version must show (R30).
-    :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
-    :param verdict: what those functions have said.
-    :param once: where this task of this Dag run has made that change already, give its event.
-    :param dry_run: refuse what would be refused, and change nothing.
-    """
-
-    force: bool = False
-    expected: Any = UNSET
-    reason: str | None = None
-    who: str | None = None
-    attempt: Attempt | None = None
-    allow_incomplete: bool = False
-    settled: Collection[str] | Callable[[], Collection[str]] = ()
-    protected: Mapping[str, Sequence[str]] = NOTHING
-    roles: Sequence[str] = ()
-    gates: Sequence[Gates] = ()
-    ask: Callable[[Gates, int, int | None], str | None] | None = None
-    verdict: Verdict | None = None
-    once: bool = False
-    quiet: bool | None = None
-    dry_run: bool = False
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether no Dags are started; runs of a backfill are known by their names, as in Airflow."""
-        if self.quiet is not None or self.attempt is None:
-            return bool(self.quiet)
-        return self.attempt.run.run_id.startswith("backfill__")
-
-    def check(self) -> None:
-        """
-        Refuse what can't be kept, or compared.
-
-        :raises InvalidDefinition: for a reason or a caller that is no text.
-        :raises InvalidName: for a holder that is no number.
-        """
-        if self.reason is not None:
-            check_text("reason", self.reason)
-        if self.who is not None:
-            check_text("who", self.who)
-        if self.expected is not UNSET and self.expected is not None:
-            check_number("version number", self.expected)
-
-    def check_caller(self, model: str, stage: str) -> None:
-        """
-        Refuse a caller whom the configuration doesn't let change a stage (R42).
-
-        :raises StageProtected: naming the rule.
-        """
-        allowed = self.protected.get(stage)
-        if allowed is None:
-            return
-        callers = [f"user:{self.who}", *(f"role:{role}" for role in self.roles)]
-        if self.attempt:
-            callers = [f"dag:{self.attempt.run.dag_id}"]
-        if not any(fnmatchcase(caller, pattern) for caller in callers for pattern in allowed):
-            raise StageProtected(model, stage, ", ".join(callers), f"{stage} = {', '.join(allowed)}")
 
 
 class _NothingToDo(Exception):
@@ -162,7 +86,7 @@ def set_stage(
         locked, found, last = together(connection, *statements)
         turn = _Turn(connection, model, _locked(connection, model, locked), change)
         version = turn.candidate(number, found)
-        return turn.archive(version) if out else turn.assign(version, stage, line.after(last))
+        return turn.archive(version, line) if out else turn.assign(version, stage, line.after(last))
 
     try:
         if not change.gates:
@@ -310,20 +234,18 @@ class _Turn:
             self._check_ready(version)
         if self.change.gates:
             self._ask_gates(version, stage)
-        return self._write_event(stage, version, last, behind=_behind(last))
+        return self._write(_Move(stage, version, last, _behind(last)))
 
     def restore(self, stage: str, to: int | None, last: LastEvent | None) -> StageEvent:
         """Make an earlier holder of a stage its holder again."""
         self._refuse_repetition(stage, to, rollback=True)
         self._check_change(stage, last.number if last is not None else None)
-        while (found := self._earlier(last, stage, to)) is not None:
-            try:
-                asked = {"model": self.model, "number": found.number}
-                version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
-            except VersionNotFound:
-                continue  # deleted just now
-            return self._write_event(stage, version, last, behind=found.behind, restores=found.sequence)
-        raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
+        found = self._earlier(last, stage, to)
+        if found is None:
+            raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
+        asked = {"model": self.model, "number": found.number}
+        version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
+        return self._write(_Move(stage, version, last, found.behind, found.sequence))
 
     def _refuse_repetition(self, stage: str, number: int | None, *, rollback: bool = False) -> None:
         """Stop where the task that acts has made the version (None: any) the holder, in another try (R31)."""
@@ -334,17 +256,24 @@ class _Turn:
         if number in (None, done.number):
             raise _DoneBefore(done)
 
-    def archive(self, version: _Candidate) -> StageEvent:
-        """Take a version out of all its stages."""
-        event = None
+    def archive(self, version: _Candidate, line: Line) -> StageEvent:
+        """
+        Take a version out of all its stages; nothing is written unless it may leave each.
+
+        :param line: recalls the last of the events.
+        """
         asked = {"model_id": self.model_id, "id": version.id}
-        for stage in run(self.connection, words.HELD, asked).scalars().all():
-            last = LastEvent.of(run(self.connection, *last_event(self.model, stage)).all())
-            self._check_change(stage, version.number)
-            event = self._write_event(stage, None, last, behind=_behind(last), ends=False)
-        if event is None:
+        stages = run(self.connection, words.HELD, asked).scalars().all()
+        if not stages:
+            self._check_expected(ModelStages.ARCHIVED, None)
             raise _NothingToDo
-        return event
+        found = together(self.connection, *[last_event(self.model, stage) for stage in stages])
+        for stage in stages:
+            self._check_change(stage, version.number)
+        line.stage = stages[-1]
+        lasts = [line.after(rows) for rows in found]
+        moves = zip(stages, lasts, strict=True)
+        return self._write(*[_Move(stage, None, last, _behind(last)) for stage, last in moves])
 
     def candidate(self, number: int, rows: Sequence[Any]) -> _Candidate:
         """
@@ -393,6 +322,9 @@ class _Turn:
 
     def _check_change(self, stage: str, held: int | None) -> None:
         self.change.check_caller(self.model, stage)
+        self._check_expected(stage, held)
+
+    def _check_expected(self, stage: str, held: int | None) -> None:
         if self.change.expected is not UNSET and self.change.expected != held:
             raise StageConflict(self.model, stage, self.change.expected, held)
 
@@ -421,40 +353,28 @@ class _Turn:
         if missing or not unfinished:
             raise VersionNotReady(f"{self.model}@{version.number}", version.state, tuple(missing))
 
-    def _write_event(
-        self,
-        stage: str,
-        version: _Candidate | None,
-        last: LastEvent | None,
-        *,
-        behind: int | None,
-        restores: int | None = None,
-        ends: bool = True,
-    ) -> StageEvent:
+    def _write(self, *moves: _Move) -> StageEvent:
         """
-        Write the event; the database makes of it the stage's pointer and the seal (R24, R27).
+        Write events, and end the transaction; the database makes of them the stages' pointers and the seal (R24, R27).
 
-        :param ends: whether the transaction ends with it.
+        :return: the last event.
         """
         if self.change.dry_run:
             raise _NothingToDo
-        attempt = self.change.attempt
+        change, attempt = self.change, self.change.attempt
         run_key, task_id = (attempt.run, attempt.task_id) if attempt else (None, None)
-        values = {
+        asked = {
             "model_id": self.model_id,
-            "stage": stage,
-            "version_id": version.id if version else None,
-            "previous_version_id": last.version_id if last is not None else None,
-            "behind": behind,
-            "restores": restores,
-            "who": self.change.who,
-            "reason": self.change.reason,
-            "quiet": self.change.is_quiet,
+            "who": change.who,
+            "reason": change.reason,
+            "quiet": change.is_quiet,
             "task_id": task_id,
             **dict.fromkeys(RunKey._fields),
             **run_columns(run_key),
         }
-        (((sequence, at),),) = together(self.connection, (words.EVENT, values), last=ends)
+        events = [(words.EVENT, {**asked, **move.values}) for move in moves]
+        ((sequence, at),) = together(self.connection, *events, last=True)[-1]
+        stage, version, last, _, restores = moves[-1]
         return StageEvent(
             sequence,
             self.model,
@@ -462,12 +382,12 @@ class _Turn:
             version.number if version else None,
             last.number if last is not None else None,
             as_time(at),
-            self.change.who,
-            self.change.reason,
+            change.who,
+            change.reason,
             run_key,
             task_id,
             restores,
-            self.change.is_quiet,
+            change.is_quiet,
         )
 
 
@@ -484,6 +404,34 @@ class _Candidate(NamedTuple):
     state: str
     seen: int
     at: Any
+
+
+class _Move(NamedTuple):
+    """
+    A change of a stage that is to be written.
+
+    :param version: its new holder, if any.
+    :param last: the event before.
+    :param behind: what a rollback goes back to from this one.
+    :param restores: the event that a rollback went back to.
+    """
+
+    stage: str
+    version: _Candidate | None
+    last: LastEvent | None
+    behind: int | None
+    restores: int | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What its row says of it alone."""
+        return {
+            "stage": self.stage,
+            "version_id": self.version.id if self.version else None,
+            "previous_version_id": self.last.version_id if self.last is not None else None,
+            "behind": self.behind,
+            "restores": self.restores,
+        }
 
 
 def _behind(last: LastEvent | None) -> int | None:

@@ -13,7 +13,7 @@ SELECT v.id, v.number, v.state, (SELECT last_sequence FROM mr_registry), {now} F
 WHERE v.model_id = (SELECT id FROM mr_model WHERE name = :model) AND v.number = :number {lock}
 """
 LAST = """
-SELECT e.sequence, e.version_id, e.behind, v.number, v.state
+SELECT e.sequence, e.version_id, e.behind, v.number
 FROM mr_stage_event e LEFT JOIN mr_version v ON v.id = e.version_id
 WHERE e.model_id = (SELECT id FROM mr_model WHERE name = :model) AND e.stage = :stage
 ORDER BY e.sequence DESC LIMIT 1

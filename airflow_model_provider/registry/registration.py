@@ -16,7 +16,7 @@ from airflow_model_provider.registry.entities import NOTHING, Attempt, Relation,
 from airflow_model_provider.registry.events import Line, last_event
 from airflow_model_provider.registry.metadata import metadata_rows
 from airflow_model_provider.registry.once import made_before, mark_made
-from airflow_model_provider.registry.promotion import Change, promote_new
+from airflow_model_provider.registry.promotion import promote_new
 from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.registry.versions import NewVersion, add_version
 from airflow_model_provider.selectors import check_name, check_stage
@@ -24,6 +24,7 @@ from airflow_model_provider.selectors import check_name, check_stage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_model_provider.registry.change import Change
     from airflow_model_provider.registry.database import Database, Statement
     from airflow_model_provider.registry.versions import Numbered
 

@@ -24,6 +24,7 @@ from airflow_model_provider.registry import (
     transfer,
     versions,
 )
+from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
@@ -170,7 +171,7 @@ class Registry:
         self._check_name(name)
         made_by = contents.attempt if contents.once else None
         new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
-        change = promotion.Change(
+        change = Change(
             force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
         )
         asked = None if stage is None else (stage, self.stages, change)
@@ -264,7 +265,7 @@ class Registry:
         dry_run: bool = False,
     ) -> StageEvent | None:
         """Move a version into a stage. See :func:`promotion.set_stage`."""
-        change = promotion.Change(
+        change = Change(
             *(force, expected, reason, who, attempt, allow_incomplete, settled, self._protected, roles),
             gates=gates,
             ask=ask,
@@ -288,7 +289,7 @@ class Registry:
         once: bool = False,
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
-        change = promotion.Change(
+        change = Change(
             False, expected, reason, who, attempt, protected=self._protected, roles=roles, once=once
         )
         return promotion.rollback(self._database, model, stage, self.stages, change, to)

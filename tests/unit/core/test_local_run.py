@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -268,11 +269,27 @@ def test_a_version_name_is_made_of_a_template(model_registry: Client) -> None:
     def nightly() -> None:
         make(1)
 
-    version = nightly().model_version
+    version, again = nightly().model_version, nightly().model_version
     assert version is not None
+    assert again is not None
 
     assert version.name.startswith("nightly 20")
+    assert again.name == f"{version.name}-2"
     assert model_registry.get_model_version("marked", version.name).number == 1
+
+
+def test_a_date_in_a_name_is_the_run_s(model_registry: Client) -> None:
+    """So that a backfill names its versions as the missed runs would have."""
+
+    @pipeline(model=Model("marked", version="nightly {date} {time}"))
+    def nightly() -> None:
+        make(1)
+
+    made = [nightly.run(logical_date=datetime(2026, 3, day, 1, 2, 3, tzinfo=UTC)) for day in (1, 2)]
+
+    assert [str(item.model_version.name) for item in made if item.model_version] == [
+        f"nightly 2026_03_0{day} 01_02_03_000000" for day in (1, 2)
+    ]
 
 
 def test_a_step_passes_a_version_on(model_registry: Client) -> None:

@@ -169,6 +169,7 @@ def test_what_was_done_is_read_back_where_its_answer_was_lost(
         lambda model: client.register_model_version(model, {"n": 2}).number,
         lambda model: registry.set_stage(model, 2, "production", force=True, reason="better"),
         lambda model: registry.rollback(model, "production", reason="worse"),
+        lambda model: registry.set_stage(model, 1, "archived", reason="old"),
     ]
     told = []
     for act in acts:
@@ -177,8 +178,8 @@ def test_what_was_done_is_read_back_where_its_answer_was_lost(
         with proxy.plan.failing(commit_of(proxy.plan.calls)):
             told.append(act("iris"))
 
-    assert told == [1, 2, *reversed(registry.history("iris")[:2])]
-    assert [event.reason for event in registry.history("iris")] == ["worse", "better", None]
+    assert told == [1, 2, *reversed(registry.history("iris")[:3])]
+    assert [event.reason for event in registry.history("iris")] == ["old", "worse", "better", None]
     client.workspace.close()
 
 

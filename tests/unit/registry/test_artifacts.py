@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from threading import Thread
+from typing import Any
+
 import numpy as np
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import (
+    AmbiguousArtifact,
     ArtifactNotFound,
     InvalidName,
     MetadataConflict,
@@ -14,19 +19,26 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     VersionSealed,
 )
+from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import ArtifactRecord, Attempt, Link, Payload, Relation, RunKey
 from airflow_model_provider.registry.registry import Registry
-from airflow_model_provider.selectors import ArtifactType
+from airflow_model_provider.selectors import ArtifactType, Selector
 
 RUN = RunKey("default", "training", "manual__1")
 DIGEST = "0" * 64
 
 
-def save(registry: Registry, version_id: int, name: str = "model", **more: object) -> ArtifactRecord:
+def save(
+    registry: Registry,
+    version_id: int,
+    name: str = "model",
+    relation: Relation = Relation.OUTPUT,
+    **more: object,
+) -> ArtifactRecord:
     """Register an artifact of a version."""
     payload = Payload(DIGEST, 3, "json", 1, ("builtins.dict",), environment={"python": "3.11"})
-    links = [Link(version_id, Relation.OUTPUT)]
+    links = [Link(version_id, relation)]
     life = registry.intend_blob(payload.digest, payload.size).life
     new = NewArtifact(name, payload, ArtifactType.DATA, life, links=links, **more)  # type: ignore[arg-type]
     return registry.register_artifact(new)
@@ -163,3 +175,56 @@ def test_metadata_of_an_artifact_is_sealed_with_its_version(registry: Registry) 
     registry.log_artifact_metadata(record.id, {"drift": 0.1})
 
     assert registry.find_artifact("model").metadata == {"rows": 151, "drift": 0.1}
+
+
+def test_what_was_made_with_a_version_stays_when_it_is_deleted(registry: Registry) -> None:
+    """Its own artifact goes, and is named no more; the predictions that were made with it don't."""
+    version = registry.create_version("iris")
+    own = save(registry, version.id)
+    predictions = save(registry, version.id, "predictions", Relation.DERIVED)
+    registry.delete_version("iris", 1)
+
+    assert registry.find_artifact("predictions") == predictions
+    with pytest.raises(ArtifactNotFound, match="It has: predictions"):
+        registry.find_artifact("model")
+    with pytest.raises(ArtifactNotFound):
+        registry.log_artifact_metadata(own.id, {"late": 1})
+
+
+def test_metadata_that_is_changed_while_its_version_is_promoted_is_sealed_as_it_is_then(
+    registry: Registry, url: str
+) -> None:
+    """The promotion waits for the change, or the change is refused: what was seen after it never changes."""
+    version = registry.create_version("iris")
+    artifact = save(registry, version.id, metadata={"rows": "old"})
+    seen: list[object] = []
+
+    def promote() -> None:
+        with Registry.open(url) as other:
+            other.set_stage("iris", 1, "production")
+            seen.append(other.find_artifact("model").metadata["rows"])
+
+    promoter = Thread(target=promote)
+
+    def while_it_is_changed(_connection: Any, _cursor: Any, words: str, *_: Any) -> None:
+        if words.startswith("UPDATE mr_artifact_version") and not promoter.ident:
+            promoter.start()
+            promoter.join(timeout=1)  # it ends, or waits for this change
+
+    event.listen(registry._database.engine, "before_cursor_execute", while_it_is_changed)
+    registry.log_artifact_metadata(artifact.id, {"rows": "new"})
+    promoter.join()
+
+    assert seen == [registry.find_artifact("model").metadata["rows"]] == ["new"]
+    with pytest.raises(VersionSealed):
+        registry.log_artifact_metadata(artifact.id, {"rows": "newer"})
+
+
+def test_a_collection_that_no_task_here_has_made_is_counted(registry: Registry) -> None:
+    """As of an import: the error says how many there are (R19)."""
+    version = registry.create_version("iris")
+    for index in range(3):
+        save(registry, version.id, map_index=index)
+
+    with pytest.raises(AmbiguousArtifact, match="a collection of 3"):
+        registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
@@ -120,6 +121,16 @@ def test_before_the_first_promotion_the_error_names_its_date(
     time = datetime(999, 12, 31, tzinfo=UTC) if early is None else first - early
     with pytest.raises(StageNotAssigned, match=f"'staging' as of .*{first.date().isoformat()}"):
         registry.resolve([then(time, "staging")])
+
+
+def test_after_its_last_holder_left_the_error_says_when(registry: Registry, events: list[StageEvent]) -> None:
+    """Not when the first one came."""
+    left = registry.set_stage("iris", 3, "archived")
+    assert left is not None
+    with pytest.raises(
+        StageNotAssigned, match="its last holder left it at " + re.escape(left.at.isoformat())
+    ):
+        registry.resolve([then(left.at, left.stage)])
 
 
 def test_the_date_that_the_error_names_can_be_asked_for(registry: Registry, events: list[StageEvent]) -> None:

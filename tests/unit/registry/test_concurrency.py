@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
-from airflow_model_provider.exceptions import StageConflict, StageOccupied
+from airflow_model_provider.exceptions import RegistryUnavailable, StageConflict, StageOccupied
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
@@ -192,3 +194,60 @@ def test_broken_connections_are_replaced(postgres: PostgresServer, caplog: pytes
 
         assert registry.get_version("iris", Selector.parse("latest")).number == 2
     assert "trying again" in caplog.text
+
+
+def test_who_stops_in_the_middle_of_a_promotion_lets_go(
+    postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a suspended worker does: the server takes its locks after a while, others go on; awake, it does it again."""
+    url = postgres.new_database()
+    limits: list[str] = []
+    asleep, others = threading.Event(), threading.Event()
+
+    def stop(connection: Any, _cursor: Any, words: str, *_: Any) -> None:
+        if "INSERT INTO mr_stage_event" in words and not limits:
+            limit = connection.connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0]
+            limits.append(limit)
+            connection.connection.execute("SET LOCAL idle_in_transaction_session_timeout = 100")
+            asleep.set()
+            others.wait()
+
+    with Registry.open(url) as stopped, Registry.open(url) as other:
+        for _ in range(2):
+            other.create_version("iris")
+        event.listen(stopped._database.engine, "before_cursor_execute", stop)
+        sleeper = threading.Thread(target=stopped.set_stage, args=("iris", 1, "production"))
+        sleeper.start()
+        asleep.wait()
+        other.set_stage("iris", 2, "staging")
+        others.set()
+        sleeper.join()
+
+        assert limits == ["1min"]
+        assert [item.number for item in other.history("iris")] == [1, 2]
+        assert "trying again" in caplog.text
+
+
+def test_metadata_and_deletions_are_no_different(postgres: PostgresServer) -> None:
+    """Whatever a transaction begins with."""
+    url = postgres.new_database()
+    words = "SHOW idle_in_transaction_session_timeout"
+    with Registry.open(url) as registry:
+
+        def ask(connection: Any) -> object:
+            return connection.exec_driver_sql(words).scalar()
+
+        assert [registry._database.write(ask), registry._database.read(ask)] == ["1min", "0"]
+
+
+def test_too_many_threads_are_told_in_our_words(url: str) -> None:
+    """Not with the name of a pool that they have never heard of."""
+    with Registry.open(url) as registry, ExitStack() as held:
+        engine = registry._database.engine
+        engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+        for _ in range(10):
+            held.enter_context(engine.connect())
+        with pytest.raises(
+            RegistryUnavailable, match="other threads of this process use all its connections"
+        ):
+            registry.list_models()

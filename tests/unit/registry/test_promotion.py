@@ -9,6 +9,7 @@ import pytest
 from airflow_model_provider.exceptions import (
     StageConflict,
     StageOccupied,
+    StageProtected,
     UnknownStage,
     VersionNotFound,
     VersionNotReady,
@@ -177,3 +178,38 @@ def test_what_was_promoted_is_sealed(three: Registry) -> None:
 
     assert three.get_metadata(version.id) == {"accuracy": 0.9, "drift": 0.2}
     assert three.get_version("iris", Selector.parse(1)).sealed_at is not None
+
+
+def test_archiving_is_refused_as_a_whole_and_rehearsed_as_a_whole(url: str) -> None:
+    """One of its stages may not be left: none is, and a dry run says the same; expected= is asked of no stage, too."""
+    with Registry.open(
+        url, protected={"champion": ["user:alice"]}, stages=["staging", "champion"]
+    ) as registry:
+        for _ in range(2):
+            registry.create_version("iris")
+        registry.set_stage("iris", 1, "staging", who="bob")
+        registry.set_stage("iris", 1, "champion", who="alice")
+        for dry_run in (True, False):
+            with pytest.raises(StageProtected, match="champion"):
+                registry.set_stage("iris", 1, "archived", who="bob", dry_run=dry_run)
+        with pytest.raises(StageConflict):
+            registry.set_stage("iris", 2, "archived", expected=1)
+        assert len(registry.history("iris")) == 2
+        assert registry.set_stage("iris", 1, "archived", who="alice", dry_run=True) is None
+        last = registry.set_stage("iris", 1, "archived", who="alice")
+
+        assert registry.history("iris")[0] == last
+        assert [(item.stage, item.number) for item in registry.history("iris")[:2]] == [
+            ("champion", None),
+            ("staging", None),
+        ]
+
+
+def test_nobody_known_is_no_user(url: str) -> None:
+    """A rule for any user asks for one, so that the history names who it was (R42)."""
+    with Registry.open(url, protected={"production": ["user:*"]}) as registry:
+        registry.create_version("iris")
+        with pytest.raises(StageProtected, match="nobody known may not change"):
+            registry.set_stage("iris", 1, "production")
+
+        assert registry.set_stage("iris", 1, "production", who="ada")

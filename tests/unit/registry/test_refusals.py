@@ -172,7 +172,7 @@ DELETING = [
         lambda shop: shop.delete(3, purge=True),
         "VersionInUse",
         "iris@3 cannot be deleted: DAG 'scoring' has pinned it for its run 'manual__2'. "
-        "Let the run forget it first: Client().drop_run_pins('scoring', 'manual__2').",
+        "Let the run forget it first: Client().drop_run_pins('scoring', 'manual__2', deployment='default').",
     ),
     Refusal(
         lambda shop: shop.client.delete_model("solo", purge=True),

@@ -19,6 +19,7 @@ from airflow_model_provider.exceptions import (
     StageOccupied,
     UnknownStage,
 )
+from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.upkeep import Garbage, collect, verify
 
@@ -129,3 +130,25 @@ def test_bytes_that_a_collector_took_are_stored_again(
     assert collected == [2]
     assert [version.load_artifact(name) for name in ("one", "two")] == ["one", "two"]
     assert list(verify(client.workspace)) == []
+
+
+def test_one_text_is_not_several_tags(client: Client) -> None:
+    """Not one tag for each of its letters, wherever they are given."""
+    client.create_model_version("iris", tags=["tabular"])
+    for act in (
+        lambda: client.create_model_version("iris", tags="tabular"),
+        lambda: client.register_model_version("iris", tags="tabular"),
+        lambda: client.update_model_version("iris", 1, tags="tabular"),
+    ):
+        with pytest.raises(InvalidDefinition, match=r"Give several: tags=\['tabular'\]"):
+            act()
+
+    assert [version.record.tags for version in client.list_model_versions("iris")] == [("tabular",)]
+
+
+def test_a_version_whose_block_raised_says_that_it_failed(client: Client) -> None:
+    """As the registry does."""
+    with pytest.raises(ZeroDivisionError), client.new_model_version("iris") as version:
+        1 / 0  # noqa: B018
+
+    assert version.record.state == client.list_model_versions("iris")[0].record.state == VersionState.FAILED
