@@ -37,7 +37,7 @@ class Task(typing.NamedTuple):
     :param outputs: what it declares to return.
     :param model: what it belongs to.
     :param producers: the tasks that a new version of the model waits for; asked only when one is made.
-    :param settled: the tasks upstream of this one.
+    :param settled: the tasks that are over when this one runs.
     """
 
     function: Callable[..., Any]

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
-from airflow_model_provider.operators.upstream import upstream_in
+from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
@@ -89,10 +89,7 @@ class RegistryTask:
         """Which try of which task acts, once; the tasks before it are done."""
         from airflow_model_provider.promoting import Origin
 
-        task: Any = self
-        return Origin(
-            self.resolver.attempt, lambda: task.get_flat_relative_ids(upstream=True), person, once=True
-        )
+        return Origin(self.resolver.attempt, lambda: settled_before(self), person, once=True)
 
     def _version(self, model: str, value: Any, person: str | None = None) -> ModelVersion:
         """

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
-from airflow_model_provider.operators.upstream import upstream_in
+from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -102,7 +102,7 @@ class StepOperator(BaseOperator):
             self.outputs,
             self.step_model,
             producers=self._producers,
-            settled=lambda: self.get_flat_relative_ids(upstream=True),
+            settled=lambda: settled_before(self),
         )
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():

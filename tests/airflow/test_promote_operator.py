@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.plugins_manager import integrate_macros_plugins
@@ -12,6 +13,7 @@ from airflow.sdk.plugins_manager import integrate_macros_plugins
 from airflow_model_provider import Client, Gates, Model, host
 from airflow_model_provider.exceptions import DefinitionError, InvalidDefinition, InvalidName, UnknownStage
 from airflow_model_provider.operators.promote import ModelPromoteOperator
+from airflow_model_provider.registry.entities import RunKey
 from tests.support.tasks import TaskInstance, run
 
 if TYPE_CHECKING:
@@ -245,3 +247,25 @@ def test_what_can_be_known_wrong_is_an_import_error(given: dict[str, Any], error
         promote(**given)
 
     assert __file__ in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("rule", ["all_success", "none_failed", "all_done", "one_success"])
+def test_a_producer_that_may_never_have_run_is_waited_for(registry: Client, rule: str) -> None:
+    """A task before this one is over; one that failed before a trigger rule let the others go on may not be (R25)."""
+    workspace = registry.workspace.registry
+    made = workspace.version_for_run(
+        "iris", RunKey("default", "stages", "manual__1"), producer="train", producers=["train", "evaluate"]
+    )
+    workspace.commit_producer(made.id, "train")
+    act = promote(version=made.number, force=True)
+    with act.dag:
+        train, evaluate = EmptyOperator(task_id="train"), EmptyOperator(task_id="evaluate")
+        report = EmptyOperator(task_id="report", trigger_rule=rule)
+        train >> evaluate >> report >> act
+
+    if rule in ("all_success", "none_failed"):
+        run(act)
+        assert holder(registry) == made.number
+    else:
+        with pytest.raises(AirflowFailException, match="have not committed their outputs: evaluate"):
+            run(act)
