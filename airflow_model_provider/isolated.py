@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.artifacts.store import source_at
-from airflow_model_provider.artifacts.trouble import without_secrets
+from airflow_model_provider.artifacts.trouble import shown
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.materializers import codec
@@ -131,7 +131,7 @@ def load(
         cache_bytes=limit,
         storage_options=storage_options,
     )
-    known = known or _recognized(source, without_secrets(uri))
+    known = known or _recognized(source, shown(uri))
     return codec.read(
         source,
         materializer=known.materializer,

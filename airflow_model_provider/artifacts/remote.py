@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_model_provider.artifacts.patience import patiently
 from airflow_model_provider.artifacts.scratch import SCRATCH, random_name
-from airflow_model_provider.artifacts.trouble import Secrets, reason, reported, without_secrets
+from airflow_model_provider.artifacts.trouble import Secrets, reason, reported, shown
 from airflow_model_provider.exceptions import (
     InvalidConfiguration,
     MissingDependency,
@@ -43,12 +43,13 @@ class RemoteFolder:
     :param url: of the store.
     :param folder: name of the registry's folder there.
     :param options: arguments of the fsspec file system.
+    :param parameters: the query that each address in it gets, which may hold secrets.
     """
 
-    def __init__(self, url: str, folder: str, options: Mapping[str, Any]) -> None:
-        self._url, self._folder, self._options = url, folder, dict(options)
-        self._shown = without_secrets(url).rstrip("/")
-        self._secrets = Secrets(url, options)
+    def __init__(self, url: str, folder: str, options: Mapping[str, Any], parameters: str = "") -> None:
+        self._url, self._folder, self._options, self._parameters = url, folder, dict(options), parameters
+        self._shown = shown(url).rstrip("/")
+        self._secrets = Secrets(url + parameters, options)
         self._opened: tuple[int, Any, str] | None = None
 
     def uri(self, key: str) -> str:
@@ -191,7 +192,7 @@ class RemoteFolder:
         return self._open()[1]
 
     def _path(self, key: str) -> str:
-        return f"{self._open()[2]}/{self._folder}/{key}"
+        return f"{self._open()[2]}/{self._folder}/{key}{self._parameters}"
 
     def _open(self) -> tuple[int, Any, str]:
         # A forked child opens its own: the connections of its parent are not for both.

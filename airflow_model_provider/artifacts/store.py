@@ -14,7 +14,7 @@ from airflow_model_provider.artifacts.private import PrivateFolder
 from airflow_model_provider.artifacts.remote import RemoteFolder
 from airflow_model_provider.artifacts.scratch import SCRATCH, file_in, file_in_temporary_folder
 from airflow_model_provider.artifacts.source import VerifiedSource
-from airflow_model_provider.artifacts.trouble import reported, without_secrets
+from airflow_model_provider.artifacts.trouble import reported, shown, split_parameters
 from airflow_model_provider.artifacts.verification import Verifications
 from airflow_model_provider.exceptions import (
     DigestMismatch,
@@ -72,7 +72,7 @@ class ArtifactStore:
     ) -> None:
         if not _REGISTRY_ID.fullmatch(registry_id):
             raise InvalidName("registry id", registry_id, "It must be one folder's name.")
-        self.url, self.registry_id = without_secrets(url), registry_id
+        self.url, self.registry_id = shown(url), registry_id
         folder = _local_folder(url)
         self._blobs: LocalFolder | RemoteFolder = (
             RemoteFolder(url, registry_id, storage_options or {})
@@ -272,10 +272,11 @@ def _blob_at(uri: str, options: Mapping[str, Any]) -> tuple[LocalFolder | Remote
         raise InvalidDefinition(_URI, err.problem, _URI_ADVICE) from None
     if path is not None:
         return LocalFolder(path.parent), path.name
-    url, folder, name = uri.rsplit("/", 2)
+    address, parameters = split_parameters(uri)
+    url, folder, name = address.rsplit("/", 2)
     if not (url.partition("://")[2] and folder and name):
-        raise InvalidDefinition(_URI, f"{without_secrets(uri)!r} names no file in a folder", _URI_ADVICE)
-    return RemoteFolder(url, folder, options), name
+        raise InvalidDefinition(_URI, f"{shown(uri)!r} names no file in a folder", _URI_ADVICE)
+    return RemoteFolder(url, folder, options, parameters), name
 
 
 def _source(
@@ -318,7 +319,7 @@ def _local_folder(url: str) -> Path | None:
     if not path.strip():
         raise InvalidConfiguration(_SETTING, f"{url!r} names no folder", _ADVICE)
     if not path.isprintable():
-        problem = f"{quoted(without_secrets(url))} holds what can't be seen"
+        problem = f"{quoted(shown(url))} holds what can't be seen"
         raise InvalidConfiguration(_SETTING, problem, _ADVICE)
     if not scheme and "://" in url:
         return None
