@@ -47,22 +47,38 @@ def file_in(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def replacing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     """
-    Give a file to write that takes a target's place when the block ends; if it raises, nothing is left of it.
+    Give a file to write that gets its name when the block ends; if it raises, nothing is left of it.
 
     What has another name nearby stays as it is.
 
+    :param force: take the place of what has the name already.
+    :raises FileExistsError: if something has the name by then, be it a link to nowhere, and must keep it.
     :raises OSError: if it can't be written there.
     """
     part = target.parent / random_name(".part")
     try:
         with part.open("xb") as file:
             yield file
-        part.replace(target)
+        if force:
+            part.replace(target)
+        else:
+            _name(part, target)
     finally:
         with suppress(OSError, ValueError):
             part.unlink()
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give a file a name that nothing has."""
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first
+        target.touch(exist_ok=False)
+        part.replace(target)
 
 
 def _locked_file(folder: Path) -> tuple[Path, IO[bytes]]:

@@ -6,13 +6,21 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.cli.console import client, command, say
-from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition
+from airflow_model_provider.exceptions import (
+    AlreadyExists,
+    DigestMismatch,
+    InvalidDefinition,
+    ModelRegistryError,
+)
 from airflow_model_provider.exceptions.base import quoted
+
+if TYPE_CHECKING:
+    from airflow_model_provider.artifacts.source import VerifiedSource
 
 
 @command
@@ -31,20 +39,30 @@ def register(args: Any) -> None:
 @command
 def download(args: Any) -> None:
     """Write the verified bytes of an artifact into a file."""
-    artifact = client(args).get_model_version(args.model, args.version).get_artifact(args.artifact)
+    registry = client(args)
+    artifact = registry.get_model_version(args.model, args.version).get_artifact(args.artifact)
     target = Path(args.to or artifact.name)
     if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
-    with artifact.path().open("rb") as source:
-        _write(source, target)
+    source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
+    try:
+        _write(source, target, force=args.force)
+    except DigestMismatch:
+        if not source.is_worth_another_try:
+            raise
+        _write(source, target, force=args.force)
     say(f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
 
 
-def _write(source: BinaryIO, target: Path) -> None:
-    """Copy into a file that is there when all of it is."""
+def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:
+    """Copy into a file that is there when all of it is, and is what was registered."""
     try:
-        with replacing(target) as file:
-            shutil.copyfileobj(source, file)
+        with replacing(target, force=force) as file, source.open() as reader:
+            shutil.copyfileobj(reader, file)
+    except ModelRegistryError:
+        raise
+    except FileExistsError:
+        raise AlreadyExists("file", str(target)) from None
     except (OSError, ValueError) as err:
         advice = "Name a file in a folder that is there, and has room."
         raise InvalidDefinition(

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 
 from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
-from airflow_model_provider.exceptions import ExportFailed, InvalidExport, ModelRegistryError
+from airflow_model_provider.exceptions import AlreadyExists, ExportFailed, InvalidExport, ModelRegistryError
 from airflow_model_provider.transfer import manifest as manifests
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ _CHUNK: Final = 1 << 20
 
 
 @contextmanager
-def new_archive(path: Path, manifest: bytes) -> Iterator[NewArchive]:
+def new_archive(path: Path, manifest: bytes, *, force: bool) -> Iterator[NewArchive]:
     """
     Write an export; it takes its place when the block ends without an exception, and else nothing is left of it.
 
+    :param force: replace an existing file.
+    :raises AlreadyExists: if something is there when it is written.
     :raises ExportFailed: if it can't be written.
     """
     if len(manifest) > MANIFEST_SIZE:
@@ -44,11 +46,13 @@ def new_archive(path: Path, manifest: bytes) -> Iterator[NewArchive]:
             str(path), f"it would say more than {MANIFEST_SIZE:,} bytes of its versions: name fewer"
         )
     try:
-        with replacing(path) as target, zipfile.ZipFile(target, "w") as file:
+        with replacing(path, force=force) as target, zipfile.ZipFile(target, "w") as file:
             file.writestr(zipfile.ZipInfo(_MANIFEST), manifest)
             yield NewArchive(file)
     except ModelRegistryError:
         raise
+    except FileExistsError:
+        raise AlreadyExists("file", str(path)) from None
     except OSError as err:
         raise ExportFailed(str(path), reason(err)) from err
 

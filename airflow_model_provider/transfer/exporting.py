@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,7 +55,7 @@ def export_model(
     :param told: called with the bytes of each payload.
     """
     path = Path(path)
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise AlreadyExists("file", str(path))
     registry, store = workspace.registry, workspace.store
     model = registry.get_model(name)
@@ -68,7 +69,7 @@ def export_model(
         for version, contents in held
         for record, _ in contents.artifacts
     }
-    with new_archive(path, said) as archive:
+    with new_archive(path, said, force=force) as archive:
         for digest, (size, what) in payloads.items():
             archive.add(store.source(digest, size, what=what))
             told(size)

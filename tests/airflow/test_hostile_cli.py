@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 import yaml
 from airflow.cli.cli_parser import get_parser
 
 from airflow_model_provider import Client, host
-from airflow_model_provider.artifacts import patience
+from airflow_model_provider.artifacts import patience, scratch
+from airflow_model_provider.cli import files
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.workspace import close_workspaces
 from tests.support.soak import TIMES
@@ -191,6 +193,51 @@ def test_a_download_leaves_what_is_beside_it(
     assert "cannot be written" in airflow(
         "download", "iris", "1", "noted", "--to", str(tmp_path / "no" / "x")
     )
+
+
+def test_a_download_of_bytes_that_change_meanwhile_leaves_nothing(
+    airflow: Callable[..., str], model_registry: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was copied is what was verified (R39)."""
+    with model_registry.new_model_version("iris") as version:
+        blob = Path(version.save_artifact("noted", 1).uri)
+
+    @contextmanager
+    def replacing(*args: Any, **options: Any) -> Iterator[BinaryIO]:
+        with scratch.replacing(*args, **options) as file:
+            blob.chmod(0o600)
+            blob.write_bytes(b"2")
+            yield file
+
+    monkeypatch.setattr(files, "replacing", replacing)
+    said = airflow("download", "iris", "1", "noted", "--to", str(tmp_path / "back" / "noted.json"))
+    assert "cannot be written" in said
+    (tmp_path / "back").mkdir()
+    said = airflow("download", "iris", "1", "noted", "--to", str(tmp_path / "back" / "noted.json"))
+
+    assert "DigestMismatch" in said
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_a_download_does_not_replace_what_appears_meanwhile(
+    airflow: Callable[..., str], model_registry: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it was told to."""
+    with model_registry.new_model_version("iris") as version:
+        version.save_artifact("noted", 1)
+    target = tmp_path / "noted.json"
+
+    @contextmanager
+    def replacing(*args: Any, **options: Any) -> Iterator[BinaryIO]:
+        target.write_text("mine")
+        with scratch.replacing(*args, **options) as file:
+            yield file
+
+    monkeypatch.setattr(files, "replacing", replacing)
+    assert "exists already" in airflow("download", "iris", "1", "noted", "--to", str(target))
+    assert target.read_text() == "mine"
+    assert "is in" in airflow("download", "iris", "1", "noted", "--to", str(target), "--force")
+    assert target.read_text() == "1"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from airflow_model_provider.exceptions import (
 from airflow_model_provider.registry.entities import Relation, VersionState
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.settings import variable
+from airflow_model_provider.transfer.exporting import export_model
 from airflow_model_provider.transfer.importing import import_model
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import connect
@@ -329,3 +331,32 @@ def test_an_export_leaves_other_files_alone(there: Client, tmp_path: Path) -> No
     there.export_model("iris", tmp_path / "iris.zip")
 
     assert other.read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_an_export_does_not_replace_what_appears_meanwhile(
+    there: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """On any file system, and be it a link that leads nowhere; unless it was told to."""
+    simple(there, "text")
+    target, nowhere = tmp_path / "iris.zip", tmp_path / "nowhere.zip"
+    nowhere.symlink_to(tmp_path / "no such file")
+
+    def refused(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def appeared(_size: int) -> None:
+        target.write_text("mine")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    with pytest.raises(AlreadyExists, match=r"nowhere\.zip"):
+        there.export_model("iris", nowhere)
+    with pytest.raises(AlreadyExists, match=r"iris\.zip"):
+        export_model(there.workspace, "iris", target, told=appeared)
+    assert (target.read_text(), nowhere.is_symlink()) == ("mine", True)
+    there.export_model("iris", target, force=True)
+    there.export_model("iris", tmp_path / "other.zip")
+
+    assert (tmp_path / "other.zip").read_bytes() == target.read_bytes()
+    assert list(tmp_path.glob("*.part")) == []
