@@ -49,10 +49,15 @@ class LocalFolder:
                 return None
 
     def put(self, path: Path, key: str) -> None:
-        """Move a file of the same file system into place: whole or not at all, and durable."""
+        """
+        Move a file of the same file system into place: whole or not at all, and durable.
+
+        The same bytes that are there already stay: to compare them costs no more than to write others through to the
+        disk, and on a network file system who reads a file elsewhere loses it when it is replaced.
+        """
         target = self.folder / key
         with reported("write", str(target)):
-            if self.size(key) != path.stat().st_size:
+            if not self._holds(path, key):
                 with path.open("rb", buffering=0) as file:
                     os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~0o222)
                     os.fsync(file.fileno())
@@ -63,6 +68,15 @@ class LocalFolder:
                     path.replace(target)
             # Also where it was there already: whoever put it there may not have come this far.
             _sync(target.parent)
+
+    def _holds(self, path: Path, key: str) -> bool:
+        """Return whether a blob has the bytes of a file; one that can't be read has not."""
+        import filecmp
+
+        try:
+            return self.size(key) is not None and filecmp.cmp(path, self.folder / key, shallow=False)
+        except OSError:
+            return False
 
     def remove(self, key: str) -> None:
         """Remove a blob, if it is there."""

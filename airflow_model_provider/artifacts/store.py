@@ -121,6 +121,8 @@ class ArtifactStore:
         """
         Store a file under its digest: all of it or nothing, durable when this returns; again is harmless.
 
+        Damaged bytes that are there are replaced; on a remote store where it is known without reading them.
+
         :param path: of :meth:`new_file`; it may be gone afterwards.
         :param digest: of :meth:`digest`.
         :raises StoreUnavailable: if it can't be written; what is visible then is whole.

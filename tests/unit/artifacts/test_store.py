@@ -85,6 +85,41 @@ def test_changed_bytes_are_refused(place, changed: bytes) -> None:
         reader.read(10)
 
 
+@pytest.mark.parametrize("changed", [b"y" + DATA[1:], DATA[:-1]])
+def test_storing_again_mends_changed_bytes(place, changed: bytes) -> None:
+    """Of the same length, too."""
+    digest = put(place.store)
+    place.overwrite(digest, changed)
+    put(place.store)
+
+    assert source(place.store, digest).read() == DATA
+    assert place.names() == [digest]
+
+
+def test_storing_again_leaves_good_bytes_alone(tmp_path: Path) -> None:
+    """The file stays the same one: on a network file system who reads it elsewhere would lose it."""
+    store = ArtifactStore(str(tmp_path / "store"), "registry", cache_dir=tmp_path / "cache")
+    before = source(store, put(store)).path().stat()
+    after = source(store, put(store)).path().stat()
+
+    assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
+
+
+def test_storing_again_replaces_a_link(tmp_path: Path) -> None:
+    """What it leads to stays as it is, though it holds the same bytes."""
+    store = ArtifactStore(str(tmp_path / "store"), "registry", cache_dir=tmp_path / "cache")
+    digest = put(store)
+    blob = source(store, digest).path()
+    other = tmp_path / "other"
+    other.write_bytes(DATA)
+    blob.unlink()
+    blob.symlink_to(other)
+    put(store)
+
+    assert not blob.is_symlink()
+    assert source(store, digest).read() == other.read_bytes() == DATA
+
+
 def test_a_verified_file_that_changes_later_is_refused(tmp_path: Path) -> None:
     """The note of a verification is worth nothing once the file's change time moved."""
     store = ArtifactStore(str(tmp_path / "store"), "registry", cache_dir=tmp_path / "cache")

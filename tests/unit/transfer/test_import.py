@@ -223,6 +223,18 @@ def test_bytes_that_a_collector_took_are_stored_again(
     assert list(verify(here.workspace)) == []
 
 
+def test_an_import_mends_damaged_bytes_that_it_brings(here: Client, file: Path) -> None:
+    """Of another version that has the same."""
+    simple(here, "a", model="mine")
+    blob = Path(here.get_model_version("mine", 1).get_artifact("text").uri)
+    blob.chmod(0o600)
+    blob.write_bytes(b"b")
+    here.import_model(file)
+
+    assert texts(here, "mine") == ["a"]
+    assert texts(here) == ["a", "b", "c"]
+
+
 # --- formats that can execute code -----------------------------------------------------------------------
 
 

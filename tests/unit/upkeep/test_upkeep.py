@@ -250,6 +250,21 @@ def test_damage_is_named(tmp_path: Path) -> None:
     assert sorted(told) == sorted(digests.values())
 
 
+def test_damage_is_mended_by_saving_the_same_again(tmp_path: Path) -> None:
+    """The good bytes are at hand then; the older artifact has them again, too."""
+    workspace = connect(Address(f"sqlite:///{tmp_path / 'r.db'}", str(tmp_path / "store"), "test"))
+    save(workspace, "hello")
+    ((digest, _),) = workspace.store.iter_blobs()
+    blob = Path(workspace.store.uri(digest))
+    blob.chmod(0o600)
+    blob.write_bytes(b"jello")
+    save(workspace, "hello")
+    found = [load(workspace, number) for number in (1, 2)]
+    workspace.close()
+
+    assert found == ["hello", "hello"]
+
+
 def write(address: Address, seed: int, ready: Any) -> int:
     """Make versions that share bytes with others, and keep the newest only; return how many were made."""
     workspace = connect(address)
