@@ -5,18 +5,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from airflow_model_provider.artifacts.trouble import reason, refusal, reported
-from airflow_model_provider.exceptions import StoreUnavailable
+from airflow_model_provider.exceptions import InvalidConfiguration, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_model_provider.artifacts.private import PrivateFolder
+
 #: Folder of a store for what is being written.
 SCRATCH = ".tmp"
+#: A file that nobody has locked or written to for so long was left by a process that died: seconds.
+_ABANDONED = 3600.0
+_LOOKED_AT = 64
 
 
 def random_name(suffix: str = "") -> str:
@@ -128,12 +135,37 @@ def _claimed(path: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def file_in_temporary_folder() -> Iterator[Path]:
+def file_in_private_folder(folder: PrivateFolder) -> Iterator[Path]:
     """
-    Give a new file in a private folder of its own, for a store that is elsewhere.
+    Give a new file for a store that is elsewhere.
+
+    It is in the user's private folder, where the next writer finds what a killed one has left; or in a folder for
+    temporary files, where there is no private one.
 
     :raises StoreUnavailable: as :func:`file_in`.
     """
+    try:
+        room = folder.room("scratch")
+    except InvalidConfiguration:
+        room = None
+    if room is not None:
+        _remove_old(room)
+    with _file_in_temporary_folder() if room is None else file_in(room) as path:
+        yield path
+
+
+def _remove_old(room: Path) -> None:
+    """Remove what killed writers have left, as far as a short look finds it."""
+    before = time.time() - _ABANDONED
+    with suppress(OSError), os.scandir(room) as entries:
+        for entry in islice(entries, _LOOKED_AT):
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < before:
+                    remove_abandoned(Path(entry.path))
+
+
+@contextmanager
+def _file_in_temporary_folder() -> Iterator[Path]:
     import shutil
     import tempfile
 

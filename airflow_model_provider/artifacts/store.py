@@ -12,7 +12,7 @@ from airflow_model_provider.artifacts.copies import LocalCopies
 from airflow_model_provider.artifacts.local import LocalFolder
 from airflow_model_provider.artifacts.private import PrivateFolder
 from airflow_model_provider.artifacts.remote import RemoteFolder
-from airflow_model_provider.artifacts.scratch import SCRATCH, file_in, file_in_temporary_folder
+from airflow_model_provider.artifacts.scratch import SCRATCH, file_in, file_in_private_folder
 from airflow_model_provider.artifacts.source import VerifiedSource
 from airflow_model_provider.artifacts.trouble import reported, shown, split_parameters
 from airflow_model_provider.artifacts.verification import Verifications
@@ -79,8 +79,9 @@ class ArtifactStore:
             if folder is None
             else LocalFolder(folder / registry_id)
         )
-        private = PrivateFolder(cache_dir)
-        self._copies, self._verifications = LocalCopies(private, cache_bytes), Verifications(private)
+        self._private = PrivateFolder(cache_dir)
+        self._copies = LocalCopies(self._private, cache_bytes)
+        self._verifications = Verifications(self._private)
 
     def __repr__(self) -> str:
         return f"ArtifactStore({self.url!r}, {self.registry_id!r})"
@@ -106,7 +107,7 @@ class ArtifactStore:
         """
         if isinstance(self._blobs, LocalFolder):
             return file_in(self._blobs.folder / SCRATCH)
-        return file_in_temporary_folder()
+        return file_in_private_folder(self._private)
 
     def digest(self, path: Path) -> tuple[str, int]:
         """
@@ -194,9 +195,8 @@ class ArtifactStore:
         if isinstance(self._blobs, LocalFolder):
             with self.source(digest, size, what=what).open():
                 return  # what the block has not read is read, and checked, at its end
-        with (
-            file_in_temporary_folder() as path
-        ):  # not the local copy, which may be good where the store is not
+        # Not the local copy, which may be good where the store is not.
+        with file_in_private_folder(self._private) as path:
             self._blobs.fetch(_key(digest), path, PayloadMissing(what, self.uri(digest)))
             found = self.digest(path)
         if found != (digest, size):

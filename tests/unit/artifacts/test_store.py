@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -266,6 +267,55 @@ def test_a_killed_writer_leaves_only_whole_blobs(tmp_path: Path) -> None:
     assert blobs
     for digest, size in blobs:
         assert len(store.source(digest, size, what="blob").read()) == size
+
+
+def _begin(store: ArtifactStore, begun) -> None:
+    with store.new_file() as path:
+        path.write_bytes(DATA)
+        begun.put(path)
+        signal.pause()
+
+
+def test_what_a_killed_writer_left_on_the_way_to_a_remote_store_is_removed(tmp_path: Path) -> None:
+    """By the next one, once it has lain still for an hour; never what somebody still writes."""
+    store = ArtifactStore("memory://models", "registry", cache_dir=tmp_path / "cache")
+    fork = multiprocessing.get_context("fork")
+    begun = fork.Queue()
+    process = fork.Process(target=_begin, args=(store, begun))
+    process.start()
+    path = begun.get(timeout=60)
+    there = []
+    os.utime(path, (1000, 1000))
+    with store.new_file():
+        there.append(path.exists())
+    process.kill()
+    process.join()
+    os.utime(path)
+    with store.new_file():
+        there.append(path.exists())
+    os.utime(path, (1000, 1000))
+    with store.new_file() as other:
+        there.append(path.exists())
+
+    assert there == [True, True, False]
+    assert path.is_relative_to(tmp_path / "cache")
+    assert not other.exists()
+
+
+def test_a_writer_without_a_private_folder_uses_one_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own, and leaves nothing."""
+    for name in ("open", "temporary"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    store = ArtifactStore("memory://models", "registry", cache_dir=tmp_path / "open")
+    with store.new_file() as path:
+        path.write_bytes(DATA)
+
+    assert path.parent.parent == tmp_path / "temporary"
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_the_second_load_of_a_remote_blob_is_local(s3: S3Bucket, tmp_path: Path) -> None:
