@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from functools import partial
 from threading import Lock
@@ -297,7 +299,7 @@ def _until_it_stays(store_and_register: Callable[[bool], T]) -> T:
             intend = True
 
 
-_open: dict[tuple[str, str], Workspace] = {}
+_open: dict[str, Workspace] = {}
 _lock = Lock()
 
 
@@ -308,11 +310,17 @@ def open_workspace(address: Address | None = None) -> Workspace:
     :raises RegistryUnavailable: if the registry's database can't be opened.
     """
     address = address or find_address()
-    key = (address.url, address.store)
+    key = _key(address)
     with _lock:
         if key not in _open:
             _open[key] = connect(address)
         return _open[key]
+
+
+def _key(address: Address) -> str:
+    """Return what tells an address from others, its credentials included, and shows none of it."""
+    said = [address.url, address.store, dict(address.storage_options)]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def connect(address: Address) -> Workspace:
@@ -355,5 +363,5 @@ def _forget_after_fork() -> None:
     _open.clear()
 
 
-_inherited: list[dict[tuple[str, str], Workspace]] = []
+_inherited: list[dict[str, Workspace]] = []
 os.register_at_fork(after_in_child=_forget_after_fork)
