@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from airflow_model_provider import __version__
-from airflow_model_provider.exceptions import NotSerializable
+from airflow_model_provider.exceptions import InvalidDefinition, NotSerializable
 from airflow_model_provider.limits import check_key, check_text
 from airflow_model_provider.registry.catalog import CARD
 from airflow_model_provider.registry.values import plain_json
@@ -127,7 +127,17 @@ def _is_json(value: Any) -> Any:
 def _is_card(card: dict[str, Any]) -> dict[str, Any]:
     if unknown := set(card) - set(CARD):
         raise ValueError(f"{min(unknown)!r} is not part of a model's card")
+    for key, text in card.items():
+        if text is not None:  # which the registry leaves out
+            _is_text(text, f"{key}: ")
     return card
+
+
+def _is_text(text: object, where: str = "") -> str:
+    try:
+        return check_text("a text", text)
+    except InvalidDefinition as err:
+        raise ValueError(f"{where}{err.problem}") from None
 
 
 def _is_time(text: str) -> str:
@@ -140,7 +150,7 @@ _Time = Annotated[str, AfterValidator(_is_time)]
 _Number = Annotated[int, Field(ge=1, lt=2**63)]
 _Json = Annotated[dict[str, Any], AfterValidator(_is_json)]
 _Tags = list[Annotated[str, AfterValidator(partial(check_key, what="tag"))]]
-_Text = Annotated[str, AfterValidator(partial(check_text, "a description"))]
+_Text = Annotated[str, AfterValidator(_is_text)]
 _Metadata = Annotated[dict[Annotated[str, AfterValidator(check_key)], Any], AfterValidator(_is_json)]
 
 

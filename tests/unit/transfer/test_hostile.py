@@ -151,6 +151,10 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
     "a stage as command": (said(V + "stages", ["production; rm -rf /"]), "is not a valid stage name"),
     "not ready": (said(V + "state", "failed"), "'versions.0.state'"),
     "description": (said(V + "description", ["text"]), "'versions.0.description'"),
+    "description with NUL": (said(V + "description", "a\0"), r"'versions\.0\.description': it holds '\\x00'"),
+    "card": (said("model.card", {"description": 5}), r"'model\.card': description: it is int, not text"),
+    "card with NUL": (said("model.card", {"license": "a\0"}), r"'model\.card': license: it holds '\\x00'"),
+    "long card": (said("model.card", {"ethics": "x" * 10**6}), "ethics: it has 1,000,000 characters"),
     "tags": (said(V + "tags", "blue"), "'versions.0.tags'"),
     "run": (said(V + "run", {"dag_id": "a"}), "'versions.0.run.deployment': Field required"),
     "a key of metadata": (said(V + "metadata.later", {"a\nb": 1}), "is not a valid metadata key"),
@@ -368,6 +372,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def refused(place: Place, file: Path, expected: str) -> None:
     """Import a file in vain, and look whether anything is left of it."""
     before = place.state()
+    with pytest.raises(InvalidExport, match=expected):
+        place.here.import_model(file, dry_run=True)
     with pytest.raises(InvalidExport, match=expected) as raised:
         place.here.import_model(file)
     found = str(raised.value)
