@@ -187,19 +187,22 @@ def protected_stages() -> dict[str, tuple[str, ...]]:
 
     Callers are named by patterns: ``dag:<pattern>``, ``user:<pattern>``, ``role:<pattern>``.
 
-    :raises InvalidConfiguration: if the setting can't be read, or names a stage that isn't declared.
+    :raises InvalidConfiguration: if the setting can't be read, or names a stage twice or one that isn't declared.
     """
     found: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, (part.strip() for part in (option("protected_stages") or "").split(";"))):
         stage, said, allowed = (part.strip() for part in entry.partition("="))
         callers = tuple(item.strip() for item in allowed.split(",") if item.strip())
-        odd = [item for item in callers if not item.startswith(("dag:", "user:", "role:"))]
+        odd = [item for item in callers if not re.match(r"(dag|user|role):.", item)]
         if not said or odd or not callers:
             problem = f"{entry!r} can't be read"
             advice = "Write: production = dag:training_*, user:alice, role:Op; staging = dag:training_*"
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         if stage not in declared_stages():
             problem, advice = f"{stage!r} is no declared stage", f"Declared: {', '.join(declared_stages())}."
+            raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
+        if stage in found:
+            problem, advice = f"{stage!r} stands in it twice", "Name all who may change a stage in one place."
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         found[stage] = callers
     return found

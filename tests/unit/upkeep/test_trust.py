@@ -342,7 +342,10 @@ def test_a_role_counts_where_it_is_known(model_registry: Client, monkeypatch: py
         ("production = ", "'production =' can't be read"),
         ("production = alice", "can't be read"),
         ("production = group:admins", "can't be read"),
+        ("production = user:", "can't be read"),
+        ("production = dag:training_*, role: ", "can't be read"),
         ("prodution = user:alice", "'prodution' is no declared stage"),
+        ("production = user:alice; production = user:*", "'production' stands in it twice"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_an_error(
