@@ -39,17 +39,28 @@ class PrivateFolder:
 
 
 def _default() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # A relative XDG_CACHE_HOME is to be ignored, says the XDG specification.
-    folder = base if base.is_absolute() else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - never raises
     try:
-        return _private(folder.absolute() / "airflow_model_provider")
+        return _private(_cache_folder() / "airflow_model_provider")
     except InvalidConfiguration as err:
         import tempfile
 
         other = Path(tempfile.gettempdir()) / f"airflow_model_provider-{os.getuid()}"
         logger.warning("%s Using %s instead.", err, other)
         return _private(other)
+
+
+def _cache_folder() -> Path:
+    """
+    Return the user's cache folder.
+
+    :raises InvalidConfiguration: if there is none.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # A relative XDG_CACHE_HOME is to be ignored, says the XDG specification.
+    folder = base if base.is_absolute() else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 - never raises
+    if not folder.is_absolute():  # '~' is left as it is where nobody knows what it means
+        raise InvalidConfiguration(_SETTING, "this user has no home folder", _ADVICE)
+    return folder
 
 
 def _private(folder: Path) -> Path:
