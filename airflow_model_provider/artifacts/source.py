@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_model_provider.artifacts.trouble import reported
 from airflow_model_provider.artifacts.verification import Verifications, wait_out_tick
-from airflow_model_provider.exceptions import DigestMismatch, PayloadMissing, PayloadReplaced
+from airflow_model_provider.exceptions import (
+    DigestMismatch,
+    PayloadMissing,
+    PayloadReplaced,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Small enough to be hashed while still in the processor's cache.
 _CHUNK = 1 << 18
+#: How often a copy is made anew that others drop at once.
+_COPIES = 3
 
 
 class VerifiedSource:
@@ -107,7 +114,7 @@ class VerifiedSource:
     # --- on a local file ---------------------------------------------------------------------------------
 
     def _on_local_file(self, use: Callable[[Path], T]) -> T:
-        """Use the blob or its copy; a copy that was evicted just now, or damaged, is made again once."""
+        """Use the blob or its copy; a copy that was evicted just now, or damaged, is made again."""
         if isinstance(self._origin, Path):
             return use(self._origin)
         copy = self._copies.find(self.digest)
@@ -119,15 +126,17 @@ class VerifiedSource:
         return self._on_new_copy(use, self._origin)
 
     def _on_new_copy(self, use: Callable[[Path], T], fetch: Callable[[Path], None]) -> T:
-        with self._copies.new(self.digest, self.size) as part:
-            fetch(part)
-            # The new file stays the caller's while it is used, whatever is evicted meanwhile.
-        copy = self._copies.find(self.digest)
-        try:
-            return use(copy or part)
-        except DigestMismatch:
-            self._copies.drop(self.digest)
-            raise
+        for _ in range(_COPIES):
+            with self._copies.new(self.digest, self.size) as part:
+                fetch(part)
+            try:
+                return use(self._copies.find(self.digest) or part)
+            except DigestMismatch:
+                self._copies.drop(self.digest)
+                raise
+            except PayloadMissing:  # not in the store, whence it came: another process has dropped the copy
+                continue
+        raise StoreUnavailable(self._uri, "read", "its local copy was removed while it was read")
 
     def _read(self, path: Path) -> bytes:
         with self._opened(path) as file:

@@ -1,17 +1,20 @@
-"""A local copy of a remote artifact that was damaged: found, thrown away, and made again."""
+"""A local copy of a remote artifact that was damaged or taken away: found, thrown away, and made again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from airflow_model_provider.artifacts.copies import LocalCopies
 from airflow_model_provider.artifacts.store import ArtifactStore
-from airflow_model_provider.exceptions import DigestMismatch
+from airflow_model_provider.exceptions import DigestMismatch, StoreUnavailable
 from airflow_model_provider.materializers import codec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.s3 import S3Bucket
@@ -48,6 +51,33 @@ def test_a_damaged_copy_is_made_again_by_the_load_that_meets_it(
 
     assert (loaded(store, digest, size) == ARRAY).all()
     assert (loaded(store, digest, size) == ARRAY).all()
+
+
+@pytest.mark.parametrize("times", [1, 100], ids=["once", "always"])
+def test_a_copy_that_another_process_drops_at_once_is_made_again(
+    s3: S3Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The bytes are where they belong, so they are not called missing; nor is it tried for ever."""
+    store = ArtifactStore(f"{s3.url}/dropped", "registry", cache_dir=tmp_path, storage_options=s3.options)
+    digest, size = saved(store)
+    new, dropped = LocalCopies.new, []
+
+    @contextmanager
+    def taken(self: LocalCopies, *args: Any) -> Iterator[Path]:
+        with new(self, *args) as part:
+            yield part
+        if len(dropped) < times:
+            dropped.append(digest)
+            self.drop(digest)
+
+    monkeypatch.setattr(LocalCopies, "new", taken)
+    source = store.source(digest, size, what="an array")
+    if times == 1:
+        assert source.path().read_bytes() == source.read()
+    else:
+        with pytest.raises(StoreUnavailable, match="removed while it was read"):
+            source.read()
+    assert 1 <= len(dropped) < 10
 
 
 def test_changed_bytes_that_cannot_be_parsed_are_called_changed(tmp_path: Path) -> None:
