@@ -153,7 +153,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         type="float",
     ),
     "cache_dir": _option(
-        "Folder of local copies of remote artifacts, private to the user. Empty means the user's cache folder.",
+        "Folder of local copies of remote artifacts and of what is on its way to a remote store, private to the user. "
+        "Empty means the user's cache folder.",
         example="/var/cache/airflow/models",
     ),
     "cache_size_mb": _option(

@@ -47,7 +47,8 @@ class ArtifactStore:
 
     :param url: a folder, or any fsspec URL (``s3://bucket/prefix``).
     :param registry_id: keeps registries apart that share a store.
-    :param cache_dir: folder of local copies and notes of verifications; None means the user's cache folder.
+    :param cache_dir: folder of local copies, notes of verifications and what is written to a remote store; None means
+        the user's cache folder.
     :param cache_bytes: size that the local copies are kept under.
     :param storage_options: arguments of the fsspec file system.
     :raises InvalidConfiguration: if the URL is no place for files.
