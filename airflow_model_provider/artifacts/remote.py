@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import os
-import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_model_provider.artifacts.patience import patiently
@@ -67,15 +64,11 @@ class RemoteFolder:
         """
         Upload a file: whole or not at all.
 
-        What is there already is not read again: of the same length, it is taken for the same, unless the server tells
-        a digest that is another one. S3 tells the MD5 of what came in one part, and of what it encrypts with keys of
-        its key service something that never is the same.
+        What is there already is not read again: of the same length, it is taken for the same.
         """
-        there = self._try("read", key, lambda: self._info(key))
         with reported("read", str(path)):
             size = path.stat().st_size
-            is_same = there is not None and there["size"] == size and _may_be(path, there)
-        if not is_same:
+        if self.size(key) != size:
             self._try("write", key, lambda: self._upload(path, key, size))
 
     def fetch(self, key: str, path: Path, missing: Exception) -> None:
@@ -143,18 +136,13 @@ class RemoteFolder:
     # --- one attempt -----------------------------------------------------------------------------------
 
     def _size(self, key: str) -> int | None:
-        info = self._info(key)
-        return None if info is None else int(info["size"])
-
-    def _info(self, key: str) -> dict[str, Any] | None:
-        """Return what the file system tells of a file."""
         # What other processes did since does not show in fsspec's listings cache.
         self._system.invalidate_cache()
         try:
-            info: dict[str, Any] = self._system.info(self._path(key))
+            info = self._system.info(self._path(key))
         except FileNotFoundError:
             return None
-        return info if info["type"] == "file" else None
+        return int(info["size"]) if info["type"] == "file" else None
 
     def _upload(self, path: Path, key: str, size: int) -> None:
         # Object stores show an object when its upload is complete, never before, and replace it in one step:
@@ -251,15 +239,6 @@ class RemoteFolder:
                 raise missing from None
             trouble = StoreUnavailable(self.uri(key), operation, self._secrets.mask(reason(err)))
             raise trouble from (None if self._secrets.are_in(err) else err)
-
-
-def _may_be(path: Path, there: Mapping[str, Any]) -> bool:
-    """Return whether a file has the MD5 that an ETag of S3 tells; what else stands there says nothing."""
-    told = re.fullmatch(r'"?([0-9a-f]{32})"?', str(there.get("ETag")))
-    if told is None:
-        return True
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest() == told[1]
 
 
 def _age(time: datetime) -> float:

@@ -123,7 +123,7 @@ class ArtifactStore:
         """
         Store a file under its digest: all of it or nothing, durable when this returns; again is harmless.
 
-        Damaged bytes that are there are replaced; on a remote store where it is known without reading them.
+        Damaged bytes that are there are replaced; on a remote store those of another length, for no others are read.
 
         :param path: of :meth:`new_file`; it may be gone afterwards.
         :param digest: of :meth:`digest`.

