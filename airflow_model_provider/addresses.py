@@ -74,7 +74,7 @@ def find_address(
     if conn_id is not None:
         check_key(conn_id, "connection id")
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
-    if found is None and conn_id is not None and conn_id != DEFAULT_CONN_ID:
+    if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
     return found or _configured() or _default()

@@ -1,10 +1,14 @@
-"""How the commands speak: results on stdout, one line and exit code 1 for an error of ours."""
+"""How the commands speak: results on stdout and all else on stderr, one line and exit code 1 for an error of ours."""
 
 from __future__ import annotations
 
+import io
+import json
+import math
+import os
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +21,27 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.client import Client
 
+#: What a shell calls the end of a program whose output nobody reads any more: 128 + SIGPIPE.
+UNREAD = 141
 
-def say(text: str) -> None:
+
+def say(args: Any, text: str) -> None:
     """Write one line of result."""
-    sys.stdout.write(f"{harmless(text)}\n")
+    _write(args, f"{harmless(text)}\n")
+
+
+def note(text: str) -> None:
+    """Write one line that is no part of the result."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{harmless(text)}\n")
+
+
+def told(args: Any, row: Mapping[str, Any], text: str) -> None:
+    """Write a result of one row; as a sentence, unless ``--output`` asks for another form."""
+    if args.output is None:
+        say(args, text)
+    else:
+        show(args, [row])
 
 
 def client(args: Any) -> Client:
@@ -32,25 +53,59 @@ def client(args: Any) -> Client:
 
 def show(args: Any, rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") -> None:
     """
-    Write rows in the form that ``--output`` asks for, as Airflow's own commands do.
+    Write rows in the form that ``--output`` asks for, as Airflow's own commands do; programs get values of their types.
 
     What people read shows text as text: no markup, no escape sequence, no number made of a name such as ``1.10``.
     """
+    if args.output in ("table", "plain") and not rows:
+        say(args, empty)
+        return
+    with redirect_stdout(args.stdout):  # whose width and colours count
+        text = _FORMS[args.output]([dict(row) for row in rows])
+    _write(args, text)
+
+
+def _as_json(rows: list[dict[str, Any]]) -> str:
+    return f"{json.dumps(_finite(rows))}\n"
+
+
+def _as_yaml(rows: list[dict[str, Any]]) -> str:
+    from airflow.utils import yaml
+
+    return yaml.dump(_without_surrogates(rows), sort_keys=False)
+
+
+def _as_table(rows: list[dict[str, Any]]) -> str:
     from airflow.cli.simple_table import AirflowConsole
 
-    if args.output not in ("table", "plain"):
-        data = [dict(row) for row in rows]
-        AirflowConsole().print_as(_without_surrogates(data) if args.output == "yaml" else data, args.output)
-    elif not rows:
-        say(empty)
-    elif args.output == "table":
-        console = AirflowConsole(markup=False, emoji=False, highlight=False)
+    console = AirflowConsole(markup=False, emoji=False, highlight=False)
+    with console.capture() as captured:
         console.print_as_table([{name: _shown(value) for name, value in row.items()} for row in rows])
-    else:
-        from tabulate import tabulate
+    return captured.get()
 
-        cells = [[_shown(value) for value in row.values()] for row in rows]
-        sys.stdout.write(f"{tabulate(cells, list(rows[0]), 'plain', disable_numparse=True)}\n")
+
+def _as_plain(rows: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
+    cells = [[_shown(value) for value in row.values()] for row in rows]
+    return f"{tabulate(cells, list(rows[0]), 'plain', disable_numparse=True)}\n"
+
+
+_FORMS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+    "json": _as_json,
+    "yaml": _as_yaml,
+    "table": _as_table,
+    "plain": _as_plain,
+}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for NaN and infinities: their text stands for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -59,16 +114,36 @@ def _without_surrogates(value: Any) -> Any:
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
         return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
-    return [_without_surrogates(part) for part in value] if isinstance(value, list) else value
+    return [_without_surrogates(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _shown(value: object) -> str | None:
+    if isinstance(value, tuple):
+        return harmless(", ".join(map(str, value)))
     return None if value is None else harmless(str(value))
+
+
+def _write(args: Any, text: str) -> None:
+    if args.stdout is None:
+        return
+    try:
+        args.stdout.write(text)
+        args.stdout.flush()
+    except BrokenPipeError:
+        # What is buffered has to go somewhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), args.stdout.fileno())
+        raise SystemExit(UNREAD) from None
 
 
 def agreed(args: Any, question: str) -> bool:
     """Ask, unless ``--yes`` has answered."""
-    return bool(args.yes) or input(f"{question} [y/N] ") == "y"
+    if args.yes:
+        return True
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except (EOFError, RuntimeError):  # at the end of what can be read, or without anything to read from
+        note("")
+        raise SystemExit("Nobody could be asked, so nothing was done: no terminal; pass --yes.") from None
 
 
 @contextmanager
@@ -84,7 +159,7 @@ def progress(what: str) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
     )
     done = [0, 0]
 
@@ -98,12 +173,20 @@ def progress(what: str) -> Iterator[Callable[[int], None]]:
 
 
 def command(function: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Turn our errors into their sentence and exit code 1."""
+    """
+    Turn our errors into their sentence and exit code 1.
+
+    ``args.stdout`` is for results alone: questions, and what Airflow logs or an artifact prints, go to stderr.
+    """
 
     @wraps(function)
     def run(args: Any) -> None:
+        # As Airflow's own commands do: without it, connections that its database keeps are not found.
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+        args.stdout = sys.stdout
         try:
-            function(args)
+            with redirect_stdout(sys.stderr or io.StringIO()):
+                function(args)
         except ModelRegistryError as err:
             raise SystemExit(f"{type(err).__name__}: {err}") from None
 

@@ -18,14 +18,14 @@ def _url(args: Any) -> str:
 def upgrade(args: Any) -> None:
     """Bring the schema to this release."""
     schema.upgrade(_url(args))
-    say(f"The registry's schema is at {schema.current(_url(args))}.")
+    say(args, f"The registry's schema is at {schema.current(_url(args))}.")
 
 
 @command
 def check(args: Any) -> None:
     """Say whether the schema fits."""
     schema.check(_url(args))
-    say(f"The registry's schema {schema.current(_url(args))} fits this release.")
+    say(args, f"The registry's schema {schema.current(_url(args))} fits this release.")
 
 
 @command
@@ -36,4 +36,4 @@ def downgrade(args: Any) -> None:
     ):
         raise SystemExit("Nothing was changed.")
     schema.downgrade(_url(args), args.to_revision)
-    say(f"The registry's schema is at {schema.current(_url(args))}.")
+    say(args, f"The registry's schema is at {schema.current(_url(args))}.")

@@ -14,6 +14,13 @@ from airflow.cli.cli_config import (
 
 from airflow_model_provider.addresses import DEFAULT_CONN_ID
 
+#: For commands whose result is a sentence, unless another form is asked for.
+ARG_RESULT = Arg(
+    ARG_OUTPUT.flags,
+    help="Output format. Allowed values: json, yaml, plain, table (default: a sentence)",
+    metavar="(table, json, yaml, plain)",
+    choices=("table", "json", "yaml", "plain"),
+)
 ARG_CONN_ID = Arg(
     ("--conn-id",), help=f"Connection of the registry (default: {DEFAULT_CONN_ID}, then the configuration)"
 )

@@ -32,8 +32,8 @@ def register(args: Any) -> None:
         if metadata:
             version.log_metadata(metadata)
         if args.check:
-            say(f"Loaded: {type(artifact.load()).__name__}.")
-    say(f"{artifact!r} is registered (sha256:{artifact.digest}).")
+            say(args, f"Loaded: {type(artifact.load()).__name__}.")
+    say(args, f"{artifact!r} is registered (sha256:{artifact.digest}).")
 
 
 @command
@@ -51,7 +51,7 @@ def download(args: Any) -> None:
         if not source.is_worth_another_try:
             raise
         _write(source, target, force=args.force)
-    say(f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+    say(args, f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
 
 
 def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:

@@ -29,10 +29,10 @@ def promote(args: Any) -> None:
         gates=gates_of(args),
     )
     if event is None:
-        say(f"{version} holds {args.stage} already.")
+        say(args, f"{version} holds {args.stage} already.")
     else:
         before = f", before: version {event.previous}" if event.previous else ""
-        say(f"{version} is {args.stage} now{before} (event {event.sequence}).")
+        say(args, f"{version} is {args.stage} now{before} (event {event.sequence}).")
 
 
 @command
@@ -41,7 +41,7 @@ def rollback(args: Any) -> None:
     model = client(args).get_model(args.model)
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
     before = f", before: version {event.previous}" if event.previous else ""
-    say(f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence}).")
+    say(args, f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence}).")
 
 
 def _expected(text: str | None) -> Any:

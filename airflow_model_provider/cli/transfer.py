@@ -24,9 +24,9 @@ def export_model(args: Any) -> None:
     what = (
         f"{len(found.versions):,} versions of {args.model}, {found.payloads:,} files ({found.size:,} bytes)"
     )
-    say(f"{found.path} holds {what}.")
+    say(args, f"{found.path} holds {what}.")
     if found.left_out:
-        say(f"Not ready, and so left out: {listing(found.left_out)}.")
+        say(args, f"Not ready, and so left out: {listing(found.left_out)}.")
 
 
 @command
@@ -61,6 +61,6 @@ def _say_what_to_promote(args: Any, found: Imported) -> None:
         if item.is_new and item.number
     ]
     if commands:
-        say("Stages are assigned by promotions only. What was in one there:")
+        say(args, "Stages are assigned by promotions only. What was in one there:")
     for line in commands:
-        say(f"  {line}")
+        say(args, f"  {line}")

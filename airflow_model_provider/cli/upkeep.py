@@ -46,13 +46,13 @@ def gc(args: Any) -> None:
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
-        say(f"Not needed: {_said(found)}.")
+        say(args, f"Not needed: {_said(found)}.")
         return
     if not agreed(args, f"Remove {_said(found)}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
         removed = collect(workspace, older_than=older_than, told=lambda blob: advance(blob.size))
-    say(f"Removed: {_said(removed)}.")
+    say(args, f"Removed: {_said(removed)}.")
 
 
 def _said(garbage: Garbage) -> str:

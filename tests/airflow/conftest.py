@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,3 +28,4 @@ def airflow(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Itera
     yield run
     close_workspaces()
     host._entered = False
+    os.environ.pop("_AIRFLOW_PROCESS_CONTEXT", None)

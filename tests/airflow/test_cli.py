@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
 import pytest
+import yaml
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -142,10 +144,10 @@ def test_models_and_versions_are_listed(airflow: Callable[..., str], promoted: C
     (model,) = rows(airflow("models", "-o", "json"))
     versions = rows(airflow("versions", "iris", "-o", "json"))
 
-    assert (model["model"], model["newest_version"], model["stages"]) == ("iris", "2", "production: 2")
+    assert (model["model"], model["newest_version"], model["stages"]) == ("iris", 2, "production: 2")
     assert [(item["version"], item["stages"]) for item in versions] == [
-        ("2", "production"),
-        ("1", "archived"),
+        (2, "production"),
+        (1, "archived"),
     ]
 
 
@@ -158,12 +160,26 @@ def test_a_version_is_shown_and_compared(airflow: Callable[..., str], promoted: 
     compared = {item["metadata"]: item for item in rows(airflow("compare", "iris", "1", "2", "-o", "json"))}
 
     assert shown["version", "stages"] == "production"
-    assert shown["metadata", "accuracy"] == "0.95"
+    assert shown["metadata", "accuracy"] == 0.95
     assert shown["artifact", "trained_model"].startswith(
         "trained_model@2 (data, builtins.int, 1 bytes, sha256:"
     )
-    assert compared["accuracy"] == {"metadata": "accuracy", "iris@1": "0.9", "iris@2": "0.95"}
+    assert compared["accuracy"] == {"metadata": "accuracy", "iris@1": 0.9, "iris@2": 0.95}
     assert compared["(stages)"] == {"metadata": "(stages)", "iris@1": None, "iris@2": "production"}
+
+
+def test_programs_get_values_of_their_types(airflow: Callable[..., str], two: Client) -> None:
+    """As they were logged; JSON, which has no NaN, has its name."""
+    said = {"ok": True, "loss": 1.1, "text": "1.1", "none": None, "deep": {"list": [1, {"x": False}]}}
+    two.get_model_version("iris", 1).log_metadata({**said, "nan": float("nan")})
+    read = {}
+    for form, of in (("json", json.loads), ("yaml", yaml.safe_load)):
+        shown = of(airflow("show", "iris", "1", "-o", form))
+        read[form] = {row["name"]: row["value"] for row in shown if row["part"] == "metadata"}
+
+    assert read["json"] == {**said, "nan": "nan"}
+    assert {**read["yaml"], "nan": None} == {**said, "nan": None}
+    assert math.isnan(read["yaml"]["nan"])
 
 
 def test_history_and_the_past(airflow: Callable[..., str], promoted: Client) -> None:
@@ -173,9 +189,9 @@ def test_history_and_the_past(airflow: Callable[..., str], promoted: Client) -> 
     (then,) = rows(airflow("resolve", "iris", "production", "--as-of", when, "-o", "json"))
     (now,) = rows(airflow("resolve", "iris", "production", "-o", "json"))
 
-    assert (newest["version"], newest["previous"], newest["reason"]) == ("2", "1", "accuracy 0.95")
-    assert (oldest["version"], oldest["previous"]) == ("1", None)
-    assert (then["version"], now["version"]) == ("1", "2")
+    assert (newest["version"], newest["previous"], newest["reason"]) == (2, 1, "accuracy 0.95")
+    assert (oldest["version"], oldest["previous"]) == (1, None)
+    assert (then["version"], now["version"]) == (1, 2)
     with pytest.raises(SystemExit, match="'yesterday' is no time"):
         airflow("resolve", "iris", "production", "--as-of", "yesterday")
 

@@ -51,6 +51,7 @@ def airflow(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> Itera
     yield run
     close_workspaces()
     host._entered = False
+    os.environ.pop("_AIRFLOW_PROCESS_CONTEXT", None)
 
 
 def is_seen(said: str) -> bool:

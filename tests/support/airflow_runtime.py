@@ -107,7 +107,7 @@ class AirflowRuntime:
         """Make the database, start the components, wait until all of them are up and every file is parsed."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         self._say("making Airflow's database")
-        self._make_database()
+        self.make_database()
         self.start_again(*COMPONENTS)
         self._say("waiting until they are up")
         self.wait_for(self._healthy, timeout=120)
@@ -117,7 +117,7 @@ class AirflowRuntime:
         files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
         self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
 
-    def _make_database(self) -> None:
+    def make_database(self) -> None:
         """Copy what this version of Airflow has made before: migrating takes it as long as starting."""
         kept, own = KEPT / f"airflow-{version('apache-airflow')}.db", self.home / "airflow.db"
         if own.exists():
