@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from airflow_model_provider.comparing import Comparison
     from airflow_model_provider.gates import Gates
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
@@ -197,6 +198,29 @@ class Client:
         """Return the versions of a model, newest first."""
         records = self.workspace.registry.list_versions(model)
         return [ModelVersion(self.workspace, record, self.origin) for record in records]
+
+    def compare(
+        self, model: str, versions: Sequence[ModelStages | str | int] | ModelStages | str | int
+    ) -> Comparison:
+        """
+        Return the stages and the metadata of versions of a model side by side.
+
+        :param versions: stages, ``latest``, numbers or names; one that several of them mean is there once.
+        :raises InvalidDefinition: if none is named.
+        :raises StageNotAssigned: if no version holds a stage.
+        :raises VersionNotFound: if there is no such version.
+
+        >>> Client().compare("iris_classifier", [3, "production"]).metadata  # doctest: +SKIP
+        {'accuracy': {'iris_classifier@3': 0.97, 'iris_classifier@2': 0.95}}
+        """
+        from airflow_model_provider.comparing import compare
+
+        refuse_io_in_definition("Client")
+        named = [versions] if isinstance(versions, str | int) else list(versions or ())
+        if not named:
+            called, advice = f"compare({model!r})", "Name some: [3, 'production']."
+            raise InvalidDefinition(called, "it names no versions", advice)
+        return compare([self.get_model_version(model, version) for version in named])
 
     def create_model_version(
         self, model: str, name: str | None = None, *, description: str | None = None, tags: Sequence[str] = ()

@@ -81,7 +81,8 @@ def _as_table(rows: list[dict[str, Any]]) -> str:
     console = AirflowConsole(markup=False, emoji=False, highlight=False)
     with console.capture() as captured:
         console.print_as_table([{name: _shown(value) for name, value in row.items()} for row in rows])
-    return captured.get()
+    text: str = captured.get()
+    return text
 
 
 def _as_plain(rows: list[dict[str, Any]]) -> str:

@@ -89,12 +89,9 @@ def show_version(args: Any) -> None:
 @command
 def compare(args: Any) -> None:
     """Show the metadata of versions of a model side by side."""
-    registry = client(args)
-    chosen = [registry.get_model_version(args.model, text) for text in args.versions]
-    metadata = [(str(version.record), dict(version.run_metadata)) for version in chosen]
-    keys = sorted({key for _, values in metadata for key in values})
-    rows = [{"metadata": key, **{name: values.get(key) for name, values in metadata}} for key in keys]
-    stages = {str(version.record): ", ".join(version.record.stages) or None for version in chosen}
+    found = client(args).compare(args.model, args.versions)
+    stages = {label: ", ".join(held) or None for label, held in found.stages.items()}
+    rows = [{"metadata": key, **values} for key, values in found.metadata.items()]
     show(args, [{"metadata": "(stages)", **stages}, *rows])
 
 

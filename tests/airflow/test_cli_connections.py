@@ -46,7 +46,7 @@ def test_a_command_works_where_a_task_with_a_stored_connection_does(
 
 
 def test_a_database_that_was_never_made_has_no_connection(home: AirflowRuntime) -> None:
-    """Commands work with the default registry, and don't make Airflow's database; a connection that is named must be there."""
+    """Commands work with the default registry; a connection that is named, the default one too, has to be there."""
     assert "There is no model yet." in home.airflow("model-registry", "models").stdout
     for conn_id in ("model_registry_default", "other"):
         done = home.airflow("model-registry", "models", "--conn-id", conn_id, check=False)
