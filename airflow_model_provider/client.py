@@ -22,11 +22,18 @@ from airflow_model_provider.registry.entities import (
     StageEvent,
     VersionState,
 )
-from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_name, check_stage
+from airflow_model_provider.selectors import (
+    ArtifactType,
+    ModelStages,
+    Selector,
+    SelectorKind,
+    check_name,
+    check_stage,
+)
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from airflow_model_provider.comparing import Comparison
@@ -236,6 +243,8 @@ class Client:
         *,
         files: Mapping[str, Path | str] = NOTHING,
         formats: Mapping[str, str] = NOTHING,
+        kinds: Mapping[str, ArtifactType | str] = NOTHING,
+        check: Callable[[str, Any], object] | None = None,
         name: str | None = None,
         description: str | None = None,
         tags: Sequence[str] = (),
@@ -252,6 +261,9 @@ class Client:
         :param artifacts: values by name; an artifact that is there already (a handle) is linked under its own name.
         :param files: existing files by name, kept byte by byte and unopened; see :meth:`ModelVersion.save_file`.
         :param formats: formats by name, for those that are not taken from the type or the file's name.
+        :param kinds: ``model``, ``data`` or ``deployment`` by name, for those that are not taken from the type.
+        :param check: called with the name of each that is stored, and what its bytes load as, before anything is
+            visible; what it raises, or the load, keeps the version from being made.
         :param metadata: JSON values by key.
         :param stage: the stage that it is to hold from its first moment on; None promotes nothing.
         :param force: replace another holder.
@@ -272,11 +284,12 @@ class Client:
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
         chosen = () if gates is None else _gates(model, stage, gates)
-        held = gather(workspace, check_name("model", model), artifacts, files, formats)
+        held = gather(workspace, check_name("model", model), artifacts, files, formats, kinds)
         made = workspace.register_version(
             model,
             held.items,
             linked=held.linked,
+            check=check,
             name=name,
             description=description,
             tags=tags,

@@ -10,7 +10,8 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact
 from airflow_model_provider.pinned import PinnedArtifact
 from airflow_model_provider.references import OutputReference
-from airflow_model_provider.selectors import check_name
+from airflow_model_provider.registry.entities import NOTHING
+from airflow_model_provider.selectors import ArtifactType, artifact_type, check_name
 from airflow_model_provider.workspace import Item, Saving, Workspace
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def gather(
     artifacts: Mapping[str, Any],
     files: Mapping[str, Path | str],
     formats: Mapping[str, str],
+    kinds: Mapping[str, ArtifactType | str] = NOTHING,
 ) -> Gathered:
     """
     Return what a new version of a model is to hold.
@@ -37,6 +39,7 @@ def gather(
     :param artifacts: by name; a value, or an artifact that is there: a handle, or what a step returned.
     :param files: paths by name.
     :param formats: formats by name.
+    :param kinds: what artifacts are to the version, by name.
     :raises InvalidDefinition: for names that don't fit together, and what is no path.
     :raises WrongRegistry: for an artifact of another registry.
     """
@@ -47,10 +50,13 @@ def gather(
     there = {name: _there(workspace, called, name, value) for name, value in artifacts.items()}
     linked = {name: number for name, number in there.items() if number is not None}
     stored = {name: value for name, value in {**artifacts, **files}.items() if name not in linked}
-    if unknown := sorted(set(formats) - set(stored)):
-        problem = f"formats= names {quoted(unknown[0])}, which is no artifact that it stores"
-        raise InvalidDefinition(called, problem, f"It stores: {', '.join(stored) or 'none'}.")
-    return Gathered(list(_items(workspace, model, stored, set(files), formats)), list(linked.values()))
+    for option, named in (("formats", formats), ("kinds", kinds)):
+        if unknown := sorted(set(named) - set(stored)):
+            problem = f"{option}= names {quoted(unknown[0])}, which is no artifact that it stores"
+            raise InvalidDefinition(called, problem, f"It stores: {', '.join(stored) or 'none'}.")
+    chosen = {name: artifact_type(kind) for name, kind in kinds.items()}
+    items = _items(workspace, model, stored, set(files), formats, chosen)
+    return Gathered(list(items), list(linked.values()))
 
 
 def _there(workspace: Workspace, called: str, name: str, value: Any) -> int | None:
@@ -78,10 +84,11 @@ def _items(
     stored: Mapping[str, Any],
     files: set[str],
     formats: Mapping[str, str],
+    kinds: Mapping[str, ArtifactType],
 ) -> Iterator[Item]:
     for name, value in stored.items():
         what = f"artifact {check_name('artifact', name)!r} of a new version of {model!r}"
-        saving = Saving(name, what=what, format=formats.get(name))
+        saving = Saving(name, what=what, kind=kinds.get(name), format=formats.get(name))
         if name not in files:
             yield workspace.value(value, saving)
         elif isinstance(value, str | Path):

@@ -133,6 +133,7 @@ class Workspace:
         attempt: Attempt | None = None,
         linked: Sequence[int] = (),
         once: bool = False,
+        check: Callable[[str, Any], object] | None = None,
         **asked: Any,
     ) -> Registered:
         """
@@ -140,7 +141,7 @@ class Workspace:
 
         :param linked: ids of artifact versions that are there already, and come to it too.
         :param once: see :class:`registration.NewContents`.
-
+        :param check: called with the name of each that is stored, and what its bytes load as.
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
         """
@@ -148,6 +149,10 @@ class Workspace:
 
         def store_and_register(intend: bool) -> Registered:
             stored = [(self._stored(item, attempt, intend), Relation.OUTPUT) for item in items]
+            if check is not None:
+                for new, _ in stored:
+                    what = f"artifact {new.name!r} of a new version of {model!r}"
+                    check(new.name, self._loaded(new.payload, what))
             contents = NewContents(stored, metadata, attempt, linked, once)
             return self.registry.register_version(model, contents, attempt=attempt, **asked)
 
@@ -228,10 +233,12 @@ class Workspace:
         :raises DigestMismatch: if the stored bytes are not those that were registered.
         :raises LoadFailed: if they can't be turned into an object here.
         """
+        return self._loaded(record.payload, what or str(record), mmap=mmap)
+
+    def _loaded(self, payload: Payload, what: str, *, mmap: bool = False) -> Any:
         from airflow_model_provider.materializers import codec
 
-        payload, formats = record.payload, settings.formats()
-        what = what or str(record)
+        formats = settings.formats()
         return codec.read(
             self.store.source(payload.digest, payload.size, what=what),
             materializer=payload.materializer,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
-from airflow_model_provider.cli.console import client, command, say
+from airflow_model_provider.cli.console import client, command, say, told
 from airflow_model_provider.exceptions import (
     AlreadyExists,
     DigestMismatch,
@@ -18,6 +18,7 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
 )
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.transfer.target import is_replaceable
 
 if TYPE_CHECKING:
     from airflow_model_provider.artifacts.source import VerifiedSource
@@ -25,15 +26,37 @@ if TYPE_CHECKING:
 
 @command
 def register(args: Any) -> None:
-    """Make a version of an existing file; it is kept byte by byte, and opened only with ``--check``."""
-    metadata = _metadata(args.metadata or ())
-    with client(args).new_model_version(args.model, args.name) as version:
-        artifact = version.save_file(args.artifact or "model", args.file, format=args.format, kind=args.kind)
-        if metadata:
-            version.log_metadata(metadata)
-        if args.check:
-            say(args, f"Loaded: {type(artifact.load()).__name__}.")
-    say(args, f"{artifact!r} is registered (sha256:{artifact.digest}).")
+    """
+    Make a version of an existing file, whole or not at all.
+
+    The file is kept byte by byte, and opened only with ``--check``.
+    """
+    name = args.artifact or "model"
+    loaded: list[str] = []
+    version = client(args).register_model_version(
+        args.model,
+        files={name: args.file},
+        formats={name: args.format} if args.format else {},
+        kinds={name: args.kind} if args.kind else {},
+        check=(lambda _name, value: loaded.append(type(value).__name__)) if args.check else None,
+        name=args.name,
+        metadata=_metadata(args.metadata or ()),
+    )
+    artifact = version.get_artifact(name)
+    row = {
+        "model": version.model_name,
+        "version": version.number,
+        "name": version.record.name,
+        "artifact": name,
+        "kind": artifact.kind.value,
+        "format": artifact.record.payload.materializer,
+        "loaded": loaded[-1] if loaded else None,
+        "bytes": artifact.size,
+        "digest": artifact.digest,
+    }
+    if loaded and args.output is None:
+        say(args, f"Loaded: {loaded[-1]}.")
+    told(args, row, f"{artifact!r} is registered (sha256:{artifact.digest}).")
 
 
 @command
@@ -44,6 +67,9 @@ def download(args: Any) -> None:
     target = Path(args.to or artifact.name)
     if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
+    if not is_replaceable(target):
+        problem = f"{quoted(str(target))} is no regular file, and stays as it is"
+        raise InvalidDefinition("--to", problem, "Name a file.")
     source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
     try:
         _write(source, target, force=args.force)
@@ -51,7 +77,13 @@ def download(args: Any) -> None:
         if not source.is_worth_another_try:
             raise
         _write(source, target, force=args.force)
-    say(args, f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+    row = {
+        "artifact": repr(artifact),
+        "path": str(target),
+        "bytes": artifact.size,
+        "digest": artifact.digest,
+    }
+    told(args, row, f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
 
 
 def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:

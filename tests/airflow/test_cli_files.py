@@ -1,0 +1,140 @@
+"""Files on the command line: what becomes a version, whole or not at all, and what is written where."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+import pytest
+
+from airflow_model_provider import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A file that can be loaded."""
+    joblib.dump([1, 2], tmp_path / "m.joblib")
+    return str(tmp_path / "m.joblib")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("{folder}/missing.joblib",), "FileMissing"),
+        (("{folder}",), "FileMissing"),
+        (("s3://bucket/m.joblib",), "FileMissing"),
+        (("{file}", "--metadata", "accuracy"), "no '='"),
+        (("{file}", "--metadata", "=1"), "InvalidName"),
+        (("{file}", "--artifact", "../m"), "InvalidName"),
+        (("{file}", "--format", "npy", "--check"), "LoadFailed"),
+        (("{folder}/broken.pkl", "--check"), "LoadFailed"),
+        (("{folder}/broken.skops", "--check"), "artifact 'model' of a new version of 'iris'"),
+    ],
+)
+def test_what_cannot_be_registered_leaves_nothing(
+    airflow: Callable[..., str],
+    model_registry: Client,
+    tmp_path: Path,
+    file: str,
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    """No model, no failed version; the number and the name are those of the next one."""
+    for name in ("broken.pkl", "broken.skops"):
+        (tmp_path / name).write_bytes(b"broken")
+    with pytest.raises(SystemExit, match=said):
+        airflow(
+            *("register", "iris", "--name", "v1"),
+            *(part.format(file=file, folder=tmp_path) for part in arguments),
+        )
+
+    assert model_registry.list_models() == []
+    airflow("register", "iris", file, "--name", "v1", "--check")
+    (made,) = model_registry.list_model_versions("iris")
+    assert (made.number, made.name, made.state.value) == (1, "v1", "ready")
+
+
+def test_a_name_that_is_taken_uses_up_no_number(
+    airflow: Callable[..., str], model_registry: Client, file: str
+) -> None:
+    """Nor does it leave a version without a name."""
+    airflow("register", "iris", file, "--name", "v1")
+    with pytest.raises(SystemExit, match="AlreadyExists"):
+        airflow("register", "iris", file, "--name", "v1")
+    airflow("register", "iris", file, "--name", "v2")
+
+    assert [item.number for item in model_registry.list_model_versions("iris")] == [2, 1]
+
+
+def test_kind_and_format_are_kept(
+    airflow: Callable[..., str], model_registry: Client, tmp_path: Path
+) -> None:
+    """As they were chosen."""
+    np.save(tmp_path / "weights.npy", np.arange(3))
+    (tmp_path / "weights.npy").rename(tmp_path / "weights.bin")
+    file = str(tmp_path / "weights.bin")
+    said = airflow("register", "iris", file, "--format", "npy", "--kind", "model", "--check")
+    artifact = model_registry.get_model_version("iris", 1).get_model_artifact("model")
+
+    assert said.splitlines()[0] == "Loaded: ndarray."
+    assert list(artifact.load()) == [0, 1, 2]
+
+
+@pytest.fixture
+def special(tmp_path: Path) -> Any:
+    """A pipe, a socket, a link to the pipe, a folder: what they are called, and what they are."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.open(tmp_path, os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{here}/socket")  # whose whole path would be too long
+        os.close(here)
+        names = ("pipe", "socket", "link", "folder")
+        yield {tmp_path / name: stat.S_IFMT((tmp_path / name).lstat().st_mode) for name in names}
+
+
+@pytest.mark.parametrize("command", [("download", "iris", "1", "noted", "--to"), ("export", "iris")])
+def test_what_is_no_regular_file_is_not_replaced(
+    airflow: Callable[..., str], model_registry: Client, special: dict[Path, int], command: tuple[str, ...]
+) -> None:
+    """Not with ``--force`` either: a pipe or a device would be gone for all programs that use it."""
+    model_registry.register_model_version("iris", {"noted": 1})
+    for path in special:
+        with pytest.raises(SystemExit, match="is no regular file, and stays as it is") as caught:
+            airflow(*command, str(path), "--force")
+        assert "\n" not in str(caught.value)
+
+    assert {path: stat.S_IFMT(path.lstat().st_mode) for path in special} == special
+
+
+@pytest.mark.parametrize("command", [("download", "iris", "1", "noted", "--to"), ("export", "iris")])
+def test_a_regular_file_is_replaced(
+    airflow: Callable[..., str], model_registry: Client, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """And a link to one, not what it leads to."""
+    model_registry.register_model_version("iris", {"noted": 1})
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_text("mine")
+    link.symlink_to(kept)
+    airflow(*command, str(link), "--force")
+
+    assert (kept.read_text(), link.is_symlink(), link.stat().st_size > 0) == ("mine", False, True)
+
+
+def test_json_of_a_registration_names_what_was_loaded(
+    airflow: Callable[..., str], model_registry: Client, file: str
+) -> None:
+    """Only where it was."""
+    (row,) = json.loads(airflow("register", "iris", file, "--check", "-o", "json"))
+
+    assert row["loaded"] == "list"
