@@ -249,7 +249,7 @@ def read_as_of(subject: str, value: object) -> tuple[str, ...]:
     try:
         return (value.astimezone(UTC).isoformat(),)
     except OverflowError:
-        raise InvalidDefinition(subject, f"as_of={quoted(value)} is no time in UTC", advice) from None
+        raise InvalidDefinition(subject, f"as_of={str(value)!r} is no time in UTC", advice) from None
 
 
 def _time(subject: str, text: str, advice: str) -> datetime:

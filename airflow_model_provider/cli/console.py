@@ -36,6 +36,11 @@ def note(text: str) -> None:
         sys.stderr.write(f"{harmless(text)}\n")
 
 
+def hint(args: Any, text: str) -> None:
+    """Write one line that helps people: below a result for them, and beside one for programs."""
+    say(args, text) if args.output in ("table", "plain") else note(text)
+
+
 def told(args: Any, row: Mapping[str, Any], text: str) -> None:
     """Write a result of one row; as a sentence, unless ``--output`` asks for another form."""
     if args.output is None:

@@ -27,6 +27,7 @@ ARG_CONN_ID = Arg(
 ARG_MODEL = Arg(("model",), help="Name of the model")
 ARG_VERSION = Arg(("version",), help="Which version: a number, a name, latest, or a stage")
 ARG_STAGE = Arg(("stage",), help="Stage to move it into")
+ARG_STAGE_BACK = Arg(("stage",), help="Stage to give back")
 ARG_FORCE = Arg(("--force",), help="Replace the version that holds the stage", action="store_true")
 ARG_EXPECTED = Arg(
     ("--expected",),
@@ -37,7 +38,11 @@ ARG_REASON = Arg(("--reason",), help="Why; kept in the stage's history")
 ARG_INCOMPLETE = Arg(
     ("--allow-incomplete",), help="Promote a version that is still being produced", action="store_true"
 )
-ARG_REVISION = Arg(("--to-revision",), help="Revision to go back to", required=True)
+ARG_REVISION = Arg(
+    ("--to-revision",),
+    help="Revision to go back to; base removes the whole registry: its tables and all they hold",
+    required=True,
+)
 
 
 def _command(name: str, where: str, help: str, *args: Arg) -> ActionCommand:
@@ -47,15 +52,24 @@ def _command(name: str, where: str, help: str, *args: Arg) -> ActionCommand:
 
 DB_COMMANDS = (
     _command(
-        "upgrade", "db.upgrade", "Bring the registry's schema to this release; makes it in an empty database"
+        "upgrade",
+        "db.upgrade",
+        "Bring the registry's schema to this release; makes it in an empty database",
+        ARG_RESULT,
     ),
-    _command("check", "db.check", "Say whether the registry's schema fits this release; exits with 1 if not"),
+    _command(
+        "check",
+        "db.check",
+        "Say whether the registry's schema fits this release; exits with 1 if not",
+        ARG_RESULT,
+    ),
     _command(
         "downgrade",
         "db.downgrade",
         "Take the registry's schema back to an older release",
         ARG_REVISION,
         ARG_YES,
+        ARG_RESULT,
     ),
 )
 
@@ -101,7 +115,8 @@ ARG_CHECK = Arg(
 )
 ARG_TO_FILE = Arg(("--to",), help="The file to write (default: the artifact's name)", metavar="FILE")
 ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
-ARG_EXPORT = Arg(("file",), help="The file to write, or to read: a zip file")
+ARG_EXPORT = Arg(("file",), help="The file to write: a zip file")
+ARG_IMPORT = Arg(("file",), help="The file to read: one that export has written")
 ARG_SOME_VERSIONS = Arg(
     ("--versions",),
     help="Versions: numbers, names, latest, or stages (default: all, which is every one that is ready)",
@@ -200,6 +215,7 @@ COMMANDS = (
         ARG_KIND,
         ARG_METADATA,
         ARG_CHECK,
+        ARG_RESULT,
     ),
     _command(
         "download",
@@ -210,6 +226,7 @@ COMMANDS = (
         ARG_ARTIFACT_NAME,
         ARG_TO_FILE,
         ARG_OVERWRITE,
+        ARG_RESULT,
     ),
     _command(
         "export",
@@ -219,12 +236,13 @@ COMMANDS = (
         ARG_EXPORT,
         ARG_SOME_VERSIONS,
         ARG_OVERWRITE,
+        ARG_RESULT,
     ),
     _command(
         "import",
         "transfer.import_model",
         "Make versions of a file that export has written; harmless to repeat",
-        ARG_EXPORT,
+        ARG_IMPORT,
         ARG_AS_MODEL,
         ARG_CHECK_ONLY,
         ARG_OUTPUT,
@@ -241,16 +259,18 @@ COMMANDS = (
         ARG_REASON,
         ARG_INCOMPLETE,
         *ARGS_GATES,
+        ARG_RESULT,
     ),
     _command(
         "rollback",
         "promote.rollback",
         "Give a stage back to an earlier holder",
         ARG_MODEL,
-        ARG_STAGE,
+        ARG_STAGE_BACK,
         ARG_TO_NUMBER,
         ARG_EXPECTED,
         ARG_REASON,
+        ARG_RESULT,
     ),
     _command(
         "verify",
@@ -265,6 +285,7 @@ COMMANDS = (
         ARG_DRY_RUN,
         ARG_OLDER_THAN,
         ARG_YES,
+        ARG_RESULT,
     ),
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.cli.console import client, command, say
+from airflow_model_provider.cli.console import client, command, told
+from airflow_model_provider.cli.rows import event_row, no_event_row
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET
@@ -29,10 +30,12 @@ def promote(args: Any) -> None:
         gates=gates_of(args),
     )
     if event is None:
-        say(args, f"{version} holds {args.stage} already.")
+        row = {"changed": False, **no_event_row(args.stage, version.number)}
+        told(args, row, f"{version} holds {args.stage} already.")
     else:
         before = f", before: version {event.previous}" if event.previous else ""
-        say(args, f"{version} is {args.stage} now{before} (event {event.sequence}).")
+        text = f"{version} is {args.stage} now{before} (event {event.sequence})."
+        told(args, {"changed": True, **event_row(event)}, text)
 
 
 @command
@@ -41,7 +44,8 @@ def rollback(args: Any) -> None:
     model = client(args).get_model(args.model)
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
     before = f", before: version {event.previous}" if event.previous else ""
-    say(args, f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence}).")
+    text = f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence})."
+    told(args, event_row(event), text)
 
 
 def _expected(text: str | None) -> Any:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_model_provider import settings
-from airflow_model_provider.cli.console import client, command, show
+from airflow_model_provider.cli.console import client, command, note, show
+from airflow_model_provider.cli.rows import event_row, time_text
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import LARGEST, check_number
+from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.selectors import Selector, read_as_of
+from airflow_model_provider.selectors import check_stage, read_as_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_model_provider.handles import Artifact
     from airflow_model_provider.registry.entities import Attempt, VersionRecord
+
+T = TypeVar("T")
 
 
 @command
@@ -31,7 +37,7 @@ def models(args: Any) -> None:
             ),
             "tags": ", ".join(model.tags),
             "description": model.card.get("description"),
-            "created_at": _time(model.created_at),
+            "created_at": time_text(model.created_at),
         }
         for model in registry.list_models()
     ]
@@ -41,7 +47,8 @@ def models(args: Any) -> None:
 @command
 def versions(args: Any) -> None:
     """List the versions of a model."""
-    found = client(args).workspace.registry.list_versions(args.model, limit=args.limit)
+    registry = client(args).workspace.registry
+    found = _page(args, lambda limit: registry.list_versions(args.model, limit=limit))
     show(
         args,
         [
@@ -50,7 +57,7 @@ def versions(args: Any) -> None:
                 "name": item.name,
                 "state": item.state.value,
                 "stages": _stages(item),
-                "created_at": _time(item.created_at),
+                "created_at": time_text(item.created_at),
                 "dag_id": item.run.dag_id if item.run else None,
                 "run_id": item.run.run_id if item.run else None,
             }
@@ -70,7 +77,7 @@ def show_version(args: Any) -> None:
         "name": record.name,
         "state": record.state.value,
         "stages": _stages(record),
-        "created_at": _time(record.created_at),
+        "created_at": time_text(record.created_at),
         "made_by": f"{record.run.dag_id}, run {record.run.run_id}" if record.run else None,
         "description": record.description,
         "tags": ", ".join(record.tags) or None,
@@ -98,34 +105,22 @@ def compare(args: Any) -> None:
 @command
 def history(args: Any) -> None:
     """Show who held a stage, from when, by whom, why and from which Dag run."""
-    events = client(args).workspace.registry.history(args.model, args.stage, limit=args.limit)
+    registry = client(args).workspace.registry
+    events = _page(args, lambda limit: registry.history(args.model, args.stage, limit=limit))
+    if args.stage is not None and not events:
+        check_stage(args.stage, registry.stages)
     show(
         args,
-        [
-            {
-                "sequence": event.sequence,
-                "at": _time(event.at),
-                "stage": event.stage,
-                "version": event.number,
-                "previous": event.previous,
-                "rollback": event.restores is not None,
-                "who": event.who,
-                "dag_id": event.run.dag_id if event.run else None,
-                "run_id": event.run.run_id if event.run else None,
-                "task_id": event.task_id,
-                "reason": event.reason,
-            }
-            for event in events
-        ],
-        f"{args.model} was in no stage yet.",
+        [event_row(event) for event in events],
+        f"No version of {args.model} was in {f'stage {args.stage}' if args.stage else 'a stage'} yet.",
     )
 
 
 @command
 def resolve(args: Any) -> None:
     """Show which version a stage, a name or a number means, now or at a time."""
-    selector = Selector.parse(args.version, settings.declared_stages())
-    reference = Reference(args.model, selector, Wanted.VERSION, as_of=_as_of(args.as_of))
+    said = Model(args.model, version=args.version, as_of=_as_of(args.as_of))
+    reference = Reference(args.model, said.selector, Wanted.VERSION, as_of=said.as_of)
     (found,) = client(args).workspace.registry.resolve([reference])
     assert found.version is not None
     record = found.version
@@ -152,10 +147,19 @@ def lineage(args: Any) -> None:
     ]
     used = [
         _link("used", record.attempt, record.wanted, record.digest, record.at)
-        for record in version.used_by(limit=args.limit)
+        for record in _page(args, lambda limit: version.used_by(limit=limit))
     ]
     rows = [*made, *used]
     show(args, rows, f"{version} was used by no task yet.")
+
+
+def _page(args: Any, read: Callable[[int], list[T]]) -> list[T]:
+    """Return as many as ``--limit`` allows, and say so where there are more."""
+    limit = check_number("--limit", args.limit, largest=LARGEST - 1)
+    found = read(limit + 1)
+    if len(found) > limit:
+        note(f"These are the newest {limit:,}, and there are more: say --limit.")
+    return found[:limit]
 
 
 def _link(
@@ -169,7 +173,7 @@ def _link(
         "try": attempt.try_number if attempt else None,
         "artifact": wanted,
         "digest": digest,
-        "at": _time(at),
+        "at": time_text(at),
     }
 
 
@@ -180,10 +184,6 @@ def _stages(record: VersionRecord) -> str | None:
 def _artifact(artifact: Artifact[Any]) -> str:
     kind, size = artifact.kind.value, f"{artifact.size:,} bytes"
     return f"{artifact.record} ({kind}, {artifact.type}, {size}, sha256:{artifact.digest})"
-
-
-def _time(time: datetime) -> str:
-    return time.isoformat(timespec="seconds")
 
 
 def _as_of(text: str | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.cli.console import client, command, progress, say, show
+from airflow_model_provider.cli.console import client, command, hint, progress, say, show, told
 from airflow_model_provider.exceptions.base import listing
 from airflow_model_provider.transfer import exporting, importing
 
@@ -24,8 +24,15 @@ def export_model(args: Any) -> None:
     what = (
         f"{len(found.versions):,} versions of {args.model}, {found.payloads:,} files ({found.size:,} bytes)"
     )
-    say(args, f"{found.path} holds {what}.")
-    if found.left_out:
+    row = {
+        "path": str(found.path),
+        "versions": found.versions,
+        "left_out": found.left_out,
+        "files": found.payloads,
+        "bytes": found.size,
+    }
+    told(args, row, f"{found.path} holds {what}.")
+    if found.left_out and args.output is None:
         say(args, f"Not ready, and so left out: {listing(found.left_out)}.")
 
 
@@ -37,8 +44,7 @@ def import_model(args: Any) -> None:
             client(args).workspace, args.file, args.model, dry_run=args.dry_run, told=advance
         )
     show(args, [_row(found, item) for item in found.versions])
-    if args.output in ("table", "plain"):
-        _say_what_to_promote(args, found)
+    _say_what_to_promote(args, found)
 
 
 def _row(found: Imported, item: ImportedVersion) -> dict[str, Any]:
@@ -61,6 +67,6 @@ def _say_what_to_promote(args: Any, found: Imported) -> None:
         if item.is_new and item.number
     ]
     if commands:
-        say(args, "Stages are assigned by promotions only. What was in one there:")
+        hint(args, "Stages are assigned by promotions only. What was in one there:")
     for line in commands:
-        say(args, f"  {line}")
+        hint(args, f"  {line}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_model_provider.cli.console import agreed, client, command, progress, say, show
+from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.upkeep import Garbage, collect
 from airflow_model_provider.upkeep import verify as damages
@@ -46,13 +46,25 @@ def gc(args: Any) -> None:
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
-        say(args, f"Not needed: {_said(found)}.")
+        result = "would be removed" if args.dry_run else "removed"
+        told(args, _row(result, found), f"Not needed: {_said(found)}.")
         return
     if not agreed(args, f"Remove {_said(found)}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
         removed = collect(workspace, older_than=older_than, told=lambda blob: advance(blob.size))
-    say(args, f"Removed: {_said(removed)}.")
+    told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
+
+
+def _row(result: str, garbage: Garbage) -> dict[str, Any]:
+    return {
+        "result": result,
+        "files": garbage.blobs,
+        "bytes": garbage.size,
+        "unfinished_uploads": garbage.leftovers,
+        "outputs": garbage.outputs,
+        "resolutions": garbage.resolutions,
+    }
 
 
 def _said(garbage: Garbage) -> str:

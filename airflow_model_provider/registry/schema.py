@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The newest revision of ``migrations/versions``: what this code reads and writes.
 REVISION = "0001"
+#: What is there before the first revision: nothing.
+BASE = "base"
 VERSION_TABLE = "mr_alembic_version"
 #: PostgreSQL advisory lock held while the schema changes: "mrschema" as a number.
 _LOCK = int.from_bytes(b"mrschema", "big")
@@ -90,18 +93,24 @@ def downgrade(url: str, revision: str) -> None:
     """
     Take the schema back; what newer tables hold is lost.
 
-    :param revision: the one to go back to; ``base`` removes everything.
+    :param revision: the one to go back to; ``base`` removes everything, and nothing else does.
     :raises InvalidConfiguration: if there is no such revision.
-    :raises SchemaMismatch: if it is a newer one, whose way back only the release that has it knows.
+    :raises SchemaMismatch: if there is none, or a newer one, whose way back only the release that has it knows.
     """
+    if not re.fullmatch(r"[0-9a-z]+", revision):  # Alembic counts, too: -1
+        problem = f"{quoted(revision)} is no name of one"
+        raise InvalidConfiguration(
+            "The schema's revision", problem, f"Write {REVISION}, or {BASE} to remove all."
+        )
     database = Database(url)
     with _closing(database):
         found = _read(database)
-        if found is not None and found.revision > REVISION:
+        if found is None:
+            raise SchemaMismatch(database.url, None, REVISION, "There is nothing to take back.")
+        if found.revision > REVISION:
             advice = "Take it back with the release that brought it there."
             raise SchemaMismatch(database.url, found.revision, REVISION, advice)
-        if found is not None:
-            _change(database, revision, down=True)
+        _change(database, revision, down=True)
 
 
 def _read(database: Database) -> Identity | None:
