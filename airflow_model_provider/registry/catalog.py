@@ -43,14 +43,6 @@ def create_model(database: Database, name: str, card: Mapping[str, Any]) -> Mode
     return database.write(work)
 
 
-def ensure_model(database: Database, name: str, card: Mapping[str, Any]) -> ModelRecord:
-    """Return a model; it is made, with this card, if it is missing."""
-    check_name("model", name)
-    said = _said(name, card)
-    found = database.read(lambda connection: find_model(connection, name))
-    return model_record(found or database.write(lambda connection: _made(connection, name, said)[0]))
-
-
 def get_model(database: Database, name: str) -> ModelRecord:
     """
     Return a model.
