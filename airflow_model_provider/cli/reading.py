@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import LARGEST, check_number
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.selectors import check_stage, read_as_of
+from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_stage, read_as_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +27,13 @@ T = TypeVar("T")
 def models(args: Any) -> None:
     """List the models."""
     registry = client(args).workspace.registry
-    holders = registry.holders()
+    found, holders = registry.list_models(), registry.holders()
+    latest = Selector(SelectorKind.LATEST, ModelStages.LATEST.value)
+    newest = registry.numbers([Reference(model.name, latest, Wanted.VERSION) for model in found])
     rows = [
         {
             "model": model.name,
-            "newest_version": model.last_number or None,
+            "newest_version": number,
             "stages": ", ".join(
                 f"{stage}: {number}" for stage, number in holders.get(model.name, {}).items()
             ),
@@ -39,7 +41,7 @@ def models(args: Any) -> None:
             "description": model.card.get("description"),
             "created_at": time_text(model.created_at),
         }
-        for model in registry.list_models()
+        for model, number in zip(found, newest, strict=True)
     ]
     show(args, rows, "There is no model yet.")
 
