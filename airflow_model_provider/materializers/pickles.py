@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -95,28 +96,36 @@ class SkopsMaterializer(Materializer):
         self.trusted = trusted
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        from skops.io import dumps
-
-        data = dumps(value)
+        with _skops() as skops:
+            data = skops.dumps(value)
         self._refuse_untrusted(data)
         path.write_bytes(data)
         return {}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
-        from skops.io import loads
-
         data = source.read()
-        return loads(data, trusted=self._refuse_untrusted(data))
+        trusted = self._refuse_untrusted(data)
+        with _skops() as skops:
+            return skops.loads(data, trusted=trusted)
 
     def _refuse_untrusted(self, data: bytes) -> list[str]:
         """Return the types that the file names and we trust; the list is ours, never the file's."""
-        from skops.io import get_untrusted_types
-
         from airflow_model_provider.exceptions import UntrustedTypes
         from airflow_model_provider.materializers.skops_trust import TRUSTED
 
-        named = get_untrusted_types(data=data)
+        with _skops() as skops:
+            named = skops.get_untrusted_types(data=data)
         unknown = [name for name in named if name not in TRUSTED and name not in self.trusted]
         if unknown:
             raise UntrustedTypes("The skops file", tuple(unknown))
         return list(named)
+
+
+@contextmanager
+def _skops() -> Iterator[Any]:
+    """Give ``skops.io``; it asks all modules for a function's name, and Airflow's deprecated ones warn at each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"The `airflow\.")
+        import skops.io
+
+        yield skops.io

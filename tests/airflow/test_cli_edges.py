@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from airflow_model_provider import Client, settings
 from airflow_model_provider.workspace import close_workspaces
@@ -234,3 +235,16 @@ def test_without_stdout_a_command_does_its_work(home: AirflowRuntime) -> None:
     assert (
         Client(home.registry_url, store=str(home.store)).get_model_version("iris", "production").number == 1
     )
+
+
+def test_skops_says_nothing_of_airflow(home: AirflowRuntime, tmp_path: Path) -> None:
+    """It asks all modules for a function's name, those too that Airflow warns of."""
+    fitted = LogisticRegression().fit([[0], [1]], [0, 1])
+    client = Client(home.registry_url, store=str(home.store))
+    made = client.register_model_version("made", {"m": fitted}, formats={"m": "skops.file"})
+    file = tmp_path / "m.skops"
+    file.write_bytes(made.get_artifact("m").path().read_bytes())
+    done = shell(home, f"$A register iris {file} --check -o json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0]["loaded"] == "LogisticRegression"
