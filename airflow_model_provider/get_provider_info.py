@@ -50,7 +50,7 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "sensors": [_modules("sensors.model_version")],
-        "triggers": [_modules("triggers.model_version")],
+        "triggers": [_modules("triggers.model_stage", "triggers.model_version")],
         "task-decorators": [
             {"name": "step", "class-name": "airflow_model_provider.decorators.step.step_task"},
         ],
@@ -137,8 +137,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "protected_stages": _option(
         "Who may change a stage: Dags, users or roles, as patterns. Roles are known of users who are logged in to "
-        "Airflow, not of programs, commands and tasks. Stages that are not named may be changed by everybody.",
-        example="production = dag:training_*, user:alice, role:Op; staging = dag:*",
+        "Airflow, not of programs, commands and tasks; no page in Airflow's UI asks for them yet. Stages that are not "
+        "named may be changed by everybody.",
+        example="production = dag:training_*, user:alice; staging = dag:*",
     ),
     "keep_resolutions": _option(
         "Days after which `airflow model-registry gc` forgets which task got which version; more than a task may take, "

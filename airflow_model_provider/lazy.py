@@ -76,6 +76,7 @@ class LazyMetadata:
     """
     Lazy metadata of a version or an artifact; the values are plain when the task runs.
 
+    >>> from airflow_model_provider import Model
     >>> Model("iris_classifier", version="production").run_metadata["accuracy"]
     iris_classifier[production].run_metadata['accuracy']
     """

@@ -122,6 +122,7 @@ def pipeline(
     :param dag_arguments: any argument of an Airflow DAG: ``schedule``, ``start_date``, ``params``, ...
     :raises InvalidDefinition: if it isn't a function, or ``model`` isn't a ``Model``.
 
+    >>> from airflow_model_provider import Model
     >>> @pipeline(model=Model(name="iris_classifier", version="production"))
     ... def do_predictions(): ...
     >>> do_predictions

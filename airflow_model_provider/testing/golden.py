@@ -14,19 +14,19 @@ import re
 import shutil
 import sys
 import tempfile
+from argparse import ArgumentParser, ArgumentTypeError
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider.client import Client
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Payload
 from airflow_model_provider.selectors import ArtifactType
 from airflow_model_provider.workspace import close_workspaces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow_model_provider.materializers.base import Materializer
     from airflow_model_provider.testing.materializers import MaterializerContract
 
@@ -110,14 +110,45 @@ def _payloads(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def main(named: Sequence[str]) -> None:
+def _contract(text: str) -> type[MaterializerContract]:
+    """
+    Return the test class that ``module:Class`` names.
+
+    :raises ArgumentTypeError: if there is none. What its module raises when it is imported, is raised.
+    """
+    from airflow_model_provider.testing.materializers import MaterializerContract
+
+    name, _, attribute = text.partition(":")
+    if not name or not attribute:
+        raise ArgumentTypeError(f"{quoted(text)} is not module:Class")
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as err:
+        if err.name is None or not f"{name}.".startswith(f"{err.name}."):
+            raise
+        raise ArgumentTypeError(f"there is no module {quoted(name)}") from None
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise ArgumentTypeError(f"{quoted(name)} has no class {quoted(attribute)}")
+    if not (isinstance(found, type) and issubclass(found, MaterializerContract)):
+        raise ArgumentTypeError(f"{quoted(attribute)} of {quoted(name)} is no MaterializerContract")
+    return found
+
+
+def main() -> None:
     """Write the missing files of test classes, each named as ``module:Class``."""
+    parser = ArgumentParser(
+        prog="python -m airflow_model_provider.testing.golden",
+        description="Write the golden files that contract test classes lack, and print their names.",
+    )
+    parser.add_argument(
+        "contracts", nargs="+", type=_contract, metavar="module:Class", help="a test class, from this folder"
+    )
     sys.path.insert(0, str(Path.cwd()))
-    for name in named:
-        module, _, contract = name.partition(":")
-        for file in write(getattr(import_module(module), contract)):
+    for contract in parser.parse_args().contracts:
+        for file in write(contract):
             sys.stdout.write(f"{file}\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+from airflow.triggers.base import BaseTrigger
 
-from airflow_model_provider import host
+from airflow_model_provider import host, triggers
 from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.get_provider_info import get_provider_info
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.workspace import close_workspaces
 
@@ -48,6 +52,20 @@ def test_airflow_knows_the_configuration() -> None:
     assert all(option["description"].strip() for option in section["options"].values())
     assert section["options"]["sklearn_format"]["default"] == "pickle"
     assert section["options"]["url"]["sensitive"] is True
+
+
+def test_airflow_knows_each_trigger() -> None:
+    """Every module that has one."""
+    listed = {name for item in get_provider_info()["triggers"] for name in item["python-modules"]}
+    modules = [import_module(f"{triggers.__name__}.{item.name}") for item in iter_modules(triggers.__path__)]
+    own = {
+        kind.__module__
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, BaseTrigger) and kind.__module__ == module.__name__
+    }
+
+    assert listed == own
 
 
 def test_airflow_knows_the_task_decorator() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import inspect
 import pickle
@@ -181,6 +182,15 @@ def test_every_command_and_setting_is_documented() -> None:
             assert re.search(rf"(airflow model-registry |`){name}\b", readme), name
     for option in get_provider_info.get_provider_info()["config"][settings.SECTION]["options"]:
         assert f"`{option}`" in readme
+
+
+def test_examples_in_docstrings_are_true() -> None:
+    """Those that need no registry; the others say that they are skipped."""
+    modules = [*CORE, "airflow_model_provider.decorators.pipeline", "airflow_model_provider.decorators.step"]
+    found = {name: doctest.testmod(importlib.import_module(name)) for name in modules}
+
+    assert [name for name, result in found.items() if result.failed] == []
+    assert sum(result.attempted for result in found.values()) >= 15
 
 
 def test_no_path_of_a_machine_is_in_a_file() -> None:
