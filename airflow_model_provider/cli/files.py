@@ -18,7 +18,7 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
 )
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.transfer.target import is_replaceable
+from airflow_model_provider.transfer.target import obstacle
 
 if TYPE_CHECKING:
     from airflow_model_provider.artifacts.source import VerifiedSource
@@ -67,8 +67,8 @@ def download(args: Any) -> None:
     target = Path(args.to or artifact.name)
     if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
-    if not is_replaceable(target):
-        problem = f"{quoted(str(target))} is no regular file, and stays as it is"
+    if (found := obstacle(target)) is not None:
+        problem = f"{quoted(str(target))} is {found}, and stays as it is"
         raise InvalidDefinition("--to", problem, "Name a file.")
     source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
     try:

@@ -30,12 +30,12 @@ def promote(args: Any) -> None:
         gates=gates_of(args),
     )
     if event is None:
-        row = {"changed": False, **no_event_row(args.stage, version.number)}
+        row = {"model": args.model, "changed": False, **no_event_row(args.stage, version.number)}
         told(args, row, f"{version} holds {args.stage} already.")
     else:
         before = f", before: version {event.previous}" if event.previous else ""
         text = f"{version} is {args.stage} now{before} (event {event.sequence})."
-        told(args, {"changed": True, **event_row(event)}, text)
+        told(args, {"model": args.model, "changed": True, **event_row(event)}, text)
 
 
 @command
@@ -45,7 +45,7 @@ def rollback(args: Any) -> None:
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
     before = f", before: version {event.previous}" if event.previous else ""
     text = f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence})."
-    told(args, event_row(event), text)
+    told(args, {"model": args.model, **event_row(event)}, text)
 
 
 def _expected(text: str | None) -> Any:

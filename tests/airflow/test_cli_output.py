@@ -65,7 +65,7 @@ def test_a_rollback_is_its_event(row: Callable[..., dict[str, Any]], two: Client
         two.create_model_version("iris").set_stage("production", force=True)
     back = row("rollback", "iris", "production")
 
-    assert (back["version"], back["previous"], back["rollback"]) == (3, 4, True)
+    assert (back["model"], back["version"], back["previous"], back["rollback"]) == ("iris", 3, 4, True)
 
 
 def test_a_registration_and_a_download_say_what_they_are_of(

@@ -12,6 +12,7 @@ from airflow_model_provider.exceptions import (
     AlreadyExists,
     FileMissing,
     InvalidDefinition,
+    LoadFailed,
     ModelNotFound,
     ModelRegistryError,
     NotSerializable,
@@ -152,3 +153,38 @@ def test_a_version_whose_block_raised_says_that_it_failed(client: Client) -> Non
         1 / 0  # noqa: B018
 
     assert version.record.state == client.list_model_versions("iris")[0].record.state == VersionState.FAILED
+
+
+def test_what_is_checked_is_what_is_stored(client: Client, tmp_path: Path) -> None:
+    """Loaded from the store while nothing is visible; what the check raises keeps the version from being made."""
+    (tmp_path / "m.npy").write_bytes(b"no array")
+    seen: dict[str, object] = {}
+
+    def check(name: str, value: object) -> None:
+        seen[name] = value
+        assert client.list_models() == []
+        if name == "refused":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        client.register_model_version("iris", {"refused": 1}, name="v1", check=check)
+    with pytest.raises(LoadFailed, match="artifact 'm' of a new version of 'iris'"):
+        client.register_model_version("iris", files={"m": tmp_path / "m.npy"}, name="v1", check=check)
+    made = client.register_model_version("iris", {"a": [1], "b": "text"}, name="v1", check=check)
+
+    assert seen == {"refused": 1, "a": [1], "b": "text"}
+    assert (made.number, made.name) == (1, "v1")
+
+
+def test_kinds_are_those_that_were_said(client: Client, tmp_path: Path) -> None:
+    """Of values and of files; of nothing else."""
+    (tmp_path / "m.bin").write_bytes(b"a model")
+    kinds = {"m": "model", "where": "deployment"}
+    made = client.register_model_version(
+        "iris", {"where": "here", "rows": 150}, files={"m": tmp_path / "m.bin"}, kinds=kinds
+    )
+
+    assert {item.name: item.kind.value for item in made.list_artifacts()} == {**kinds, "rows": "data"}
+    for wrong in ({"other": "model"}, {"rows": "modle"}):
+        with pytest.raises(InvalidDefinition):
+            client.register_model_version("iris", {"rows": 1}, kinds=wrong)
