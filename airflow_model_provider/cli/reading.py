@@ -34,9 +34,7 @@ def models(args: Any) -> None:
         {
             "model": model.name,
             "newest_version": number,
-            "stages": ", ".join(
-                f"{stage}: {number}" for stage, number in holders.get(model.name, {}).items()
-            ),
+            "stages": ", ".join(f"{stage}: {held}" for stage, held in holders.get(model.name, {}).items()),
             "tags": ", ".join(model.tags),
             "description": model.card.get("description"),
             "created_at": time_text(model.created_at),
