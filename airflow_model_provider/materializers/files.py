@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Files and folders that one folder may hold.
 MEMBERS: Final = 1_000_000
+_OUTSIDE: Final = "is not in a folder of the archive"
 _CHUNK: Final = 1 << 20
 
 
@@ -81,9 +82,9 @@ class _Contents:
 
         :raises OSError: for one that could leave the folder, or is neither file, folder nor link.
         """
-        folder, _, name = member.name.rpartition("/")
-        if name in ("", ".", "..") or "\0" in name or self._kinds.get(folder) != tarfile.DIRTYPE:
-            _refuse(member, "is not in a folder of the archive")
+        folder = member.name.rpartition("/")[0]
+        if not _is_below(member.name) or self._kinds.get(folder) != tarfile.DIRTYPE:
+            _refuse(member, _OUTSIDE)
         if member.name in self._kinds:
             _refuse(member, "is there twice")
         if len(self._kinds) > MEMBERS:
@@ -104,6 +105,11 @@ class _Contents:
         self._left -= member.size
         if member.size < 0 or self._left < 0:
             _refuse(member, "is larger than the archive")
+
+
+def _is_below(name: str) -> bool:
+    """Return whether a name stays below the folder that it begins in: an absolute one has an empty first part."""
+    return "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 
 def _check_link(member: tarfile.TarInfo) -> None:
@@ -159,17 +165,24 @@ def _unpack(source: Source, target: Path) -> None:
 
 def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
     """Unpack one entry; tarfile's own way replaces what is there, and goes on after some errors."""
-    place = target / member.name
+    place = _place(member, member.name, target)
     if member.isdir():
         place.mkdir()
     elif member.issym():
         place.symlink_to(member.linkname)
     elif member.islnk():
-        place.hardlink_to(target / member.linkname)
+        place.hardlink_to(_place(member, member.linkname, target))
     elif (data := archive.extractfile(member)) is not None:
         with data, place.open("xb") as file:
             shutil.copyfileobj(data, file, _CHUNK)
         place.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _place(member: tarfile.TarInfo, name: str, target: Path) -> Path:
+    """Return where an entry, or what it is linked with, lies: below the target, whatever was admitted."""
+    if not _is_below(name):  # pathlib would take an absolute name for the whole place
+        _refuse(member, _OUTSIDE)
+    return target / name
 
 
 def _content(item: Path, folder: Path) -> Path:

@@ -119,12 +119,21 @@ def a_link(name: str, to: str) -> tuple[tarfile.TarInfo, bytes]:
 
 BAD = {
     "absolute": [a_file("/tmp/escaped")],
+    "absolute in the root": [a_file("/escaped")],
+    "an absolute folder": [a_folder("/escaped")],
+    "in an absolute folder": [a_folder("/escaped"), a_file("/escaped/a")],
+    "a link in the root": [a_link("/escaped", "etc/passwd")],
+    "a link in an absolute folder": [a_folder("/escaped"), a_link("/escaped/a", "../etc/passwd")],
+    "a hard link to the root": [a_file("/escaped"), an_entry("a", tarfile.LNKTYPE, "/escaped")],
+    "a hard link in the root": [a_file("a"), an_entry("/escaped", tarfile.LNKTYPE, "a")],
+    "absolute with two slashes": [a_file("//escaped")],
     "up": [a_file("../escaped")],
     "up and down": [a_folder("d"), a_file("d/../../escaped")],
     "up inside": [a_folder("d"), a_file("d/../escaped")],
     "dots": [a_file("./a")],
     "the folder itself": [a_file(".")],
-    "no name": [a_file("a//b")],
+    "no name": [a_folder("a"), a_file("a//b")],
+    "dots inside": [a_folder("a"), a_file("a/./b")],
     "no folder before it": [a_file("d/a")],
     "NUL": [a_file("a", pax_headers={"path": "a\0b"})],
     "a component of 10 kB": [a_file("n" * 10_000)],
@@ -185,7 +194,29 @@ def test_an_archive_that_could_leave_its_folder_is_refused(shelf: Shelf, case: s
     assert is_harmless(str(refused.value))
     assert shelf.around() == before
     assert list(shelf.unpacked.iterdir()) == []
-    assert not Path("/tmp/escaped").exists()
+    assert not os.path.lexists("/tmp/escaped")
+    assert not os.path.lexists("/escaped")
+
+
+@pytest.mark.parametrize("name", ["/escaped", "//escaped", "..", "d/../../escaped", "", "."])
+def test_no_place_outside_is_ever_made(tmp_path: Path, name: str) -> None:
+    """Whatever was admitted: the place of an entry lies in the folder that is unpacked into."""
+    with pytest.raises(OSError, match="is not in a folder of the archive"):
+        files._make(None, member(name, tarfile.DIRTYPE), tmp_path / "target")  # type: ignore[arg-type]
+
+    assert list(tmp_path.iterdir()) == []
+    assert not os.path.lexists("/escaped")
+
+
+@pytest.mark.parametrize("name", ["/escaped", "../canary", "", "."])
+def test_no_hard_link_leads_outside(tmp_path: Path, name: str) -> None:
+    """Whatever was admitted: what an entry is the same file as lies in the folder too."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "canary").write_text("sings")
+    with pytest.raises(OSError, match="is not in a folder of the archive"):
+        files._make(None, member("a", tarfile.LNKTYPE, name), tmp_path / "target")  # type: ignore[arg-type]
+
+    assert list((tmp_path / "target").iterdir()) == []
 
 
 @pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
