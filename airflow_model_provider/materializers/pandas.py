@@ -39,14 +39,20 @@ class _Columns:
         if type(index) is pd.RangeIndex:
             return {"range": [index.start, index.stop, index.step], "names": names}
         if isinstance(index, pd.MultiIndex):
-            levels = [self.add(index.get_level_values(level)) for level in range(index.nlevels)]
-            return {"levels": levels, "names": names}
+            return {"levels": [self._level(index, number) for number in range(index.nlevels)], "names": names}
         frequency = getattr(index, "freq", None) if not isinstance(index, pd.PeriodIndex) else None
         return {
             "values": self.add(index),
             "names": names,
             "freq": frequency.freqstr if frequency is not None else None,
         }
+
+    def _level(self, index: pd.MultiIndex, number: int) -> dict[str, Any]:
+        """Add one level; where a label is missing, pandas makes floats of whole numbers, and objects of flags."""
+        values, dtype = index.get_level_values(number), index.levels[number].dtype
+        if values.dtype != dtype:
+            raise ExactnessLost(f"a label is missing in level {number} of the index, of dtype {dtype}")
+        return self.add(values)
 
     def batch(self) -> pa.RecordBatch:
         """Return them as one batch, which keeps the categories of a column without rows."""

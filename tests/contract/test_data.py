@@ -95,6 +95,12 @@ _FRAME = pd.DataFrame(_COLUMNS)
 _FRAME.attrs["source"] = {"sensor": 7}
 
 
+def _with_a_gap_far_down(labels: Any) -> pd.MultiIndex:
+    """Two levels: of two labels in turn, of which the last one is missing, and of the numbers of the rows."""
+    rows = list(range(60))
+    return pd.MultiIndex(levels=[labels, rows], codes=[[row % 2 for row in rows[:-1]] + [-1], rows])
+
+
 def _no_duplicates(value: Any) -> Any:
     return value.set_flags(allows_duplicate_labels=False)
 
@@ -116,6 +122,12 @@ class TestFrame(BuiltIn):
         "mixed": pd.DataFrame({"a": [1, "a"]}),
         "none-beside-nan": pd.DataFrame({"a": ["a", None, float("nan")]}, dtype=object),
         "mixed-far-down": pd.DataFrame({"a": ["a"] * 50 + [1]}),
+        "whole-labels-with-a-gap": pd.DataFrame(
+            {"a": range(60)}, index=_with_a_gap_far_down([2**60 + 1, 2**60 + 3])
+        ),
+        "flags-as-labels-with-a-gap": pd.DataFrame(
+            {"a": range(60)}, index=_with_a_gap_far_down([False, True])
+        ),
         "intervals": pd.DataFrame({"a": pd.IntervalIndex.from_breaks([0, 1, 2])}),
         "sparse": pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}),
         "complex": pd.DataFrame({"a": [1j]}),
@@ -148,6 +160,7 @@ class TestSeries(BuiltIn):
     refused = {
         "mixed": pd.Series([1, "a"]),
         "no-duplicates-allowed": _no_duplicates(pd.Series([1])),
+        "whole-labels-with-a-gap": pd.Series(range(60), index=_with_a_gap_far_down([2**60 + 1, 2**60 + 3])),
         "a-subclass": type("Series", (pd.Series,), {})([1]),
     }
 
@@ -178,7 +191,11 @@ class TestIndex(BuiltIn):
         "flags": pd.Index([True, False]),
         "empty": pd.Index([], dtype=object),
     }
-    refused = {"intervals": pd.IntervalIndex.from_breaks([0, 1, 2]), "mixed": pd.Index([1, "a"])}
+    refused = {
+        "intervals": pd.IntervalIndex.from_breaks([0, 1, 2]),
+        "mixed": pd.Index([1, "a"]),
+        "whole-labels-with-a-gap": _with_a_gap_far_down([2**60 + 1, 2**60 + 3]),
+    }
 
     def same(self, found: Any, expected: Any) -> bool:
         pd.testing.assert_index_equal(found, expected, exact=True)
