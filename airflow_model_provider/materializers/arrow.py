@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
-from airflow_model_provider.materializers.pandas import read_base, read_table
+from airflow_model_provider.materializers.pandas import check_valid, read_base, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ class ArrowMaterializer(Materializer):
                 with pa.ipc.new_file(file, value):
                     pass
                 return {"kind": kind}
+            check_valid(value)
             table = value if kind in ("Table", "RecordBatch") else pa.table({"0": value})
             with pa.ipc.new_file(file, table.schema) as writer:
                 writer.write(table)
@@ -63,5 +64,8 @@ class PolarsMaterializer(Materializer):
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
         import polars
 
-        frame = polars.read_ipc(source.path() if mmap else source.read())
+        try:
+            frame = polars.read_ipc(source.path() if mmap else source.read())
+        except polars.exceptions.PanicException as err:  # no Exception, yet the file's fault
+            raise ValueError(str(err)) from None
         return frame.to_series(0) if attributes["kind"] == "Series" else frame

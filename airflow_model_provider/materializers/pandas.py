@@ -56,7 +56,9 @@ class _Columns:
 
     def batch(self) -> pa.RecordBatch:
         """Return them as one batch, which keeps the categories of a column without rows."""
-        return pa.RecordBatch.from_arrays(self.arrays, names=list(map(str, range(len(self.arrays)))))
+        batch = pa.RecordBatch.from_arrays(self.arrays, names=list(map(str, range(len(self.arrays)))))
+        check_valid(batch)
+        return batch
 
 
 def _labels(columns: pd.Index) -> dict[str, Any]:
@@ -124,8 +126,23 @@ def read_base(source: Source, *, mmap: bool) -> Base:
 
 
 def read_table(base: Base) -> pa.Table:
-    """Return the table of an Arrow IPC file over its bytes."""
-    return pa.ipc.open_file(base.buffer).read_all()
+    """Return the table of an Arrow IPC file over its bytes; Arrow itself follows offsets that lead out of them."""
+    table = pa.ipc.open_file(base.buffer).read_all()
+    table.validate(full=True)
+    return table
+
+
+def check_valid(value: Any) -> None:
+    """
+    Refuse what :func:`read_table` would refuse.
+
+    :param value: a table, a batch, or an array.
+    :raises ExactnessLost: if Arrow finds something wrong in it.
+    """
+    try:
+        value.validate(full=True)
+    except pa.ArrowInvalid as err:
+        raise ExactnessLost(str(err)) from None
 
 
 class FrameMaterializer(Materializer):

@@ -92,6 +92,8 @@ _COLUMNS: dict[str, Any] = {
     "arrow": pd.array([1, None, 3], dtype="int32[pyarrow]"),
 }
 _FRAME = pd.DataFrame(_COLUMNS)
+#: Of a type for whole days, which Arrow itself calls invalid.
+_HALF_A_DAY = pa.array([43_200_000]).view(pa.date64())
 _FRAME.attrs["source"] = {"sensor": 7}
 
 
@@ -159,6 +161,7 @@ class TestSeries(BuiltIn):
     }
     refused = {
         "mixed": pd.Series([1, "a"]),
+        "half-a-day": pd.Series(pd.arrays.ArrowExtensionArray(_HALF_A_DAY)),
         "no-duplicates-allowed": _no_duplicates(pd.Series([1])),
         "whole-labels-with-a-gap": pd.Series(range(60), index=_with_a_gap_far_down([2**60 + 1, 2**60 + 3])),
         "a-subclass": type("Series", (pd.Series,), {})([1]),
@@ -228,6 +231,8 @@ class TestArrow(BuiltIn):
             [pa.field("a", pa.int8(), nullable=False, metadata={"u": "m"})], metadata={"k": "v"}
         ),
     }
+
+    refused = {"half-a-day": _HALF_A_DAY, "half-a-day-in-a-table": pa.table({"a": _HALF_A_DAY})}
 
     def same(self, found: Any, expected: Any) -> bool:
         chunks = [[len(chunk) for chunk in getattr(value, "chunks", ())] for value in (found, expected)]
