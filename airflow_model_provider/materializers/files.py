@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MEMBERS: Final = 1_000_000
 _OUTSIDE: Final = "is not in a folder of the archive"
 _CHUNK: Final = 1 << 20
+#: How many bytes of an archive are looked at together: tarfile copies what it has not used yet, entry by entry.
+_BLOCK: Final = 1 << 16
 
 
 class PathMaterializer(Materializer):
@@ -154,13 +156,15 @@ def _raise(err: OSError) -> NoReturn:
 
 def _unpack(source: Source, target: Path) -> None:
     contents = _Contents(source.size)
-    with tarfile.open(
-        source.path(), "r:"
-    ) as archive:  # never compressed: nothing in it is larger than it is itself
+    with (
+        source.open() as reader,
+        # never compressed: nothing in it is larger than it is itself; of a stream no more is asked than to be read
+        tarfile.open(fileobj=reader, mode="r|", bufsize=_BLOCK) as archive,  # type: ignore[call-overload]
+    ):
         while (member := archive.next()) is not None:
             contents.admit(member)
             _make(archive, member, target)
-            archive.members.clear()  # type: ignore[attr-defined]  # a million would take a gigabyte
+            archive.members.clear()  # a million would take a gigabyte
 
 
 def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_model_provider.artifacts.source import VerifiedSource
 from airflow_model_provider.artifacts.store import ArtifactStore
 from airflow_model_provider.exceptions import DigestMismatch, LoadFailed, NotSerializable
 from airflow_model_provider.materializers import codec, files
@@ -275,6 +276,44 @@ def test_a_damaged_file_leaves_nothing(shelf: Shelf, folder: Path) -> None:
         load()
 
     assert list(shelf.unpacked.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["in a file", "behind the last entry"])
+def test_a_damaged_folder_leaves_nothing(shelf: Shelf, folder: Path, place: str) -> None:
+    """Also where all of it was unpacked before the digest was known to be wrong."""
+    (folder / "b.bin").write_bytes(b"b" * 3_000_000)
+    load = shelf.save(folder)
+    (blob,) = (path for path in (shelf.folder / "store").rglob("*") if path.is_file())
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2 if place == "in a file" else -1] ^= 1
+    blob.chmod(0o600)
+    blob.write_bytes(data)
+    with pytest.raises(DigestMismatch):
+        load()
+
+    assert list(shelf.unpacked.iterdir()) == []
+
+
+def test_a_folder_is_unpacked_from_the_bytes_that_are_verified(
+    shelf: Shelf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from a file that was verified and may be another one by the time it is opened."""
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as made:
+        made.addfile(
+            *(part if isinstance(part, tarfile.TarInfo) else io.BytesIO(part) for part in a_file("evil"))
+        )
+    verified = VerifiedSource.path
+
+    def swapped(source: VerifiedSource) -> Path:
+        path = verified(source)
+        (path.parent / "other").write_bytes(evil.getvalue())
+        return (path.parent / "other").replace(path)
+
+    monkeypatch.setattr(VerifiedSource, "path", swapped)
+    found = shelf.save(folder)()
+
+    assert [path.name for path in found.iterdir()] == ["a.bin"]
 
 
 def test_every_file_name_comes_back(shelf: Shelf, folder: Path) -> None:
