@@ -17,7 +17,7 @@ from airflow_model_provider.exceptions import (
 from airflow_model_provider.materializers import environment as environments
 from airflow_model_provider.materializers import lookup
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
-from airflow_model_provider.materializers.signature import input_schema
+from airflow_model_provider.materializers.signature import input_schema, is_model
 from airflow_model_provider.materializers.signing import Signing
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def write(
     used, attributes = _save(
         value, path, _candidates(value, format, sklearn_format, trusted), what, allow_pickle
     )
-    is_model = callable(getattr(value, "predict", None)) and not isinstance(value, type)
+    predicts = is_model(value)
     return Written(
         used.key,
         used.format_version,
         names,
         attributes,
-        input_schema(value) if is_model else None,
-        is_model,
+        input_schema(value) if predicts else None,
+        predicts,
         environments.capture(names),
         used.executes_code,
     )

@@ -155,6 +155,74 @@ def test_a_model_says_what_its_inputs_are(tmp_path: Path) -> None:
     assert (unfitted.is_model, unfitted.signature) == (True, None)
 
 
+class _Talkative:
+    """
+    A model that says something of its inputs.
+
+    :param said: what; an exception is raised.
+    """
+
+    def __init__(self, said: object) -> None:
+        self.said = said
+
+    def _say(self) -> object:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+    feature_names_in_ = n_features_in_ = steps = property(_say)
+
+    def predict(self, data: object) -> object:
+        """Make it a model."""
+        return data
+
+
+class _Shy:
+    """What predicts only once it is fitted."""
+
+    @property
+    def predict(self) -> object:
+        """Raise."""
+        raise RuntimeError("fit me first")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ValueError("not fitted"),
+        NotImplementedError(),
+        RecursionError(),
+        7.5,
+        object(),
+        "abc",
+        [object()],
+        {"a": 1},
+    ],
+    ids=repr,
+)
+def test_a_model_that_says_nothing_sensible_of_its_inputs_is_saved(tmp_path: Path, said: object) -> None:
+    """Its properties may raise, or be of any type: then the schema of its inputs is not known."""
+    written = codec.write(_Talkative(said), tmp_path / "model", what="a model")
+
+    assert (written.is_model, written.signature) == (True, None)
+
+
+def test_a_model_with_steps_of_its_own_says_what_its_inputs_are(tmp_path: Path) -> None:
+    """Steps that are no pipeline's are left alone."""
+    model = LogisticRegression(max_iter=500).fit(FLOWERS.to_numpy(), SPECIES)
+    for steps in (1000, [], [7], {"a": 1}):
+        model.steps = steps
+
+        assert codec.write(model, tmp_path / "model", what="a model").signature == {"count": 4}
+
+
+def test_what_does_not_say_whether_it_predicts_is_no_model(tmp_path: Path) -> None:
+    """Its property raises; it is saved like any other value."""
+    written = codec.write(_Shy(), tmp_path / "value", what="a value")
+
+    assert (written.is_model, written.signature) == (False, None)
+
+
 def test_loads_are_writable_unless_mapped(round_trip) -> None:
     """A frame or array can be changed in place; a mapped one can not, and the file stays what it was."""
     for value in (np.arange(10.0), pd.DataFrame({"a": np.arange(10.0)})):
