@@ -306,8 +306,8 @@ class ModelVersion(Promotable):
         Save a value as an artifact of this version.
 
         :param kind: ``model``, ``data`` or ``deployment``; None takes it from the type.
-        :param format: ``skops.file`` for a scikit-learn model that executes nothing when loaded; None for the
-            default.
+        :param format: ``skops.file`` for a scikit-learn model that executes nothing when loaded: no other is
+            tried then. None for the default.
         :raises NotSerializable: if no format holds the value.
         """
         saving = self._saving(name, kind, format, metadata)

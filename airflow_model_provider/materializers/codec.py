@@ -124,9 +124,15 @@ def _save(
                 raise _missing(what, err) from None
             why = f"{type(err).__name__}: {err}"
             if position == len(candidates) - 1 or isinstance(err, OSError):
-                raise NotSerializable(what, name, why) from err
+                raise NotSerializable(what, name, _reason(candidates, why)) from err
     path.unlink(missing_ok=True)
-    raise NotSerializable(what, name, why)
+    raise NotSerializable(what, name, _reason(candidates, why))
+
+
+def _reason(candidates: Sequence[Materializer], why: str) -> str:
+    """Name the format where it was the only one, which is where it was chosen."""
+    only = candidates[0].key if len(candidates) == 1 else lookup.FALLBACK
+    return why if only == lookup.FALLBACK else f"format {only!r} does not hold it: {why}"
 
 
 def read(

@@ -62,7 +62,10 @@ def encode(values: Any) -> tuple[pa.Array, dict[str, Any]]:
     if isinstance(dtype, pd.ArrowDtype):
         return _one(array.__arrow_array__()), {"kind": "arrow"}
     if isinstance(array, pd.arrays.IntegerArray | pd.arrays.FloatingArray | pd.arrays.BooleanArray):
-        return _one(array.__arrow_array__()), {"kind": "nullable", "dtype": dtype.name}
+        found = _one(array.__arrow_array__())
+        if not np.array_equal(found.is_null(), array.isna()):
+            raise ExactnessLost(f"a NaN of {dtype} would become NA")
+        return found, {"kind": "nullable", "dtype": dtype.name}
     raise ExactnessLost(f"dtype {dtype} has no exact Arrow form here")
 
 
@@ -145,6 +148,8 @@ def decode(array: pa.Array, spec: Mapping[str, Any], base: Base) -> Any:
         dtype: Any = _string_dtype(spec)
     else:
         dtype = pd.api.types.pandas_dtype(spec["dtype"])
+        if dtype.kind == "f":  # pandas' own way makes NA of NaN, or not, as an option says
+            return pd.arrays.FloatingArray(np.array(array.fill_null(0)), np.array(array.is_null()))
     return dtype.__from_arrow__(pa.chunked_array([array]))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.materializers.base import Materializer, Source
+from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ class PathMaterializer(Materializer):
     key = "path"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        if not isinstance(value, Path):
+            raise ExactnessLost(f"{type(value).__name__} is no pathlib.Path")
         original = Path(value)
         try:
             name = os.path.basename(os.path.abspath(original))  # noqa: PTH100, PTH119 - a link keeps its own name

@@ -123,6 +123,8 @@ class TextMaterializer(Materializer):
     key = "text.utf8"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        if type(value) is not str:
+            raise ExactnessLost(f"{type(value).__name__} is not plain text")
         path.write_bytes(_text(value).encode())
         return {}
 
@@ -136,6 +138,8 @@ class BytesMaterializer(Materializer):
     key = "bytes.raw"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        if type(value) not in (bytes, bytearray):
+            raise ExactnessLost(f"{type(value).__name__} is not plain bytes")
         path.write_bytes(value)
         return {"type": type(value).__name__}
 

@@ -20,10 +20,10 @@ class ArrayMaterializer(Materializer):
     key = "numpy.npy"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        if value.dtype.hasobject or value.dtype.metadata is not None:
-            raise ExactnessLost(f"dtype {value.dtype} can't be stored in .npy as it is")
         if type(value) not in (np.ndarray, np.memmap):
-            raise ExactnessLost(f"{type(value).__name__} is more than a plain array")
+            raise ExactnessLost(f"{type(value).__name__} is not a plain array")
+        if not _is_plain(value.dtype):
+            raise ExactnessLost(f"dtype {value.dtype} can't be stored in .npy as it is")
         with path.open("wb") as file:
             np.save(file, value, allow_pickle=False)
         return {}
@@ -42,8 +42,10 @@ class ScalarMaterializer(Materializer):
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         array = np.asarray(value)
-        if array.dtype.hasobject or type(array[()]) is not type(value):
+        if not _is_plain(array.dtype) or type(array[()]) is not type(value):
             raise ExactnessLost(f"{type(value).__name__} can't be stored in .npy as it is")
+        if array.dtype.kind in "SU" and array[()] != value:
+            raise ExactnessLost("NumPy takes the NULs off its end")
         with path.open("wb") as file:
             np.save(file, array, allow_pickle=False)
         return {}
@@ -51,6 +53,15 @@ class ScalarMaterializer(Materializer):
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
         with source.open() as reader:
             return read_array(reader)[()]
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Return whether ``.npy`` says all of a dtype: no objects, metadata or records in any part of it."""
+    parts = [field[0] for field in (dtype.fields or {}).values()]
+    parts += [dtype.subdtype[0]] if dtype.subdtype else []
+    if dtype.hasobject or dtype.metadata is not None or (dtype.kind == "V" and dtype.type is not np.void):
+        return False
+    return all(map(_is_plain, parts))
 
 
 def read_array(reader: Reader) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pandas.testing import assert_frame_equal, assert_index_equal
+from pandas.tseries.frequencies import to_offset
 
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 from airflow_model_provider.materializers.columns import Base, decode, encode
@@ -40,12 +41,7 @@ class _Columns:
             return {"range": [index.start, index.stop, index.step], "names": names}
         if isinstance(index, pd.MultiIndex):
             return {"levels": [self._level(index, number) for number in range(index.nlevels)], "names": names}
-        frequency = getattr(index, "freq", None) if not isinstance(index, pd.PeriodIndex) else None
-        return {
-            "values": self.add(index),
-            "names": names,
-            "freq": frequency.freqstr if frequency is not None else None,
-        }
+        return {"values": self.add(index), "names": names, "freq": _frequency(index)}
 
     def _level(self, index: pd.MultiIndex, number: int) -> dict[str, Any]:
         """Add one level; where a label is missing, pandas makes floats of whole numbers, and objects of flags."""
@@ -59,6 +55,24 @@ class _Columns:
         batch = pa.RecordBatch.from_arrays(self.arrays, names=list(map(str, range(len(self.arrays)))))
         check_valid(batch)
         return batch
+
+
+def _frequency(index: pd.Index) -> str | None:
+    frequency = getattr(index, "freq", None) if not isinstance(index, pd.PeriodIndex) else None
+    if frequency is None:
+        return None
+    name: str = frequency.freqstr
+    if not _is_named(frequency, name):
+        raise ExactnessLost(f"frequency {frequency!r} can't be told by its name, {name}")
+    return name
+
+
+def _is_named(frequency: Any, name: str) -> bool:
+    """Return whether a name says all of a frequency: it has no word for holidays or business hours."""
+    try:
+        return bool(to_offset(name) == frequency)
+    except ValueError:
+        return False
 
 
 def _labels(columns: pd.Index) -> dict[str, Any]:
@@ -165,7 +179,7 @@ class FrameMaterializer(Materializer):
 
 def _encode_frame(frame: pd.DataFrame) -> tuple[pa.RecordBatch, dict[str, Any]]:
     if type(frame) is not pd.DataFrame or not frame.flags.allows_duplicate_labels:
-        raise ExactnessLost(f"{type(frame).__name__} is more than a plain frame")
+        raise ExactnessLost(f"{type(frame).__name__} is not a plain frame")
     columns = _Columns()
     specs = [columns.add(frame.iloc[:, position]) for position in range(frame.shape[1])]
     attributes = {
@@ -211,7 +225,7 @@ class SeriesMaterializer(Materializer):
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         if type(value) is not pd.Series or not value.flags.allows_duplicate_labels:
-            raise ExactnessLost(f"{type(value).__name__} is more than a plain series")
+            raise ExactnessLost(f"{type(value).__name__} is not a plain series")
         frame = pd.DataFrame({0: value}, copy=False)
         attributes = FrameMaterializer().save(frame, path)
         return {"frame": attributes, "name": encoded(value.name), "attrs": encoded(value.attrs)}
@@ -229,6 +243,8 @@ class IndexMaterializer(Materializer):
     key = "pandas.index"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
+        if not isinstance(value, pd.Index):
+            raise ExactnessLost(f"{type(value).__name__} is not an index")
         columns = _Columns()
         spec = columns.index(value)
         batch = columns.batch()

@@ -8,7 +8,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.materializers.base import Materializer, Source
+from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,12 +28,21 @@ class CloudpickleMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         import cloudpickle
 
+        _refuse_changed(value)
         with path.open("wb") as file, _dag_files_by_value():
             cloudpickle.dump(value, file, protocol=5)
         return {}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
         return pickle.loads(source.read())  # noqa: S301 - the source has verified the digest
+
+
+def _refuse_changed(value: Any) -> None:
+    """Refuse what pickle itself brings back as something else."""
+    if isinstance(value, memoryview):
+        raise ExactnessLost("a memoryview would come back as bytes: save bytes(value)")
+    if type(value).__module__ == "numpy" and isinstance(value, str | bytes) and value[-1:] in ("\0", b"\0"):
+        raise ExactnessLost("NumPy takes the NULs off its end: save it as str or bytes")
 
 
 @contextmanager
@@ -75,6 +84,7 @@ class JoblibMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         import joblib
 
+        _refuse_changed(value)
         with path.open("wb") as file:
             joblib.dump(value, file)
         return {}

@@ -23,6 +23,9 @@ class _Matrix(np.ndarray):
     """An array that is more than one."""
 
 
+_RECORDS = np.rec.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])
+
+
 class TestArray(BuiltIn):
     materializer = ArrayMaterializer
     examples = {
@@ -43,6 +46,10 @@ class TestArray(BuiltIn):
         "a-subclass": np.arange(3).view(_Matrix),
         "masked": np.ma.masked_array([1, 2], [True, False]),
         "dtype-metadata": np.zeros(1, np.dtype("i4", metadata={"unit": "m"})),
+        "metadata-of-a-field": np.zeros(1, [("a", np.dtype("i4", metadata={"unit": "m"}))]),
+        "metadata-of-a-part-of-a-field": np.zeros(1, [("a", (np.dtype("i4", metadata={"unit": "m"}), 2))]),
+        "records-in-a-plain-array": _RECORDS.view(np.ndarray),
+        "records-in-a-field": np.zeros(1, [("a", _RECORDS.dtype)]),
     }
 
     def same(self, found: Any, expected: Any) -> bool:
@@ -66,12 +73,18 @@ class TestScalar(BuiltIn):
         "record": np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])[0],
         "complex": np.complex64(1 - 2j),
     }
+    refused = {
+        "a-record": _RECORDS[0],
+        "text-with-a-NUL-at-its-end": np.str_("a\0"),
+        "bytes-with-a-NUL-at-their-end": np.bytes_(b"a\0"),
+    }
 
     def same(self, found: Any, expected: Any) -> bool:
         return (found.dtype, found.tobytes()) == (expected.dtype, expected.tobytes())
 
 
 _DAYS = pd.date_range("2026-03-28", periods=3, freq="D", tz="Europe/Berlin", name="day")
+_WORKDAYS = pd.date_range("2026-01-01", periods=3, freq=pd.offsets.CustomBusinessDay(holidays=["2026-06-03"]))
 _PAIRS = pd.MultiIndex.from_tuples([(0, "a"), (0, "b"), (1, "a")], names=["part", None])
 _COLUMNS: dict[str, Any] = {
     "floats": [1.5, float("nan"), -0.0],
@@ -130,6 +143,7 @@ class TestFrame(BuiltIn):
         "flags-as-labels-with-a-gap": pd.DataFrame(
             {"a": range(60)}, index=_with_a_gap_far_down([False, True])
         ),
+        "holidays": pd.DataFrame({"a": range(3)}, index=_WORKDAYS),
         "intervals": pd.DataFrame({"a": pd.IntervalIndex.from_breaks([0, 1, 2])}),
         "sparse": pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}),
         "complex": pd.DataFrame({"a": [1j]}),
@@ -198,6 +212,11 @@ class TestIndex(BuiltIn):
         "intervals": pd.IntervalIndex.from_breaks([0, 1, 2]),
         "mixed": pd.Index([1, "a"]),
         "whole-labels-with-a-gap": _with_a_gap_far_down([2**60 + 1, 2**60 + 3]),
+        "holidays": _WORKDAYS,
+        "business-hours": pd.date_range(
+            "2026-01-01 10:00", periods=3, freq=pd.offsets.BusinessHour(start="10:00")
+        ),
+        "a-nameless-frequency": pd.date_range("2026-01-01", periods=3, freq=pd.DateOffset(months=1)),
     }
 
     def same(self, found: Any, expected: Any) -> bool:
@@ -232,7 +251,14 @@ class TestArrow(BuiltIn):
         ),
     }
 
-    refused = {"half-a-day": _HALF_A_DAY, "half-a-day-in-a-table": pa.table({"a": _HALF_A_DAY})}
+    refused = {
+        "half-a-day": _HALF_A_DAY,
+        "half-a-day-in-a-table": pa.table({"a": _HALF_A_DAY}),
+        "chunked-differently": pa.table(
+            {"a": pa.chunked_array([[1], [2, 3]]), "b": pa.chunked_array([[1, 2], [3]])}
+        ),
+        "of-a-kind-that-is-not-data": pa.int8(),
+    }
 
     def same(self, found: Any, expected: Any) -> bool:
         chunks = [[len(chunk) for chunk in getattr(value, "chunks", ())] for value in (found, expected)]

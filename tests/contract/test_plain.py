@@ -7,7 +7,7 @@ import enum
 import filecmp
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,6 +22,10 @@ FILES = Path(__file__).with_name("files")
 
 class _Count(enum.IntEnum):
     ONE = 1
+
+
+class _Word(enum.StrEnum):
+    YES = "yes"
 
 
 _ENDLESS: list[Any] = []
@@ -69,17 +73,19 @@ class TestJson(BuiltIn):
 class TestText(BuiltIn):
     materializer = TextMaterializer
     examples = {"empty": "", "words": "größer \0 als\r\n☃", "json": '{"a": 1}'}
-    refused = {"no-text": "\ud800"}
+    refused = {"no-text": "\ud800", "an-enum": _Word.YES}
 
 
 class TestBytes(BuiltIn):
     materializer = BytesMaterializer
     examples = {"empty": b"", "all": bytes(range(256)), "array": bytearray(b"\0\1")}
+    refused = {"a-view": memoryview(b"abc"), "a-subclass": type("Bytes", (bytes,), {})(b"abc")}
 
 
 class TestPath(BuiltIn):
     materializer = PathMaterializer
     examples = {"file": FILES / "weights" / "a.txt", "folder": FILES / "weights"}
+    refused = {"a-text": str(FILES / "weights" / "a.txt"), "no-path-of-this-system": PureWindowsPath("a.txt")}
 
     def same(self, found: Path, expected: Path) -> bool:
         if found.is_file() and expected.is_file():

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.extra import pandas as hpd
 
+from airflow_model_provider.exceptions import PickleForbidden
 from tests.support.sameness import same
 from tests.support.soak import TIMES
 
@@ -225,3 +227,99 @@ def test_a_frame_that_a_format_would_change_is_stored_another_way(round_trip, fr
     for column in range(frame.shape[1]):
         before, after = frame.iloc[:, column].tolist(), found.iloc[:, column].tolist()
         assert all(same(a, b) for a, b in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "Float32"])
+@pytest.mark.parametrize("rows", [3, 60])
+def test_not_a_number_is_not_a_missing_value(round_trip, dtype: str, rows: int) -> None:
+    """In pandas' own floats, in any row: NaN stays NaN, and NA stays NA."""
+    numbers = np.arange(rows, dtype=dtype.lower())
+    numbers[-2] = np.nan
+    array = pd.arrays.FloatingArray(numbers, np.arange(rows) == rows - 1)
+    series, frame = pd.Series(array), pd.DataFrame({"a": array}, index=pd.Index(array))
+    found = round_trip(frame, allow_pickle=False)
+
+    for column in (round_trip(series, allow_pickle=False), found["a"], found.index):
+        assert column.dtype == dtype
+        assert column.isna().tolist() == series.isna().tolist()
+        assert (
+            column.to_numpy(float, na_value=-1.0).tobytes() == series.to_numpy(float, na_value=-1.0).tobytes()
+        )
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize(
+    "indices", [pa.array([], pa.int8()), pa.array([1, 0, None], pa.int8())], ids=["no rows", "rows"]
+)
+def test_a_dictionary_comes_back(round_trip, indices: pa.Array, mmap: bool) -> None:
+    """Also where no row uses it: in an array, a batch, a table."""
+    array = pa.DictionaryArray.from_arrays(indices, pa.array(["b", "a", "unused"]))
+    batch = pa.RecordBatch.from_arrays([array], names=["a"])
+    for value in (array, batch, pa.Table.from_batches([batch])):
+        found = round_trip(value, mmap=mmap, allow_pickle=False)
+        column = found if value is array else found.column(0)
+        chunk = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+        assert found.equals(value)
+        assert chunk.dictionary.equals(array.dictionary)
+
+
+@pytest.mark.parametrize("chunks", [[[]], [[], []], [[1], [], [2, 3]], [[1, 2], []]])
+def test_chunks_without_rows_come_back(round_trip, chunks: list[list[int]]) -> None:
+    """Of a column by itself and of a table."""
+    column = pa.chunked_array(chunks, pa.int64())
+    lone, table = round_trip(column), round_trip(pa.table({"a": column, "b": column}))
+
+    for found in (lone, table["a"], table["b"]):
+        assert [chunk.to_pylist() for chunk in found.chunks] == chunks
+
+
+def test_a_table_whose_columns_are_chunked_differently_comes_back(round_trip) -> None:
+    """In a pickle; where these are forbidden the error says how to make them alike."""
+    table = pa.table({"a": pa.chunked_array([[1], [2, 3]]), "b": pa.chunked_array([[1, 2], [3]])})
+    found = round_trip(table)
+
+    assert [[len(chunk) for chunk in column.chunks] for column in found.columns] == [[1, 2], [2, 1]]
+    with pytest.raises(PickleForbidden, match=r"chunked differently, which combine_chunks\(\) ends"):
+        round_trip.save(table, allow_pickle=False)
+
+
+@pytest.mark.filterwarnings("ignore:assert_index_equal will check")  # which is an error in tests only
+@pytest.mark.parametrize(
+    "frequency",
+    [
+        pd.offsets.CustomBusinessDay(holidays=["2026-06-03"]),
+        pd.offsets.BusinessHour(start="10:00"),
+        pd.DateOffset(months=1),
+        pd.offsets.Easter(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("rows", [3, 30])
+def test_a_frequency_that_its_name_does_not_tell_comes_back(
+    round_trip, frequency: pd.DateOffset, rows: int
+) -> None:
+    """Of an index by itself and of a frame's: the dates that come next are the same."""
+    index = pd.date_range("2026-01-01 10:00", periods=rows, freq=frequency)
+    for found in (round_trip(index), round_trip(pd.DataFrame({"a": range(rows)}, index=index)).index):
+        assert found.freq == frequency
+        assert found[-1] + 100 * found.freq == index[-1] + 100 * frequency
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.rec.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")]).view(np.ndarray),
+        np.rec.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])[0],
+        np.zeros(2, [("a", np.dtype("i4", metadata={"unit": "m"}))]),
+    ],
+    ids=["array of records", "record", "metadata of a field"],
+)
+def test_a_dtype_that_npy_has_no_words_for_comes_back(round_trip, value: Any) -> None:
+    """With its class, and with the metadata of its fields."""
+    found = round_trip(value)
+
+    assert type(found) is type(value)
+    assert found.dtype.type is value.dtype.type
+    assert found.dtype["a"].metadata == value.dtype["a"].metadata
+    assert found.tobytes() == value.tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 import threading
@@ -294,6 +295,9 @@ def test_a_folder_that_could_not_be_unpacked_is_not_saved(round_trip, tmp_path: 
         (threading.Lock(), "cannot pickle"),
         (Path("/nope/nothing"), "No such file"),
         ([threading.Lock()], "cannot pickle"),
+        (memoryview(b"x"), "would come back as bytes"),
+        (np.str_("a\0"), "takes the NULs off"),
+        (np.bytes_(b"a\0"), "takes the NULs off"),
     ],
 )
 def test_what_cannot_be_saved_is_one_error(round_trip, value: object, said: str) -> None:
@@ -303,6 +307,36 @@ def test_what_cannot_be_saved_is_one_error(round_trip, value: object, said: str)
         round_trip.save(value)
 
     assert list(round_trip.store.iter_blobs()) == before
+
+
+@pytest.mark.parametrize(
+    ("format", "value"),
+    [
+        ("bytes.raw", np.arange(3)),
+        ("bytes.raw", memoryview(b"x")),
+        ("path", "/etc/hostname"),
+        ("text.utf8", enum.StrEnum("Word", ["YES"]).YES),
+        ("text.utf8", b"bytes"),
+        ("numpy.npy", [1, 2]),
+        ("numpy.scalar", 1.5),
+        ("json", pd.DataFrame({"a": [1]})),
+        ("pandas.frame", polars.DataFrame({"a": [1]})),
+        ("pandas.series", [1]),
+        ("pandas.index", pd.Series([1])),
+        ("arrow.file", pd.DataFrame({"a": [1]})),
+        ("polars.ipc", pd.DataFrame({"a": [1]})),
+        ("joblib", memoryview(b"x")),
+    ],
+)
+def test_a_format_that_is_not_the_values_is_refused(round_trip, format: str, value: object) -> None:
+    """What was asked for by name holds the value as it is, or the error says which format and which type."""
+    kind = lookup.type_names(value)[0]
+    with pytest.raises(
+        NotSerializable, match=rf"of type {kind} .*format '{format}' does not hold it"
+    ) as refused:
+        round_trip.save(value, format=format)
+
+    assert "AttributeError" not in str(refused.value)
 
 
 def test_forbidden_pickles_are_refused_both_ways(round_trip) -> None:
