@@ -40,6 +40,7 @@ _TYPES: Final = {
     "pathlib.Path": "files:PathMaterializer",
     "pathlib._local.Path": "files:PathMaterializer",  # Python 3.13
     "numpy.ndarray": "numpy:ArrayMaterializer",
+    "numpy.memmap": "numpy:ArrayMaterializer",
     "numpy.generic": "numpy:ScalarMaterializer",
     "pandas.DataFrame": "pandas:FrameMaterializer",
     "pandas.Series": "pandas:SeriesMaterializer",

@@ -224,6 +224,21 @@ def test_what_does_not_say_whether_it_predicts_is_no_model(tmp_path: Path) -> No
     assert (written.is_model, written.signature) == (False, None)
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+def test_a_mapped_array_is_data(round_trip, tmp_path: Path, mmap: bool) -> None:
+    """It is stored as the array that it is, also where it was loaded mapped, or is a part of one that was."""
+    array = np.memmap(tmp_path / "mapped", dtype="i4", mode="w+", shape=(3, 4), order="F")
+    array[:] = np.arange(12).reshape(3, 4)
+    loaded = round_trip(np.arange(12), mmap=True)
+    for value in (array, array[1:, ::2], array[0], loaded, loaded[2:5], np.memmap(tmp_path / "mapped")):
+        found = round_trip(value, mmap=mmap, allow_pickle=False)
+
+        assert round_trip.format == "numpy.npy"
+        assert isinstance(found, np.memmap) if mmap else type(found) is np.ndarray
+        assert np.array_equal(found, value)
+        assert found.dtype == value.dtype
+
+
 def test_loads_are_writable_unless_mapped(round_trip) -> None:
     """A frame or array can be changed in place; a mapped one can not, and the file stays what it was."""
     for value in (np.arange(10.0), pd.DataFrame({"a": np.arange(10.0)})):
