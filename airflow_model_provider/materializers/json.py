@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow_model_provider.limits import DEEPEST
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ _TAG = "__type__"
 #: How many bytes of JSON stay readable in XCom.
 SMALL = 1024
 
+#: Parts that a container which is met again may add, besides ten for each that is there once.
+_AGAIN = 1_000_000
+
+_CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 _ENCODERS: dict[type, Callable[[Any], Any]] = {
     bytes: lambda value: base64.b64encode(value).decode(),
-    tuple: lambda value: [encoded(item) for item in value],
-    set: lambda value: [encoded(item) for item in sorted(value, key=repr)],
-    frozenset: lambda value: [encoded(item) for item in sorted(value, key=repr)],
-    dict: lambda value: [[encoded(key), encoded(item)] for key, item in value.items()],
     datetime: lambda value: value.isoformat(),
     date: lambda value: value.isoformat(),
     time: lambda value: value.isoformat(),
@@ -33,8 +34,6 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     Decimal: str,
     UUID: str,
     complex: lambda value: [repr(value.real), repr(value.imag)],
-    float: repr,
-    int: str,
 }
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "bytes": base64.b64decode,
@@ -56,22 +55,67 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 def encoded(value: Any) -> Any:
     """Return the JSON form of a value, or raise ``ExactnessLost``."""
-    kind: type = type(value)
-    if value is None or kind is bool:
-        return value
-    if kind is str:
-        return _text(value)
-    if kind is int:
-        return value if abs(value) < 2**63 else {_TAG: "int", "value": hex(value)}
-    if kind is float:
-        return value if math.isfinite(value) else {_TAG: "float", "value": repr(value)}
-    if kind is list:
-        return [encoded(item) for item in value]
-    if kind is dict and _TAG not in value and all(type(key) is str for key in value):
-        return {_text(key): encoded(item) for key, item in value.items()}
-    if kind not in _ENCODERS or not _keeps_zone(value):
-        raise ExactnessLost(f"{kind.__module__}.{kind.__qualname__} is not a JSON value")
-    return {_TAG: kind.__name__, "value": _ENCODERS[kind](value)}
+    return _Encoder().form(value)
+
+
+class _Encoder:
+    """
+    Makes the JSON form of one value.
+
+    It is no deeper than can be read at the end of any stack, and not much larger than the value: JSON has no word for
+    the same container once more, and lists that hold the one before twice would double with each.
+    """
+
+    def __init__(self) -> None:
+        self._depth = self._once = self._again = 0
+        self._met: set[int] = set()
+
+    def form(self, value: Any) -> Any:
+        """Return the JSON form of a value or of a part of it."""
+        kind: type = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is str:
+            return _text(value)
+        if kind is int:
+            return value if abs(value) < 2**63 else {_TAG: "int", "value": hex(value)}
+        if kind is float:
+            return value if math.isfinite(value) else {_TAG: "float", "value": repr(value)}
+        if kind in _CONTAINERS:
+            return self._container(value, kind)
+        if kind not in _ENCODERS or not _keeps_zone(value):
+            raise ExactnessLost(f"{kind.__module__}.{kind.__qualname__} is not a JSON value")
+        return {_TAG: kind.__name__, "value": _ENCODERS[kind](value)}
+
+    def _container(self, value: Any, kind: type) -> Any:
+        if id(value) in self._met:
+            self._meet_again(value)
+        else:
+            self._met.add(id(value))
+            self._once += len(value)
+        if self._depth == DEEPEST:
+            raise ExactnessLost(f"it is nested deeper than {DEEPEST} levels, or holds itself")
+        self._depth += 1
+        found = [self.form(item) for item in value] if kind is list else self._contents(value, kind)
+        self._depth -= 1
+        return found
+
+    def _meet_again(self, value: Any) -> None:
+        self._again += len(value)
+        if self._again > _AGAIN + 10 * self._once:
+            raise ExactnessLost("it holds the same containers again and again")
+
+    def _contents(self, value: Any, kind: type) -> Any:
+        if kind is dict and _TAG not in value and all(type(key) is str for key in value):
+            return {_text(key): self.form(item) for key, item in value.items()}
+        if kind is dict:
+            forms = [[self.form(key), self.form(item)] for key, item in value.items()]
+        else:
+            forms = [self.form(item) for item in value]
+        if kind in (set, frozenset):
+            names = [repr(item) for item in value]
+            forms = [forms[at] for at in sorted(range(len(forms)), key=names.__getitem__)]
+        return {_TAG: kind.__name__, "value": forms}
 
 
 def _text(value: str) -> str:
@@ -106,10 +150,7 @@ class JsonMaterializer(Materializer):
     key = "json"
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        try:
-            text = json.dumps(encoded(value), separators=(",", ":"), allow_nan=False)
-        except RecursionError:
-            raise ExactnessLost("it holds itself, or is nested too deep") from None
+        text = json.dumps(encoded(value), separators=(",", ":"), allow_nan=False)
         path.write_bytes(text.encode())
         return {}
 

@@ -7,6 +7,7 @@ import enum
 import filecmp
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path, PureWindowsPath
 from typing import Any
 from uuid import UUID
@@ -64,6 +65,8 @@ class TestJson(BuiltIn):
         "a-named-zone": datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
         "no-text": ["\ud800"],
         "endless": _ENDLESS,
+        "too-deep": reduce(lambda inner, _: [inner], range(101), []),
+        "doubled-again-and-again": reduce(lambda inner, _: [inner, inner], range(60), []),
     }
 
     def same(self, found: Any, expected: Any) -> bool:
