@@ -18,7 +18,7 @@ _KINDS = (pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray, pa.Schema)
 
 
 class ArrowMaterializer(Materializer):
-    """A Table, RecordBatch, Array, ChunkedArray or Schema; chunks stay as they are."""
+    """A Table, RecordBatch, Array, ChunkedArray or Schema; chunks stay as they are, if a table's columns share them."""
 
     key = "arrow.file"
 
@@ -57,9 +57,7 @@ def _batches(value: Any, kind: str, schema: pa.Schema) -> list[pa.RecordBatch]:
         return [value]
     if kind == "Table":
         columns = [column.chunks for column in value.columns]
-        if len({tuple(map(len, chunks)) for chunks in columns}) > 1:
-            raise ExactnessLost("its columns are chunked differently, which combine_chunks() ends")
-        if not columns:
+        if len({tuple(map(len, chunks)) for chunks in columns}) != 1:
             return value.to_batches()  # type: ignore[no-any-return]
     else:
         columns = [value.chunks if kind == "ChunkedArray" else [value]]

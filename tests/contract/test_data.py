@@ -246,6 +246,9 @@ class TestArrow(BuiltIn):
         "nothing": pa.nulls(3),
         "chunked": pa.chunked_array([[1], [2, 3]]),
         "no-chunks": pa.chunked_array([], pa.string()),
+        "chunked-differently": pa.table(
+            {"a": pa.chunked_array([[1], [2, 3]]), "b": pa.chunked_array([[1, 2], [3]])}
+        ),
         "schema": pa.schema(
             [pa.field("a", pa.int8(), nullable=False, metadata={"u": "m"})], metadata={"k": "v"}
         ),
@@ -254,9 +257,6 @@ class TestArrow(BuiltIn):
     refused = {
         "half-a-day": _HALF_A_DAY,
         "half-a-day-in-a-table": pa.table({"a": _HALF_A_DAY}),
-        "chunked-differently": pa.table(
-            {"a": pa.chunked_array([[1], [2, 3]]), "b": pa.chunked_array([[1, 2], [3]])}
-        ),
         "of-a-kind-that-is-not-data": pa.int8(),
     }
 

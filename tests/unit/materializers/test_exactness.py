@@ -279,16 +279,6 @@ def test_chunks_without_rows_come_back(round_trip, chunks: list[list[int]]) -> N
         assert [chunk.to_pylist() for chunk in found.chunks] == chunks
 
 
-def test_a_table_whose_columns_are_chunked_differently_comes_back(round_trip) -> None:
-    """In a pickle; where these are forbidden the error says how to make them alike."""
-    table = pa.table({"a": pa.chunked_array([[1], [2, 3]]), "b": pa.chunked_array([[1, 2], [3]])})
-    found = round_trip(table)
-
-    assert [[len(chunk) for chunk in column.chunks] for column in found.columns] == [[1, 2], [2, 1]]
-    with pytest.raises(PickleForbidden, match=r"chunked differently, which combine_chunks\(\) ends"):
-        round_trip.save(table, allow_pickle=False)
-
-
 @pytest.mark.filterwarnings("ignore:assert_index_equal will check")  # which is an error in tests only
 @pytest.mark.parametrize(
     "frequency",
