@@ -182,7 +182,7 @@ def read(
             raise _missing(what, err) from None
         if isinstance(err, OSError) and err.errno in _STORE_TROUBLE and not found.executes_code:
             raise StoreUnavailable(str(err.filename or what), "read", str(err.strerror)) from err
-        changed = tuple(environments.differences(environment or {}))
+        changed = tuple(environments.differences(environment))
         raise LoadFailed(what, f"{type(err).__name__}: {err}", changed) from err
 
 

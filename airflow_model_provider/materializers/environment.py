@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}
 #: What pickled estimators depend on besides their own library.
@@ -32,7 +33,7 @@ def _version(distribution: str) -> str | None:
 
     try:
         return version(distribution)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # which a name is that no package can have
         return None
 
 
@@ -46,13 +47,22 @@ def capture(type_names: Sequence[str]) -> dict[str, Any]:
     return {**found, "libraries": libraries} if libraries else found
 
 
-def differences(recorded: Mapping[str, Any]) -> list[str]:
-    """Return what is another here than it was: ``scikit-learn 1.5.2, here 1.7.0``."""
+def differences(recorded: object) -> list[str]:
+    """
+    Return what is another here than it was: ``scikit-learn 1.5.2, here 1.7.0``.
+
+    :param recorded: what :func:`capture` returned; of anything else, what can be read as that.
+    """
+    then = _mapping(recorded)
     found = []
     for key, now in _here():
-        if recorded.get(key) not in (None, now):
-            found.append(f"{key} {recorded[key]}, here {now}")
-    for library, then in dict(recorded.get("libraries", {})).items():
-        if _version(library) != then:
-            found.append(f"{library} {then}, here {_version(library) or 'not installed'}")
+        if then.get(key) not in (None, now):
+            found.append(f"{key} {then[key]}, here {now}")
+    for library, version in _mapping(then.get("libraries")).items():
+        if _version(library) != version:
+            found.append(f"{library} {version}, here {_version(library) or 'not installed'}")
     return found
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -30,7 +30,7 @@ class ArrayMaterializer(Materializer):
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
         if mmap and source.size:
-            return np.load(source.path(), mmap_mode="r", allow_pickle=False)
+            return np.lib.format.open_memmap(source.path(), mode="r")  # np.load would open archives too
         with source.open() as reader:
             return read_array(reader)
 
@@ -74,6 +74,8 @@ def read_array(reader: Reader) -> Any:
         rest = io.BytesIO(np.lib.format.magic(*version) + (reader.read() or b""))  # type: ignore[no-untyped-call, unused-ignore]
         return np.load(rest, allow_pickle=False)
     shape, fortran, dtype = read_header(reader)  # type: ignore[arg-type, no-untyped-call, unused-ignore]
+    if dtype.hasobject:
+        raise ValueError("it is an array of objects, and these would be pickled")
     array = np.empty(shape, dtype, order="F" if fortran else "C")
     flat = array.reshape(-1, order="F" if fortran else "C")
     if array.nbytes:

@@ -54,8 +54,9 @@ class Signing(NamedTuple):
         found = attributes.get(ATTRIBUTE)
         if not isinstance(found, str):
             raise NotSigned(what, "bears no signature")
+        said = found.encode(errors="replace")  # only of ASCII does compare_digest take text
         good = [
-            hmac.compare_digest(_signature(key, digest, materializer, format_version), found)
+            hmac.compare_digest(_signature(key, digest, materializer, format_version).encode(), said)
             for key in self.keys
         ]
         if not any(good):

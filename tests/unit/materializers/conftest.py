@@ -44,6 +44,14 @@ class RoundTrip:
             **{name: option for name, option in options.items() if name in ("allow_pickle", "trusted")},
         )
 
+    def keep(self, data: bytes) -> tuple[str, int]:
+        """Store bytes as they are; return their digest and size."""
+        with self.store.new_file() as path:
+            path.write_bytes(data)
+            digest, size = self.store.digest(path)
+            self.store.put(path, digest)
+        return digest, size
+
 
 @pytest.fixture(scope="session")
 def round_trip(tmp_path_factory: pytest.TempPathFactory) -> RoundTrip:
