@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _DAG_FILE = "unusual_prefix_"
 
 
+#: What stands before each array in a joblib file.
+_OF_JOBLIB = b"joblib.numpy_pickle"
+
+
 class CloudpickleMaterializer(Materializer):
     """Anything else: cloudpickle, protocol 5; classes of a program or a DAG file travel by value."""
 
@@ -34,7 +38,14 @@ class CloudpickleMaterializer(Materializer):
         return {}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
-        return pickle.loads(source.read())  # noqa: S301 - the source has verified the digest
+        data = source.read()
+        try:
+            return pickle.loads(data)  # noqa: S301 - the source has verified the digest
+        except Exception as err:
+            if _OF_JOBLIB not in data:
+                raise
+            advice = "it looks like a joblib file: register it with format='joblib'"
+            raise pickle.UnpicklingError(f"{err}; {advice}") from err
 
 
 def _refuse_changed(value: Any) -> None:

@@ -231,6 +231,26 @@ def test_a_file_is_not_opened_when_it_is_registered(model_registry: Client, tmp_
     assert not sign.exists()
 
 
+def test_a_joblib_file_with_the_name_of_a_pickle_is_named_when_it_is_loaded(
+    model_registry: Client, model: Any, tmp_path: Path
+) -> None:
+    """The error says how it is to be registered; any other file that is no pickle is not called one of joblib's."""
+    file, other = tmp_path / "model.pkl", tmp_path / "other.pkl"
+    joblib.dump(model, file)
+    other.write_bytes(b"no pickle")
+    with model_registry.new_model_version("iris") as version:
+        version.save_file("model", file)
+        version.save_file("right", file, format="joblib")
+        version.save_file("other", other)
+    with pytest.raises(LoadFailed, match=r"joblib file: register it with format='joblib'"):
+        version.load_artifact("model")
+    with pytest.raises(LoadFailed) as refused:
+        version.load_artifact("other")
+
+    assert "joblib" not in str(refused.value)
+    assert version.load_artifact("right").coef_ == pytest.approx([1.0])
+
+
 def test_any_file_is_kept_as_a_path(model_registry: Client, tmp_path: Path) -> None:
     """Data, under its own name."""
     file = tmp_path / "labels.txt"
