@@ -132,6 +132,8 @@ class Artifact(Generic[T]):
         """
         Return the object; the bytes are verified first.
 
+        A ``pathlib.Path`` is that of a private copy in a temporary folder, which is the caller's to remove.
+
         :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
         :raises DigestMismatch: if the stored bytes were changed.
         """

@@ -1,4 +1,8 @@
-"""Types that are trusted in skops files, besides skops' own list: each was read, none executes what it is given."""
+"""
+Types that are trusted in skops files, besides skops' own list: each was read, none executes what it is given.
+
+Arrays that lead out of themselves, as those of a tree can, still end the process: no type here checks that.
+"""
 
 from __future__ import annotations
 
