@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import enum
-import io
 import os
-import pickle
 import sys
 import threading
 import types
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,16 +29,11 @@ from airflow_model_provider.exceptions import (
     LoadFailed,
     MissingDependency,
     NotSerializable,
-    NotSigned,
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
 )
 from airflow_model_provider.materializers import codec, environment, lookup
-from airflow_model_provider.materializers.signing import Signing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 
@@ -148,88 +140,6 @@ def test_a_class_of_a_dag_file_travels_by_value(round_trip) -> None:
 
     assert loads[0](False).predict([1, 2]) == [7, 7]
     assert loads[1](False).value == 7
-
-
-def test_a_model_says_what_its_inputs_are(tmp_path: Path) -> None:
-    """Names and number, from the model or the first step of a pipeline; and what it was made with."""
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(FLOWERS, SPECIES)
-    written = codec.write(pipeline, tmp_path / "model", what="a model")
-
-    assert written.is_model
-    assert written.signature is not None
-    assert written.signature == {"columns": [{"name": name} for name in FLOWERS.columns], "count": 4}
-    assert set(written.environment["libraries"]) >= {"scikit-learn", "numpy"}
-    assert codec.write(FLOWERS, tmp_path / "data", what="data").signature is None
-    unfitted = codec.write(LogisticRegression(), tmp_path / "unfitted", what="a model")
-    assert (unfitted.is_model, unfitted.signature) == (True, None)
-
-
-class _Talkative:
-    """
-    A model that says something of its inputs.
-
-    :param said: what; an exception is raised.
-    """
-
-    def __init__(self, said: object) -> None:
-        self.said = said
-
-    def _say(self) -> object:
-        if isinstance(self.said, Exception):
-            raise self.said
-        return self.said
-
-    feature_names_in_ = n_features_in_ = steps = property(_say)
-
-    def predict(self, data: object) -> object:
-        """Make it a model."""
-        return data
-
-
-class _Shy:
-    """What predicts only once it is fitted."""
-
-    @property
-    def predict(self) -> object:
-        """Raise."""
-        raise RuntimeError("fit me first")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        ValueError("not fitted"),
-        NotImplementedError(),
-        RecursionError(),
-        7.5,
-        object(),
-        "abc",
-        [object()],
-        {"a": 1},
-    ],
-    ids=lambda said: type(said).__name__,
-)
-def test_a_model_that_says_nothing_sensible_of_its_inputs_is_saved(tmp_path: Path, said: object) -> None:
-    """Its properties may raise, or be of any type: then the schema of its inputs is not known."""
-    written = codec.write(_Talkative(said), tmp_path / "model", what="a model")
-
-    assert (written.is_model, written.signature) == (True, None)
-
-
-def test_a_model_with_steps_of_its_own_says_what_its_inputs_are(tmp_path: Path) -> None:
-    """Steps that are no pipeline's are left alone."""
-    model = LogisticRegression(max_iter=500).fit(FLOWERS.to_numpy(), SPECIES)
-    for steps in (1000, [], [7], {"a": 1}):
-        model.steps = steps
-
-        assert codec.write(model, tmp_path / "model", what="a model").signature == {"count": 4}
-
-
-def test_what_does_not_say_whether_it_predicts_is_no_model(tmp_path: Path) -> None:
-    """Its property raises; it is saved like any other value."""
-    written = codec.write(_Shy(), tmp_path / "value", what="a value")
-
-    assert (written.is_model, written.signature) == (False, None)
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -411,75 +321,6 @@ def test_a_load_that_fails_names_what_changed(round_trip) -> None:
         )
 
     assert environment.differences(environment.capture(["numpy.ndarray"])) == []
-
-
-@pytest.mark.parametrize(
-    "recorded",
-    [
-        "no dict",
-        ["python"],
-        {"libraries": "no dict"},
-        {"libraries": ["numpy"]},
-        {"libraries": {"": "1"}},
-        {"libraries": {"\0": "1", "\ud800": "1", "..": "1"}},
-        {"libraries": {"numpy": {"deep": []}}, "python": [3]},
-    ],
-    ids=repr,
-)
-def test_a_load_that_fails_says_so_whatever_was_recorded(round_trip, recorded: Any) -> None:
-    """An environment that this package has not written changes nothing about the error."""
-    digest, size = round_trip.keep(b"no pickle")
-    with pytest.raises(LoadFailed, match="a value could not be loaded: UnpicklingError"):
-        codec.read(
-            round_trip.store.source(digest, size, what="a value"),
-            materializer="cloudpickle",
-            format_version=1,
-            attributes={},
-            what="a value",
-            environment=recorded,
-        )
-
-
-@pytest.mark.parametrize("found", ["\u00e9", "\ud800", "", "0" * 64, "\0", 7, None, ["0"]], ids=repr)
-def test_a_signature_that_is_none_is_refused(found: object) -> None:
-    """Whatever it is: text that no hash is made of, or no text."""
-    with pytest.raises(NotSigned):
-        Signing(("k" * 16,)).check("a value", "ab" * 32, "cloudpickle", 1, {"hmac": found})
-
-
-def _saved(save: Callable[..., None], array: Any) -> bytes:
-    file = io.BytesIO()
-    save(file, array)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("format", ["numpy.npy", "numpy.scalar"])
-@pytest.mark.parametrize(
-    "data",
-    [
-        _saved(np.savez, np.arange(3)),
-        _saved(np.savez_compressed, np.arange(3)),
-        _saved(np.save, np.array([], dtype=object)),
-        _saved(np.save, np.zeros((0, 3), [("a", "O")])),
-        _saved(np.save, np.array([1, "a"], dtype=object)),
-        pickle.dumps([1]),
-        b"",
-    ],
-    ids=["npz", "compressed npz", "no objects", "no records of objects", "objects", "a pickle", "nothing"],
-)
-def test_what_is_no_npy_is_not_loaded_as_one(round_trip, data: bytes, format: str, mmap: bool) -> None:
-    """An archive of arrays, and what holds objects, even if it has no rows."""
-    digest, size = round_trip.keep(data)
-    with pytest.raises(LoadFailed):
-        codec.read(
-            round_trip.store.source(digest, size, what="a value"),
-            materializer=format,
-            format_version=1,
-            attributes={},
-            what="a value",
-            mmap=mmap,
-        )
 
 
 @pytest.mark.parametrize(("key", "version"), [("nope.format", 1), ("json", 99)])
