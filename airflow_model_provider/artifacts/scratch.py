@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -24,6 +25,14 @@ SCRATCH = ".tmp"
 #: A file that nobody has locked or written to for so long was left by a process that died: seconds.
 _ABANDONED = 3600.0
 _LOOKED_AT = 64
+#: What has its name so that programs find it, and would be gone for all of them; a link to one, too.
+_KEPT = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
 
 
 def random_name(suffix: str = "") -> str:
@@ -62,8 +71,9 @@ def replacing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
 
     :param force: take the place of what has the name already.
     :raises FileExistsError: if something has the name by then, be it a link to nowhere, and must keep it.
-    :raises OSError: if it can't be written there.
+    :raises OSError: if it can't be written there, or what is there is no regular file.
     """
+    _refuse_kept(target)
     part = target.parent / random_name(".part")
     try:
         with part.open("xb") as file:
@@ -75,6 +85,15 @@ def replacing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError, ValueError):
             part.unlink()
+
+
+def _refuse_kept(target: Path) -> None:
+    try:
+        kept = _KEPT.get(stat.S_IFMT(target.stat().st_mode))
+    except (OSError, ValueError):  # nothing is there, or nothing that could be written either
+        return
+    if kept is not None:
+        raise OSError(errno.EINVAL, f"it is {kept}, and stays as it is", str(target))
 
 
 def _name(part: Path, target: Path) -> None:

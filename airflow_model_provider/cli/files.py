@@ -18,7 +18,6 @@ from airflow_model_provider.exceptions import (
     ModelRegistryError,
 )
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.transfer.target import obstacle
 
 if TYPE_CHECKING:
     from airflow_model_provider.artifacts.source import VerifiedSource
@@ -67,9 +66,6 @@ def download(args: Any) -> None:
     target = Path(args.to or artifact.name)
     if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
-    if (found := obstacle(target)) is not None:
-        problem = f"{quoted(str(target))} is {found}, and stays as it is"
-        raise InvalidDefinition("--to", problem, "Name a file.")
     source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
     try:
         _write(source, target, force=args.force)

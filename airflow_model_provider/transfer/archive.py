@@ -16,7 +16,6 @@ from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.exceptions import AlreadyExists, ExportFailed, InvalidExport, ModelRegistryError
 from airflow_model_provider.transfer import manifest as manifests
-from airflow_model_provider.transfer.target import obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +45,6 @@ def new_archive(path: Path, manifest: bytes, *, force: bool) -> Iterator[NewArch
         raise ExportFailed(
             str(path), f"it would say more than {MANIFEST_SIZE:,} bytes of its versions: name fewer"
         )
-    if (found := obstacle(path)) is not None:
-        raise ExportFailed(str(path), f"it is {found}, and stays as it is")
     try:
         with replacing(path, force=force) as target, zipfile.ZipFile(target, "w") as file:
             file.writestr(zipfile.ZipInfo(_MANIFEST), manifest)
