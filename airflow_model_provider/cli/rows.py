@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from airflow_model_provider.registry.entities import StageEvent
@@ -15,25 +16,26 @@ def time_text(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
+_EVENT: Final[dict[str, Callable[[StageEvent], Any]]] = {
+    "sequence": lambda event: event.sequence,
+    "at": lambda event: time_text(event.at),
+    "stage": lambda event: event.stage,
+    "version": lambda event: event.number,
+    "previous": lambda event: event.previous,
+    "rollback": lambda event: event.restores is not None,
+    "who": lambda event: event.who,
+    "dag_id": lambda event: event.run.dag_id if event.run else None,
+    "run_id": lambda event: event.run.run_id if event.run else None,
+    "task_id": lambda event: event.task_id,
+    "reason": lambda event: event.reason,
+}
+
+
 def event_row(event: StageEvent) -> dict[str, Any]:
     """Return a change of a stage."""
-    return {
-        "sequence": event.sequence,
-        "at": time_text(event.at),
-        "stage": event.stage,
-        "version": event.number,
-        "previous": event.previous,
-        "rollback": event.restores is not None,
-        "who": event.who,
-        "dag_id": event.run.dag_id if event.run else None,
-        "run_id": event.run.run_id if event.run else None,
-        "task_id": event.task_id,
-        "reason": event.reason,
-    }
+    return {name: of(event) for name, of in _EVENT.items()}
 
 
 def no_event_row(stage: str, number: int) -> dict[str, Any]:
     """Return what stands in the place of a change where a version holds a stage already."""
-    known = {"stage": stage, "version": number, "rollback": False}
-    columns = ("sequence", "at", "stage", "version", "previous", "rollback", "who")
-    return {name: known.get(name) for name in (*columns, "dag_id", "run_id", "task_id", "reason")}
+    return {**dict.fromkeys(_EVENT), "stage": stage, "version": number, "rollback": False}

@@ -7,6 +7,7 @@ import json
 import math
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -113,8 +114,10 @@ class _Encoder:
         else:
             forms = [self.form(item) for item in value]
         if kind in (set, frozenset):
-            names = [repr(item) for item in value]
-            forms = [forms[at] for at in sorted(range(len(forms)), key=names.__getitem__)]
+            named = zip(
+                map(repr, value), forms, strict=True
+            )  # after them: of what they refuse it may never end
+            forms = [form for _, form in sorted(named, key=itemgetter(0))]
         return {_TAG: kind.__name__, "value": forms}
 
 

@@ -183,9 +183,7 @@ class Database:
         begun = time.monotonic()
         try:
             return once()
-        except NoConnectionFree as err:
-            raise self._explained(err, unsure) from err
-        except DBAPIError as err:
+        except (DBAPIError, NoConnectionFree) as err:
             # SQLite itself has waited for another writer.
             if not is_transient(err) or time.monotonic() - begun >= self.patience:
                 raise self._explained(err, unsure) from err

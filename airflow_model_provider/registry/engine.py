@@ -184,11 +184,13 @@ def _end_postgresql(connection: Any, _record: Any) -> None:
 
 def _in_one_round_trip(cursor: Any, _words: str, _values: Any, context: Any) -> bool:
     """Send several statements at once, with BEGIN where it is due, and COMMIT where nothing else is to come."""
+    asked: Together | None = context.execution_options.get(TOGETHER)
+    connection = cursor.connection
+    if asked is None and connection.autocommit:
+        return False
     from psycopg import Pipeline
     from psycopg.pq import TransactionStatus
 
-    asked: Together | None = context.execution_options.get(TOGETHER)
-    connection = cursor.connection
     begins = not connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE
     if asked is None:
         if begins:

@@ -52,6 +52,18 @@ class RoundTrip:
             self.store.put(path, digest)
         return digest, size
 
+    def read(self, data: bytes, format: str, **options: Any) -> Any:
+        """Load bytes that are stored as they are, as a value of a format."""
+        digest, size = self.keep(data)
+        return codec.read(
+            self.store.source(digest, size, what="a value"),
+            materializer=format,
+            format_version=1,
+            attributes={},
+            what="a value",
+            **options,
+        )
+
 
 @pytest.fixture(scope="session")
 def round_trip(tmp_path_factory: pytest.TempPathFactory) -> RoundTrip:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from airflow_model_provider.exceptions import LoadFailed, NotSigned
-from airflow_model_provider.materializers import codec
 from airflow_model_provider.materializers.signing import Signing
 
 if TYPE_CHECKING:
@@ -32,16 +31,8 @@ if TYPE_CHECKING:
 )
 def test_a_load_that_fails_says_so_whatever_was_recorded(round_trip, recorded: Any) -> None:
     """An environment that this package has not written changes nothing about the error."""
-    digest, size = round_trip.keep(b"no pickle")
     with pytest.raises(LoadFailed, match="a value could not be loaded: UnpicklingError"):
-        codec.read(
-            round_trip.store.source(digest, size, what="a value"),
-            materializer="cloudpickle",
-            format_version=1,
-            attributes={},
-            what="a value",
-            environment=recorded,
-        )
+        round_trip.read(b"no pickle", "cloudpickle", environment=recorded)
 
 
 @pytest.mark.parametrize("found", ["\u00e9", "\ud800", "", "0" * 64, "\0", 7, None, ["0"]], ids=repr)
@@ -74,13 +65,5 @@ def _saved(save: Callable[..., None], array: Any) -> bytes:
 )
 def test_what_is_no_npy_is_not_loaded_as_one(round_trip, data: bytes, format: str, mmap: bool) -> None:
     """An archive of arrays, and what holds objects, even if it has no rows."""
-    digest, size = round_trip.keep(data)
     with pytest.raises(LoadFailed):
-        codec.read(
-            round_trip.store.source(digest, size, what="a value"),
-            materializer=format,
-            format_version=1,
-            attributes={},
-            what="a value",
-            mmap=mmap,
-        )
+        round_trip.read(data, format, mmap=mmap)
