@@ -194,7 +194,7 @@ def _airflow_cfg() -> configparser.ConfigParser:
 
 
 def _has_connection(config: configparser.ConfigParser) -> bool:
-    """Whether Airflow's database keeps the default connection; only a SQLite file can be looked into without Airflow."""
+    """Whether Airflow keeps the default connection; only a SQLite file can be looked into without Airflow."""
     default = f"sqlite:///{settings.airflow_home().absolute() / 'airflow.db'}"
     named = config.get("database", "sql_alchemy_conn", fallback=default)
     scheme, _, path = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", named).partition(":///")
