@@ -229,8 +229,8 @@ class Model(JsonValue):
 
     @property
     def version_name(self) -> Any:
-        """The version's name; its number as text if it has none."""
-        return self._plain("name")
+        """The name that the version was given; None if it has none."""
+        return self._plain("version_name")
 
     def _plain(self, attribute: str) -> Any:
         return lazy_or_now(self.reference.but(attribute=attribute))

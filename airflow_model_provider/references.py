@@ -67,7 +67,7 @@ UNSET: Final = _Unset()
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
-_ATTRIBUTES: Final = ("id", "number", "name", "stage", "uri", "digest", "local_path")
+_ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", "local_path")
 
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 _LARGEST: Final = 499
@@ -131,7 +131,7 @@ class Reference(JsonValue):
     :param kind: only an artifact of this kind, or None for any.
     :param artifact_version: a given version of the artifact instead of the newest.
     :param map_index: the element of a collection that a mapped step made.
-    :param attribute: a plain value instead of the whole: ``number``, ``name``, ``stage``, ``id`` of a
+    :param attribute: a plain value instead of the whole: ``number``, ``version_name``, ``stage``, ``id`` of a
         version; ``uri``, ``digest``, ``number``, ``local_path`` of an artifact, or ``metadata:<key>``.
     :param default: a JSON value used where stage, artifact or key is missing.
     :param conn_id: the connection of the registry; None means the default one.

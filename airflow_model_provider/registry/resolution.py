@@ -182,7 +182,7 @@ def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:
         return None
     if reference.wanted is Wanted.VERSION:
         version = version_record(row)
-        plain = {"number": version.number, "id": version.id, "name": version.name or str(version.number)}
+        plain = {"number": version.number, "id": version.id, "version_name": version.version_name}
         return version.stage(stages) if attribute == "stage" else plain[attribute]
     if attribute.startswith("metadata:"):
         return row.a_metadata[attribute.removeprefix("metadata:")]
