@@ -9,10 +9,16 @@ itself parses), or the scheduler from other components, and asking must not impo
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import sys
 from typing import Any
 
 _CONTEXT = "airflow.sdk.definitions._internal.contextmanager"
+#: Its ``SUPERVISOR_COMMS`` is how a task, a callback in the DAG processor or a trigger asks its Airflow.
+_TASK_RUNNER = "airflow.sdk.execution_time.task_runner"
+#: Executors whose workers share this machine's disk, where a file is a registry for all of them.
+_LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor"})
 _entered = False
 
 
@@ -60,12 +66,29 @@ def inside_airflow() -> bool:
         or airflow_is_parsing()
         or dag_being_built() is not None
         or running_task_context() is not None
+        or getattr(sys.modules.get(_TASK_RUNNER), "SUPERVISOR_COMMS", None) is not None
     )
 
 
 def inside_scheduler() -> bool:
     """Return whether this process is Airflow's scheduler, or was forked from it."""
     return "airflow.jobs.scheduler_job_runner" in sys.modules
+
+
+def remote_executor() -> str | None:
+    """
+    Return the executor whose workers may not share this machine's disk; None if all do.
+
+    Outside Airflow only the environment is read. A pod of the official Helm chart says LocalExecutor for itself.
+    """
+    if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD", "").strip().lower() in ("true", "1", "t", "yes"):
+        return "KubernetesExecutor"
+    said = os.environ.get("AIRFLOW__CORE__EXECUTOR")
+    if said is None and inside_airflow():
+        said = airflow_option("core", "executor")
+    # One for all, several, those of teams, and with aliases: LocalExecutor,fast:CeleryExecutor;team=my.Executor
+    names = [re.split("[:=]", item)[-1].strip() for item in re.split("[,;]", said or "")]
+    return next((name for name in names if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS), None)
 
 
 def airflow_option(section: str, option: str) -> str | None:
