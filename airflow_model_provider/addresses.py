@@ -22,6 +22,9 @@ DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
+#: The source of an address that the configuration names.
+_CONFIGURATION = f"[{settings.SECTION}] url and store"
+_HALVES = {"url": "registry", "store": "artifact store"}
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -34,21 +37,18 @@ class Address(NamedTuple):
     :param store: folder or fsspec URL of the artifacts.
     :param source: which setting said so, for messages.
     :param storage_options: arguments for fsspec.
+    :param defaults: the halves (``url``, ``store``) that no setting names, and that are under AIRFLOW_HOME therefore.
     """
 
     url: str
     store: str
     source: str
     storage_options: Mapping[str, Any] = MappingProxyType({})
+    defaults: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """All but the source may hold secrets."""
         return f"Address(source={self.source!r})"
-
-    @property
-    def is_default(self) -> bool:
-        """Whether nothing was configured: a file and a folder under AIRFLOW_HOME."""
-        return self.source == "AIRFLOW_HOME"
 
     @property
     def is_stored(self) -> bool:
@@ -67,17 +67,52 @@ def find_address(
     Return the first registry that is given: argument, connection, configuration, default.
 
     :param ask_airflow: look among the connections that Airflow keeps, too.
-    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read.
+    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read, and for a default under
+        an executor whose workers may be elsewhere.
     """
     if url is not None:
-        return Address(_text("url", url), _text("store", store) or _default_store(), "argument")
+        return _reached_by_workers(_address(_text("url", url), _text("store", store), "argument"))
     if conn_id is not None:
         check_key(conn_id, "connection id")
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
-    return found or _configured() or _default()
+    return _reached_by_workers(found or _configured() or _default())
+
+
+def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:
+    """Return an address whose halves are the default ones if they are empty."""
+    defaults = tuple(name for name, said in (("url", url), ("store", store)) if not said)
+    return Address(url or _default_url(), store or _default_store(), source, options, defaults)
+
+
+def _reached_by_workers(address: Address) -> Address:
+    """
+    Return an address that every worker of this Airflow reaches.
+
+    :raises InvalidConfiguration: if a half of it is a default that each worker would have for itself.
+    """
+    executor = host.remote_executor() if address.defaults else None
+    if executor is None:
+        return address
+    whole = len(address.defaults) == len(_HALVES)
+    missing = " and ".join(_HALVES[name] for name in address.defaults)
+    problem = f"no {missing} is configured, and workers of {executor} may not share this machine's disk"
+    settings_named = " and ".join(f"{settings.variable(name)}" for name in address.defaults)
+    if whole:
+        advice = f"Set {connection_variable(DEFAULT_CONN_ID)}, or {settings_named}"
+    elif address.source == "argument":
+        advice = f"Pass {address.defaults[0]}="
+    elif address.source == _CONFIGURATION:
+        advice = f"Set {settings_named}"
+    else:
+        advice = f"Set extra.{address.defaults[0]} of it"
+    raise InvalidConfiguration(
+        f"[{settings.SECTION}] {address.defaults[0]}" if whole else address.source,
+        problem,
+        f"{advice}, to a database and a store that all workers reach.",
+    )
 
 
 def _text(what: str, value: object, source: str = "argument") -> str:
@@ -110,13 +145,13 @@ def _configured() -> Address | None:
     url, store = settings.option("url"), settings.option("store")
     if url is None and store is None:
         return None
-    return Address(url or _default_url(), store or _default_store(), f"[{settings.SECTION}] url and store")
+    return _address(url or "", store or "", _CONFIGURATION)
 
 
 def _default() -> Address:
     if not host.inside_airflow():
         _warn_of_airflow_cfg()
-    return Address(_default_url(), _default_store(), "AIRFLOW_HOME")
+    return _address("", "", "AIRFLOW_HOME")
 
 
 def _default_url() -> str:
@@ -245,4 +280,4 @@ def address_from_fields(
     options = extras.get("storage_options") or {}
     if not isinstance(options, Mapping):
         raise InvalidConfiguration(source, "storage_options is not a JSON object", _FORMS)
-    return Address(url or _default_url(), store or _default_store(), source, options)
+    return _address(url, store, source, options)

@@ -10,6 +10,8 @@ import Airflow where there is none.
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import sys
 import uuid
 from types import SimpleNamespace
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _CONTEXT = "airflow.sdk.definitions._internal.contextmanager"
+#: Its ``SUPERVISOR_COMMS`` is how a task, a callback in the DAG processor or a trigger asks its Airflow.
+_TASK_RUNNER = "airflow.sdk.execution_time.task_runner"
+_PROCESSOR = "airflow.dag_processing.processor"
 #: What calls callbacks, when Airflow no longer has a current context: of a task in its own process or, when it was
 #: killed, in the Dag processor; of a Dag there.
-_TASK_RUNNER, _PROCESSOR = "airflow.sdk.execution_time.task_runner", "airflow.dag_processing.processor"
 _CALLERS = {
     (_TASK_RUNNER, "_run_task_state_change_callbacks"),
     (_PROCESSOR, "_execute_task_callbacks"),
@@ -30,6 +34,8 @@ _CALLERS = {
 }
 #: The Dag's callback that was seen last, and the context made for it.
 _dag_callback: list[tuple[Any, dict[str, Any]]] = []
+#: Executors whose workers share this machine's disk, where a file is a registry for all of them.
+_LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor"})
 _entered = False
 
 
@@ -109,12 +115,29 @@ def inside_airflow() -> bool:
         or airflow_is_parsing()
         or dag_being_built() is not None
         or running_task_context() is not None
+        or getattr(sys.modules.get(_TASK_RUNNER), "SUPERVISOR_COMMS", None) is not None
     )
 
 
 def inside_scheduler() -> bool:
     """Return whether this process is Airflow's scheduler, or was forked from it."""
     return "airflow.jobs.scheduler_job_runner" in sys.modules
+
+
+def remote_executor() -> str | None:
+    """
+    Return the executor whose workers may not share this machine's disk; None if all do.
+
+    Outside Airflow only the environment is read. A pod of the official Helm chart says LocalExecutor for itself.
+    """
+    if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD", "").strip().lower() in ("true", "1", "t", "yes"):
+        return "KubernetesExecutor"
+    said = os.environ.get("AIRFLOW__CORE__EXECUTOR")
+    if said is None and inside_airflow():
+        said = airflow_option("core", "executor")
+    # One for all, several, those of teams, and with aliases: LocalExecutor,fast:CeleryExecutor;team=my.Executor
+    names = [re.split("[:=]", item)[-1].strip() for item in re.split("[,;]", said or "")]
+    return next((name for name in names if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS), None)
 
 
 def airflow_option(section: str, option: str) -> str | None:
