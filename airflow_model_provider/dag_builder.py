@@ -13,6 +13,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.close_version import CloseVersionOperator
+from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
@@ -114,7 +115,7 @@ def add_step(
         output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
     if declares_tuple(definition.function):
         return StepOutputs(output.operator, names)
-    return output
+    return StepXComArg(output.operator)
 
 
 def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapped: Any) -> Any:

@@ -15,6 +15,7 @@ from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resol
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
+from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
@@ -26,6 +27,7 @@ if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.pipelines.mapping import MappedOver
     from airflow_model_provider.resolver import Resolver
 
 
@@ -38,6 +40,7 @@ class Task(typing.NamedTuple):
     :param model: what it belongs to.
     :param producers: the tasks that a new version of the model waits for; asked only when one is made.
     :param settled: the tasks that are over when this one runs.
+    :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
     function: Callable[..., Any]
@@ -45,6 +48,7 @@ class Task(typing.NamedTuple):
     model: Model | None = None
     producers: Callable[[], Sequence[str]] = lambda: ()
     settled: Callable[[], Collection[str]] = lambda: ()
+    mapped_over: MappedOver | None = None
 
 
 class InputCheck(typing.NamedTuple):
@@ -94,6 +98,8 @@ class StepExecution:
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
+        #: What the instances of the tasks that are mapped over the only output get; None where none is.
+        self.entries: Any = None
 
     # --- before execute ------------------------------------------------------------------------------------
 
@@ -169,6 +175,7 @@ class StepExecution:
         with running_step(context):
             result = self.task.function(*bound.args, **bound.kwargs)
         values = self._split(result)
+        self._check_mappable(values)
         return {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
@@ -233,31 +240,68 @@ class StepExecution:
             )
         return result
 
+    @property
+    def _mapped_over(self) -> MappedOver | None:
+        """Outputs of a step that declares several can't be mapped over."""
+        return None if declares_tuple(self.task.function) else self.task.mapped_over
+
+    def _check_mappable(self, values: Sequence[Any]) -> None:
+        if self._mapped_over is not None and values:
+            self._mapped_over.check(values[0], self._called(self.task.outputs[0]))
+
+    def _called(self, output: Output) -> str:
+        return f"output {output.name!r} of step {self.attempt.task_id!r}"
+
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
         if (passed := self._passed_on(output, value)) is not None:
+            if self._mapped_over is not None:
+                self.entries = passed
             return passed
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
-        record = workspace.save(
+        entries, parts = self._entries(output, value)
+        record, *records = workspace.save_with_parts(
             value,
             Saving(
                 artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=f"output {output.name!r} of step {self.attempt.task_id!r}",
+                what=self._called(output),
                 kind=output.config.kind,
                 format=output.config.format,
                 output=output.name,
                 metadata={**output.config.run_metadata, **(metadata or {})},
                 environment=_code_digest(self.task.function),
             ),
+            [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
         self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
-        if is_small_json(value) and _read(value) is value:
-            return value
-        return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+        labels = [str(version) for version, _ in versions]
+        for part, saved in zip(parts, records, strict=True):
+            part.put(workspace.output_reference(saved, labels).to_json())
+        if self._mapped_over is not None:
+            self.entries = entries
+            self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
+        return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
+        """Return what travels for each element, where something is mapped over the output, and what it lacks."""
+        over = self._mapped_over
+        return (None, ()) if over is None else split(value, over, _travels)
+
+    def _saving_of(self, output: Output, part: Part) -> Saving:
+        place = f"element {part.place}" + (f", argument {part.key!r}," if part.key is not None else "")
+        whole = artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output)
+        return Saving(
+            name_of_elements(whole),
+            what=f"{place} of {self._called(output)}",
+            kind=output.config.kind,
+            output=f"{output.name}[]" + (f".{part.key}" if part.key is not None else ""),
+            place=part.place,
+            environment=_code_digest(self.task.function),
+        )
 
     def _passed_on(self, output: Output, value: Any) -> Any:
         """Return the JSON of references and handles, alone or in containers; None for a value to be saved."""
@@ -308,6 +352,28 @@ class StepExecution:
 def _read(value: Any) -> Any:
     """Turn the JSON forms that came through XCom back into references."""
     return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
+
+
+def loaded(entry: Any, resolver: Resolver) -> Any:
+    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
+    wanted: dict[Reference | OutputReference, None] = {}
+    value = transform(_read(entry), lambda part: _collect(part, wanted))
+    found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
+
+    def visit(part: Any) -> Any:
+        reference = part.reference if isinstance(part, Model) else part
+        if not isinstance(reference, Reference | OutputReference):
+            return WALK
+        conn_id = reference.conn_id if isinstance(reference, Reference) else None
+        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        return value.load() if isinstance(value, Artifact) else value
+
+    return transform(value, visit)
+
+
+def _travels(value: Any) -> bool:
+    """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
+    return is_small_json(value) and _read(value) is value
 
 
 def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:

@@ -13,9 +13,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
+from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
-from airflow_model_provider.pipelines.outputs import Output, declared_outputs
+from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
@@ -88,6 +89,11 @@ class StepOperator(BaseOperator):
         return declared_outputs(self.python_callable, self.substitutions)
 
     @property
+    def output(self) -> StepXComArg:
+        """What other tasks take of it."""
+        return StepXComArg(self)
+
+    @property
     def used_versions(self) -> Sequence[VersionRecord]:
         """The versions that this try makes or uses."""
         return self._execution.used_versions if self._execution is not None else ()
@@ -103,6 +109,7 @@ class StepOperator(BaseOperator):
             self.step_model,
             producers=self._producers,
             settled=lambda: settled_before(self),
+            mapped_over=mapped_over(self, context["ti"]),
         )
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():
@@ -124,13 +131,14 @@ class StepOperator(BaseOperator):
         assert self._execution is not None
         if self._missing is not None:
             self._wait(self._missing, datetime.now(UTC))
-        with hopeless_fails_at_once():
+        with hopeless_fails_at_once(), unmappable_as_airflow_says():
             outputs = self._execution.run()
-        if len(self.outputs) == 1 and self.outputs[0].name in outputs and not self._returns_tuple():
+        entries = self._execution.entries
+        if entries is None and len(self.outputs) == 1 and not self.returns_tuple:
             return next(iter(outputs.values()))
         for name, value in outputs.items():
             context["ti"].xcom_push(key=name, value=value)
-        return outputs or None
+        return outputs or None if entries is None else entries
 
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
         """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
@@ -156,9 +164,9 @@ class StepOperator(BaseOperator):
             self._wait(self._missing, since)
         return self.execute(context)
 
-    def _returns_tuple(self) -> bool:
-        from airflow_model_provider.pipelines.outputs import declares_tuple
-
+    @property
+    def returns_tuple(self) -> bool:
+        """Whether it declares several outputs, as a tuple."""
         return declares_tuple(self.python_callable)
 
     def _keyword_arguments(self, context: Mapping[str, Any]) -> dict[str, Any]:
