@@ -187,9 +187,11 @@ class Reference(JsonValue):
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
         if self.artifact_version is not None:
-            check_number("artifact version", self.artifact_version)
+            number = check_number("artifact version", self.artifact_version)
+            object.__setattr__(self, "artifact_version", number)
         if self.map_index is not None:
-            check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            index = check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            object.__setattr__(self, "map_index", index)
 
     @property
     def has_default(self) -> bool:

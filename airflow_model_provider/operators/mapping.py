@@ -130,9 +130,12 @@ def _check_length(ti: Any, task: AbstractOperator, length: int) -> None:
 class UnmappableOutput(UnmappableXComTypePushed, AirflowFailException):
     """Airflow's error for what can't be mapped over, with what to do. A retry cannot help; correct the step."""
 
+    def __init__(self, error: NotMappable) -> None:
+        super().__init__(error)
+        self.error = error
+
     def __str__(self) -> str:
-        (error,) = self.args
-        return f"{UnmappableXComTypePushed.__name__}: {error}"
+        return f"{UnmappableXComTypePushed.__name__}: {self.error}"
 
 
 @contextmanager

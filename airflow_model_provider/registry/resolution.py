@@ -51,6 +51,8 @@ def resolve(
 
 def numbers(database: Database, references: Sequence[Reference]) -> list[int | None]:
     """Return the number of the version that each reference selects now, in one statement; None where none is there."""
+    if not references:
+        return []
     asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
     values = {"attempt": None, **dict.fromkeys(RunKey._fields)}
     return database.read(lambda connection: [row.v_number for row in read(connection, asked, values)])
