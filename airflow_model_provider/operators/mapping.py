@@ -203,7 +203,7 @@ def _asked_for() -> tuple[bool, set[type[XComArg]]]:
 
 def _name_of_only_output(operator: Any) -> str | None:
     """Return the name of a step's only output; None if it is mapped, or declares none or several."""
-    outputs = () if operator.is_mapped else operator.outputs
+    outputs: Sequence[Any] = () if operator.is_mapped else operator.outputs
     return outputs[0].name if len(outputs) == 1 and not operator.returns_tuple else None
 
 
