@@ -13,12 +13,14 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions import xcom_arg
 from airflow.sdk.definitions._internal import expandinput
 from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput
+from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushed, XComNotFound
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_model_provider.exceptions import NotMappable
+from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several
 from airflow_model_provider.pipelines.mapping import MappedOver, check_mapping_function, ignore
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
@@ -160,10 +162,33 @@ class StepXComArg(PlainXComArg):
     elements, and no references to them; each instance loads its own.
     """
 
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over unless it is the only output of its step.
+
+        :raises InvalidDefinition: if it is one of several, or there is none.
+        """
+        if self.key != BaseXCom.XCOM_RETURN_KEY:
+            raise one_of_several(self.operator.task_id, self.key)
+        operator: Any = self.operator
+        if not operator.is_mapped and not operator.outputs:
+            raise nothing_to_map(operator.task_id)
+
     def map(self, f: Callable[[Any], Any]) -> MapXComArg:
         """Apply a function to each element, in the task that gets it. See ``XComArg.map()``."""
         check_mapping_function(f)
+        self.refuse_unmappable()
         return super().map(f)
+
+    def zip(self, *others: XComArg, fillvalue: Any = NOTSET) -> ZipXComArg:
+        """Make tuples of elements. See ``XComArg.zip()``."""
+        self.refuse_unmappable()
+        return super().zip(*others, fillvalue=fillvalue)
+
+    def concat(self, *others: XComArg) -> ConcatXComArg:
+        """Put elements one after the other. See ``XComArg.concat()``."""
+        self.refuse_unmappable()
+        return super().concat(*others)
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Return what the task gets whose fields Airflow renders."""
