@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -64,6 +65,10 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+#: What can be done with a reference that ``expand()`` does not take.
+MAP_OVER: Final = (
+    "Pass a list of references, the output of a step that returns a list, or use partial() for one value."
+)
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
@@ -86,6 +91,16 @@ class JsonValue(dict[str, Any]):
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+    def values(self) -> Any:
+        """
+        Return the parts of the JSON form. Airflow asks for them where ``expand()`` is given a reference.
+
+        :raises InvalidDefinition: there: it would be mapped over its parts.
+        """
+        if _is_expanded():
+            raise InvalidDefinition(repr(self), "it is one value and can't be mapped over", MAP_OVER)
+        return super().values()
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -397,6 +412,14 @@ def _texts(found: object) -> tuple[str, ...]:
     if not isinstance(found, list | tuple) or not all(isinstance(text, str) for text in found):
         raise TypeError("model_versions is no list of texts")
     return tuple(found)
+
+
+def _is_expanded() -> bool:
+    """Whether Airflow looks through what ``expand()`` is given, and has come to an argument, not to what is in one."""
+    frame, depth = sys._getframe(2), 0
+    while frame.f_code.co_name == "ensure_xcomarg_return_value" and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return 0 < depth <= 2
 
 
 def read_reference(value: object) -> Reference | OutputReference | None:
