@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import typing
 from hashlib import sha256
 from typing import Any
@@ -17,8 +16,9 @@ from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
+from airflow_model_provider.pipelines.passing import is_plain, read_result, written
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
+from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
 from airflow_model_provider.typecheck import check_recorded, check_value
 from airflow_model_provider.workspace import Saving
@@ -107,6 +107,8 @@ class StepExecution:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
 
+        Only objects count: JSON that looks like a reference is data, which :mod:`pipelines.passing` has read, or not.
+
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
         :raises StageNotAssigned: if a stage that is asked for has no version.
@@ -114,7 +116,6 @@ class StepExecution:
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
         self._bound.apply_defaults()
-        self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
         model = self.task.model
@@ -304,21 +305,30 @@ class StepExecution:
         )
 
     def _passed_on(self, output: Output, value: Any) -> Any:
-        """Return the JSON of references and handles, alone or in containers; None for a value to be saved."""
+        """Return the form in which references and handles travel, alone or in containers; else None."""
         found: list[Any] = []
 
-        def visit(part: Any) -> Any:
-            if not isinstance(part, JsonValue | Artifact | ModelVersion):
-                return WALK
-            found.append(part)
-            return part.to_json() if isinstance(part, JsonValue) else part.reference().to_json()
+        def reference(part: Any) -> dict[str, Any] | None:
+            if isinstance(part, Artifact | ModelVersion):
+                found.append(part)
+                return part.reference().to_json()
+            if isinstance(part, JsonValue | OutputReference):
+                found.append(part)
+                return self._as_meant_here(part).to_json()
+            return None
 
-        passed = transform(value, visit)
-        if not found or not _is_json(passed):
+        try:
+            passed = written(value, reference)
+        except TypeError:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        return passed
+        return passed if found else None
+
+    def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
+        """A reference that is returned means what it means in this task: no template leaves it."""
+        reference = part.reference if isinstance(part, Model) and not part.makes_version else part
+        return self._resolver.concrete(reference) if isinstance(reference, Reference) else reference
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
         if self._version is not None and self.task.model is not None and self.task.model.makes_version:
@@ -349,15 +359,10 @@ class StepExecution:
         return list(used.values())
 
 
-def _read(value: Any) -> Any:
-    """Turn the JSON forms that came through XCom back into references."""
-    return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
-
-
 def loaded(entry: Any, resolver: Resolver) -> Any:
     """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
     wanted: dict[Reference | OutputReference, None] = {}
-    value = transform(_read(entry), lambda part: _collect(part, wanted))
+    value = transform(read_result(entry), lambda part: _collect(part, wanted))
     found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
 
     def visit(part: Any) -> Any:
@@ -373,7 +378,7 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
 
 def _travels(value: Any) -> bool:
     """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
-    return is_small_json(value) and _read(value) is value
+    return is_small_json(value) and is_plain(value)
 
 
 def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
@@ -382,14 +387,6 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
         wanted[reference] = None
         return part
     return WALK
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _asks_for_handle(annotation: Any) -> bool:

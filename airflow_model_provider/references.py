@@ -284,10 +284,10 @@ class Reference(JsonValue):
         """
         Read the JSON form, of this release or an older one.
 
-        :raises InvalidDefinition: if it is not one that this release can read.
+        :raises InvalidDefinition: if it is not one that this release can read, or holds a template.
         """
-        model = data.get("model")
-        if "selector" not in data and isinstance(model, str) and data[REFERENCE_KEY] == f"{model}[new]":
+        if "selector" not in data and _is_new(data):
+            model = data["model"]
             problem = "it names no version, because each run makes a new one"
             raise InvalidDefinition(f"{model}[new]", problem, "Say which: version='latest', version=3.")
         try:
@@ -299,7 +299,8 @@ class Reference(JsonValue):
             _refuse_unknown_words(values)
             if values.get("kind") is not None:
                 values["kind"] = artifact_type(values["kind"])
-            return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
+            selector = Selector(SelectorKind(data["selector"]), data["version"])
+            made = cls(data["model"], selector, **values)
         except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise InvalidDefinition(
                 quoted(dict(data)),
@@ -307,6 +308,17 @@ class Reference(JsonValue):
                 "It was written by another release of airflow-model-provider: give all workers the same one and "
                 "clear the task that returned it.",
             ) from err
+        if selector.kind is SelectorKind.TEMPLATE:
+            problem = "it holds a template, and it came as data, which is never rendered"
+            advice = "Templates can stand in DAG files only. Return a reference that names its version."
+            raise InvalidDefinition(quoted(repr(made)), problem, advice)
+        return made
+
+
+def _is_new(data: Mapping[str, Any]) -> bool:
+    """Whether it is the JSON form of a model of which each run makes a new version."""
+    model = data.get("model")
+    return isinstance(model, str) and data.get(REFERENCE_KEY) == f"{model}[new]"
 
 
 #: Keys of the JSON form that are no fields.
@@ -397,6 +409,10 @@ class OutputReference:
                 quoted(dict(data)), "this is not an artifact reference that can be read"
             ) from err
 
+    def serialize(self) -> dict[str, Any]:
+        """Return what Airflow shows for it on the page of rendered fields."""
+        return self.to_json()
+
     def __repr__(self) -> str:
         return f"{self.artifact}@{self.number}"
 
@@ -422,13 +438,24 @@ def _is_expanded() -> bool:
     return 0 < depth <= 2
 
 
+#: Without these it is data of the user's that has our key, and no reference of ours, readable or not.
+_OF_OUTPUT: Final = frozenset({OUTPUT_KEY, "registry", "id", "digest"})
+_OF_REFERENCE: Final = frozenset({REFERENCE_KEY, "model", "selector"})
+
+
 def read_reference(value: object) -> Reference | OutputReference | None:
-    """Return the reference that a JSON object is, or None if it is something else."""
+    """
+    Return the reference that a JSON object is, or None if it is something else.
+
+    Only for what may be one: what a task has returned, or the user's own code wants to be read.
+
+    :raises InvalidDefinition: if it is one that this release can't read, or holds a template.
+    """
     if isinstance(value, Reference | OutputReference):
         return value
     if isinstance(value, Mapping):
-        if OUTPUT_KEY in value:
+        if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
-        if REFERENCE_KEY in value:
+        if value.keys() >= _OF_REFERENCE or _is_new(value):
             return Reference.from_json(value)
     return None

@@ -208,6 +208,11 @@ class StepXComArg(PlainXComArg):
         return super().resolve(context)
 
 
+def entries(arg: XComArg, context: Mapping[str, Any]) -> Any:
+    """Return what an XComArg holds for the tasks that are mapped over it."""
+    return PlainXComArg.resolve(arg, context) if isinstance(arg, PlainXComArg) else arg.resolve(context)
+
+
 _RESOLVERS = {kind.resolve.__code__: kind for kind in (MapXComArg, ZipXComArg, ConcatXComArg)}
 
 

@@ -6,7 +6,6 @@ import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -14,10 +13,10 @@ from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
+from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
-from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.resolver import VersionMissing
 
 
-class StepOperator(BaseOperator):
+class StepOperator(Receiving):
     """
     Run a function whose inputs may be references to versions and artifacts.
 
@@ -60,6 +59,7 @@ class StepOperator(BaseOperator):
     ui_color = "#d7ecf3"
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
+    writes_results = True
 
     def __init__(
         self,
@@ -116,9 +116,7 @@ class StepOperator(BaseOperator):
             claim_promotions(context)
             self._execution = StepExecution(task, resolver_for(context), self.log)
             try:
-                self._execution.pin(
-                    [_listed(value) for value in self.op_args], self._keyword_arguments(context)
-                )
+                self._execution.pin(list(self.op_args), self._keyword_arguments(context))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
@@ -171,15 +169,14 @@ class StepOperator(BaseOperator):
 
     def _keyword_arguments(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """The given arguments, and Airflow's context variables that the function asks for by name."""
-        given = {name: _listed(value) for name, value in self.op_kwargs.items()}
         parameters = inspect.signature(self.python_callable).parameters
         positional = list(parameters)[: len(self.op_args)]
         asked = {
             name: context[name]
             for name in parameters
-            if name in context and name not in given and name not in positional
+            if name in context and name not in self.op_kwargs and name not in positional
         }
-        return {**asked, **given}
+        return {**asked, **self.op_kwargs}
 
     def _producers(self) -> list[str]:
         """The tasks of this DAG that make a part of the same new version."""
@@ -224,10 +221,3 @@ class StepDecoratedOperator(DecoratedOperator, StepOperator):
             "op_kwargs": op_kwargs,
         }
         super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
-
-
-def _listed(value: Any) -> Any:
-    """What a mapped task returned is a lazy sequence in Airflow; a step is given a list."""
-    from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
-
-    return transform(value, lambda part: list(part) if isinstance(part, LazyXComSequence) else WALK)

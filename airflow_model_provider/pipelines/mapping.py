@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.passing import is_plain
 
 #: How the artifact is called that holds the elements of an output.
 _SUFFIX = ".elements"
@@ -64,7 +65,7 @@ class MappedOver(NamedTuple):
         if isinstance(value, Mapping) and self.composed:
             return "map(), zip() and concat() need an order, and its value is a dict", "Return a list."
         if isinstance(value, Mapping) and (problem := _wrong_key(value)) is not None:
-            return problem, "Use texts as keys, or return a list of pairs."
+            return problem, "Use other texts as keys, or return a list of pairs."
         return None
 
 
@@ -85,10 +86,12 @@ def _no_arguments(value: Any) -> str | None:
 
 
 def _wrong_key(value: Mapping[Any, Any]) -> str | None:
-    """XCom is JSON, which would make texts of all keys."""
+    """XCom is JSON, which would make texts of all keys, and some say what an object is."""
     for key in value:
         if not isinstance(key, str):
             return f"the key {quoted(key)} is {_described(key)}"
+        if not is_plain({key: None}):
+            return f"the key {key!r} is reserved"
     return None
 
 
