@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.deferred import Mappable, PipelineParameter, StepOutput
-from airflow_model_provider.pipelines.values import WALK, references_in, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +82,7 @@ class LocalBuilder:
             bind(*args, **kwargs)
         except TypeError as err:
             raise InvalidDefinition(subject, str(err)) from None
+        check_arguments(subject, [args, kwargs, mapped])
         model = definition.model or self.pipeline.model
         node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
         taken = [
