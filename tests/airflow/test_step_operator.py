@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def test_a_reference_survives_what_airflow_does_to_it() -> None:
     reference = operator().op_kwargs["model"]
 
     assert pickle.loads(pickle.dumps(reference)) == copy.deepcopy(reference) == reference
-    assert bool(reference)
+    assert json.loads(json.dumps(reference))
     assert not callable(reference)
 
 
