@@ -13,12 +13,21 @@ from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryEr
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
-from airflow_model_provider.pipelines.definition import artifact_name
+from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
+from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
-from airflow_model_provider.pipelines.passing import is_plain, written
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.passing import is_plain, read_result, written
+from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
-from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    SKIPPED,
+    Link,
+    Relation,
+    Resolution,
+    VersionRecord,
+)
 from airflow_model_provider.typecheck import check_recorded, check_value
 from airflow_model_provider.workspace import Saving
 
@@ -26,6 +35,7 @@ if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.pipelines.mapping import MappedOver
     from airflow_model_provider.resolver import Resolver
 
 
@@ -36,15 +46,22 @@ class Task(typing.NamedTuple):
     :param function: its code.
     :param outputs: what it declares to return.
     :param model: what it belongs to.
-    :param producers: the tasks that a new version of the model waits for; asked only when one is made.
+    :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
+        only when one is made.
+    :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
+    :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
+    :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
     function: Callable[..., Any]
     outputs: tuple[Output, ...]
     model: Model | None = None
-    producers: Callable[[], Sequence[str]] = lambda: ()
-    settled: Callable[[], Collection[str]] = lambda: ()
+    producers: Callable[[], Mapping[str, bool]] = dict
+    again: Callable[[], Collection[str]] = tuple
+    settled: Callable[[], Collection[str]] = tuple
+    stopped: Callable[[str], Collection[str]] = lambda _: ()
+    mapped_over: MappedOver | None = None
 
 
 class InputCheck(typing.NamedTuple):
@@ -94,6 +111,8 @@ class StepExecution:
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
+        #: What the instances of the tasks that are mapped over the only output get; None where none is.
+        self.entries: Any = None
 
     # --- before execute ------------------------------------------------------------------------------------
 
@@ -109,7 +128,10 @@ class StepExecution:
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        given = set(self._bound.arguments)
         self._bound.apply_defaults()
+        defaults = [value for name, value in self._bound.arguments.items() if name not in given]
+        check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
         model = self.task.model
@@ -128,6 +150,7 @@ class StepExecution:
             self.attempt.run,
             producer=self.attempt.producer,
             producers=self.task.producers,
+            again=self.task.again,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
             run_mark=self.attempt.run_mark,
@@ -145,12 +168,9 @@ class StepExecution:
             references.
         :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
         """
-        try:
-            outputs = self._run()
-        except BaseException:
-            self._settle(failed=True)
-            raise
-        self._settle(failed=False)
+        outputs = self._run()
+        if (version := self._made()) is not None:
+            self._settle(version, COMMITTED)
         return outputs
 
     def _run(self) -> dict[str, Any]:
@@ -170,6 +190,7 @@ class StepExecution:
         with running_step(context):
             result = self.task.function(*bound.args, **bound.kwargs)
         values = self._split(result)
+        self._check_mappable(values)
         return {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
@@ -234,31 +255,68 @@ class StepExecution:
             )
         return result
 
+    @property
+    def _mapped_over(self) -> MappedOver | None:
+        """Outputs of a step that declares several can't be mapped over."""
+        return None if declares_tuple(self.task.function) else self.task.mapped_over
+
+    def _check_mappable(self, values: Sequence[Any]) -> None:
+        if self._mapped_over is not None and values:
+            self._mapped_over.check(values[0], self._called(self.task.outputs[0]))
+
+    def _called(self, output: Output) -> str:
+        return f"output {output.name!r} of step {self.attempt.task_id!r}"
+
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
         if (passed := self._passed_on(output, value)) is not None:
+            if self._mapped_over is not None:
+                self.entries = passed
             return passed
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
-        record = workspace.save(
+        entries, parts = self._entries(output, value)
+        record, *records = workspace.save_with_parts(
             value,
             Saving(
                 artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=f"output {output.name!r} of step {self.attempt.task_id!r}",
+                what=self._called(output),
                 kind=output.config.kind,
                 format=output.config.format,
                 output=output.name,
                 metadata={**output.config.run_metadata, **(metadata or {})},
                 environment=_code_digest(self.task.function),
             ),
+            [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
         self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
-        if is_small_json(value) and is_plain(value):
-            return value
-        return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+        labels = [str(version) for version, _ in versions]
+        for part, saved in zip(parts, records, strict=True):
+            part.put(workspace.output_reference(saved, labels).to_json())
+        if self._mapped_over is not None:
+            self.entries = entries
+            self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
+        return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
+        """Return what travels for each element, where something is mapped over the output, and what it lacks."""
+        over = self._mapped_over
+        return (None, ()) if over is None else split(value, over, _travels)
+
+    def _saving_of(self, output: Output, part: Part) -> Saving:
+        place = f"element {part.place}" + (f", argument {part.key!r}," if part.key is not None else "")
+        whole = artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output)
+        return Saving(
+            name_of_elements(whole),
+            what=f"{place} of {self._called(output)}",
+            kind=output.config.kind,
+            output=f"{output.name}[]" + (f".{part.key}" if part.key is not None else ""),
+            place=part.place,
+            environment=_code_digest(self.task.function),
+        )
 
     def _passed_on(self, output: Output, value: Any) -> Any:
         """Return the form in which references and handles travel, alone or in containers; else None."""
@@ -291,19 +349,32 @@ class StepExecution:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
 
-    def _settle(self, *, failed: bool) -> None:
-        """Tell the version that is being made whether this task's part of it is there (R25)."""
-        model = self.task.model
-        if self._version is None or model is None or not model.makes_version or not self.task.outputs:
-            return
-        task, registry = self.attempt.producer, self._workspace(model.conn_id).registry
-        if not failed:
-            registry.commit_producer(self._version.id, task)
-            return
+    def ended(self, state: str) -> None:
+        """
+        Tell the version that is being made that this task did not make its part of it.
+
+        :param state: ``failed`` for good, ``skipped``, or ``pending``: another try is to come.
+        """
         try:
-            registry.fail_producer(self._version.id, task)
+            version, model = self._made(), self.task.model
+            if version is None and state == FAILED and model is not None and model.makes_version:
+                version = self._version = self._new_version(model)  # the run's other tasks would wait for it
+            if version is not None:
+                self._settle(version, state)
         except ModelRegistryError as err:  # the task's own error is the one to be seen
-            self.log.warning("%s could not be marked as failed: %s", self._version, err)
+            self.log.warning("Could not note that %s %s: %s", self.attempt.producer, state, err)
+
+    def _made(self) -> VersionRecord | None:
+        return self._version if makes_version_of(self.task.model) else None
+
+    def _settle(self, version: VersionRecord, state: str) -> None:
+        assert self.task.model is not None
+        stopped = (
+            self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
+        )
+        self._workspace(self.task.model.conn_id).registry.settle_producer(
+            version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
+        )
 
     @property
     def used_versions(self) -> list[VersionRecord]:
@@ -313,6 +384,28 @@ class StepExecution:
             version.id: version for version in [*own, *(version for _, version in self._resolver.versions)]
         }
         return list(used.values())
+
+
+def loaded(entry: Any, resolver: Resolver) -> Any:
+    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
+    wanted: dict[Reference | OutputReference, None] = {}
+    value = transform(read_result(entry), lambda part: _collect(part, wanted))
+    found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
+
+    def visit(part: Any) -> Any:
+        reference = part.reference if isinstance(part, Model) else part
+        if not isinstance(reference, Reference | OutputReference):
+            return WALK
+        conn_id = reference.conn_id if isinstance(reference, Reference) else None
+        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        return value.load() if isinstance(value, Artifact) else value
+
+    return transform(value, visit)
+
+
+def _travels(value: Any) -> bool:
+    """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
+    return is_small_json(value) and is_plain(value)
 
 
 def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:

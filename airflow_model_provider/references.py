@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
+from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.expressions import jinja_expression
@@ -64,6 +66,10 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+#: What can be done with a reference that ``expand()`` does not take.
+MAP_OVER: Final = (
+    "Pass a list of references, the output of a step that returns a list, or use partial() for one value."
+)
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
@@ -73,7 +79,7 @@ _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", 
 _LARGEST: Final = 499
 
 
-class JsonValue(dict[str, Any]):
+class JsonValue(UncomputedDict):
     """
     A value that is its own JSON form, and never changes.
 
@@ -81,14 +87,21 @@ class JsonValue(dict[str, Any]):
     name that no task may read without an allow-list (R4).
     """
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _never(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self!r} can't be changed")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = _never
+    clear = pop = popitem = setdefault = update = _never
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+    def values(self) -> Any:
+        """
+        Return the parts of the JSON form. Airflow asks for them where ``expand()`` is given a reference.
+
+        :raises InvalidDefinition: there: it would be mapped over its parts.
+        """
+        if _is_expanded():
+            raise InvalidDefinition(repr(self), "it is one value and can't be mapped over", MAP_OVER)
+        return super().values() if called_by_machinery() else self._refuse("iterating over it")
 
     def __copy__(self) -> Self:
         return self
@@ -101,11 +114,11 @@ class JsonValue(dict[str, Any]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form as a plain dict."""
-        return dict(self)
+        return dict(dict.items(self))
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow shows for it and keeps in the serialized DAG."""
-        return dict(self)
+        return self.to_json()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """
@@ -210,9 +223,9 @@ class Reference(JsonValue):
     def _facts(self) -> tuple[Any, ...]:
         return tuple(getattr(self, item.name) for item in fields(Reference))
 
-    def __eq__(self, other: object) -> bool:
+    def _equals(self, other: UncomputedDict) -> bool:
         if not isinstance(other, Reference):
-            return NotImplemented
+            return False
         same = self._facts() == other._facts()
         # 0, 0.0 and False are equal to Python, and three defaults.
         return same and (not self.has_default or json.dumps(self.default) == json.dumps(other.default))
@@ -415,6 +428,14 @@ def _texts(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _is_expanded() -> bool:
+    """Whether Airflow looks through what ``expand()`` is given, and has come to an argument, not to what is in one."""
+    frame, depth = sys._getframe(2), 0
+    while frame.f_code.co_name == "ensure_xcomarg_return_value" and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return 0 < depth <= 2
+
+
 #: Without these it is data of the user's that has our key, and no reference of ours, readable or not.
 _OF_OUTPUT: Final = frozenset({OUTPUT_KEY, "registry", "id", "digest"})
 _OF_REFERENCE: Final = frozenset({REFERENCE_KEY, "model", "selector"})
@@ -430,7 +451,7 @@ def read_reference(value: object) -> Reference | OutputReference | None:
     """
     if isinstance(value, Reference | OutputReference):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
         if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
         if value.keys() >= _OF_REFERENCE or _is_new(value):

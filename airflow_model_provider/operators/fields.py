@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.gates import Gates
 from airflow_model_provider.limits import check_key, check_number, check_text, whole
-from airflow_model_provider.references import UNSET, OutputReference, Reference
+from airflow_model_provider.references import UNSET, JsonValue, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def asked_gates(subject: str, gates: Any, checks: frozenset[str]) -> Any:
     :raises InvalidDefinition: for another one, which has come as data: it would be imported and called.
     """
     for item in _listed(gates or []):
-        path = item.get("check") if isinstance(item, Mapping) else None
+        path = item.get("check") if type(item) is dict else None
         if path is not None and path not in checks:
             problem = f"its gates came with check={quoted(path)}, which does not stand in the DAG file"
             advice = (
@@ -219,12 +219,13 @@ def _of_version(subject: str, model: str, value: object) -> Any:
 
 def _number_in(subject: str, model: str, value: Mapping[str, Any]) -> int:
     """The version in a reference to it, or in the event of a promotion, which says no more than its number."""
-    if "sequence" in value and isinstance(value.get("version"), int):
+    if isinstance(value, JsonValue):
+        if isinstance(value, Reference) and value.selector.kind is SelectorKind.NUMBER:
+            check_same_model(subject, model, value.model)
+            return int(value.selector.value)
+    elif "sequence" in value and isinstance(value.get("version"), int):
         check_same_model(subject, model, str(value.get("model")))
         return int(value["version"])
-    if isinstance(value, Reference) and value.selector.kind is SelectorKind.NUMBER:
-        check_same_model(subject, model, value.model)
-        return int(value.selector.value)
     raise InvalidDefinition(
         subject,
         f"{quoted(value)} names no version",

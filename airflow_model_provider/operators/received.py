@@ -18,6 +18,7 @@ from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, PlainXComArg, ZipXComArg
 from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
+from airflow_model_provider.operators.mapping import entries
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def received_row(
 def _part_at(arg: ConcatXComArg, index: int, item: Any, context: Mapping[str, Any]) -> tuple[Any, Any, int]:
     """Which of the parts an element is of, and its index there."""
     for part in arg.args:
-        length = len(part.resolve(context))
+        length = len(entries(part, context))
         if index < length:
             return part, item, index
         index -= length
@@ -159,7 +160,7 @@ class _Mapping:
         index: int = self._index
         for other in reversed(given):
             length = len(
-                given[other].resolve(self._context) if isinstance(given[other], XComArg) else given[other]
+                entries(given[other], self._context) if isinstance(given[other], XComArg) else given[other]
             )
             if other == name:
                 return index % length
