@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, conn_id_of, resolved_value
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
@@ -204,8 +204,8 @@ class StepExecution:
             reference = part.reference if isinstance(part, Model) else part
             if not isinstance(reference, Reference | OutputReference):
                 return WALK
-            conn_id = reference.conn_id if isinstance(reference, Reference) else None
-            found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
+            pinned = self._pinned[reference]
+            found = resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
             labels.append(repr(found) if isinstance(found, Artifact | ModelVersion) else repr(reference))
             if not isinstance(found, Artifact):
                 return found
@@ -372,8 +372,8 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
         reference = part.reference if isinstance(part, Model) else part
         if not isinstance(reference, Reference | OutputReference):
             return WALK
-        conn_id = reference.conn_id if isinstance(reference, Reference) else None
-        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        pinned = found[reference]
+        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
         return value.load() if isinstance(value, Artifact) else value
 
     return transform(value, visit)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.references import OutputReference
 
-__all__ = ["NO_ORIGIN", "Artifact", "ModelVersion", "Origin", "RunMetadata", "resolved_value"]
+__all__ = ["NO_ORIGIN", "Artifact", "ModelVersion", "Origin", "RunMetadata", "conn_id_of", "resolved_value"]
 
 T = TypeVar("T")
 
@@ -396,6 +396,12 @@ class ModelVersion(Promotable):
 
     def __repr__(self) -> str:
         return str(self.record)
+
+
+def conn_id_of(resolution: Resolution) -> str | None:
+    """Return the connection of the registry in which something was found: that of a default may be another."""
+    reference = resolution.reference
+    return reference.conn_id if isinstance(reference, Reference) else None
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:

@@ -138,6 +138,9 @@ class Resolver:
                     {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
                     in_code,
                 )
+            for reference in new:
+                if (fallback := _fallback(self._known[reference])) is not None:
+                    (self._known[reference],) = self.resolve([fallback], in_code=in_code)
             return [self._known[reference] for reference in references]
 
     def _resolve_in(
@@ -281,6 +284,12 @@ def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
     for policy in ("skip", "wait"):
         if policy in policies:
             raise policies[policy]
+
+
+def _fallback(resolution: Resolution) -> Reference | None:
+    """Return the reference that is resolved in the place of one whose version, artifact or key is missing."""
+    reference = resolution.reference
+    return reference.fallback if resolution.missing is not None and isinstance(reference, Reference) else None
 
 
 def _pin(reference: Reference) -> _Pin:
