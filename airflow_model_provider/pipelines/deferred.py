@@ -148,6 +148,11 @@ class StepOutput(Mappable):
         """Return the place of the step."""
         return [self.node]
 
+    @property
+    def is_all_of_several(self) -> bool:
+        """Whether it stands for several outputs, of which it is a list."""
+        return len(self.names) > 1 and self.name is None
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over unless it is the only output of its step, as Airflow does.
