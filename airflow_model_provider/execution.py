@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
@@ -15,11 +16,12 @@ from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resol
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
-from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
+from airflow_model_provider.pipelines.inputs import Inputs
+from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
 from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
-from airflow_model_provider.typecheck import check_recorded, check_value
+from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
 
 if typing.TYPE_CHECKING:
@@ -47,37 +49,6 @@ class Task(typing.NamedTuple):
     settled: Callable[[], Collection[str]] = lambda: ()
 
 
-class InputCheck(typing.NamedTuple):
-    """What one parameter of a step accepts (R15)."""
-
-    step: str
-    parameter: str
-    annotation: Any
-    optional: bool
-
-    def recorded(self, artifact: Artifact[Any]) -> None:
-        """Refuse an artifact that is known not to fit, before it is loaded."""
-        check_recorded(
-            self.annotation,
-            artifact.record.payload.type_names,
-            step=self.step,
-            parameter=self.parameter,
-            what=repr(artifact),
-            optional=self.optional,
-        )
-
-    def value(self, value: Any, what: str) -> None:
-        """Refuse a value that does not fit."""
-        check_value(
-            self.annotation,
-            value,
-            step=self.step,
-            parameter=self.parameter,
-            what=what,
-            optional=self.optional,
-        )
-
-
 class StepExecution:
     """
     One try of one task.
@@ -91,26 +62,35 @@ class StepExecution:
         self.task, self.attempt, self.log = task, resolver.attempt, log
         self._resolver, self._workspace = resolver, resolver.workspace
         self._bound: inspect.BoundArguments
+        self._unchecked: frozenset[str] = frozenset()
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
 
     # --- before execute ------------------------------------------------------------------------------------
 
-    def pin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Resolution]:
+    def pin(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        unchecked: Collection[str] = (),
+    ) -> list[Resolution]:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
 
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
+        :param unchecked: parameters that Airflow has filled, whose annotations are not checked.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
         self._bound.apply_defaults()
+        self._unchecked = frozenset(unchecked)
         self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
         wanted: dict[Reference | OutputReference, None] = {}
-        transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
+        transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
         if model is not None and not model.makes_version:
             wanted[model.reference] = None
@@ -120,6 +100,15 @@ class StepExecution:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
             self._version = pinned.version if pinned else self._new_version(model)
         return found
+
+    def _collect(self, part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+        reference = part.reference if isinstance(part, Model) else part
+        if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
+            reference = part.reference()  # a handle that was taken elsewhere is an input like its reference
+        if isinstance(reference, Reference | OutputReference):
+            wanted[reference] = None
+            return part
+        return WALK
 
     def _new_version(self, model: Model) -> VersionRecord:
         version = self._workspace(model.conn_id).registry.version_for_run(
@@ -153,13 +142,12 @@ class StepExecution:
         return outputs
 
     def _run(self) -> dict[str, Any]:
-        inputs: dict[str, Any] = {}
-        arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
-        bound = inspect.BoundArguments(self._bound.signature, arguments)
+        inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
+        bound = inputs.load(self.task.function)
         context = StepContext(
             step=self.attempt.task_id,
             attempt=self.attempt,
-            inputs=inputs,
+            inputs=inputs.handles,
             output_names=[output.name for output in self.task.outputs],
             _model=self.model_version(),
             _resolve=functools.partial(self._resolver.resolve, in_code=True),
@@ -169,10 +157,12 @@ class StepExecution:
         with running_step(context):
             result = self.task.function(*bound.args, **bound.kwargs)
         values = self._split(result)
-        return {
+        self._check_outputs(values)
+        outputs = {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
+        return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
 
     def model_version(self) -> ModelVersion | None:
         """Return the version that this task makes or pinned for its model, or None where it has no model."""
@@ -181,42 +171,15 @@ class StepExecution:
         origin = Origin(self.attempt, self.task.settled)
         return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
 
-    def _load(self, parameter: str, value: Any, inputs: dict[str, Any]) -> Any:
-        """Replace the references in one argument by what they are pinned to, and check what it is given (R15)."""
-        annotation = read_annotation(self.task.function, parameter)
-        keep_handle = _asks_for_handle(annotation)
-        check = self._check(parameter, annotation)
-        handles: list[Artifact[Any]] = []
-        labels: list[str] = []
+    def _resolved(self, reference: Reference | OutputReference) -> Any:
+        conn_id = reference.conn_id if isinstance(reference, Reference) else None
+        return resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
 
-        def visit(part: Any) -> Any:
-            reference = part.reference if isinstance(part, Model) else part
-            if not isinstance(reference, Reference | OutputReference):
-                return WALK
-            conn_id = reference.conn_id if isinstance(reference, Reference) else None
-            found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
-            labels.append(repr(found) if isinstance(found, Artifact | ModelVersion) else repr(reference))
-            if not isinstance(found, Artifact):
-                return found
-            handles.append(found)
-            if part is value:
-                check.recorded(found)
-            return found if keep_handle else found.load()
-
-        loaded = transform(value, visit)
-        if handles:
-            inputs[parameter] = handles[0] if len(handles) == 1 else handles
-        if labels:
-            check.value(loaded, labels[0] if len(labels) == 1 else f"[{', '.join(labels)}]")
-        return loaded
-
-    def _check(self, parameter: str, annotation: Any) -> InputCheck:
-        declared = self._bound.signature.parameters[parameter]
-        if declared.kind is declared.VAR_POSITIONAL:
-            annotation = tuple[annotation, ...]
-        elif declared.kind is declared.VAR_KEYWORD:
-            annotation = dict[str, annotation]
-        return InputCheck(self.attempt.task_id, parameter, annotation, optional=declared.default is None)
+    def _check_outputs(self, values: Sequence[Any]) -> None:
+        """Refuse a result that does not fit the return annotation, before any part of it is saved."""
+        annotations = output_annotations(self.task.function)
+        for output, annotation, value in zip(self.task.outputs, annotations, values, strict=True):
+            check_output(annotation, value, step=self.attempt.task_id, output=output.name)
 
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
@@ -310,27 +273,12 @@ def _read(value: Any) -> Any:
     return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
 
 
-def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
-    reference = part.reference if isinstance(part, Model) else part
-    if isinstance(reference, Reference | OutputReference):
-        wanted[reference] = None
-        return part
-    return WALK
-
-
 def _is_json(value: Any) -> bool:
     try:
         json.dumps(value)
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _asks_for_handle(annotation: Any) -> bool:
-    """Whether a parameter is annotated ``Artifact[...]``, alone or inside a list, a dict or an optional."""
-    if annotation is Artifact or typing.get_origin(annotation) is Artifact:
-        return True
-    return any(_asks_for_handle(part) for part in typing.get_args(annotation))
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:

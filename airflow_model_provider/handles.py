@@ -157,6 +157,9 @@ class Artifact(Generic[T]):
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""
         return self._workspace.store.source(self.digest, self.size, what=repr(self)).path()
 
+    def __deepcopy__(self, memo: object) -> Artifact[T]:
+        return self
+
     def __repr__(self) -> str:
         return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
 
@@ -393,6 +396,9 @@ class ModelVersion(Promotable):
         """Read the version's state and stages again."""
         selector = Selector(SelectorKind.NUMBER, self.number)
         self.record = self._workspace.registry.get_version(self.record.model, selector)
+
+    def __deepcopy__(self, memo: object) -> ModelVersion:
+        return self
 
     def __repr__(self) -> str:
         return str(self.record)

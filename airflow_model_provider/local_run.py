@@ -23,6 +23,7 @@ from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
+from airflow_model_provider.pipelines.inputs import Source, with_sources
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import read_reference
 from airflow_model_provider.registry.entities import Attempt, RunKey
@@ -239,7 +240,8 @@ class _LocalRun:
             try:
                 given = self._evaluated(mapped, resolver) if literal else mapped
                 kwargs = {**self._evaluated(dict(node.kwargs), resolver), **given}
-                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+                args = self._evaluated(list(node.args), resolver)
+                execution.pin(self._sourced(list(node.args), args), self._sourced(dict(node.kwargs), kwargs))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -306,6 +308,23 @@ class _LocalRun:
                 output = node.output
                 return self._value(output if key == "return_value" else output[key])
         return None
+
+    def _sourced(self, given: Any, value: Any) -> Any:
+        """Return arguments whose small values know the artifacts of the steps that returned them."""
+
+        def source_of(part: Any) -> Source | None:
+            if not isinstance(part, StepOutput):
+                return None
+            result = self.results[part.node]
+            name = part.name or (part.names[0] if len(part.names) == 1 else None)
+            saved = result.outputs.get(str(name))
+
+            def find(index: int) -> Artifact[Any] | None:
+                return saved if index < 0 else saved[index] if saved else None
+
+            return Source(find, mapped=result.mapped)
+
+        return with_sources(given, value, source_of)
 
     def _value(self, output: StepOutput) -> Any:
         result = self.results[output.node]

@@ -1,5 +1,5 @@
 """
-Whether an artifact fits the annotation of the parameter it is for (R15): by its recorded type, then by its value.
+Whether a value fits an annotation: an artifact by its recorded type, then by its value; any other by its value.
 
 Only what is understood is refused: a name that can't be evaluated, a form not known here, or a class whose own check
 fails accepts everything. Nothing is imported for the record's sake: a type that isn't loaded yet is unknown.
@@ -15,7 +15,7 @@ from itertools import islice
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
 
-from airflow_model_provider.exceptions import WrongType
+from airflow_model_provider.exceptions import WrongOutput, WrongType
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -89,6 +89,22 @@ def check_value(
         raise WrongType(step, parameter, _printed(annotation), _found(annotation, value), what)
 
 
+def check_output(annotation: Any, value: Any, *, step: str, output: str) -> None:
+    """
+    Refuse a step's result that does not fit what the step declares; of a handle, one whose recorded type does not.
+
+    :raises WrongOutput: if it does not fit.
+    """
+    try:
+        fits = _fits(annotation, value) or (
+            _is_handle(type(value)) and _may_hold(annotation, value.record.payload.type_names)
+        )
+    except Exception:  # as above
+        return
+    if not (fits or _is_reference(value)):
+        raise WrongOutput(step, output, _printed(annotation), _found(annotation, value))
+
+
 # --- annotations -------------------------------------------------------------------------------------------
 
 
@@ -121,6 +137,14 @@ def _kind(member: Any) -> Any:
 
 def _is_handle(kind: Any) -> bool:
     return (kind.__module__, kind.__qualname__) == ("airflow_model_provider.handles", "Artifact")
+
+
+def _is_reference(value: Any) -> bool:
+    """Whether a value stands for another one that is not known yet, or holds one that does."""
+    if hasattr(value, "to_json") or _is_handle(type(value)):
+        return True
+    items = value.values() if type(value) is dict else value
+    return type(value) in (list, tuple, set, dict) and any(map(_is_reference, items))
 
 
 def _is_typed_dict(kind: Any) -> bool:

@@ -63,6 +63,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -74,6 +75,7 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    WrongOutput,
     WrongType,
 )
 
@@ -89,6 +91,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -135,6 +138,7 @@ __all__ = [
     "VersionNotReady",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]
