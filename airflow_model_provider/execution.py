@@ -81,7 +81,7 @@ class StepExecution:
 
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
-        :param unchecked: parameters that Airflow has filled, whose annotations are not checked.
+        :param unchecked: parameters that Airflow has filled: they are passed on as they are.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
         """

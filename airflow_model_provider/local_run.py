@@ -319,7 +319,7 @@ class _LocalRun:
             name = part.name or (part.names[0] if len(part.names) == 1 else None)
             saved = result.outputs.get(str(name))
 
-            def find(index: int) -> Artifact[Any] | None:
+            def find(index: int, _value: Any) -> Artifact[Any] | None:
                 return saved if index < 0 else saved[index] if saved else None
 
             return Source(find, mapped=result.mapped)

@@ -96,12 +96,14 @@ def check_output(annotation: Any, value: Any, *, step: str, output: str) -> None
     :raises WrongOutput: if it does not fit.
     """
     try:
-        fits = _fits(annotation, value) or (
-            _is_handle(type(value)) and _may_hold(annotation, value.record.payload.type_names)
-        )
+        fits = _fits(annotation, value)
+        if not fits and _is_handle(type(value)):
+            fits = _may_hold(annotation, value.record.payload.type_names)
+        elif not fits:
+            fits = _stands_for_another(value)
     except Exception:  # as above
         return
-    if not (fits or _is_reference(value)):
+    if not fits:
         raise WrongOutput(step, output, _printed(annotation), _found(annotation, value))
 
 
@@ -139,12 +141,13 @@ def _is_handle(kind: Any) -> bool:
     return (kind.__module__, kind.__qualname__) == ("airflow_model_provider.handles", "Artifact")
 
 
-def _is_reference(value: Any) -> bool:
-    """Whether a value stands for another one that is not known yet, or holds one that does."""
-    if hasattr(value, "to_json") or _is_handle(type(value)):
+def _stands_for_another(value: Any) -> bool:
+    """Whether a value is a reference, a handle or a version, or holds one: what it stands for is not known here."""
+    kind = type(value)
+    if kind.__module__.startswith("airflow_model_provider."):
         return True
-    items = value.values() if type(value) is dict else value
-    return type(value) in (list, tuple, set, dict) and any(map(_is_reference, items))
+    items = value.values() if kind is dict else value
+    return kind in (list, tuple, set, dict) and any(map(_stands_for_another, items))
 
 
 def _is_typed_dict(kind: Any) -> bool:

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
+from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
@@ -107,11 +108,14 @@ class StepOperator(BaseOperator):
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():
             claim_promotions(context)
-            self._execution = StepExecution(task, resolver_for(context), self.log)
+            resolver = resolver_for(context)
+            self._execution = StepExecution(task, resolver, self.log)
+            args, kwargs = [_listed(value) for value in self.op_args], self._keyword_arguments(context)
+            filled = kwargs.keys() - set(self.op_kwargs)
+            if self.has_dag():  # type: ignore[no-untyped-call]
+                args, kwargs = with_sources_of(self.dag.get_task(self.task_id), args, kwargs, resolver)
             try:
-                self._execution.pin(
-                    [_listed(value) for value in self.op_args], self._keyword_arguments(context)
-                )
+                self._execution.pin(args, kwargs, unchecked=filled)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing

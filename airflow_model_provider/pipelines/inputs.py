@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+import json
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +19,10 @@ from airflow_model_provider.pipelines.outputs import read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import OutputReference, Reference, read_reference
 from airflow_model_provider.typecheck import check_recorded, check_value
+
+if typing.TYPE_CHECKING:
+    from airflow_model_provider.registry.entities import ArtifactRecord, RunKey
+    from airflow_model_provider.workspace import Workspace
 
 
 class SmallOutput:
@@ -42,11 +48,11 @@ class Source(NamedTuple):
     """
     The step whose output an argument is.
 
-    :param find: looks up the output's artifact, by map index.
+    :param find: looks up the output's artifact, by map index and value.
     :param mapped: whether the argument is the list of the outputs of all instances.
     """
 
-    find: Callable[[int], Artifact[Any] | None]
+    find: Callable[[int, Any], Artifact[Any] | None]
     mapped: bool = False
 
 
@@ -74,7 +80,31 @@ def with_sources(given: Any, value: Any, source_of: Callable[[Any], Source | Non
 def _small(value: Any, source: Source, index: int) -> Any:
     if not is_small_json(value) or read_reference(value) is not None:
         return value
-    return SmallOutput(value, lambda: source.find(index))
+    return SmallOutput(value, lambda: source.find(index, value))
+
+
+def registered(
+    workspace: Callable[[], Workspace], run: RunKey, task_id: str, output: str
+) -> Callable[[int, Any], Artifact[Any] | None]:
+    """
+    Return what finds the artifact of a step's output in the registry.
+
+    :param workspace: opens the registry that the step saves its outputs in.
+    :param run: the run that the step is a task of.
+    """
+
+    @functools.cache
+    def records() -> list[ArtifactRecord]:
+        return workspace().registry.outputs_of(run, task_id, output)
+
+    def find(index: int, value: Any) -> Artifact[Any] | None:
+        # In Airflow a list of the outputs of a mapped step leaves out instances that were skipped.
+        for record in sorted(records(), key=lambda record: record.map_index != index):
+            if json.dumps(workspace().load(record)) == json.dumps(value):
+                return Artifact(workspace(), record)
+        return None
+
+    return find
 
 
 class InputHandles(Mapping[str, Any]):
@@ -113,7 +143,7 @@ class Inputs:
     :param step: the step's name, for errors.
     :param bound: its arguments; references, handles and small outputs stand in them at any depth.
     :param resolved: returns what a reference is pinned to.
-    :param unchecked: parameters that Airflow has filled, whose annotations are not checked.
+    :param unchecked: parameters that Airflow has filled: they are passed on as they are.
     """
 
     def __init__(
@@ -139,6 +169,8 @@ class Inputs:
         return inspect.BoundArguments(self._bound.signature, arguments)
 
     def _load(self, parameter: str, value: Any, annotation: Any) -> Any:
+        if parameter in self._unchecked:
+            return value
         check = self._check(parameter, annotation)
         keep_handle = asks_for_handle(annotation)
         handles: list[Artifact[Any] | SmallOutput] = []
@@ -163,8 +195,7 @@ class Inputs:
         value = own_copy(value)
         loaded = transform(value, visit)
         self.handles.note(parameter, handles)
-        if parameter not in self._unchecked:
-            check.value(loaded, _called(loaded, labels))
+        check.value(loaded, _called(loaded, labels))
         return loaded
 
     def _found(self, part: Any) -> Any:

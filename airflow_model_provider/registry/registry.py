@@ -353,6 +353,10 @@ class Registry:
         """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
         return artifacts.register_artifact(self._database, new)
 
+    def outputs_of(self, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
+        """See :func:`artifacts.outputs_of`."""
+        return artifacts.outputs_of(self._database, run, task_id, output)
+
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""
         artifacts.link_artifact(self._database, version_id, artifact_version_id, relation)
