@@ -17,7 +17,7 @@ from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model
 from airflow_model_provider.pipelines.outputs import read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OutputReference, Reference, read_reference
+from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.typecheck import check_recorded, check_value
 
 if typing.TYPE_CHECKING:
@@ -78,9 +78,7 @@ def with_sources(given: Any, value: Any, source_of: Callable[[Any], Source | Non
 
 
 def _small(value: Any, source: Source, index: int) -> Any:
-    if not is_small_json(value) or read_reference(value) is not None:
-        return value
-    return SmallOutput(value, lambda: source.find(index, value))
+    return SmallOutput(value, lambda: source.find(index, value)) if is_small_json(value) else value
 
 
 def registered(

@@ -350,8 +350,14 @@ class Registry:
         return blobs.intend_blob(self._database, digest, size)
 
     def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
-        """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
-        return artifacts.register_artifact(self._database, new)
+        """Make stored bytes visible. See :func:`artifacts.register_artifacts`."""
+        return self.register_artifacts(new)[0]
+
+    def register_artifacts(
+        self, new: artifacts.NewArtifact, parts: Sequence[artifacts.NewArtifact] = ()
+    ) -> list[ArtifactRecord]:
+        """Make stored bytes visible, and those of elements. See :func:`artifacts.register_artifacts`."""
+        return artifacts.register_artifacts(self._database, new, parts)
 
     def outputs_of(self, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
         """See :func:`artifacts.outputs_of`."""
