@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value, save_or_adopt
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name
@@ -216,25 +216,24 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
+        if (
+            self._makes_version
+        ):  # which lacks nothing that the step declares, though the step only hands it on
+            if isinstance(value, Artifact):
+                return self._adopt(output, value, metadata)
+            value = with_handles_loaded(value)
         if (passed := self._passed_on(output, value)) is not None:
             if self._mapped_over is not None:
                 self.entries = passed
             return passed
+        value = with_handles_loaded(value)
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
         entries, parts = self._entries(output, value)
         record, *records = workspace.save_with_parts(
             value,
-            Saving(
-                artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=self._called(output),
-                kind=output.config.kind,
-                format=output.config.format,
-                output=output.name,
-                metadata={**output.config.run_metadata, **(metadata or {})},
-                environment=_code_digest(self.task.function),
-            ),
+            self._saving(output, metadata),
             [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
@@ -248,6 +247,33 @@ class StepExecution:
             self.entries = entries
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
         return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _saving(self, output: Output, metadata: Mapping[str, Any] | None) -> Saving:
+        return Saving(
+            artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
+            what=self._called(output),
+            kind=output.config.kind,
+            format=output.config.format,
+            output=output.name,
+            metadata={**output.config.run_metadata, **(metadata or {})},
+            environment=_code_digest(self.task.function),
+        )
+
+    @property
+    def _makes_version(self) -> bool:
+        return self._version is not None and self.task.model is not None and self.task.model.makes_version
+
+    def _adopt(self, output: Output, handle: Artifact[Any], metadata: Mapping[str, Any] | None) -> Any:
+        """Make the artifact of a handle that was returned the declared output of the version in the making."""
+        assert self._version is not None
+        assert self.task.model is not None
+        workspace, links = self._workspace(self.task.model.conn_id), [Link(self._version.id, Relation.OUTPUT)]
+        record = save_or_adopt(
+            workspace, handle, self._saving(output, metadata), attempt=self.attempt, links=links
+        )
+        self.saved[output.name] = Artifact(workspace, record, str(self._version))
+        self.log.info("Linked %r as %r", handle, self.saved[output.name])
+        return workspace.output_reference(record, [str(self._version)]).to_json()
 
     def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
         """Return what travels for each element, where something is mapped over the output, and what it lacks."""
@@ -293,7 +319,7 @@ class StepExecution:
         return self._resolver.concrete(reference) if isinstance(reference, Reference) else reference
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
-        if self._version is not None and self.task.model is not None and self.task.model.makes_version:
+        if self._version is not None and self._makes_version:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
 
@@ -349,6 +375,20 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
         wanted[reference] = None
         return part
     return WALK
+
+
+def with_handles_loaded(value: Any) -> Any:
+    """Return a container with the values of the handles in it; one that also holds references stays as it is."""
+    others: list[Any] = []
+
+    def load(part: Any) -> Any:
+        if isinstance(part, JsonValue | OutputReference | ModelVersion):
+            others.append(part)
+            return part
+        return part.load() if isinstance(part, Artifact) else WALK
+
+    transform(value, lambda part: part if isinstance(part, Artifact) else load(part))
+    return value if others else transform(value, load)
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:
