@@ -19,7 +19,7 @@ from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
 from airflow_model_provider.pipelines.passing import is_plain, read_result, written
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
 from airflow_model_provider.typecheck import check_output
@@ -94,8 +94,11 @@ class StepExecution:
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        given = set(self._bound.arguments)
         self._bound.apply_defaults()
         self._unchecked = frozenset(unchecked)
+        defaults = [value for name, value in self._bound.arguments.items() if name not in given]
+        check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model

@@ -18,7 +18,13 @@ from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
-from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
+from airflow_model_provider.pipelines.values import check_arguments
+from airflow_model_provider.task_context import (
+    claim_promotions,
+    hopeless_fails_a_running_task,
+    hopeless_fails_at_once,
+    resolver_for,
+)
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
@@ -81,6 +87,8 @@ class StepOperator(Receiving):
         self._execution: StepExecution | None = None
         self._missing: VersionMissing | None = None
         self._ti: Any = None
+        with hopeless_fails_a_running_task():
+            check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
 

@@ -349,10 +349,6 @@ class Registry:
         """Note that bytes are about to be stored. See :func:`blobs.intend_blob`."""
         return blobs.intend_blob(self._database, digest, size)
 
-    def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
-        """Make stored bytes visible. See :func:`artifacts.register_artifacts`."""
-        return self.register_artifacts(new)[0]
-
     def register_artifacts(
         self, new: artifacts.NewArtifact, parts: Sequence[artifacts.NewArtifact] = ()
     ) -> list[ArtifactRecord]:
