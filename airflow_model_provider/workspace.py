@@ -173,7 +173,7 @@ class Workspace:
             links=links,
             metadata={**record.metadata, **plain_metadata(saving.metadata or {}, saving.what)},
         )
-        return self.registry.register_artifacts(new)[0]
+        return self.registry.register_artifact(new)
 
     def value(self, value: Any, saving: Saving) -> Item:
         """Return a value as it can be stored, in the format that is asked for or the one of its type."""

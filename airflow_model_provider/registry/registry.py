@@ -55,10 +55,6 @@ class Registry:
     :param registry_id: its own id, under which its bytes lie in a store.
     :param stages: the declared stages, in order.
     :param protected: who may change a stage, where not everybody may. See :func:`settings.protected_stages`.
-
-    >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
-    ...     registry.create_version("iris_classifier").number
-    1
     """
 
     def __init__(
@@ -348,6 +344,10 @@ class Registry:
     def intend_blob(self, digest: str, size: int) -> blobs.Intent:
         """Note that bytes are about to be stored. See :func:`blobs.intend_blob`."""
         return blobs.intend_blob(self._database, digest, size)
+
+    def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
+        """Make stored bytes visible. See :func:`artifacts.register_artifacts`."""
+        return self.register_artifacts(new)[0]
 
     def register_artifacts(
         self, new: artifacts.NewArtifact, parts: Sequence[artifacts.NewArtifact] = ()

@@ -78,9 +78,7 @@ def load(folder: Path, item: Kept, client: Client) -> Any:
     with workspace.store.new_file() as path:
         shutil.copyfile(folder / item.file, path)
         life = workspace.put(path, payload.digest, payload.size)
-    record = workspace.registry.register_artifacts(
-        NewArtifact(item.example, payload, ArtifactType.DATA, life)
-    )[0]
+    record = workspace.registry.register_artifact(NewArtifact(item.example, payload, ArtifactType.DATA, life))
     return workspace.load(record, what=item.file)
 
 

@@ -41,7 +41,7 @@ def save(
     links = [Link(version_id, relation)]
     life = registry.intend_blob(payload.digest, payload.size).life
     new = NewArtifact(name, payload, ArtifactType.DATA, life, links=links, **more)  # type: ignore[arg-type]
-    return registry.register_artifacts(new)[0]
+    return registry.register_artifact(new)
 
 
 def test_an_intent_is_noted_before_bytes_are_stored(registry: Registry) -> None:

@@ -220,7 +220,7 @@ class Machine(RuleBasedStateMachine):
         payload = Payload(digest, 1, "text.utf8", 1, ("builtins.str",))
         life = self.registry.intend_blob(digest, 1).life
         links = [Link(self.id(number), Relation.OUTPUT)]
-        self.registry.register_artifacts(NewArtifact(name, payload, ArtifactType.DATA, life, links=links))
+        self.registry.register_artifact(NewArtifact(name, payload, ArtifactType.DATA, life, links=links))
         version.artifacts.setdefault(name, []).append(digest)
 
     # --- what has to be true at any time -------------------------------------------------------------------
