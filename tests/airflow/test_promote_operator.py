@@ -254,7 +254,10 @@ def test_a_producer_that_may_never_have_run_is_waited_for(registry: Client, rule
     """A task before this one is over; one that failed before a trigger rule let the others go on may not be (R25)."""
     workspace = registry.workspace.registry
     made = workspace.version_for_run(
-        "iris", RunKey("default", "stages", "manual__1"), producer="train", producers=["train", "evaluate"]
+        "iris",
+        RunKey("default", "stages", "manual__1"),
+        producer="train",
+        producers={"train": True, "evaluate": True},
     )
     workspace.commit_producer(made.id, "train")
     act = promote(version=made.number, force=True)
