@@ -64,6 +64,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -75,6 +76,7 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    WrongOutput,
     WrongType,
 )
 
@@ -90,6 +92,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -137,6 +140,7 @@ __all__ = [
     "VersionNotReady",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]
