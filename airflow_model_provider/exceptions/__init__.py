@@ -65,6 +65,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -76,6 +77,7 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    WrongOutput,
     WrongType,
 )
 
@@ -91,6 +93,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -139,6 +142,7 @@ __all__ = [
     "VersionNotReady",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]
