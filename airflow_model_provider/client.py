@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.comparing import Comparison
     from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
+    from airflow_model_provider.upkeep import Signature
 
 
 class RegisteredModel:
@@ -363,6 +365,45 @@ class Client:
                 SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
             )
         self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
+
+    def sign_artifacts(
+        self,
+        model: str | None = None,
+        version: ModelStages | str | int | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[Signature]:
+        """
+        Sign stored artifacts that can execute code, after their bytes were hashed once more.
+
+        Do so once after ``[model_registry] signing_keys`` was set, for artifacts that you trust: without a signature
+        they cannot be loaded any more. What bears the signature of the first key already is left alone.
+
+        :param model: only artifacts that versions of this model hold; None for all of the registry.
+        :param version: only those of this version: a stage, ``latest``, a number or a name.
+        :param dry_run: return what would be signed, and sign nothing.
+        :return: each artifact; ``problem`` says why one was not signed: its bytes are ``missing`` or ``changed``.
+        :raises InvalidConfiguration: if no key is set.
+        :raises InvalidDefinition: if a version is given without its model.
+
+        >>> Client().sign_artifacts("iris_classifier", "production")  # doctest: +SKIP
+        [Signature(artifact='iris_classifier@2/trained_model@2', digest='9f86...', problem=None)]
+        """
+        from airflow_model_provider.upkeep import sign
+
+        registry, number = self.workspace.registry, None
+        if model is not None:
+            registry.get_model(model)
+            number = None if version is None else self._selected(model, version).number
+        elif version is not None:
+            raise InvalidDefinition(
+                "sign_artifacts()", "version= is given, and model= is not", "Name the model."
+            )
+        return list(sign(self.workspace, model, number, who=self.origin.who, dry_run=dry_run))
+
+    def _selected(self, model: str, version: ModelStages | str | int) -> VersionRecord:
+        selector = Selector.parse(version, settings.declared_stages())
+        return self.workspace.registry.get_version(model, selector)
 
     # --- from registry to registry -------------------------------------------------------------------------
 

@@ -194,6 +194,7 @@ def command(function: Callable[[Any], None]) -> Callable[[Any], None]:
             with redirect_stdout(sys.stderr or io.StringIO()):
                 function(args)
         except ModelRegistryError as err:
+            err.conn_id = err.conn_id or args.conn_id
             raise SystemExit(f"{type(err).__name__}: {err}") from None
 
     return run

@@ -94,6 +94,14 @@ ARG_OLDER_THAN = Arg(
     default=24.0,
     metavar="HOURS",
 )
+ARG_OF_MODEL = Arg(("--model",), help="Artifacts of this model only")
+ARG_OF_VERSION = Arg(
+    ("--version",), help="Artifacts of this version only: a number, a name, latest, or a stage"
+)
+ARG_ALL = Arg(("--all",), help="All artifacts of the registry", action="store_true")
+ARG_SIGN_ONLY = Arg(
+    ("--dry-run",), help="Show the artifacts that would be signed, and sign none", action="store_true"
+)
 ARG_FILE = Arg(("file",), help="The file: joblib, pickle, skops, npy, or any other")
 ARG_ARTIFACT = Arg(("--artifact",), help="Name of its artifact (default: model)")
 ARG_ARTIFACT_NAME = Arg(("artifact",), help="Name of the artifact")
@@ -276,6 +284,17 @@ COMMANDS = (
         "verify",
         "upkeep.verify",
         "Hash the stored files once more; exits with 1 if one is damaged",
+        ARG_OUTPUT,
+    ),
+    _command(
+        "sign",
+        "upkeep.sign",
+        "Sign stored artifacts that can execute code, for consumers with signing_keys",
+        ARG_OF_MODEL,
+        ARG_OF_VERSION,
+        ARG_ALL,
+        ARG_SIGN_ONLY,
+        ARG_YES,
         ARG_OUTPUT,
     ),
     _command(

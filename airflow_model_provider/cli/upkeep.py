@@ -1,4 +1,4 @@
-"""``airflow model-registry verify`` and ``gc``."""
+"""``airflow model-registry verify``, ``sign`` and ``gc``."""
 
 from __future__ import annotations
 
@@ -32,6 +32,36 @@ def verify(args: Any) -> None:
     ]
     show(args, rows, f"All {len(checked):,} stored files are as registered ({sum(checked):,} bytes).")
     if found:
+        raise SystemExit(1)
+
+
+@command
+def sign(args: Any) -> None:
+    """Sign artifacts that can execute code; exit code 1 if the bytes of one are damaged."""
+    if args.all == (args.model is not None) or (args.version is not None and args.model is None):
+        raise InvalidDefinition(
+            "sign",
+            "it needs --model, with or without --version, or --all",
+            "Example: --model iris --version 3.",
+        )
+    registry = client(args)
+    what = (
+        "all artifacts"
+        if args.all
+        else f"the artifacts of {args.model}{f' {args.version}' * bool(args.version)}"
+    )
+    found = registry.sign_artifacts(args.model, args.version, dry_run=True)
+    if any(item.problem is None for item in found) and not args.dry_run:
+        question = f"Sign {len(found):,} of {what}? Consumers will load them, which can execute code."
+        if not agreed(args, question):
+            raise SystemExit("Nothing was signed.")
+        found = registry.sign_artifacts(args.model, args.version)
+    result = "would be signed" if args.dry_run else "signed"
+    rows = [
+        {"artifact": item.artifact, "result": item.problem or result, "digest": item.digest} for item in found
+    ]
+    show(args, rows, f"Of {what} none needs a signature.")
+    if any(item.problem for item in found):
         raise SystemExit(1)
 
 

@@ -74,6 +74,7 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    VersionNotSigned,
     WrongType,
 )
 
@@ -133,6 +134,7 @@ __all__ = [
     "VersionInUse",
     "VersionNotFound",
     "VersionNotReady",
+    "VersionNotSigned",
     "VersionSealed",
     "WaitTimedOut",
     "WrongRegistry",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import reprlib
+import shlex
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
+    #: The connection of the registry that it is about; None for the default one.
+    conn_id: str | None = None
+
+    def command(self, *words: str) -> str:
+        """Return the ``airflow model-registry`` command that helps, for the registry that it is about."""
+        where = ("--conn-id", self.conn_id) if self.conn_id else ()
+        return shlex.join(("airflow", "model-registry", *words, *where))
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""

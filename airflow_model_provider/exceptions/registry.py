@@ -50,7 +50,7 @@ class StageNotAssigned(ModelRegistryError, KeyError):
             return (
                 f"No version of {self.model!r} is in stage {self.stage!r}. "
                 f"Versions: {listing(self.versions)}. Promote one: "
-                f"airflow model-registry promote {self.model!r} <number> {self.stage}"
+                f"{self.command('promote', self.model, 'NUMBER', self.stage)}"
             )
         if self.left:
             since = f"its last holder left it at {self.left}"

@@ -111,6 +111,23 @@ class NotSigned(ModelRegistryError, PermissionError):
         )
 
 
+class VersionNotSigned(ModelRegistryError, PermissionError):
+    """Consumers could not load artifacts of the version that was to be promoted. A retry cannot help; sign them."""
+
+    def __init__(self, version: str, stage: str, artifacts: Sequence[str]) -> None:
+        super().__init__(version, stage, artifacts)
+        self.version, self.stage, self.artifacts = version, stage, artifacts
+
+    def __str__(self) -> str:
+        model, _, number = self.version.rpartition("@")
+        command = self.command("sign", "--model", model, "--version", number)
+        return (
+            f"{self.version} was not promoted to {self.stage!r}: consumers could not load {listing(self.artifacts)}, "
+            "which can execute code and bears no signature of a key in [model_registry] signing_keys. "
+            f"If you trust it, sign it: {command}. Nothing was changed."
+        )
+
+
 class UntrustedTypes(ModelRegistryError, PermissionError):
     """A skops file names types outside the trusted list. A retry cannot help."""
 

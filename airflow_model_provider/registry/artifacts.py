@@ -333,7 +333,7 @@ INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_i
 VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
-_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at")
+_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at", "signed")
 _GIVEN = [column.name for column in _made.columns if column.name not in _FOUND]
 #: Makes none where the bytes are gone. Whoever has numbered one holds its name's row, so that the last one is its own.
 _MAKE = f"""

@@ -20,7 +20,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
+from airflow_model_provider.exceptions import (
+    InvalidConfiguration,
+    ModelRegistryError,
+    OutcomeUnknown,
+    RegistryUnavailable,
+)
 from airflow_model_provider.registry.engine import (
     ENDS,
     LET_GO,
@@ -70,6 +75,8 @@ class Database:
         self.address = parse_url(url)
         #: The address as it may be shown.
         self.url = masked(self.address)
+        #: The connection that commands name to mean this registry; None for the default one.
+        self.conn_id: str | None = None
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
         self.engine = make_engine(self.address, patience)
@@ -180,6 +187,13 @@ class Database:
         return outcome == "committed"
 
     def _patiently(self, once: Callable[[], T], unsure: Sequence[object] = ()) -> T:
+        try:
+            return self._retried(once, unsure)
+        except ModelRegistryError as err:
+            err.conn_id = self.conn_id
+            raise
+
+    def _retried(self, once: Callable[[], T], unsure: Sequence[object]) -> T:
         begun = time.monotonic()
         try:
             return once()

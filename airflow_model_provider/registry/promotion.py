@@ -232,6 +232,7 @@ class _Turn:
             raise StageOccupied(self.model, stage, held, version.number)
         if not self.change.allow_incomplete:
             self._check_ready(version)
+        self._check_admitted(version, stage)
         if self.change.gates:
             self._ask_gates(version, stage)
         return self._write(_Move(stage, version, last, _behind(last)))
@@ -245,6 +246,7 @@ class _Turn:
             raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
         asked = {"model": self.model, "number": found.number}
         version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
+        self._check_admitted(version, stage)
         return self._write(_Move(stage, version, last, found.behind, found.sequence))
 
     def _refuse_repetition(self, stage: str, number: int | None, *, rollback: bool = False) -> None:
@@ -352,6 +354,13 @@ class _Turn:
         ]
         if missing or not unfinished:
             raise VersionNotReady(f"{self.model}@{version.number}", version.state, tuple(missing))
+
+    def _check_admitted(self, version: _Candidate, stage: str) -> None:
+        if self.change.admit is not None:
+            from airflow_model_provider.registry.signatures import own_artifacts
+
+            held = own_artifacts(self.connection, version.id)
+            self.change.admit(f"{self.model}@{version.number}", stage, held)
 
     def _write(self, *moves: _Move) -> StageEvent:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.references import UNSET, OutputReference, Reference, Wanted
 from airflow_model_provider.registry import (
     artifacts,
@@ -19,11 +20,11 @@ from airflow_model_provider.registry import (
     promotion,
     registration,
     resolution,
-    retention,
     schema,
     transfer,
     versions,
 )
+from airflow_model_provider.registry.care import Care
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
@@ -42,12 +43,14 @@ from airflow_model_provider.registry.entities import (
 from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_version_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow_model_provider.gates import Gates
 
+    Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
-class Registry:
+
+class Registry(Care):
     """
     An open model registry.
 
@@ -55,6 +58,7 @@ class Registry:
     :param registry_id: its own id, under which its bytes lie in a store.
     :param stages: the declared stages, in order.
     :param protected: who may change a stage, where not everybody may. See :func:`settings.protected_stages`.
+    :param admission: asked at each promotion for :attr:`Change.admit`.
 
     >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
     ...     registry.create_version("iris_classifier").number
@@ -67,9 +71,10 @@ class Registry:
         registry_id: str,
         stages: Sequence[str],
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        admission: Admission = lambda: None,
     ) -> None:
         self._database, self.id, self.stages = database, registry_id, tuple(stages)
-        self._protected = protected
+        self._protected, self._admission = protected, admission
 
     @classmethod
     def open(
@@ -78,19 +83,25 @@ class Registry:
         *,
         stages: Sequence[str] = BUILT_IN_STAGES,
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        admission: Admission = lambda: None,
+        conn_id: str | None = None,
     ) -> Self:
         """
         Open a registry; in an empty database it is made.
 
         :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        :param conn_id: the connection that commands in errors name; None for the default one.
         :raises InvalidConfiguration: if the URL can't be used.
         :raises RegistryUnavailable: if the database can't be opened.
         :raises SchemaMismatch: if it has a schema that this release can't use.
         """
         database = Database(url)
+        database.conn_id = conn_id
         try:
-            return cls(database, schema.ensure(database), stages, protected)
-        except BaseException:
+            return cls(database, schema.ensure(database), stages, protected, admission)
+        except BaseException as err:
+            if isinstance(err, ModelRegistryError):
+                err.conn_id = conn_id
             database.close()
             raise
 
@@ -172,7 +183,11 @@ class Registry:
         made_by = contents.attempt if contents.once else None
         new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
         change = Change(
-            force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
+            *(force, expected, reason, who, attempt),
+            protected=self._protected,
+            roles=roles,
+            gates=gates,
+            admit=self._admission(),
         )
         asked = None if stage is None else (stage, self.stages, change)
         return registration.register_version(self._database, model, new, contents, asked)
@@ -272,6 +287,7 @@ class Registry:
             once=once,
             quiet=quiet,
             dry_run=dry_run,
+            admit=self._admission(),
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -290,7 +306,11 @@ class Registry:
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = Change(
-            False, expected, reason, who, attempt, protected=self._protected, roles=roles, once=once
+            *(False, expected, reason, who, attempt),
+            protected=self._protected,
+            roles=roles,
+            once=once,
+            admit=self._admission(),
         )
         return promotion.rollback(self._database, model, stage, self.stages, change, to)
 
@@ -362,42 +382,6 @@ class Registry:
         """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
         return artifacts.find_artifact(self._database, name, number)
 
-    # --- care of the store ---------------------------------------------------------------------------------
-
-    def needed_blobs(self) -> Iterator[blobs.Blob]:
-        """Yield what artifact versions point to. See :func:`blobs.needed`."""
-        return blobs.needed(self._database)
-
-    def unneeded_blobs(self, older_than: float, outputs: float | None = None) -> Iterator[blobs.Blob]:
-        """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
-        return blobs.unneeded(self._database, older_than, outputs)
-
-    def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
-        """Return bytes of which no row tells. See :func:`blobs.strays`."""
-        return blobs.strays(self._database, found, note=note)
-
-    def condemn(self, chosen: Sequence[blobs.Blob], older_than: float) -> list[blobs.Blob]:
-        """Mark unneeded bytes. See :func:`blobs.condemn`."""
-        return blobs.condemn(self._database, chosen, older_than)
-
-    def bury(self, blob: blobs.Blob, remove: Callable[[], None]) -> bool:
-        """Remove condemned bytes. See :func:`blobs.bury`."""
-        return blobs.bury(self._database, blob, remove)
-
-    def forget_outputs(self, days: float, *, dry_run: bool = False) -> int:
-        """Forget outputs that no version holds, or count them. See :func:`retention.forget_outputs`."""
-        work = retention.count_outputs if dry_run else retention.forget_outputs
-        return work(self._database, days)
-
-    def forget_resolutions(self, days: float, *, dry_run: bool = False) -> int:
-        """Forget what tasks got long ago, or count it. See :func:`retention.forget_resolutions`."""
-        work = retention.count_resolutions if dry_run else retention.forget_resolutions
-        return work(self._database, days)
-
-    def labels_of(self, digest: str) -> list[str]:
-        """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
-        return artifacts.labels_of(self._database, digest)
-
     # --- from registry to registry -------------------------------------------------------------------------
 
     def contents(self, version_id: int) -> transfer.Contents:
@@ -444,6 +428,9 @@ class Registry:
         :raises ModelRegistryError: the error that says what is missing, where there is no default.
         """
         found = resolution.resolve(self._database, references, attempt, self.stages)
+        for item in found:
+            if item.missing is not None:
+                item.missing.conn_id = self._database.conn_id
         for item in [] if keep_missing else found:
             if item.missing is not None and not (
                 isinstance(item.reference, Reference) and item.reference.has_default

@@ -196,6 +196,7 @@ artifact_version = Table(
     Column("format_version", Integer, nullable=False),
     Column("type_names", Json, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("signed", Json),
     Column("signature", Json, nullable=False),
     Column("environment", Json, nullable=False),
     Column("metadata", Json, nullable=False),

@@ -212,6 +212,7 @@ def _artifact_versions() -> None:
             _text(name, nullable=False)
             for name in ("type_names", "attributes", "signature", "environment", "metadata")
         ],
+        _text("signed"),
         *_run(nullable=True),
         _text("task_id"),
         sa.Column("map_index", sa.Integer, nullable=False),
