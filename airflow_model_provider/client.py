@@ -26,7 +26,6 @@ from airflow_model_provider.selectors import (
     ArtifactType,
     ModelStages,
     Selector,
-    SelectorKind,
     check_name,
     check_stage,
 )
@@ -70,14 +69,22 @@ class RegisteredModel:
         """The model's tags."""
         return self.record.tags
 
-    def versions(self) -> list[ModelVersion]:
-        """Return its versions, newest first."""
-        return self._client.list_model_versions(self.name)
+    def versions(self, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return its versions, newest first; all, unless ``limit`` is given."""
+        return self._client.list_model_versions(self.name, limit=limit)
 
-    def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
-        """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
+    def history(
+        self, stage: ModelStages | str | None = None, *, limit: int | None = None
+    ) -> list[StageEvent]:
+        """
+        Return who held a stage, from when, by whom, why and from which Dag run, newest first.
+
+        :param stage: only this stage; None for all.
+        :param limit: how many events, at most; None for all.
+        :raises UnknownStage: if the stage is not declared, and never was in use.
+        """
         chosen = stage.value if isinstance(stage, ModelStages) else stage
-        return self._client.workspace.registry.history(self.name, chosen)
+        return self._client.workspace.registry.history(self.name, chosen, limit=limit)
 
     def rollback(
         self,
@@ -167,9 +174,9 @@ class Client:
         """
         return RegisteredModel(self, self.workspace.registry.get_model(name))
 
-    def list_models(self) -> list[RegisteredModel]:
-        """Return all models by name."""
-        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models()]
+    def list_models(self, *, limit: int | None = None) -> list[RegisteredModel]:
+        """Return models by name; all, unless ``limit`` is given."""
+        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models(limit=limit)]
 
     def update_model(self, name: str, **card: Any) -> RegisteredModel:
         """Change what is said about a model. See :meth:`create_model`."""
@@ -203,9 +210,9 @@ class Client:
             self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
         )
 
-    def list_model_versions(self, model: str) -> list[ModelVersion]:
-        """Return the versions of a model, newest first."""
-        records = self.workspace.registry.list_versions(model)
+    def list_model_versions(self, model: str, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return the versions of a model, newest first; all, unless ``limit`` is given."""
+        records = self.workspace.registry.list_versions(model, limit=limit)
         return [ModelVersion(self.workspace, record, self.origin) for record in records]
 
     def compare(
@@ -359,12 +366,8 @@ class Client:
         :param purge: also if it once held a stage.
         :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
         """
-        selector = Selector.parse(version, settings.declared_stages())
-        if selector.kind is not SelectorKind.NUMBER:
-            selector = Selector(
-                SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
-            )
-        self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
+        number = self._selected(model, version).number
+        self.workspace.registry.delete_version(model, number, purge=purge)
 
     def sign_artifacts(
         self,
@@ -496,5 +499,5 @@ def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
     chosen = Gates.of(gates)
     if chosen and stage is None:
         called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
+        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Name the stage they are for.")
     return chosen

@@ -111,7 +111,7 @@ ARG_FORMAT = Arg(
     help="How it is loaded (default: as its name says)",
     choices=("joblib", "pickle", "skops", "npy", "file"),
 )
-ARG_KIND = Arg(("--kind",), help="What it is to the version", choices=("model", "data", "deployment"))
+ARG_KIND = Arg(("--kind",), help="Artifact type", choices=("model", "data", "deployment"))
 ARG_METADATA = Arg(
     ("--metadata",),
     help="Metadata of the version, such as accuracy=0.97; can be repeated",
@@ -121,7 +121,11 @@ ARG_METADATA = Arg(
 ARG_CHECK = Arg(
     ("--check",), help="Load it, too; this executes what a pickle or joblib file holds", action="store_true"
 )
-ARG_TO_FILE = Arg(("--to",), help="The file to write (default: the artifact's name)", metavar="FILE")
+ARG_TO_FILE = Arg(
+    ("--to",), help="File to write, or - for stdout (default: the artifact's name)", metavar="FILE"
+)
+ARG_PURGE = Arg(("--purge",), help="Delete it even if it has been in a stage", action="store_true")
+ARG_PAIRS = Arg(("metadata",), help="Metadata such as accuracy=0.97", nargs="+", metavar="KEY=VALUE")
 ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
 ARG_EXPORT = Arg(("file",), help="The file to write: a zip file")
 ARG_IMPORT = Arg(("file",), help="The file to read: one that export has written")
@@ -171,7 +175,7 @@ ARGS_GATES = (
 
 
 COMMANDS = (
-    _command("models", "reading.models", "List the models", ARG_OUTPUT),
+    _command("models", "reading.models", "List the models", ARG_LIMIT, ARG_OUTPUT),
     _command(
         "versions", "reading.versions", "List the versions of a model", ARG_MODEL, ARG_LIMIT, ARG_OUTPUT
     ),
@@ -278,6 +282,25 @@ COMMANDS = (
         ARG_TO_NUMBER,
         ARG_EXPECTED,
         ARG_REASON,
+        ARG_RESULT,
+    ),
+    _command(
+        "delete",
+        "versions.delete",
+        "Delete a version; asks first",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_PURGE,
+        ARG_YES,
+        ARG_RESULT,
+    ),
+    _command(
+        "log-metadata",
+        "versions.log_metadata",
+        "Log metadata onto a version",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_PAIRS,
         ARG_RESULT,
     ),
     _command(

@@ -23,7 +23,7 @@ def verify(args: Any) -> None:
         found = list(damages(client(args).workspace, told))
     rows = [
         {
-            "artifacts": ", ".join(item.artifacts),
+            "artifacts": item.artifacts,
             "problem": item.problem,
             "digest": item.digest,
             "error": item.error,
@@ -56,7 +56,7 @@ def sign(args: Any) -> None:
         if not agreed(args, question):
             raise SystemExit("Nothing was signed.")
         found = registry.sign_artifacts(args.model, args.version)
-    result = "would be signed" if args.dry_run else "signed"
+    result = "unsigned" if args.dry_run else "signed"
     rows = [
         {"artifact": item.artifact, "result": item.problem or result, "digest": item.digest} for item in found
     ]
@@ -70,13 +70,13 @@ def gc(args: Any) -> None:
     """Remove what no version needs any more; says first what that is."""
     if not 0 <= args.older_than < 1e6:
         raise InvalidDefinition(
-            "--older-than", f"{args.older_than} is no number of hours", "Write: --older-than 24."
+            "--older-than", f"{args.older_than} is not a number of hours", "Write: --older-than 24."
         )
     workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
-        result = "would be removed" if args.dry_run else "removed"
+        result = "found" if args.dry_run else "removed"
         told(args, _row(result, found), f"Not needed: {_said(found)}.")
         return
     if not agreed(args, f"Remove {_said(found)}?"):

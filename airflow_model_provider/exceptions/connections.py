@@ -60,9 +60,12 @@ class StoreUnavailable(ModelRegistryError, OSError):
         self.uri, self.operation, self.reason = uri, operation, reason
 
     def __str__(self) -> str:
+        written = self.operation.startswith("write")
+        advice = "free space, permissions and" if written else "permissions and"
+        done = " Nothing was registered." if written else ""
         return (
             f"The artifact store could not {self.operation} {self.uri}: {self.reason}. "
-            "Check free space, permissions and [model_registry] store; nothing was registered."
+            f"Check {advice} [model_registry] store.{done}"
         )
 
 

@@ -174,6 +174,14 @@ class StageEvent(NamedTuple):
     restores: int | None = None
     quiet: bool = False
 
+    def __str__(self) -> str:
+        """Return it as a log line: ``Promoted iris@2 to production (was iris@1, event 5)``."""
+        was = f"was {self.model}@{self.previous}, " if self.previous else ""
+        if self.number is None:
+            return f"Moved {self.model}@{self.previous} out of {self.stage} (event {self.sequence})"
+        done = "Promoted {} to {}" if self.restores is None else "Rolled back: {} is {} again"
+        return f"{done.format(f'{self.model}@{self.number}', self.stage)} ({was}event {self.sequence})"
+
 
 class Payload(NamedTuple):
     """What a materializer wrote, before it is registered: everything a later load needs to know."""

@@ -40,7 +40,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_version_name
+from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -133,9 +133,9 @@ class Registry(Care):
         """Return a model. See :func:`catalog.get_model`."""
         return catalog.get_model(self._database, name)
 
-    def list_models(self) -> list[ModelRecord]:
-        """Return all models by name."""
-        return catalog.list_models(self._database)
+    def list_models(self, *, limit: int | None = None) -> list[ModelRecord]:
+        """Return models by name."""
+        return catalog.list_models(self._database, limit)
 
     def update_model(self, name: str, **card: Any) -> ModelRecord:
         """Change what is said about a model. See :func:`catalog.update_model`."""
@@ -319,8 +319,15 @@ class Registry(Care):
         return promotion.holders(self._database, model)
 
     def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
-        """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
-        return promotion.history(self._database, model, stage, limit)
+        """
+        Return the changes of a model's stages, newest first. See :func:`promotion.history`.
+
+        :raises UnknownStage: if the stage is not declared, and never was in use.
+        """
+        found = promotion.history(self._database, model, stage, limit)
+        if stage is not None and not found:
+            check_stage(stage, self.stages)
+        return found
 
     def last_event(self, model: str, stage: str) -> StageEvent | None:
         """Return the last change of a stage. See :func:`events.last_of`."""
