@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, in_definition, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
-from airflow_model_provider.registering import gather
+from airflow_model_provider.registering import gates_for, gather
 from airflow_model_provider.registry.entities import (
     NOTHING,
     ModelRecord,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider.comparing import Comparison
-    from airflow_model_provider.gates import Gates
     from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
@@ -144,16 +143,16 @@ class Client:
     def workspace(self) -> Workspace:
         """The open registry and store."""
         refuse_io_in_definition("Client")
-        step = current_step()
-        if step is not None and self._url is None:
-            return step.workspace(self._conn_id)
+        task = acting_task()
+        if task is not None and self._url is None and self._store is None:
+            return task.workspace(self._conn_id)
         return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
 
     @property
     def origin(self) -> Origin:
         """Which task acts through this client, if one does."""
-        step = current_step()
-        return Origin(step.attempt) if step is not None else Origin()
+        task = acting_task()
+        return Origin(task.attempt) if task is not None else Origin()
 
     # --- models --------------------------------------------------------------------------------------------
 
@@ -203,8 +202,7 @@ class Client:
         lazy = Model(model, version=version, conn_id=self._conn_id)
         if in_definition():
             return lazy
-        step = current_step()
-        if step is not None and self._url is None:
+        if self._url is None and self._store is None and acting_task() is not None:
             return lazy.load()
         return ModelVersion(
             self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
@@ -292,7 +290,7 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
-        chosen = () if gates is None else _gates(model, stage, gates)
+        chosen = () if gates is None else gates_for(model, stage, gates)
         held = gather(workspace, check_name("model", model), artifacts, files, formats, kinds)
         made = workspace.register_version(
             model,
@@ -491,13 +489,3 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
-
-
-def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
-    from airflow_model_provider.gates import Gates
-
-    chosen = Gates.of(gates)
-    if chosen and stage is None:
-        called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Name the stage they are for.")
-    return chosen

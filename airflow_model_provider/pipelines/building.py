@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.deferred import Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.values import WALK, references_in, transform
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Node:
         found = set(self.after)
 
         def visit(part: Any) -> Any:
-            if isinstance(part, StepOutput):
-                found.add(part.node)
+            if isinstance(part, Mappable):
+                found.update(part.steps())
                 return part
             return WALK
 

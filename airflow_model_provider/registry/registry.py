@@ -85,12 +85,14 @@ class Registry(Care):
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
         admission: Admission = lambda: None,
         conn_id: str | None = None,
+        store_of_others: Callable[[], str | None] = lambda: None,
     ) -> Self:
         """
         Open a registry; in an empty database it is made.
 
         :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         :param conn_id: the connection that commands in errors name; None for the default one.
+        :param store_of_others: see :func:`schema.ensure`.
         :raises InvalidConfiguration: if the URL can't be used.
         :raises RegistryUnavailable: if the database can't be opened.
         :raises SchemaMismatch: if it has a schema that this release can't use.
@@ -98,7 +100,7 @@ class Registry(Care):
         database = Database(url)
         database.conn_id = conn_id
         try:
-            return cls(database, schema.ensure(database), stages, protected, admission)
+            return cls(database, schema.ensure(database, store_of_others), stages, protected, admission)
         except BaseException as err:
             if isinstance(err, ModelRegistryError):
                 err.conn_id = conn_id
@@ -109,6 +111,11 @@ class Registry(Care):
     def url(self) -> str:
         """The database's URL without its password."""
         return self._database.url
+
+    @property
+    def was_replaced(self) -> bool:
+        """Whether another file stands where the one that was opened stood."""
+        return self._database.was_replaced
 
     def close(self) -> None:
         """Close all connections."""
@@ -370,8 +377,14 @@ class Registry(Care):
         return blobs.intend_blob(self._database, digest, size)
 
     def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
-        """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
-        return artifacts.register_artifact(self._database, new)
+        """Make stored bytes visible. See :func:`artifacts.register_artifacts`."""
+        return self.register_artifacts(new)[0]
+
+    def register_artifacts(
+        self, new: artifacts.NewArtifact, parts: Sequence[artifacts.NewArtifact] = ()
+    ) -> list[ArtifactRecord]:
+        """Make stored bytes visible, and those of elements. See :func:`artifacts.register_artifacts`."""
+        return artifacts.register_artifacts(self._database, new, parts)
 
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""
