@@ -447,14 +447,17 @@ class Client:
 
     # --- artifacts and records -----------------------------------------------------------------------------
 
-    def get_artifact(self, name: str, version: int | None = None) -> Artifact[Any]:
+    def get_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None
+    ) -> Artifact[Any]:
         """
         Return an artifact by its own name, whatever model it belongs to.
 
         :param version: its own version number; None for the newest.
+        :param map_index: only those that this element of a mapped step made.
         :raises ArtifactNotFound: if there is none.
         """
-        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version))
+        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version, map_index))
 
     def list_resolutions(
         self,

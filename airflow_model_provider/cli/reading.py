@@ -148,8 +148,14 @@ def lineage(args: Any) -> None:
 
     def read(limit: int) -> list[dict[str, Any]]:
         used = [
-            _link("used", record.attempt, record.wanted, record.digest, record.at)
-            for record in version.used_by(limit=limit)
+            _link(
+                "belongs" if record.belongs else "used",
+                record.attempt,
+                record.wanted,
+                record.digest,
+                record.at,
+            )
+            for record in version.used_by(limit=limit, belonging=True)
         ]
         return [*made, *used][:limit]
 

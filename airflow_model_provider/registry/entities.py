@@ -235,7 +235,7 @@ class Resolution(NamedTuple):
 
     ``value`` is the plain value for metadata and attributes; ``missing`` is the error that says what is not
     there; where the reference has a default, ``value`` is that. ``sequence`` is the end of the history of
-    stages that was seen.
+    stages that was seen. ``belongs``: the step took nothing of the version, which is merely that of its ``model=``.
     """
 
     reference: Reference | OutputReference
@@ -244,13 +244,15 @@ class Resolution(NamedTuple):
     value: Any = None
     missing: ModelRegistryError | None = None
     sequence: int = 0
+    belongs: bool = False
 
 
 class ResolutionRecord(NamedTuple):
     """
     A recorded resolution: which task, at which try, got what, and when (R11).
 
-    ``model`` and ``selector`` are None for an artifact that came through XCom.
+    ``model`` and ``selector`` are None for an artifact that came through XCom. ``belongs`` is True if the task took
+    nothing of the version as an argument, which is merely the one of its ``model=``.
     """
 
     attempt: Attempt
@@ -263,3 +265,4 @@ class ResolutionRecord(NamedTuple):
     digest: str | None
     resolved: bool
     at: datetime
+    belongs: bool = False

@@ -398,9 +398,11 @@ class Registry(Care):
         """Return the artifacts of a version. See :func:`artifacts.list_artifacts`."""
         return artifacts.list_artifacts(self._database, version_id)
 
-    def find_artifact(self, name: str, number: int | None = None) -> ArtifactRecord:
+    def find_artifact(
+        self, name: str, number: int | None = None, map_index: int | None = None
+    ) -> ArtifactRecord:
         """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
-        return artifacts.find_artifact(self._database, name, number)
+        return artifacts.find_artifact(self._database, name, number, map_index)
 
     # --- from registry to registry -------------------------------------------------------------------------
 
@@ -478,11 +480,16 @@ class Registry(Care):
         dag_id: str | None = None,
         run_id: str | None = None,
         attempt_id: str | None = None,
+        belongs: bool | None = None,
         limit: int | None = 100,
     ) -> list[ResolutionRecord]:
         """Return recorded resolutions, newest first. See :func:`lineage.resolutions`."""
-        asked = lineage.Asked(model, number, dag_id, run_id, attempt_id)
+        asked = lineage.Asked(model, number, dag_id, run_id, attempt_id, belongs)
         return lineage.resolutions(self._database, asked, limit)
+
+    def used_versions(self, attempt_id: str) -> list[VersionRecord]:
+        """Return the versions that a try of a task got. See :func:`lineage.used_versions`."""
+        return lineage.used_versions(self._database, attempt_id)
 
     def made_in(self, run: RunKey) -> list[Made]:
         """Return what tasks of a Dag run have made. See :func:`lineage.made_in`."""

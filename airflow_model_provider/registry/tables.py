@@ -285,6 +285,7 @@ resolution = Table(
     Column("artifact_version_id", Id, ForeignKey("mr_artifact_version.id")),
     Column("digest", String(64)),
     Column("resolved", Boolean, nullable=False),
+    Column("belongs", Boolean, nullable=False),
     Column("sequence", Id, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("attempt_id", "reference_key"),

@@ -471,16 +471,7 @@ def test_what_is_no_stage_is_refused_wherever_one_is_assigned(shop: Shop, stage:
         ("none", "UnknownStage", f"'none' is not a declared stage. {DECLARED}"),
         ("\u0661", "InvalidName", f"'\u0661' is not a valid version name. {NAME}"),
         ("3\n", "InvalidName", rf"'3\n' is not a valid version name. {NAME}"),
-        (
-            0,
-            "InvalidName",
-            f"0 is not a valid version number. {NUMBER}",
-        ),
-        (
-            "0",
-            "InvalidName",
-            f"0 is not a valid version number. {NUMBER}",
-        ),
+        *[(zero, "InvalidName", f"0 is not a valid version number. {NUMBER}") for zero in (0, "0")],
         (
             True,
             "InvalidName",

@@ -289,6 +289,7 @@ def _resolutions() -> None:
         _id("artifact_version_id", nullable=True),
         sa.Column("digest", sa.String(64)),
         sa.Column("resolved", sa.Boolean, nullable=False),
+        sa.Column("belongs", sa.Boolean, nullable=False),
         _id("sequence"),
         _time("at"),
         sa.PrimaryKeyConstraint("id", name="pk_mr_resolution"),
