@@ -13,7 +13,6 @@ from airflow_model_provider.registry import (
     catalog,
     claims,
     events,
-    lineage,
     metadata,
     pins,
     producing,
@@ -21,6 +20,7 @@ from airflow_model_provider.registry import (
     registration,
     resolution,
     schema,
+    settling,
     transfer,
     versions,
 )
@@ -28,18 +28,20 @@ from airflow_model_provider.registry.care import Care
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    NOTHING,
     ArtifactRecord,
     Attempt,
-    Made,
     ModelRecord,
     Relation,
     Resolution,
-    ResolutionRecord,
     RunKey,
     StageEvent,
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.registry.records import Records
 from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
 
-class Registry(Care):
+class Registry(Care, Records):
     """
     An open model registry.
 
@@ -236,7 +238,8 @@ class Registry(Care):
         run: RunKey,
         *,
         producer: str,
-        producers: Sequence[str] | Callable[[], Sequence[str]] = (),
+        producers: producing.Producers = NOTHING,
+        again: producing.Again = tuple,
         name: str | None = None,
         card: Mapping[str, Any] | None = None,
         run_mark: str | None = None,
@@ -245,24 +248,44 @@ class Registry(Care):
         self._check_name(name)
         new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
         return producing.version_for_run(
-            self._database, model, run, producer=producer, producers=producers, new=new
+            self._database, model, run, producer=producer, producers=producers, new=new, again=again
+        )
+
+    def settle_producer(
+        self,
+        version_id: int,
+        producer: str,
+        state: str,
+        *,
+        declares: bool = True,
+        stopped: Collection[str] = (),
+    ) -> VersionState:
+        """Note what became of a task's part of a version. See :func:`settling.settle_producer`."""
+        return settling.settle_producer(
+            self._database, version_id, producer, state, declares=declares, stopped=stopped
         )
 
     def commit_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task has committed its part of a version. See :func:`producing.settle_producer`."""
-        return producing.settle_producer(self._database, version_id, producer, committed=True)
+        """Note that a task has committed its part of a version. See :func:`settling.settle_producer`."""
+        return self.settle_producer(version_id, producer, COMMITTED)
 
     def fail_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task failed to make its part of a version. See :func:`producing.settle_producer`."""
-        return producing.settle_producer(self._database, version_id, producer, committed=False)
+        """Note that a task failed to make its part of a version. See :func:`settling.settle_producer`."""
+        return self.settle_producer(version_id, producer, FAILED)
 
     def finish_version(self, version_id: int, state: VersionState) -> None:
         """End the making of a version. See :func:`producing.finish_version`."""
         producing.finish_version(self._database, version_id, state)
 
-    def close_run_version(self, model: str, run: RunKey) -> VersionRecord | None:
+    def close_run_version(
+        self, model: str, run: RunKey, outcomes: Mapping[str, str] | None = None
+    ) -> VersionRecord | None:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
-        return producing.close_run_version(self._database, model, run)
+        return producing.close_run_version(self._database, model, run, outcomes)
+
+    def take_over_run(self, run: RunKey) -> int:
+        """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""
+        return pins.take_over_run(self._database, run, None)
 
     # --- stages --------------------------------------------------------------------------------------------
 
@@ -471,30 +494,3 @@ class Registry(Care):
     def record(self, resolutions: Sequence[Resolution], attempt: Attempt) -> None:
         """Record what a try of a task got, in one write. See :func:`resolution.record`."""
         resolution.record(self._database, resolutions, attempt)
-
-    def resolutions(
-        self,
-        *,
-        model: str | None = None,
-        number: int | None = None,
-        dag_id: str | None = None,
-        run_id: str | None = None,
-        attempt_id: str | None = None,
-        belongs: bool | None = None,
-        limit: int | None = 100,
-    ) -> list[ResolutionRecord]:
-        """Return recorded resolutions, newest first. See :func:`lineage.resolutions`."""
-        asked = lineage.Asked(model, number, dag_id, run_id, attempt_id, belongs)
-        return lineage.resolutions(self._database, asked, limit)
-
-    def used_versions(self, attempt_id: str) -> list[VersionRecord]:
-        """Return the versions that a try of a task got. See :func:`lineage.used_versions`."""
-        return lineage.used_versions(self._database, attempt_id)
-
-    def made_in(self, run: RunKey) -> list[Made]:
-        """Return what tasks of a Dag run have made. See :func:`lineage.made_in`."""
-        return lineage.made_in(self._database, run)
-
-    def producer_of(self, artifact_version_id: int) -> Attempt | None:
-        """Return the try of the task that made an artifact version. See :func:`lineage.producer_of`."""
-        return lineage.producer_of(self._database, artifact_version_id)

@@ -92,7 +92,7 @@ def _filled(client: Client) -> Shop:
     registry.resolve([Model("iris", version=3, pin="run").reference], SCORING)
     producers = {
         "producer": "train",
-        "producers": ["train", "evaluate"],
+        "producers": {"train": True, "evaluate": True},
         "run_mark": "0 2026-01-01T00:00:00+00:00",
     }
     registry.version_for_run("iris", RUN, **producers)
@@ -196,24 +196,24 @@ READY = [
     Refusal(
         lambda shop: shop.set_stage(4, "production", force=True),
         "VersionNotReady",
-        "iris@4 is still being produced: tasks that have not committed their outputs: evaluate, train. "
-        "Wait for them, or pass allow_incomplete=True.",
+        "iris@4 is still being produced: tasks 'evaluate', 'train' can still write into it. "
+        "Promote it when it is ready, or pass allow_incomplete=True. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(5, "production", expected=2),
         "VersionNotReady",
-        "iris@5 is incomplete: the run that created it failed: tasks that have not committed their outputs: train. "
-        "Run them again, or pass allow_incomplete=True.",
+        "iris@5 is incomplete: task 'train' failed. Clear the task and let the run end. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(8, "production", force=True),
         "VersionNotReady",
-        "iris@8 is still being produced. Wait until it is ready, or pass allow_incomplete=True.",
+        "iris@8 is still being produced. Promote it when it is ready, or pass allow_incomplete=True. "
+        "Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(9, "production", force=True),
         "VersionNotReady",
-        "iris@9 is incomplete: the run that created it failed. Promote another version, or pass allow_incomplete=True.",
+        "iris@9 is incomplete: the run that made it did not complete it. Make another version. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.get("latest", "new"),
