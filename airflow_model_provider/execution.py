@@ -122,9 +122,12 @@ class StepExecution:
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
-        if model is not None and not model.makes_version:
-            wanted[model.reference] = None
-        found = self._resolver.resolve(list(wanted))
+        belonging = (
+            None if model is None or model.makes_version or model.reference in wanted else model.reference
+        )
+        if belonging is not None:
+            wanted[belonging] = None
+        found = self._resolver.resolve(list(wanted), belonging=belonging, tell_later=True)
         self._pinned = dict(zip(wanted, found, strict=True))
         if model is not None:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
@@ -169,6 +172,7 @@ class StepExecution:
         return outputs
 
     def _run(self) -> dict[str, Any]:
+        self._resolver.tell()
         inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
         bound = inputs.load(self.task.function)
         context = StepContext(

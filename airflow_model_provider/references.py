@@ -321,8 +321,8 @@ class Reference(JsonValue):
             raise InvalidDefinition(
                 quoted(dict(data)),
                 f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
-                "It was written by another release of airflow-model-provider: give all workers the same one and "
-                "clear the task that returned it.",
+                "Pass a reference as a task of this package returned it. If another release did, give all workers the "
+                "same release and clear that task.",
             ) from err
         if selector.kind is SelectorKind.TEMPLATE:
             problem = "it holds a template, and it came as data, which is never rendered"

@@ -77,6 +77,7 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    VersionNotSigned,
     WrongOutput,
     WrongType,
 )
@@ -140,6 +141,7 @@ __all__ = [
     "VersionInUse",
     "VersionNotFound",
     "VersionNotReady",
+    "VersionNotSigned",
     "VersionSealed",
     "WaitTimedOut",
     "WrongOutput",

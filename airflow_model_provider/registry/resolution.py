@@ -161,6 +161,7 @@ def _recorded(resolution: Resolution) -> dict[str, Any]:
         "artifact_id": artifact.id if artifact else None,
         "digest": artifact.payload.digest if artifact else None,
         "resolved": resolution.missing is None,
+        "belongs": resolution.belongs,
         "sequence": resolution.sequence,
     }
 
