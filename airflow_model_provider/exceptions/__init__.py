@@ -36,6 +36,7 @@ from airflow_model_provider.exceptions.registry import (
     ModelNotFound,
     NothingToRestore,
     PinConflict,
+    PinnedToNothing,
     ReferenceMismatch,
     StageConflict,
     StageNotAssigned,
@@ -65,6 +66,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -76,6 +78,8 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    VersionNotSigned,
+    WrongOutput,
     WrongType,
 )
 
@@ -91,6 +95,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -118,6 +123,7 @@ __all__ = [
     "PayloadReplaced",
     "PickleForbidden",
     "PinConflict",
+    "PinnedToNothing",
     "PipelineFailed",
     "PromotionOvertaken",
     "PromotionRefused",
@@ -137,8 +143,10 @@ __all__ = [
     "VersionInUse",
     "VersionNotFound",
     "VersionNotReady",
+    "VersionNotSigned",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]

@@ -90,11 +90,11 @@ def test_parameters_and_literals_are_data(data: Any, model_registry: Client) -> 
         got.extend([given, default])
 
     @step
-    def several() -> Any:
+    def several() -> list:
         return [data, "{{ 1 / 0 }}"]
 
     @step
-    def rows() -> Any:
+    def rows() -> list:
         return [{"given": data}, {"given": "{{ 1 / 0 }}"}]
 
     @pipeline
