@@ -69,6 +69,12 @@ FORMS = {
         (f"{UPKEEP}/test_upkeep.py::test_collectors_and_writers_run_together",),
         3,
     ),
+    "forms": Form(
+        100,
+        "JSON that looks like references, through all that reads: nothing is rendered, and nothing more is looked up "
+        "than is named.",
+        ("tests/unit/hostile/test_json_forms.py",),
+    ),
     "faults": Form(
         2,
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
