@@ -272,7 +272,7 @@ def test_a_typo_in_a_template_is_told_what_there_is(template: str, error: str, s
         run(lambda: look(f"{{{{ {template} }}}}"))
 
 
-@pytest.mark.parametrize("one", [lambda: MADE, lambda: MODEL, lambda: choose([*range(1000)])])
+@pytest.mark.parametrize("one", [lambda: MADE, lambda: MODEL])
 def test_one_reference_is_not_mapped_over(one: Callable[[], Any]) -> None:
     """It is a dictionary only to JSON: a step is not run once for each of its keys."""
     with pytest.raises(InvalidDefinition, match="look"):

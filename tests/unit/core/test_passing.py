@@ -90,13 +90,13 @@ def test_parameters_and_literals_are_data(data: Any, model_registry: Client) -> 
         got.extend([given, default])
 
     @pipeline
-    def looking(given: Any, several: Any, rows: Any) -> None:
+    def looking(given: Any, text: str) -> None:
         look(given)
         look({"a": [given]}["a"])
-        look.expand(given=several)
-        look.expand_kwargs(rows)
+        look.expand(given=[given, text])
+        look.expand_kwargs([{"given": given}, {"given": text}])
 
-    looking(data, [data, "{{ 1 / 0 }}"], [{"given": data}, {"given": "{{ 1 / 0 }}"}])
+    looking(data, "{{ 1 / 0 }}")
 
     assert got == [data, data, [data], data] + [data, data, "{{ 1 / 0 }}", data] * 2
 
