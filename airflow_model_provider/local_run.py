@@ -14,7 +14,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_model_provider import settings
+from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
@@ -26,8 +26,9 @@ from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, 
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.passing import read_result
+from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact, ModelVersion
 
 log = logging.getLogger(__name__)
+#: What a step's state means for a version that is being made.
+_PARTS = {
+    "success": COMMITTED, "skipped": SKIPPED, "failed": FAILED, "upstream_failed": FAILED,
+}  # fmt: skip
 
 
 @dataclass
@@ -56,6 +61,17 @@ class StepResult:
     values: list[dict[str, Any]] = field(default_factory=list, repr=False)
     entries: Any = field(default=None, repr=False)
     mapped: bool = False
+    instances: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def states(self) -> list[str]:
+        """The states of its instances; its own if it never ran."""
+        return self.instances or [self.state]
+
+    @property
+    def is_over_well(self) -> bool:
+        """Whether nothing is to come of it, and nothing of it failed."""
+        return not {"failed", "upstream_failed"} & set(self.states)
 
     @property
     def output(self) -> Artifact[Any] | Any:
@@ -156,30 +172,34 @@ class _LocalRun:
         self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
         self.model_version: ModelVersion | None = None
+        self._made: dict[tuple[str | None, str], ModelVersion] = {}
+        self._settled: set[Node] = set()
         self._said: set[str] = set()
         announce(workspace)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
-        before = {self.results[item].state for item in node.upstream()}
-        if before - {"success"}:
-            result.state = "upstream_failed" if before & {"failed", "upstream_failed"} else "skipped"
-            return
+        before = [state for item in node.upstream() for state in self.results[item].states]
+        result.state = state_before(node.trigger_rule, before)
+        runs = result.state == "success"
+        if runs:
+            self._run_instances(node, result)
+        self._settle()
+        if runs:
+            error = f" ({type(result.error).__name__})" if result.error else ""
+            say(f"  {node.task_id}: {result.state}{error}")
+
+    def _run_instances(self, node: Node, result: StepResult) -> None:
         try:
             calls = list(self._calls(node))
             for index, mapped in calls:
                 self._run_one(node, index, mapped, result)
-            if not calls:
-                result.state = "skipped"
-            if result.state == "success":
-                self._close_mapped(node)
-        except Exception as err:
-            result.state, result.error = "failed", err
-        say(
-            f"  {node.task_id}: {result.state}"
-            + (f" ({type(result.error).__name__})" if result.error else "")
-        )
+        except Exception as err:  # of what is mapped over
+            result.instances.append("failed")
+            result.error = result.error or err
+        over = ("failed", "success")
+        result.state = next((state for state in over if state in result.instances), "skipped")
 
     def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
@@ -232,26 +252,38 @@ class _LocalRun:
             log,
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
-        task = Task(
-            node.definition.function,
-            node.definition.outputs,
-            node.model,
-            producers=lambda: self._producers(node),
-            settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
-            mapped_over=mapped_over(node, self.nodes),
-        )
-        execution = StepExecution(task, resolver, log)
-        if not self._pin(execution, node, resolver, mapped):
-            result.state = "skipped"
-            return
-        self._remember(execution, node)
-        result.values.append(execution.run())
-        result.entries = execution.entries
+        execution = StepExecution(self._task(node), resolver, log)
+        try:
+            if self._pin(execution, node, resolver, mapped):
+                self._remember(execution, node)
+                result.values.append(execution.run())
+                result.entries = execution.entries
+                state = "success"
+            else:
+                state = "skipped"
+        except Exception as err:
+            state = "skipped" if host.is_skip(err) else "failed"
+            if state == "failed":
+                result.error = result.error or err
+        if state != "success":
+            execution.ended(state)
+            self._remember(execution, node)
+        result.instances.append(state)
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
+
+    def _task(self, node: Node) -> Task:
+        return Task(
+            node.definition.function,
+            node.definition.outputs,
+            node.model,
+            producers=lambda: self._producers(node),
+            settled=lambda: [item.task_id for item, result in self.results.items() if result.is_over_well],
+            mapped_over=mapped_over(node, self.nodes),
+        )
 
     def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> bool:
         """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
@@ -281,27 +313,33 @@ class _LocalRun:
             say(text)
 
     def _remember(self, execution: StepExecution, node: Node) -> None:
+        version, key = execution.model_version(), makes_version_of(node.model)
+        if version is not None and key is not None:
+            self._made.setdefault(key, version)
         if self.model_version is None and node.model is not None and node.model == self.pipeline.model:
-            self.model_version = execution.model_version()
+            self.model_version = version
 
-    def _close_mapped(self, node: Node) -> None:
-        """All instances of a mapped step have committed, so the version waits for it no longer."""
-        if (
-            node.mapped is not None
-            and makes_version_of(node.model, node.definition.outputs)
-            and self.model_version
-        ):
-            self.workspace.registry.commit_producer(self.model_version.id, node.task_id)
+    def _settle(self) -> None:
+        """A version that is being made does not wait for steps that were skipped, or can no longer run."""
+        for node, result in self.results.items():
+            key = makes_version_of(node.model)
+            version = None if key is None else self._made.get(key)
+            if version is None or node in self._settled:
+                continue
+            self._settled.add(node)
+            if result.mapped or result.state != "success":
+                state = _PARTS[result.state]
+                registry = self._connected(None if node.model is None else node.model.conn_id).registry
+                declares = bool(node.definition.outputs)
+                registry.settle_producer(version.id, node.task_id, state, declares=declares)
 
-    def _producers(self, node: Node) -> list[str]:
-        wanted = makes_version_of(node.model, node.definition.outputs) or (
-            node.model.name if node.model else None
-        )
-        return [
-            item.task_id
+    def _producers(self, node: Node) -> dict[str, bool]:
+        wanted = makes_version_of(node.model)
+        return {
+            item.task_id: bool(item.definition.outputs)
             for item in self.nodes
-            if makes_version_of(item.model, item.definition.outputs) == wanted
-        ]
+            if makes_version_of(item.model) == wanted
+        }
 
     def _connected(self, conn_id: str | None) -> Workspace:
         return self.workspace if conn_id is None else open_workspace(find_address(conn_id))
@@ -350,7 +388,6 @@ class _LocalRun:
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
-        self._close_what_was_skipped()
         if errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
@@ -362,13 +399,6 @@ class _LocalRun:
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
-
-    def _close_what_was_skipped(self) -> None:
-        """A version does not wait for a step that was skipped (R25)."""
-        skipped = [node for node, result in self.results.items() if result.state == "skipped"]
-        made = {makes_version_of(node.model, node.definition.outputs) for node in skipped}
-        for model in sorted(made - {None}, key=str):
-            self.workspace.registry.close_run_version(str(model), self.key)
 
 
 class _Element(NamedTuple):

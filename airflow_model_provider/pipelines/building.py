@@ -14,7 +14,7 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import MappedOver
-from airflow_model_provider.pipelines.values import WALK, references_in, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ class Node:
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: nodes that go first without giving an input.
+    :param options: arguments of an Airflow task, of which a local run heeds the trigger rule.
     """
 
     definition: StepDefinition
@@ -39,11 +40,18 @@ class Node:
     kwargs: Mapping[str, Any]
     mapped: Any = None
     after: set[Node] = field(default_factory=set)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> StepOutput:
         """What the step will return."""
         return StepOutput(self, tuple(output.name for output in self.definition.outputs))
+
+    @property
+    def trigger_rule(self) -> str:
+        """The name of its trigger rule."""
+        rule = self.options.get("trigger_rule", "all_success")
+        return str(getattr(rule, "value", rule))
 
     def upstream(self) -> set[Node]:
         """The nodes that go first."""
@@ -125,8 +133,10 @@ class LocalBuilder:
             bind(*args, **kwargs)
         except TypeError as err:
             raise InvalidDefinition(subject, str(err)) from None
+        check_arguments(subject, [args, kwargs, mapped])
         model = definition.model or self.pipeline.model
         node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
+        node.options = {**(self.pipeline.options.get("default_args") or {}), **definition.options}
         taken = [
             name
             for item in references_in([args, kwargs, mapped, model])
