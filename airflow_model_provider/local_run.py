@@ -219,8 +219,6 @@ class _LocalRun:
 
     def _items(self, mapped: Any) -> list[Any]:
         """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
-        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
-            return list(mapped)
         if isinstance(mapped, Mappable):
             return [_Element(element) for element in self._elements(mapped)]
         return list(mapped.items() if isinstance(mapped, Mapping) else mapped)

@@ -165,7 +165,7 @@ def test_functions_get_elements(world: World, loads: list[int]) -> None:
     returned.append([pd.DataFrame({"a": [index]}) for index in range(3)])
 
     def mapped() -> None:
-        sums = give().map(lambda frame: frame["a"].sum()).map(int)
+        sums = give().map(lambda frame: frame["a"].sum()).map(lambda total: int(total))
         take.expand(x=sums)
         take(x=sums)
 
@@ -278,7 +278,7 @@ def test_a_dict_is_not_composed(world: World) -> None:
     returned.append({"a": 1})
 
     def composed() -> None:
-        take.expand(x=give().map(str))
+        take.expand(x=give().map(lambda item: item))
 
     with pytest.raises(
         (NotMappable, UnmappableXComTypePushed), match="need an order, and its value is a dict"
