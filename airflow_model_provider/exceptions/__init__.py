@@ -36,6 +36,7 @@ from airflow_model_provider.exceptions.registry import (
     ModelNotFound,
     NothingToRestore,
     PinConflict,
+    PinnedToNothing,
     StageConflict,
     StageNotAssigned,
     StageOccupied,
@@ -64,6 +65,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -75,6 +77,8 @@ from airflow_model_provider.exceptions.values import (
     PickleForbidden,
     UnknownFormat,
     UntrustedTypes,
+    VersionNotSigned,
+    WrongOutput,
     WrongType,
 )
 
@@ -90,6 +94,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -117,6 +122,7 @@ __all__ = [
     "PayloadReplaced",
     "PickleForbidden",
     "PinConflict",
+    "PinnedToNothing",
     "PipelineFailed",
     "PromotionOvertaken",
     "PromotionRefused",
@@ -135,8 +141,10 @@ __all__ = [
     "VersionInUse",
     "VersionNotFound",
     "VersionNotReady",
+    "VersionNotSigned",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]

@@ -207,7 +207,8 @@ def test_a_step_without_a_version_is_skipped(value: Any, mapped: bool) -> None:
 
     result = retraining.run(raise_on_failure=False)
 
-    assert [item.state for item in result.steps.values()] == ["success", "skipped", "skipped"]
+    looked = "success" if mapped else "skipped"  # one of two instances has run
+    assert [item.state for item in result.steps.values()] == ["success", looked, "skipped"]
     assert (result.state, str(result.model_version.state)) == ("success", "ready")  # type: ignore[union-attr]
 
 

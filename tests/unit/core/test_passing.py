@@ -89,14 +89,22 @@ def test_parameters_and_literals_are_data(data: Any, model_registry: Client) -> 
     def look(given: Any, default: Any = data) -> None:
         got.extend([given, default])
 
+    @step
+    def several() -> list:
+        return [data, "{{ 1 / 0 }}"]
+
+    @step
+    def rows() -> list:
+        return [{"given": data}, {"given": "{{ 1 / 0 }}"}]
+
     @pipeline
-    def looking(given: Any, text: str) -> None:
+    def looking(given: Any) -> None:
         look(given)
         look({"a": [given]}["a"])
-        look.expand(given=[given, text])
-        look.expand_kwargs([{"given": given}, {"given": text}])
+        look.expand(given=several())
+        look.expand_kwargs(rows())
 
-    looking(data, "{{ 1 / 0 }}")
+    looking(data)
 
     assert got == [data, data, [data], data] + [data, data, "{{ 1 / 0 }}", data] * 2
 
