@@ -220,8 +220,6 @@ class _LocalRun:
 
     def _items(self, mapped: Any) -> list[Any]:
         """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
-        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
-            return list(mapped)
         if isinstance(mapped, Mappable):
             return [_Element(element) for element in self._elements(mapped)]
         return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
@@ -237,7 +235,8 @@ class _LocalRun:
     def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
         """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
         if isinstance(mapped, _Element | StepOutput):
-            row = self._evaluated(mapped, resolver)
+            whole = self.results[mapped.node].entries if isinstance(mapped, StepOutput) else None
+            row = self._evaluated(mapped, resolver) if whole is None else read_result(whole)
             if not isinstance(row, Mapping):
                 problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
                 raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
