@@ -40,6 +40,7 @@ class Address(NamedTuple):
     :param source: which setting said so, for messages.
     :param storage_options: arguments for fsspec.
     :param defaults: the halves (``url``, ``store``) that no setting names, and that are under AIRFLOW_HOME therefore.
+    :param conn_id: the connection that was asked for; None for the default one.
     """
 
     url: str
@@ -47,10 +48,16 @@ class Address(NamedTuple):
     source: str
     storage_options: Mapping[str, Any] = MappingProxyType({})
     defaults: tuple[str, ...] = ()
+    conn_id: str | None = None
 
     def __repr__(self) -> str:
         """All but the source may hold secrets."""
         return f"Address(source={self.source!r})"
+
+    @property
+    def named(self) -> str | None:
+        """Return what ``--conn-id`` of a command is for this registry; None where none is needed."""
+        return "CONNECTION" if self.source == "argument" else self.conn_id
 
     @property
     def is_stored(self) -> bool:
@@ -80,7 +87,9 @@ def find_address(
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
-    return _reached_by_workers(found or _configured() or _default())
+    if found is not None:
+        return _reached_by_workers(found._replace(conn_id=conn_id))
+    return _reached_by_workers(_configured() or _default())
 
 
 def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:

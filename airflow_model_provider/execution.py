@@ -11,7 +11,14 @@ from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value, save_or_adopt
+from airflow_model_provider.handles import (
+    Artifact,
+    ModelVersion,
+    Origin,
+    conn_id_of,
+    resolved_value,
+    save_or_adopt,
+)
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
@@ -115,9 +122,12 @@ class StepExecution:
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
-        if model is not None and not model.makes_version:
-            wanted[model.reference] = None
-        found = self._resolver.resolve(list(wanted))
+        belonging = (
+            None if model is None or model.makes_version or model.reference in wanted else model.reference
+        )
+        if belonging is not None:
+            wanted[belonging] = None
+        found = self._resolver.resolve(list(wanted), belonging=belonging, tell_later=True)
         self._pinned = dict(zip(wanted, found, strict=True))
         if model is not None:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
@@ -162,6 +172,7 @@ class StepExecution:
         return outputs
 
     def _run(self) -> dict[str, Any]:
+        self._resolver.tell()
         inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
         bound = inputs.load(self.task.function)
         context = StepContext(
@@ -193,8 +204,8 @@ class StepExecution:
         return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
 
     def _resolved(self, reference: Reference | OutputReference) -> Any:
-        conn_id = reference.conn_id if isinstance(reference, Reference) else None
-        return resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
+        pinned = self._pinned[reference]
+        return resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
 
     def _check_outputs(self, values: Sequence[Any]) -> None:
         """Refuse a result that does not fit the return annotation, before any part of it is saved."""
@@ -384,8 +395,8 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
         reference = part.reference if isinstance(part, Model) else part
         if not isinstance(reference, Reference | OutputReference):
             return WALK
-        conn_id = reference.conn_id if isinstance(reference, Reference) else None
-        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        pinned = found[reference]
+        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
         return value.load() if isinstance(value, Artifact) else value
 
     return transform(value, visit)

@@ -40,6 +40,7 @@ __all__ = [
     "ModelVersion",
     "Origin",
     "RunMetadata",
+    "conn_id_of",
     "handle_of",
     "resolved_value",
     "save_or_adopt",
@@ -126,16 +127,14 @@ class Artifact(Generic[T]):
         """
         Return the versions that the task which made it had resolved: the models behind this output.
 
+        One that was deleted since is among them, with its number and the state ``deleted``.
+
         >>> Client().get_artifact("predictions").used_versions()  # doctest: +SKIP
         [iris_classifier@2]
         """
-        attempt, registry = self.made_by, self._workspace.registry
-        if attempt is None:
-            return []
-        records = registry.resolutions(attempt_id=attempt.attempt_id, limit=None)
-        used = {(item.model, item.number) for item in records if item.model and item.number}
-        found = [registry.get_version(str(model), Selector.parse(number)) for model, number in sorted(used)]
-        return [ModelVersion(self._workspace, record) for record in found]
+        attempt = self.made_by
+        records = [] if attempt is None else self._workspace.registry.used_versions(attempt.attempt_id)
+        return [ModelVersion(self._workspace, record) for record in records]
 
     def load(self, *, mmap: bool = False) -> T:
         """
@@ -255,13 +254,7 @@ class ModelVersion(Promotable):
         return RunMetadata(str(self.record), self._workspace.registry.get_metadata(self.id))
 
     def get_artifact(
-        self,
-        name: str,
-        version: int | None = None,
-        *,
-        map_index: int | None = None,
-        default: Any = UNSET,
-        kind: ArtifactType | None = None,
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
     ) -> Any:
         """
         Return an artifact of this version, unloaded.
@@ -271,6 +264,16 @@ class ModelVersion(Promotable):
         :param default: returned where there is no such artifact, instead of the error.
         :raises ArtifactNotFound: naming the artifacts that exist.
         """
+        return self._get(name, version, map_index, default, None)
+
+    def _get(
+        self,
+        name: str,
+        version: int | None,
+        map_index: int | None,
+        default: Any,
+        kind: ArtifactType | None,
+    ) -> Any:
         wanted = Reference(
             self.record.model,
             Selector(SelectorKind.NUMBER, self.number),
@@ -286,17 +289,23 @@ class ModelVersion(Promotable):
             return default
         return Artifact(self._workspace, found.artifact, str(self.record))
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a model artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.MODEL)
+        return self._get(name, version, map_index, default, ArtifactType.MODEL)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a data artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DATA)
+        return self._get(name, version, map_index, default, ArtifactType.DATA)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a deployment artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DEPLOYMENT)
+        return self._get(name, version, map_index, default, ArtifactType.DEPLOYMENT)
 
     def load_artifact(self, name: str, version: int | None = None) -> Any:
         """Return the object that an artifact of this version holds."""
@@ -401,14 +410,18 @@ class ModelVersion(Promotable):
         """
         self._workspace.registry.log_version_metadata(self.id, metadata, self._origin.attempt)
 
-    def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
+    def used_by(self, *, limit: int | None = 100, belonging: bool = False) -> list[ResolutionRecord]:
         """
-        Return which tasks, of which runs, got this version, newest first (R11).
+        Return which tasks, of which runs, took this version or something of it, newest first.
+
+        :param limit: how many, at most; None for all.
+        :param belonging: also steps whose ``model=`` it merely is, and which took nothing of it as an argument.
 
         >>> {record.attempt.run for record in version.used_by()}  # doctest: +SKIP
         """
         registry = self._workspace.registry
-        return registry.resolutions(model=self.record.model, number=self.number, limit=limit)
+        taken = None if belonging else False
+        return registry.resolutions(model=self.record.model, number=self.number, belongs=taken, limit=limit)
 
     def reference(self) -> Reference:
         """Return what travels in XCom for it: this very version, by its number."""
@@ -424,6 +437,12 @@ class ModelVersion(Promotable):
 
     def __repr__(self) -> str:
         return str(self.record)
+
+
+def conn_id_of(resolution: Resolution) -> str | None:
+    """Return the connection of the registry in which something was found: that of a default may be another."""
+    reference = resolution.reference
+    return reference.conn_id if isinstance(reference, Reference) else None
 
 
 def handle_of(value: Any) -> Artifact[Any] | None:

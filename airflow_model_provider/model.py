@@ -268,17 +268,23 @@ class Model(JsonValue):
         """
         return self._artifact(name, version, None, map_index, default)
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a model artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.MODEL, None, default)
+        return self._artifact(name, version, ArtifactType.MODEL, map_index, default)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a data artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DATA, None, default)
+        return self._artifact(name, version, ArtifactType.DATA, map_index, default)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a deployment artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DEPLOYMENT, None, default)
+        return self._artifact(name, version, ArtifactType.DEPLOYMENT, map_index, default)
 
     def _artifact(
         self, name: str, version: int | None, kind: ArtifactType | None, map_index: int | None, default: Any

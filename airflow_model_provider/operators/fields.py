@@ -43,6 +43,11 @@ def check_fields(subject: str, model: object, *, stage: object = "{{ }}", versio
         check_stage(stage, settings.declared_stages())
     if version is not None and not is_late(version):
         selector(subject, str(model), version)
+    _check_model_of(subject, model, version)
+
+
+def _check_model_of(subject: str, model: object, version: object) -> None:
+    """Refuse a reference to a version of another model."""
     named = version if isinstance(version, Reference) else getattr(version, "name", None)
     meant = named.model if isinstance(named, Reference) else named
     if isinstance(version, Mapping) and isinstance(meant, str) and not is_late(model):
@@ -56,6 +61,7 @@ def check_numbers(subject: str, model: object, *, expected: object = UNSET, **ot
     :raises InvalidDefinition: naming the field.
     """
     for name, value in {"expected": expected, **others}.items():
+        _check_model_of(subject, model, value)
         if value is not UNSET and not is_late(value):
             number(subject, name, str(model), value)
 
@@ -66,12 +72,34 @@ def gates_json(value: Any) -> Any:
 
     :raises InvalidDefinition: for gates that can't be asked, as far as they hold no templates.
     """
-    if value is None or isinstance(value, str) or not isinstance(value, Gates | Mapping | list | tuple):
-        return value  # a template, or what another task returns
+    if value is None or not isinstance(value, Gates | Mapping | list | tuple):
+        return (
+            value if is_late(value) else Gates.of(value) or None
+        )  # a template, or what another task returns
     plain = [item.to_dict() if isinstance(item, Gates) else item for item in _listed(value)]
     if not _holds_late(plain):
         Gates.of(plain)
     return plain
+
+
+def gates_with(gates: Any, **given: Any) -> Any:
+    """Return gates, and before them the one of which fields were given as arguments of the operator."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return [said, *_listed(gates or ())] if said else gates
+
+
+def check_by_name(subject: str, **given: object) -> None:
+    """
+    Refuse what is not given by artifact name, while the DAG file is parsed.
+
+    :raises InvalidDefinition: naming the argument.
+    """
+    for name, value in given.items():
+        if isinstance(value, list | tuple | set) or not (
+            value is None or isinstance(value, Mapping) or is_late(value)
+        ):
+            problem = f"{name}={quoted(value)} must be a mapping by artifact name"
+            raise InvalidDefinition(subject, problem, f"Example: {name}={{'trained_model': ...}}.")
 
 
 def _listed(value: Any) -> list[Any]:
@@ -220,7 +248,7 @@ def check_same_model(subject: str, model: str, named: str) -> None:
     :raises InvalidDefinition: naming both.
     """
     if named != model:
-        problem = f"it is about {model!r}, and was given a version of {named!r}"
+        problem = f"it expects a version of {model!r} but got one of {named!r}"
         raise InvalidDefinition(subject, problem, "Give a version of the same model.")
 
 

@@ -250,7 +250,9 @@ def test_only_what_differs_from_the_defaults_is_in_the_json() -> None:
 )  # fmt: skip
 def test_the_json_of_a_newer_release_is_refused(key: str, value: Any) -> None:
     """What this release does not know is not ignored: the error says what to do."""
-    with pytest.raises(InvalidDefinition, match=r"another release.*give all workers the same one and clear"):
+    with pytest.raises(
+        InvalidDefinition, match=r"another release.*give all workers the same release and clear"
+    ):
         Reference.from_json({**OLDER, key: value})
 
 
