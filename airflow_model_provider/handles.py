@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.references import OutputReference
 
-__all__ = ["NO_ORIGIN", "Artifact", "ModelVersion", "Origin", "RunMetadata", "resolved_value"]
+__all__ = [
+    "NO_ORIGIN",
+    "Artifact",
+    "ModelVersion",
+    "Origin",
+    "RunMetadata",
+    "conn_id_of",
+    "handle_of",
+    "resolved_value",
+    "save_or_adopt",
+]
 
 T = TypeVar("T")
 
@@ -154,6 +164,9 @@ class Artifact(Generic[T]):
     def path(self) -> Path:
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""
         return self._workspace.store.source(self.digest, self.size, what=repr(self)).path()
+
+    def __deepcopy__(self, memo: object) -> Artifact[T]:
+        return self
 
     def __repr__(self) -> str:
         return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
@@ -315,14 +328,27 @@ class ModelVersion(Promotable):
         """
         Save a value as an artifact of this version.
 
+        :param value: the value; a handle of an artifact is linked, or registered under this name, without a copy of
+            its bytes.
         :param kind: ``model``, ``data`` or ``deployment``; None takes it from the type.
         :param format: ``skops.file`` for a scikit-learn model that executes nothing when loaded: no other is
             tried then. None for the default.
         :raises NotSerializable: if no format holds the value.
         """
         saving = self._saving(name, kind, format, metadata)
-        record = self._workspace.save(value, saving, attempt=self._origin.attempt, links=[self._link()])
+        attempt, links = self._origin.attempt, [self._link()]
+        record = save_or_adopt(self._workspace, value, saving, attempt=attempt, links=links)
         return Artifact(self._workspace, record, str(self.record))
+
+    def link_artifact(self, artifact: Artifact[Any]) -> None:
+        """
+        Make an artifact that is there one of this version too, under its own name and without a copy of its bytes.
+
+        :param artifact: its handle.
+
+        >>> version.link_artifact(older.get_artifact("vectorizer"))  # doctest: +SKIP
+        """
+        self.save_artifact(artifact.name, artifact)
 
     def save_file(
         self,
@@ -406,8 +432,45 @@ class ModelVersion(Promotable):
         selector = Selector(SelectorKind.NUMBER, self.number)
         self.record = self._workspace.registry.get_version(self.record.model, selector)
 
+    def __deepcopy__(self, memo: object) -> ModelVersion:
+        return self
+
     def __repr__(self) -> str:
         return str(self.record)
+
+
+def conn_id_of(resolution: Resolution) -> str | None:
+    """Return the connection of the registry in which something was found: that of a default may be another."""
+    reference = resolution.reference
+    return reference.conn_id if isinstance(reference, Reference) else None
+
+
+def handle_of(value: Any) -> Artifact[Any] | None:
+    """Return the handle that a value is, or that a pinned handle of a stock task holds; None for any other value."""
+    found = getattr(value, "handle", None) if isinstance(value, str) else value
+    return found if isinstance(found, Artifact) else None
+
+
+def save_or_adopt(
+    workspace: Workspace,
+    value: Any,
+    saving: Saving,
+    *,
+    attempt: Attempt | None = None,
+    links: Sequence[Link] = (),
+) -> ArtifactRecord:
+    """
+    Save a value; link or register what is a handle of an artifact.
+
+    :raises InvalidDefinition: if a handle is to be saved in a format: it is stored already.
+    """
+    handle = handle_of(value)
+    if handle is None:
+        return workspace.save(value, saving, attempt=attempt, links=links)
+    if saving.format not in (None, handle.record.payload.materializer):
+        problem = f"format={saving.format!r} is given for {handle!r}, which is stored already"
+        raise InvalidDefinition(saving.what, problem, "Leave out format=, or save the value: handle.load().")
+    return workspace.adopt(handle._workspace, handle.record, saving, attempt=attempt, links=links)
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:

@@ -26,6 +26,7 @@ from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
+from airflow_model_provider.pipelines.inputs import Source, with_sources
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -291,9 +292,10 @@ class _LocalRun:
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                fixed = self._evaluated(dict(node.kwargs), resolver)
+                args = self._evaluated(list(node.args), resolver)
+                fixed = self._sourced(dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver))
                 kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
-                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+                execution.pin(self._sourced(list(node.args), args), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -372,6 +374,23 @@ class _LocalRun:
                     return result.entries
                 return self._result(output if key == "return_value" else output[key])
         return None
+
+    def _sourced(self, given: Any, value: Any) -> Any:
+        """Return arguments whose small values know the artifacts of the steps that returned them."""
+
+        def source_of(part: Any) -> Source | None:
+            if not isinstance(part, StepOutput):
+                return None
+            result = self.results[part.node]
+            name = part.name or (part.names[0] if len(part.names) == 1 else None)
+            saved = result.outputs.get(str(name))
+
+            def find(index: int, _value: Any) -> Artifact[Any] | None:
+                return saved if index < 0 else saved[index] if saved else None
+
+            return Source(find, mapped=result.mapped)
+
+        return with_sources(given, value, source_of)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""

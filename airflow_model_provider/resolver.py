@@ -149,6 +149,9 @@ class Resolver:
                     in_code,
                     belonging,
                 )
+            for reference in new:
+                if (fallback := _fallback(self._known[reference])) is not None:
+                    (self._known[reference],) = self.resolve([fallback], in_code=in_code)
             if not tell_later:
                 self.tell()
             return [self._known[reference] for reference in references]
@@ -310,6 +313,12 @@ def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
     for policy in ("skip", "wait"):
         if policy in policies:
             raise policies[policy]
+
+
+def _fallback(resolution: Resolution) -> Reference | None:
+    """Return the reference that is resolved in the place of one whose version, artifact or key is missing."""
+    reference = resolution.reference
+    return reference.fallback if resolution.missing is not None and isinstance(reference, Reference) else None
 
 
 def _pin(reference: Reference) -> _Pin:

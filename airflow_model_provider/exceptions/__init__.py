@@ -36,6 +36,7 @@ from airflow_model_provider.exceptions.registry import (
     ModelNotFound,
     NothingToRestore,
     PinConflict,
+    PinnedToNothing,
     StageConflict,
     StageNotAssigned,
     StageOccupied,
@@ -64,6 +65,7 @@ from airflow_model_provider.exceptions.transfer import (
 from airflow_model_provider.exceptions.values import (
     DigestMismatch,
     FileMissing,
+    InputNotFound,
     LoadFailed,
     MaterializerUnusable,
     MissingDependency,
@@ -76,6 +78,7 @@ from airflow_model_provider.exceptions.values import (
     UnknownFormat,
     UntrustedTypes,
     VersionNotSigned,
+    WrongOutput,
     WrongType,
 )
 
@@ -91,6 +94,7 @@ __all__ = [
     "FileMissing",
     "GateFailed",
     "ImportConflict",
+    "InputNotFound",
     "InvalidConfiguration",
     "InvalidDefinition",
     "InvalidExport",
@@ -118,6 +122,7 @@ __all__ = [
     "PayloadReplaced",
     "PickleForbidden",
     "PinConflict",
+    "PinnedToNothing",
     "PipelineFailed",
     "PromotionOvertaken",
     "PromotionRefused",
@@ -139,6 +144,7 @@ __all__ = [
     "VersionNotSigned",
     "VersionSealed",
     "WaitTimedOut",
+    "WrongOutput",
     "WrongRegistry",
     "WrongType",
 ]

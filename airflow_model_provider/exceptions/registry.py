@@ -94,6 +94,20 @@ class PinConflict(ModelRegistryError, RuntimeError):
         )
 
 
+class PinnedToNothing(ModelRegistryError, KeyError):
+    """The Dag run found no version when it first looked, and keeps that. A retry cannot help."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference)
+        self.reference = reference
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} had no version when this Dag run first used it (pin='run'), and a default was used. "
+            "Start a new run, or release the run's pins: Client().drop_run_pins()."
+        )
+
+
 class DeploymentClash(ModelRegistryError, RuntimeError):
     """Two Airflows use the registry under one name. A retry cannot help; give each a name of its own."""
 

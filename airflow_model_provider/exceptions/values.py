@@ -207,7 +207,7 @@ class LoadFailed(ModelRegistryError, RuntimeError):
 
 
 class WrongType(ModelRegistryError, TypeError):
-    """An artifact does not fit the annotation of the parameter it is given to. A retry cannot help."""
+    """An input does not fit the annotation of its parameter. A retry cannot help."""
 
     def __init__(self, step: str, parameter: str, expected: str, found: str, what: str) -> None:
         super().__init__(step, parameter, expected, found, what)
@@ -220,8 +220,39 @@ class WrongType(ModelRegistryError, TypeError):
         )
 
     def __str__(self) -> str:
-        article = "" if self.found == "None" else "an " if self.found[:1] in "aeio" else "a "
         return (
-            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, "
-            f"and {self.what} is {article}{self.found}. Pass another artifact, or correct the annotation."
+            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, and {self.what} is "
+            f"{_article(self.found)}{self.found}. Pass another value, or correct the annotation."
         )
+
+
+class WrongOutput(ModelRegistryError, TypeError):
+    """A step's result does not fit its return annotation; nothing was saved. A retry cannot help."""
+
+    def __init__(self, step: str, output: str, expected: str, found: str) -> None:
+        super().__init__(step, output, expected, found)
+        self.step, self.output, self.expected, self.found = step, output, expected, found
+
+    def __str__(self) -> str:
+        return (
+            f"Step {self.step!r} declares output {self.output!r} as {self.expected}, and returned "
+            f"{_article(self.found)}{self.found}. Nothing was saved. Return another value, or correct the annotation."
+        )
+
+
+class InputNotFound(ModelRegistryError, KeyError):
+    """A step's parameter did not come from an artifact. A retry cannot help."""
+
+    def __init__(self, step: str, parameter: str, existing: Sequence[str] = ()) -> None:
+        super().__init__(step, parameter, existing)
+        self.step, self.parameter, self.existing = step, parameter, existing
+
+    def __str__(self) -> str:
+        return (
+            f"Step {self.step!r} has no artifact for parameter {self.parameter!r}. Parameters that came from "
+            f"artifacts: {listing(self.existing)}."
+        )
+
+
+def _article(name: str) -> str:
+    return "" if name == "None" else "an " if name[:1] in "aeio" else "a "

@@ -16,6 +16,7 @@ from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.close_version import closing_id, closing_task
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.received import Receiving
+from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
     over_in_run,
@@ -127,8 +128,13 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
+            args, kwargs = list(self.op_args), self._keyword_arguments(context)
+            filled = kwargs.keys() - set(self.op_kwargs)
+            if self.has_dag():  # type: ignore[no-untyped-call]
+                defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
+                args, kwargs = with_sources_of(defined, args, kwargs, resolver)
             try:
-                self._execution.pin(list(self.op_args), self._keyword_arguments(context))
+                self._execution.pin(args, kwargs, unchecked=filled)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing

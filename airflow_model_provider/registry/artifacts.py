@@ -15,7 +15,15 @@ from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.blobs import PRESENT, STORED, BlobGone
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, Statement, note_transaction, run, together
-from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
+from airflow_model_provider.registry.entities import (
+    NOTHING,
+    ArtifactRecord,
+    Attempt,
+    Link,
+    Payload,
+    Relation,
+    RunKey,
+)
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
 from airflow_model_provider.registry.versions import version_label
@@ -169,6 +177,19 @@ def get_artifact(database: Database, artifact_version_id: int) -> ArtifactRecord
     :raises ArtifactNotFound: if there is none.
     """
     return database.read(lambda connection: _by_id(connection, artifact_version_id))
+
+
+def outputs_of(database: Database, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
+    """Return what a task of a run has saved as an output, newest first: of each map index, and of each attempt."""
+    made_by = (
+        (_made.c.deployment == run.deployment)
+        & (_made.c.dag_id == run.dag_id)
+        & (_made.c.run_id == run.run_id)
+        & (_made.c.task_id == task_id)
+    )
+    query = select_artifacts().where(made_by, _made.c.output == output, _made.c.deleted_at.is_(None))
+    newest = query.order_by(_made.c.id.desc())
+    return database.read(lambda connection: [artifact_record(row) for row in connection.execute(newest)])
 
 
 def find_artifact(

@@ -61,10 +61,6 @@ class Registry(Care, Records):
     :param stages: the declared stages, in order.
     :param protected: who may change a stage, where not everybody may. See :func:`settings.protected_stages`.
     :param admission: asked at each promotion for :attr:`Change.admit`.
-
-    >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
-    ...     registry.create_version("iris_classifier").number
-    1
     """
 
     def __init__(
@@ -409,6 +405,10 @@ class Registry(Care, Records):
     ) -> list[ArtifactRecord]:
         """Make stored bytes visible, and those of elements. See :func:`artifacts.register_artifacts`."""
         return artifacts.register_artifacts(self._database, new, parts)
+
+    def outputs_of(self, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
+        """See :func:`artifacts.outputs_of`."""
+        return artifacts.outputs_of(self._database, run, task_id, output)
 
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""

@@ -74,7 +74,7 @@ def _read(
     def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin], bool]:
         pairs = list(zip(references, read(connection, asked, values), strict=True))
         by_run = [(item, row) for item, row in pairs if isinstance(item, Reference) and item.pin == "run"]
-        marks = {row.run_mark for _, row in by_run if row.v_id is not None and row.run_version_id is not None}
+        marks = {row.run_mark for _, row in by_run if row.by_run}
         is_newer = attempt is not None and any(
             pins.is_newer_run(connection, attempt.run, attempt.run_mark, mark) for mark in marks
         )
@@ -86,10 +86,12 @@ def _read(
 
 def _pinned(reference: Reference, row: Any) -> pins.RunPin | None:
     """Check a reference's pins against each other; return the pin that its run does not have yet."""
+    if not row.by_run:
+        # That there was none is an answer too, where a default was used in its place.
+        counts = row.v_id is not None or (reference.has_default and row.model_id is not None)
+        return pins.RunPin(row.model_id, reference.pin_key, row.v_id) if counts else None
     if row.v_id is None:
         return None
-    if row.run_version_id is None:
-        return pins.RunPin(row.model_id, reference.pin_key, row.v_id)
     if row.task_version_id not in (None, row.run_version_id):
         raise PinConflict(repr(reference), row.v_number)
     return None
@@ -169,7 +171,7 @@ def _resolution(
 ) -> Resolution:
     version = version_record(row) if row.v_id is not None else None
     artifact = artifact_record(row) if row.a_id is not None else None
-    missing = Missing(reference, row.model_id, version, artifact)
+    missing = Missing(reference, row.model_id, version, artifact, pinned=bool(row.by_run))
     found = Resolution(reference, version, artifact, sequence=row.sequence)
     if isinstance(reference, OutputReference):
         return found if artifact else found._replace(missing=explain(connection, missing))

@@ -305,7 +305,7 @@ run_pin = Table(
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id", "run_id")],
     _model(key=True),
     Column("selector", String(200), primary_key=True),
-    _version(),
+    _version(nullable=True),
     Column("run_mark", FreeText),
     Column("at", UtcTime, nullable=False),
     Index(None, "version_id"),

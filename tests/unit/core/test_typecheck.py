@@ -203,7 +203,7 @@ def test_the_error_says_who_wanted_what() -> None:
     assert str(caught.value) == (
         "Step 'predict' wants parameter 'model' to be sklearn.base.ClassifierMixin, and "
         "iris_classifier@2/trained_model is a pandas.core.frame.DataFrame. "
-        "Pass another artifact, or correct the annotation."
+        "Pass another value, or correct the annotation."
     )
 
 

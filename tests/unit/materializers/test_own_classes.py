@@ -195,6 +195,29 @@ def test_nothing_is_imported_for_a_class(round_trip, dag_file: Load, tmp_path: P
     assert load(False).accuracy == 0.5
 
 
+class Slots:
+    """Stands among the modules, and is none: it has no names of its own."""
+
+    __slots__ = ()
+
+
+class Lazy(ModuleType):
+    """Loads when it is asked for anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def test_odd_modules_are_passed_over(round_trip, dag_file: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no module, is none any more, or would load something, stays as it is."""
+    load = round_trip.save(dag_file("v1").Verdict.BETTER)
+    here = dag_file("v2")
+    for name, odd in {"odd_none": None, "odd_slots": Slots(), "odd_lazy": Lazy("odd_lazy")}.items():
+        monkeypatch.setitem(sys.modules, name, odd)  # type: ignore[arg-type]
+
+    assert load(False) is here.Verdict.BETTER
+
+
 PROGRAM = """
 import dataclasses, enum, sys
 from pathlib import Path

@@ -308,7 +308,7 @@ def _resolutions() -> None:
         *_run(nullable=False),
         _id("model_id"),
         sa.Column("selector", sa.String(200), nullable=False),
-        _id("version_id"),
+        _id("version_id", nullable=True),
         _text("run_mark"),
         _time("at"),
         sa.PrimaryKeyConstraint(
