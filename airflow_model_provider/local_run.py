@@ -22,6 +22,7 @@ from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
@@ -123,6 +124,7 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
+    warn_of_safe_mode(pipeline.function)
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
