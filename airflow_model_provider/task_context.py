@@ -54,7 +54,9 @@ def claim_promotions(context: Mapping[str, Any]) -> None:
     :raises AirflowSkipException: if other runs have claimed all of them.
     """
     if claiming.is_idle(context, resolver_for(context).claimed):
-        raise AirflowSkipException("Other runs of this Dag have claimed the promotions that started this run.")
+        raise AirflowSkipException(
+            "Other runs of this Dag have claimed the promotions that started this run."
+        )
 
 
 def attempt_of(context: Mapping[str, Any]) -> Attempt:

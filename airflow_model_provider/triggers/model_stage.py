@@ -40,7 +40,13 @@ class ModelStageTrigger(BaseEventTrigger):
     """
 
     def __init__(
-        self, *, conn_id: str | None, model: str, stage: str, dag_id: str, delivery: str = Delivery.UNTIL_CLAIMED
+        self,
+        *,
+        conn_id: str | None,
+        model: str,
+        stage: str,
+        dag_id: str,
+        delivery: str = Delivery.UNTIL_CLAIMED,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id, self.model, self.stage, self.dag_id = conn_id, model, stage, dag_id
@@ -65,7 +71,10 @@ class ModelStageTrigger(BaseEventTrigger):
         """Fire for this Dag."""
         from airflow_model_provider.registry.claims import Consumer
 
-        shared, me = _shared(self.conn_id), _Here(Consumer(self.dag_id, self.model, self.stage), self.delivery)
+        shared, me = (
+            _shared(self.conn_id),
+            _Here(Consumer(self.dag_id, self.model, self.stage), self.delivery),
+        )
         shared.here[me] += 1
         try:
             async for wakeups in shared_stream:

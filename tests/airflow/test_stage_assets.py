@@ -103,11 +103,7 @@ def stored(bag: DagBag, dag_id: str) -> Any:
 def wakes(dag: Any) -> dict[str, dict[str, Any]]:
     """The arguments of the triggers that wake a DAG, by the URIs of their assets."""
     assets = [asset for _, asset in dag.timetable.asset_condition.iter_assets()]
-    return {
-        asset.uri: watcher.trigger["kwargs"]["__var"] if "__var" in watcher.trigger["kwargs"] else watcher.trigger["kwargs"]
-        for asset in assets
-        for watcher in asset.watchers
-    }
+    return {asset.uri: watcher.trigger["kwargs"] for asset in assets for watcher in asset.watchers}
 
 
 def test_an_asset_is_one_value_in_every_file() -> None:

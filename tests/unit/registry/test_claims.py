@@ -27,7 +27,9 @@ def numbers(registry: Registry, run: RunKey, *stages: StageKey) -> list[int]:
     return [event.sequence for event in registry.claim(run, stages or [PRODUCTION])]
 
 
-def wait_for(registry: Registry, *stages: StageKey, dag: str = "scoring", deployment: str = "default") -> None:
+def wait_for(
+    registry: Registry, *stages: StageKey, dag: str = "scoring", deployment: str = "default"
+) -> None:
     """Have a DAG wait for stages."""
     registry.enroll(deployment, [Consumer(dag, *stage) for stage in stages or [PRODUCTION]])
 

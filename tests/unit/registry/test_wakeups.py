@@ -307,9 +307,15 @@ def test_trouble_in_a_look_loses_nothing(
     """The registry went away in the middle of it."""
     triggerer.look()
     promote(registry)
-    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
-        patch.setattr(type(registry), "event", lambda self, sequence: (_ for _ in ()).throw(ConnectionError()))
+    whole = type(registry).event
+
+    def gone(self: Registry, sequence: int) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(type(registry), "event", gone)
+    with pytest.raises(ConnectionError):
         triggerer.look()
+    monkeypatch.setattr(type(registry), "event", whole)
 
     assert triggerer.woken() == ["scoring"]
 
