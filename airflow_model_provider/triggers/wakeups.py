@@ -8,12 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import settings
-from airflow_model_provider.registry.claims import Consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_model_provider.registry.claims import Standing
+    from airflow_model_provider.registry.claims import Consumer, Standing
     from airflow_model_provider.registry.entities import StageEvent
     from airflow_model_provider.registry.registry import Registry
 
@@ -123,7 +122,7 @@ class Wakeups:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs, self._clock = runs, clock
-        self._states = dict[Consumer, _State]()
+        self._states: dict[Consumer, _State] = {}
         self._seen, self._next = -1, 0.0
 
     def look(self, registry: Registry, consumers: Mapping[Consumer, Delivery]) -> list[Wakeup]:
