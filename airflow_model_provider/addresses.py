@@ -9,6 +9,8 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -38,6 +40,7 @@ class Address(NamedTuple):
     :param source: which setting said so, for messages.
     :param storage_options: arguments for fsspec.
     :param defaults: the halves (``url``, ``store``) that no setting names, and that are under AIRFLOW_HOME therefore.
+    :param conn_id: the connection that was asked for; None for the default one.
     """
 
     url: str
@@ -45,10 +48,16 @@ class Address(NamedTuple):
     source: str
     storage_options: Mapping[str, Any] = MappingProxyType({})
     defaults: tuple[str, ...] = ()
+    conn_id: str | None = None
 
     def __repr__(self) -> str:
         """All but the source may hold secrets."""
         return f"Address(source={self.source!r})"
+
+    @property
+    def named(self) -> str | None:
+        """Return what ``--conn-id`` of a command is for this registry; None where none is needed."""
+        return "CONNECTION" if self.source == "argument" else self.conn_id
 
     @property
     def is_stored(self) -> bool:
@@ -78,7 +87,9 @@ def find_address(
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
-    return _reached_by_workers(found or _configured() or _default())
+    if found is not None:
+        return _reached_by_workers(found._replace(conn_id=conn_id))
+    return _reached_by_workers(_configured() or _default())
 
 
 def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:
@@ -150,7 +161,7 @@ def _configured() -> Address | None:
 
 def _default() -> Address:
     if not host.inside_airflow():
-        _warn_of_airflow_cfg()
+        _warn_of_airflow()
     return _address("", "", "AIRFLOW_HOME")
 
 
@@ -162,21 +173,50 @@ def _default_store() -> str:
     return str(settings.airflow_home().absolute() / "model_artifacts")
 
 
-def _warn_of_airflow_cfg() -> None:
-    """Outside Airflow only the environment is read; a registry that only airflow.cfg names would be missed."""
-    path = os.environ.get("AIRFLOW_CONFIG") or settings.airflow_home() / "airflow.cfg"
+def _warn_of_airflow() -> None:
+    """Outside Airflow only the environment is read; a registry that only Airflow knows would be missed."""
+    config = _airflow_cfg()
+    named = config.get(settings.SECTION, "url", fallback="").strip()
+    if _has_connection(config):
+        _warn(f"Airflow's connection {DEFAULT_CONN_ID!r}", connection_variable(DEFAULT_CONN_ID))
+    elif named and named != _default_url():
+        _warn(_airflow_cfg_path(), settings.variable("url"))
+
+
+def _warn(named_by: object, variable: str) -> None:
+    warnings.warn(
+        f"{named_by} names another model registry than the one used here ({_default_url()}). Outside Airflow only "
+        f"the environment is read: set {variable}.",
+        stacklevel=2,
+    )
+
+
+def _airflow_cfg_path() -> Path:
+    return Path(os.environ.get("AIRFLOW_CONFIG") or settings.airflow_home() / "airflow.cfg")
+
+
+def _airflow_cfg() -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
+    with suppress(configparser.Error, OSError, UnicodeDecodeError):
+        parser.read(_airflow_cfg_path())
+    return parser
+
+
+def _has_connection(config: configparser.ConfigParser) -> bool:
+    """Whether Airflow keeps the default connection; only a SQLite file can be looked into without Airflow."""
+    default = f"sqlite:///{settings.airflow_home().absolute() / 'airflow.db'}"
+    named = config.get("database", "sql_alchemy_conn", fallback=default)
+    scheme, _, path = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", named).partition(":///")
+    if scheme != "sqlite" or not Path(path).is_file():
+        return False
+    import sqlite3
+
+    query = "SELECT 1 FROM connection WHERE conn_id = ?"
     try:
-        parser.read(path)
-    except (configparser.Error, OSError, UnicodeDecodeError):
-        return
-    named = parser.get(settings.SECTION, "url", fallback="").strip()
-    if named and named != _default_url():
-        warnings.warn(
-            f"{path} names another model registry than the one used here ({_default_url()}). Outside Airflow only "
-            "the environment is read: set AIRFLOW__MODEL_REGISTRY__URL.",
-            stacklevel=2,
-        )
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=0.1)) as database:
+            return database.execute(query, [DEFAULT_CONN_ID]).fetchone() is not None
+    except sqlite3.Error:  # locked, or not yet migrated
+        return False
 
 
 def address_from_text(text: str, *, source: str) -> Address:

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-import json
 import typing
 from hashlib import sha256
 from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.handles import (
+    Artifact,
+    ModelVersion,
+    Origin,
+    conn_id_of,
+    resolved_value,
+    save_or_adopt,
+)
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
-from airflow_model_provider.pipelines.definition import artifact_name
-from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
-from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
-from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
-from airflow_model_provider.typecheck import check_recorded, check_value
+from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
+from airflow_model_provider.pipelines.inputs import Inputs
+from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
+from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
+from airflow_model_provider.pipelines.passing import is_plain, read_result, written
+from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
+from airflow_model_provider.references import JsonValue, OutputReference, Reference
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    SKIPPED,
+    Link,
+    Relation,
+    Resolution,
+    VersionRecord,
+)
+from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
 
 if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.pipelines.mapping import MappedOver
     from airflow_model_provider.resolver import Resolver
 
 
@@ -36,46 +55,22 @@ class Task(typing.NamedTuple):
     :param function: its code.
     :param outputs: what it declares to return.
     :param model: what it belongs to.
-    :param producers: the tasks that a new version of the model waits for; asked only when one is made.
+    :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
+        only when one is made.
+    :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
+    :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
+    :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
     function: Callable[..., Any]
     outputs: tuple[Output, ...]
     model: Model | None = None
-    producers: Callable[[], Sequence[str]] = lambda: ()
-    settled: Callable[[], Collection[str]] = lambda: ()
-
-
-class InputCheck(typing.NamedTuple):
-    """What one parameter of a step accepts (R15)."""
-
-    step: str
-    parameter: str
-    annotation: Any
-    optional: bool
-
-    def recorded(self, artifact: Artifact[Any]) -> None:
-        """Refuse an artifact that is known not to fit, before it is loaded."""
-        check_recorded(
-            self.annotation,
-            artifact.record.payload.type_names,
-            step=self.step,
-            parameter=self.parameter,
-            what=repr(artifact),
-            optional=self.optional,
-        )
-
-    def value(self, value: Any, what: str) -> None:
-        """Refuse a value that does not fit."""
-        check_value(
-            self.annotation,
-            value,
-            step=self.step,
-            parameter=self.parameter,
-            what=what,
-            optional=self.optional,
-        )
+    producers: Callable[[], Mapping[str, bool]] = dict
+    again: Callable[[], Collection[str]] = tuple
+    settled: Callable[[], Collection[str]] = tuple
+    stopped: Callable[[str], Collection[str]] = lambda _: ()
+    mapped_over: MappedOver | None = None
 
 
 class StepExecution:
@@ -91,35 +86,61 @@ class StepExecution:
         self.task, self.attempt, self.log = task, resolver.attempt, log
         self._resolver, self._workspace = resolver, resolver.workspace
         self._bound: inspect.BoundArguments
+        self._unchecked: frozenset[str] = frozenset()
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
+        #: What the instances of the tasks that are mapped over the only output get; None where none is.
+        self.entries: Any = None
 
     # --- before execute ------------------------------------------------------------------------------------
 
-    def pin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Resolution]:
+    def pin(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        unchecked: Collection[str] = (),
+    ) -> list[Resolution]:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
 
+        Only objects count: JSON that looks like a reference is data, which :mod:`pipelines.passing` has read, or not.
+
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
+        :param unchecked: parameters that Airflow has filled: they are passed on as they are.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
         self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        given = set(self._bound.arguments)
         self._bound.apply_defaults()
-        self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
+        self._unchecked = frozenset(unchecked)
+        defaults = [value for name, value in self._bound.arguments.items() if name not in given]
+        check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
-        transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
+        transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
-        if model is not None and not model.makes_version:
-            wanted[model.reference] = None
-        found = self._resolver.resolve(list(wanted))
+        belonging = (
+            None if model is None or model.makes_version or model.reference in wanted else model.reference
+        )
+        if belonging is not None:
+            wanted[belonging] = None
+        found = self._resolver.resolve(list(wanted), belonging=belonging, tell_later=True)
         self._pinned = dict(zip(wanted, found, strict=True))
         if model is not None:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
             self._version = pinned.version if pinned else self._new_version(model)
         return found
+
+    def _collect(self, part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+        if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
+            wanted[part.reference()] = (
+                None  # a handle that was taken elsewhere is an input like its reference
+            )
+            return part
+        return _collect(part, wanted)
 
     def _new_version(self, model: Model) -> VersionRecord:
         version = self._workspace(model.conn_id).registry.version_for_run(
@@ -127,6 +148,7 @@ class StepExecution:
             self.attempt.run,
             producer=self.attempt.producer,
             producers=self.task.producers,
+            again=self.task.again,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
             run_mark=self.attempt.run_mark,
@@ -144,22 +166,19 @@ class StepExecution:
             references.
         :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
         """
-        try:
-            outputs = self._run()
-        except BaseException:
-            self._settle(failed=True)
-            raise
-        self._settle(failed=False)
+        outputs = self._run()
+        if (version := self._made()) is not None:
+            self._settle(version, COMMITTED)
         return outputs
 
     def _run(self) -> dict[str, Any]:
-        inputs: dict[str, Any] = {}
-        arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
-        bound = inspect.BoundArguments(self._bound.signature, arguments)
+        self._resolver.tell()
+        inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
+        bound = inputs.load(self.task.function)
         context = StepContext(
             step=self.attempt.task_id,
             attempt=self.attempt,
-            inputs=inputs,
+            inputs=inputs.handles,
             output_names=[output.name for output in self.task.outputs],
             _model=self.model_version(),
             _resolve=functools.partial(self._resolver.resolve, in_code=True),
@@ -169,10 +188,13 @@ class StepExecution:
         with running_step(context):
             result = self.task.function(*bound.args, **bound.kwargs)
         values = self._split(result)
-        return {
+        self._check_outputs(values)
+        self._check_mappable(values)
+        outputs = {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
+        return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
 
     def model_version(self) -> ModelVersion | None:
         """Return the version that this task makes or pinned for its model, or None where it has no model."""
@@ -181,42 +203,15 @@ class StepExecution:
         origin = Origin(self.attempt, self.task.settled)
         return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
 
-    def _load(self, parameter: str, value: Any, inputs: dict[str, Any]) -> Any:
-        """Replace the references in one argument by what they are pinned to, and check what it is given (R15)."""
-        annotation = read_annotation(self.task.function, parameter)
-        keep_handle = _asks_for_handle(annotation)
-        check = self._check(parameter, annotation)
-        handles: list[Artifact[Any]] = []
-        labels: list[str] = []
+    def _resolved(self, reference: Reference | OutputReference) -> Any:
+        pinned = self._pinned[reference]
+        return resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
 
-        def visit(part: Any) -> Any:
-            reference = part.reference if isinstance(part, Model) else part
-            if not isinstance(reference, Reference | OutputReference):
-                return WALK
-            conn_id = reference.conn_id if isinstance(reference, Reference) else None
-            found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
-            labels.append(repr(found) if isinstance(found, Artifact | ModelVersion) else repr(reference))
-            if not isinstance(found, Artifact):
-                return found
-            handles.append(found)
-            if part is value:
-                check.recorded(found)
-            return found if keep_handle else found.load()
-
-        loaded = transform(value, visit)
-        if handles:
-            inputs[parameter] = handles[0] if len(handles) == 1 else handles
-        if labels:
-            check.value(loaded, labels[0] if len(labels) == 1 else f"[{', '.join(labels)}]")
-        return loaded
-
-    def _check(self, parameter: str, annotation: Any) -> InputCheck:
-        declared = self._bound.signature.parameters[parameter]
-        if declared.kind is declared.VAR_POSITIONAL:
-            annotation = tuple[annotation, ...]
-        elif declared.kind is declared.VAR_KEYWORD:
-            annotation = dict[str, annotation]
-        return InputCheck(self.attempt.task_id, parameter, annotation, optional=declared.default is None)
+    def _check_outputs(self, values: Sequence[Any]) -> None:
+        """Refuse a result that does not fit the return annotation, before any part of it is saved."""
+        annotations = output_annotations(self.task.function)
+        for output, annotation, value in zip(self.task.outputs, annotations, values, strict=True):
+            check_output(annotation, value, step=self.attempt.task_id, output=output.name)
 
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
@@ -233,67 +228,152 @@ class StepExecution:
             )
         return result
 
+    @property
+    def _mapped_over(self) -> MappedOver | None:
+        """Outputs of a step that declares several can't be mapped over."""
+        return None if declares_tuple(self.task.function) else self.task.mapped_over
+
+    def _check_mappable(self, values: Sequence[Any]) -> None:
+        if self._mapped_over is not None and values:
+            self._mapped_over.check(values[0], self._called(self.task.outputs[0]))
+
+    def _called(self, output: Output) -> str:
+        return f"output {output.name!r} of step {self.attempt.task_id!r}"
+
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
+        if (
+            self._makes_version
+        ):  # which lacks nothing that the step declares, though the step only hands it on
+            if isinstance(value, Artifact):
+                return self._adopt(output, value, metadata)
+            value = with_handles_loaded(value)
         if (passed := self._passed_on(output, value)) is not None:
+            if self._mapped_over is not None:
+                self.entries = passed
             return passed
+        value = with_handles_loaded(value)
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
-        record = workspace.save(
+        entries, parts = self._entries(output, value)
+        record, *records = workspace.save_with_parts(
             value,
-            Saving(
-                artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=f"output {output.name!r} of step {self.attempt.task_id!r}",
-                kind=output.config.kind,
-                format=output.config.format,
-                output=output.name,
-                metadata={**output.config.run_metadata, **(metadata or {})},
-                environment=_code_digest(self.task.function),
-            ),
+            self._saving(output, metadata),
+            [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
         self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
-        if is_small_json(value) and _read(value) is value:
-            return value
-        return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+        labels = [str(version) for version, _ in versions]
+        for part, saved in zip(parts, records, strict=True):
+            part.put(workspace.output_reference(saved, labels).to_json())
+        if self._mapped_over is not None:
+            self.entries = entries
+            self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
+        return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _saving(self, output: Output, metadata: Mapping[str, Any] | None) -> Saving:
+        return Saving(
+            artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
+            what=self._called(output),
+            kind=output.config.kind,
+            format=output.config.format,
+            output=output.name,
+            metadata={**output.config.run_metadata, **(metadata or {})},
+            environment=_code_digest(self.task.function),
+        )
+
+    @property
+    def _makes_version(self) -> bool:
+        return self._version is not None and makes_version_of(self.task.model) is not None
+
+    def _adopt(self, output: Output, handle: Artifact[Any], metadata: Mapping[str, Any] | None) -> Any:
+        """Make the artifact of a handle that was returned the declared output of the version in the making."""
+        assert self._version is not None
+        assert self.task.model is not None
+        workspace, links = self._workspace(self.task.model.conn_id), [Link(self._version.id, Relation.OUTPUT)]
+        record = save_or_adopt(
+            workspace, handle, self._saving(output, metadata), attempt=self.attempt, links=links
+        )
+        self.saved[output.name] = Artifact(workspace, record, str(self._version))
+        self.log.info("Linked %r as %r", handle, self.saved[output.name])
+        return workspace.output_reference(record, [str(self._version)]).to_json()
+
+    def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
+        """Return what travels for each element, where something is mapped over the output, and what it lacks."""
+        over = self._mapped_over
+        return (None, ()) if over is None else split(value, over, _travels)
+
+    def _saving_of(self, output: Output, part: Part) -> Saving:
+        place = f"element {part.place}" + (f", argument {part.key!r}," if part.key is not None else "")
+        whole = artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output)
+        return Saving(
+            name_of_elements(whole),
+            what=f"{place} of {self._called(output)}",
+            kind=output.config.kind,
+            output=f"{output.name}[]" + (f".{part.key}" if part.key is not None else ""),
+            place=part.place,
+            environment=_code_digest(self.task.function),
+        )
 
     def _passed_on(self, output: Output, value: Any) -> Any:
-        """Return the JSON of references and handles, alone or in containers; None for a value to be saved."""
+        """Return the form in which references and handles travel, alone or in containers; else None."""
         found: list[Any] = []
 
-        def visit(part: Any) -> Any:
-            if not isinstance(part, JsonValue | Artifact | ModelVersion):
-                return WALK
-            found.append(part)
-            return part.to_json() if isinstance(part, JsonValue) else part.reference().to_json()
+        def reference(part: Any) -> dict[str, Any] | None:
+            if isinstance(part, Artifact | ModelVersion):
+                found.append(part)
+                return part.reference().to_json()
+            if isinstance(part, JsonValue | OutputReference):
+                found.append(part)
+                return self._as_meant_here(part).to_json()
+            return None
 
-        passed = transform(value, visit)
-        if not found or not _is_json(passed):
+        try:
+            passed = written(value, reference)
+        except TypeError:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        return passed
+        return passed if found else None
+
+    def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
+        """A reference that is returned means what it means in this task: no template leaves it."""
+        reference = part.reference if isinstance(part, Model) and not part.makes_version else part
+        return self._resolver.concrete(reference) if isinstance(reference, Reference) else reference
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
-        if self._version is not None and self.task.model is not None and self.task.model.makes_version:
+        if self._version is not None and self._makes_version:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
 
-    def _settle(self, *, failed: bool) -> None:
-        """Tell the version that is being made whether this task's part of it is there (R25)."""
-        model = self.task.model
-        if self._version is None or model is None or not model.makes_version or not self.task.outputs:
-            return
-        task, registry = self.attempt.producer, self._workspace(model.conn_id).registry
-        if not failed:
-            registry.commit_producer(self._version.id, task)
-            return
+    def ended(self, state: str) -> None:
+        """
+        Tell the version that is being made that this task did not make its part of it.
+
+        :param state: ``failed`` for good, ``skipped``, or ``pending``: another try is to come.
+        """
         try:
-            registry.fail_producer(self._version.id, task)
+            version, model = self._made(), self.task.model
+            if version is None and state == FAILED and model is not None and model.makes_version:
+                version = self._version = self._new_version(model)  # the run's other tasks would wait for it
+            if version is not None:
+                self._settle(version, state)
         except ModelRegistryError as err:  # the task's own error is the one to be seen
-            self.log.warning("%s could not be marked as failed: %s", self._version, err)
+            self.log.warning("Could not note that %s %s: %s", self.attempt.producer, state, err)
+
+    def _made(self) -> VersionRecord | None:
+        return self._version if makes_version_of(self.task.model) else None
+
+    def _settle(self, version: VersionRecord, state: str) -> None:
+        assert self.task.model is not None
+        stopped = (
+            self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
+        )
+        self._workspace(self.task.model.conn_id).registry.settle_producer(
+            version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
+        )
 
     @property
     def used_versions(self) -> list[VersionRecord]:
@@ -305,9 +385,26 @@ class StepExecution:
         return list(used.values())
 
 
-def _read(value: Any) -> Any:
-    """Turn the JSON forms that came through XCom back into references."""
-    return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
+def loaded(entry: Any, resolver: Resolver) -> Any:
+    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
+    wanted: dict[Reference | OutputReference, None] = {}
+    value = transform(read_result(entry), lambda part: _collect(part, wanted))
+    found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
+
+    def visit(part: Any) -> Any:
+        reference = part.reference if isinstance(part, Model) else part
+        if not isinstance(reference, Reference | OutputReference):
+            return WALK
+        pinned = found[reference]
+        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
+        return value.load() if isinstance(value, Artifact) else value
+
+    return transform(value, visit)
+
+
+def _travels(value: Any) -> bool:
+    """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
+    return is_small_json(value) and is_plain(value)
 
 
 def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
@@ -318,19 +415,18 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
     return WALK
 
 
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def with_handles_loaded(value: Any) -> Any:
+    """Return a container with the values of the handles in it; one that also holds references stays as it is."""
+    others: list[Any] = []
 
+    def load(part: Any) -> Any:
+        if isinstance(part, JsonValue | OutputReference | ModelVersion):
+            others.append(part)
+            return part
+        return part.load() if isinstance(part, Artifact) else WALK
 
-def _asks_for_handle(annotation: Any) -> bool:
-    """Whether a parameter is annotated ``Artifact[...]``, alone or inside a list, a dict or an optional."""
-    if annotation is Artifact or typing.get_origin(annotation) is Artifact:
-        return True
-    return any(_asks_for_handle(part) for part in typing.get_args(annotation))
+    transform(value, lambda part: part if isinstance(part, Artifact) else load(part))
+    return value if others else transform(value, load)
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:

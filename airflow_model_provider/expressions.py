@@ -22,7 +22,7 @@ def jinja_expression(reference: Reference) -> str:
         "optional": True if reference.has_default else None,
     }
     text = "macros.model_registry.version" + _called([reference.model, reference.selector.value], options)
-    default = {"default": reference.default} if reference.has_default else {}
+    default = _default(reference)
     # What has a default is asked for in one call: there may be no artifact to take a part of.
     attribute = "" if reference.has_default else reference.attribute or ""
     if reference.wanted.value == "metadata":
@@ -43,7 +43,18 @@ def jinja_expression(reference: Reference) -> str:
 
 
 def _item(key: Any, default: Mapping[str, Any]) -> str:
-    return f".get({_literal(key)}, {_literal(default['default'])})" if default else f"[{_literal(key)}]"
+    if not default:
+        return f"[{_literal(key)}]"
+    if "default" in default:
+        return f".get({_literal(key)}, {_literal(default['default'])})"
+    return ".get" + _called([key], default)
+
+
+def _default(reference: Reference) -> dict[str, Any]:
+    """A reference is told by its JSON: as an expression of its own it would be resolved in any case."""
+    if reference.fallback is not None:
+        return {"default_reference": reference.fallback.to_json()}
+    return {"default": reference.default} if reference.has_default else {}
 
 
 def _called(

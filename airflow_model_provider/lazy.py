@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider import host
-from airflow_model_provider.context import current_step, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, current_step, refuse_io_in_definition
+from airflow_model_provider.deferring import Uncomputed
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
     from pathlib import Path
 
     from airflow_model_provider.handles import Artifact
-    from airflow_model_provider.resolver import Resolver
-
-#: Knows the pins of a task that is no step; by name, because the core does not import what stands above it.
-_TASKS: Final = "airflow_model_provider.task_context"
 
 
 class LazyArtifact(Reference):
@@ -49,7 +45,7 @@ class LazyArtifact(Reference):
         return self._plain("local_path")
 
     def _plain(self, attribute: str) -> Reference:
-        return Reference(**{**_fields(self), "attribute": attribute})
+        return self.with_attribute(attribute)
 
     def load(self, *, mmap: bool = False) -> Any:
         """
@@ -72,7 +68,7 @@ def _fields(reference: Reference) -> dict[str, Any]:
     return {name: getattr(reference, name) for name in Reference.__dataclass_fields__}
 
 
-class LazyMetadata:
+class LazyMetadata(Uncomputed):
     """
     Lazy metadata of a version or an artifact; the values are plain when the task runs.
 
@@ -99,9 +95,48 @@ class LazyMetadata:
         check_key(key)
         if self._of.wanted is Wanted.VERSION:
             changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
-        else:
-            changed = {"attribute": f"metadata:{key}", "default": default}
-        return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+            return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+        plain = self._of.with_attribute(f"metadata:{key}")
+        follows = default is UNSET and plain.fallback is not None
+        return lazy_or_now(plain if follows else plain.but(default=default))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._all("looking into it")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all("iterating over it"))
+
+    def __len__(self) -> int:
+        return len(self._all("taking its length"))
+
+    def keys(self) -> KeysView[str]:
+        """Return its keys, in a running step."""
+        return self._all("iterating over it").keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return its values, in a running step."""
+        return self._all("iterating over it").values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return its keys with their values, in a running step."""
+        return self._all("iterating over it").items()
+
+    def _all(self, operation: str) -> Mapping[str, Any]:
+        """
+        Return all of it, in a running step.
+
+        :raises DeferredValueUsed: elsewhere.
+        """
+        if current_step() is None:
+            self._refuse(operation)
+        found = resolve_now(self._of, repr(self))
+        everything: Mapping[str, Any] = (
+            found.run_metadata if self._of.wanted is Wanted.VERSION else found.metadata
+        )
+        return everything
+
+    def __bool__(self) -> bool:
+        return self._refuse("testing it") if current_step() is None else len(self) > 0
 
     def __repr__(self) -> str:
         return f"{self._of!r}.metadata"
@@ -119,19 +154,17 @@ def resolve_now(reference: Reference, operation: str) -> Any:
     :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
     """
     from airflow_model_provider.addresses import find_address
-    from airflow_model_provider.handles import Origin, resolved_value
+    from airflow_model_provider.handles import Origin, conn_id_of, resolved_value
     from airflow_model_provider.workspace import open_workspace
 
-    step = current_step()
-    if step is not None:
-        workspace = step.workspace(reference.conn_id)
-        return resolved_value(workspace, step.resolve(reference), Origin(step.attempt))
     refuse_io_in_definition(operation)
-    task = host.running_task_context()
+    task = acting_task()
     if task is not None:
-        resolver: Resolver = importlib.import_module(_TASKS).resolver_for(task)
-        (resolution,) = resolver.resolve([reference], in_code=True)
-        return resolved_value(resolver.workspace(reference.conn_id), resolution, Origin(resolver.attempt))
-    workspace = open_workspace(find_address(reference.conn_id))
-    (resolution,) = workspace.registry.resolve([reference])
-    return resolved_value(workspace, resolution)
+        (resolution,) = task.resolve([reference])
+        return resolved_value(task.workspace(conn_id_of(resolution)), resolution, Origin(task.attempt))
+    while True:
+        workspace = open_workspace(find_address(reference.conn_id))
+        (resolution,) = workspace.registry.resolve([reference])
+        if resolution.missing is None or reference.fallback is None:
+            return resolved_value(workspace, resolution)
+        reference = reference.fallback

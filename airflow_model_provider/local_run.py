@@ -10,21 +10,26 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_model_provider import settings
+from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
+from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
-from airflow_model_provider.exceptions.base import harmless
-from airflow_model_provider.execution import StepExecution, Task
+from airflow_model_provider.exceptions.base import harmless, quoted
+from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
-from airflow_model_provider.pipelines.building import Node, build
-from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
+from airflow_model_provider.pipelines.elements import Element, entries
+from airflow_model_provider.pipelines.inputs import Source, with_sources
+from airflow_model_provider.pipelines.passing import read_result
+from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import read_reference
-from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
@@ -33,6 +38,10 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact, ModelVersion
 
 log = logging.getLogger(__name__)
+#: What a step's state means for a version that is being made.
+_PARTS = {
+    "success": COMMITTED, "skipped": SKIPPED, "failed": FAILED, "upstream_failed": FAILED,
+}  # fmt: skip
 
 
 @dataclass
@@ -51,7 +60,19 @@ class StepResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
     values: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    entries: Any = field(default=None, repr=False)
     mapped: bool = False
+    instances: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def states(self) -> list[str]:
+        """The states of its instances; its own if it never ran."""
+        return self.instances or [self.state]
+
+    @property
+    def is_over_well(self) -> bool:
+        """Whether nothing is to come of it, and nothing of it failed."""
+        return not {"failed", "upstream_failed"} & set(self.states)
 
     @property
     def output(self) -> Artifact[Any] | Any:
@@ -112,8 +133,9 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    for node in nodes:
-        local.run_node(node)
+    with own_threads():
+        for node in nodes:
+            local.run_node(node)
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -151,51 +173,78 @@ class _LocalRun:
         self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
         self.model_version: ModelVersion | None = None
+        self._made: dict[tuple[str | None, str], ModelVersion] = {}
+        self._settled: set[Node] = set()
         self._said: set[str] = set()
         announce(workspace)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
-        before = {self.results[item].state for item in node.upstream()}
-        if before - {"success"}:
-            result.state = "upstream_failed" if before & {"failed", "upstream_failed"} else "skipped"
-            return
-        try:
-            for index, mapped, rendered in self._calls(node):
-                self._run_one(node, index, mapped, rendered, result)
-            if result.state == "success":
-                self._close_mapped(node)
-        except Exception as err:
-            result.state, result.error = "failed", err
-        say(
-            f"  {node.task_id}: {result.state}"
-            + (f" ({type(result.error).__name__})" if result.error else "")
-        )
+        before = [state for item in node.upstream() for state in self.results[item].states]
+        result.state = state_before(node.trigger_rule, before)
+        runs = result.state == "success"
+        if runs:
+            self._run_instances(node, result)
+        self._settle()
+        if runs:
+            error = f" ({type(result.error).__name__})" if result.error else ""
+            say(f"  {node.task_id}: {result.state}{error}")
 
-    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    def _run_instances(self, node: Node, result: StepResult) -> None:
+        try:
+            calls = list(self._calls(node))
+            for index, mapped in calls:
+                self._run_one(node, index, mapped, result)
+        except Exception as err:  # of what is mapped over
+            result.instances.append("failed")
+            result.error = result.error or err
+        over = ("failed", "success")
+        result.state = next((state for state in over if state in result.instances), "skipped")
+
+    def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
-        The index and mapped arguments of each instance, and whether these still hold templates.
+        The index and mapped arguments of each instance, or what they are to be taken from.
 
         A step that isn't mapped is one instance, with index -1.
         """
         if node.mapped is None:
-            yield -1, {}, False
+            yield -1, {}
             return
-        mapped = self._evaluated(node.mapped)
-        literal = not isinstance(node.mapped, StepOutput)
-        if isinstance(mapped, Mapping):
-            items = [_items(node, values) for values in mapped.values()]
-            literal = not any(isinstance(values, StepOutput) for values in node.mapped.values())
-            combinations: Any = (dict(zip(mapped, values, strict=True)) for values in product(*items))
+        if isinstance(node.mapped, Mapping):
+            items = [self._items(values) for values in node.mapped.values()]
+            rows: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
         else:
-            combinations = mapped
-        for index, values in enumerate(combinations):
-            yield index, dict(values), literal
+            rows = self._items(node.mapped)
+        yield from enumerate(rows)
 
-    def _run_one(
-        self, node: Node, index: int, mapped: Mapping[str, Any], literal: bool, result: StepResult
-    ) -> None:
+    def _items(self, mapped: Any) -> list[Any]:
+        """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
+        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
+            return list(mapped)
+        if isinstance(mapped, Mappable):
+            return [_Element(element) for element in self._elements(mapped)]
+        return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
+
+    def _elements(self, output: Mappable) -> list[Element]:
+        if isinstance(output, ComposedOutput):
+            return output.compose(*map(self._elements, output.parts))
+        assert isinstance(output, StepOutput)
+        found = self.results[output.node].entries
+        found = self._result(output) if found is None else found
+        return entries(found.items() if isinstance(found, Mapping) else found)
+
+    def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
+        """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
+        if isinstance(mapped, _Element | StepOutput):
+            row = self._evaluated(mapped, resolver)
+            if not isinstance(row, Mapping):
+                problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
+                raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
+            return dict(row)
+        return dict(self._evaluated(dict(mapped), resolver))
+
+    def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
         attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
         resolver = Resolver(
             attempt,
@@ -203,41 +252,48 @@ class _LocalRun:
             log,
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
-        task = Task(
-            node.definition.function,
-            node.definition.outputs,
-            node.model,
-            producers=lambda: self._producers(node),
-            settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
-        )
-        execution = StepExecution(task, resolver, log)
-        if not self._pin(execution, node, resolver, mapped, literal=literal):
-            result.state = "skipped"
-            return
-        self._remember(execution, node)
-        result.values.append(execution.run())
+        execution = StepExecution(self._task(node), resolver, log)
+        try:
+            if self._pin(execution, node, resolver, mapped):
+                self._remember(execution, node)
+                result.values.append(execution.run())
+                result.entries = execution.entries
+                state = "success"
+            else:
+                state = "skipped"
+        except Exception as err:
+            state = "skipped" if host.is_skip(err) else "failed"
+            if state == "failed":
+                result.error = result.error or err
+        if state != "success":
+            execution.ended(state)
+            self._remember(execution, node)
+        result.instances.append(state)
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
 
-    def _pin(
-        self,
-        execution: StepExecution,
-        node: Node,
-        resolver: Resolver,
-        mapped: Mapping[str, Any],
-        *,
-        literal: bool,
-    ) -> bool:
+    def _task(self, node: Node) -> Task:
+        return Task(
+            node.definition.function,
+            node.definition.outputs,
+            node.model,
+            producers=lambda: self._producers(node),
+            settled=lambda: [item.task_id for item, result in self.results.items() if result.is_over_well],
+            mapped_over=mapped_over(node, self.nodes),
+        )
+
+    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> bool:
         """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                given = self._evaluated(mapped, resolver) if literal else mapped
-                kwargs = {**self._evaluated(dict(node.kwargs), resolver), **given}
-                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+                args = self._evaluated(list(node.args), resolver)
+                fixed = self._sourced(dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver))
+                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
+                execution.pin(self._sourced(list(node.args), args), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -258,40 +314,50 @@ class _LocalRun:
             say(text)
 
     def _remember(self, execution: StepExecution, node: Node) -> None:
+        version, key = execution.model_version(), makes_version_of(node.model)
+        if version is not None and key is not None:
+            self._made.setdefault(key, version)
         if self.model_version is None and node.model is not None and node.model == self.pipeline.model:
-            self.model_version = execution.model_version()
+            self.model_version = version
 
-    def _close_mapped(self, node: Node) -> None:
-        """All instances of a mapped step have committed, so the version waits for it no longer."""
-        if (
-            node.mapped is not None
-            and makes_version_of(node.model, node.definition.outputs)
-            and self.model_version
-        ):
-            self.workspace.registry.commit_producer(self.model_version.id, node.task_id)
+    def _settle(self) -> None:
+        """A version that is being made does not wait for steps that were skipped, or can no longer run."""
+        for node, result in self.results.items():
+            key = makes_version_of(node.model)
+            version = None if key is None else self._made.get(key)
+            if version is None or node in self._settled:
+                continue
+            self._settled.add(node)
+            if result.mapped or result.state != "success":
+                state = _PARTS[result.state]
+                registry = self._connected(None if node.model is None else node.model.conn_id).registry
+                declares = bool(node.definition.outputs)
+                registry.settle_producer(version.id, node.task_id, state, declares=declares)
 
-    def _producers(self, node: Node) -> list[str]:
-        wanted = makes_version_of(node.model, node.definition.outputs) or (
-            node.model.name if node.model else None
-        )
-        return [
-            item.task_id
+    def _producers(self, node: Node) -> dict[str, bool]:
+        wanted = makes_version_of(node.model)
+        return {
+            item.task_id: bool(item.definition.outputs)
             for item in self.nodes
-            if makes_version_of(item.model, item.definition.outputs) == wanted
-        ]
+            if makes_version_of(item.model) == wanted
+        }
 
     def _connected(self, conn_id: str | None) -> Workspace:
         return self.workspace if conn_id is None else open_workspace(find_address(conn_id))
 
-    def _evaluated(self, value: Any, resolver: Resolver | None = None) -> Any:
-        """Replace what was deferred by its value; with a resolver, templates too."""
+    def _evaluated(self, value: Any, resolver: Resolver) -> Any:
+        """Replace what was deferred by its value, and templates by what they say."""
 
         def visit(part: Any) -> Any:
+            if isinstance(part, _Element):
+                return part.take(partial(loaded, resolver=resolver), False)
             if isinstance(part, PipelineParameter):
                 return part.resolve({"params": self.params})
+            if isinstance(part, ComposedOutput):
+                return [self._evaluated(item, resolver) for item in self._items(part)]
             if isinstance(part, StepOutput):
                 return self._value(part)
-            if isinstance(part, str) and resolver is not None and is_template(part):
+            if isinstance(part, str) and is_template(part):
                 return self.templates.render(part, resolver)
             return WALK
 
@@ -302,19 +368,44 @@ class _LocalRun:
         for node, result in self.results.items():
             if node.task_id == task_id and result.values:
                 output = node.output
-                return self._value(output if key == "return_value" else output[key])
+                if key == "return_value" and result.entries is not None:
+                    return result.entries
+                return self._result(output if key == "return_value" else output[key])
         return None
 
+    def _sourced(self, given: Any, value: Any) -> Any:
+        """Return arguments whose small values know the artifacts of the steps that returned them."""
+
+        def source_of(part: Any) -> Source | None:
+            if not isinstance(part, StepOutput):
+                return None
+            result = self.results[part.node]
+            name = part.name or (part.names[0] if len(part.names) == 1 else None)
+            saved = result.outputs.get(str(name))
+
+            def find(index: int, _value: Any) -> Artifact[Any] | None:
+                return saved if index < 0 else saved[index] if saved else None
+
+            return Source(find, mapped=result.mapped)
+
+        return with_sources(given, value, source_of)
+
     def _value(self, output: StepOutput) -> Any:
+        """What a step has returned, as the next one receives it."""
+        return read_result(self._result(output))
+
+    def _result(self, output: StepOutput) -> Any:
         result = self.results[output.node]
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
-        return values if result.mapped else values[0]
+        if not result.mapped:
+            return values[0]
+        # As in Airflow, where a task that returns None leaves nothing for those behind it.
+        return values if output.name is not None else [value for value in values if value is not None]
 
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
-        self._close_what_was_skipped()
         if errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
@@ -327,22 +418,11 @@ class _LocalRun:
             {node.task_id: result for node, result in self.results.items()},
         )
 
-    def _close_what_was_skipped(self) -> None:
-        """A version does not wait for a step that was skipped (R25)."""
-        skipped = [node for node, result in self.results.items() if result.state == "skipped"]
-        made = {makes_version_of(node.model, node.definition.outputs) for node in skipped}
-        for model in sorted(made - {None}, key=str):
-            self.workspace.registry.close_run_version(str(model), self.key)
 
+class _Element(NamedTuple):
+    """An element of what another step returned: whatever it holds, nothing in it is rendered."""
 
-def _items(node: Node, values: Any) -> list[Any]:
-    if isinstance(values, Mapping) and (reference := read_reference(values)) is not None:
-        raise InvalidDefinition(
-            f"step {node.task_id!r}",
-            f"{reference!r} is one value and can't be mapped over",
-            "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
-        )
-    return [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
+    take: Element
 
 
 def announce(workspace: Workspace) -> None:

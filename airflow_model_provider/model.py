@@ -13,7 +13,7 @@ from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
-from airflow_model_provider.limits import check_key, check_tags, check_text
+from airflow_model_provider.limits import check_key, check_tags, check_text, whole
 from airflow_model_provider.references import (
     PINS,
     POLICIES,
@@ -140,6 +140,17 @@ class Model(JsonValue):
                 self._subject, "on_missing='wait' would wait for the past", "Leave as_of or on_missing out."
             )
 
+    __eq__ = JsonValue.__eq__
+
+    def _equals(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            getattr(self, item.name) == getattr(other, item.name) for item in fields(self)
+        )
+
+    def __bool__(self) -> bool:
+        """Return True, so that ``model or Model("iris")`` works: a model is there, whatever its version is."""
+        return True
+
     @property
     def _subject(self) -> str:
         return f"Model({self.name!r})"
@@ -257,17 +268,23 @@ class Model(JsonValue):
         """
         return self._artifact(name, version, None, map_index, default)
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a model artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.MODEL, None, default)
+        return self._artifact(name, version, ArtifactType.MODEL, map_index, default)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a data artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DATA, None, default)
+        return self._artifact(name, version, ArtifactType.DATA, map_index, default)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a deployment artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DEPLOYMENT, None, default)
+        return self._artifact(name, version, ArtifactType.DEPLOYMENT, map_index, default)
 
     def _artifact(
         self, name: str, version: int | None, kind: ArtifactType | None, map_index: int | None, default: Any
@@ -351,8 +368,10 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
-    if isinstance(version, str | int) or version is None:
+    if isinstance(version, str | bool) or version is None:
         return version
+    if (number := whole(version)) is not None:
+        return number
     try:
         text = str(version)
     except Exception:  # of an object that has no text; it is refused as what it is

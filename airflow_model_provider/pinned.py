@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound, UnknownAttribute
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, conn_id_of, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.selectors import artifact_type
@@ -165,8 +165,10 @@ class PinnedMetadata:
     def __getitem__(self, key: str) -> Any:
         return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key))
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or ``default``."""
+    def get(self, key: str, default: Any = None, default_reference: Mapping[str, Any] | None = None) -> Any:
+        """Return the value, or ``default``, or what the JSON form of a reference stands for."""
+        if default_reference is not None:
+            default = Reference.from_json(default_reference)
         return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key, default=default))
 
     def __repr__(self) -> str:
@@ -198,12 +200,16 @@ class OptionalVersion:
         map_index: int | None = None,
         attribute: str | None = None,
         default: Any = UNSET,
+        default_reference: Mapping[str, Any] | None = None,
     ) -> Any:
         """
         Return an artifact of the version. See :meth:`Model.get_artifact`.
 
         :param attribute: a plain value of it instead: ``uri``, ``digest``, ``number``, ``metadata:<key>``.
+        :param default_reference: the JSON form of a reference that is resolved where the artifact is missing.
         """
+        if default_reference is not None:
+            default = Reference.from_json(default_reference)
         return self._task.resolve(
             self._of.but(
                 wanted=Wanted.ARTIFACT,
@@ -289,8 +295,7 @@ def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     :param task: the task that asks.
     """
     reference = resolution.reference
-    conn_id = reference.conn_id if isinstance(reference, Reference) else None
-    value = resolved_value(resolver.workspace(conn_id), resolution, Origin(resolver.attempt))
+    value = resolved_value(resolver.workspace(conn_id_of(resolution)), resolution, Origin(resolver.attempt))
     if isinstance(value, Artifact):
         return PinnedArtifact(value, task)
     if isinstance(value, ModelVersion) and isinstance(reference, Reference):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
+from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.expressions import jinja_expression
@@ -64,6 +66,10 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+#: What can be done with a reference that ``expand()`` does not take.
+MAP_OVER: Final = (
+    "Pass a list of references, the output of a step that returns a list, or use partial() for one value."
+)
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
@@ -73,7 +79,7 @@ _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", 
 _LARGEST: Final = 499
 
 
-class JsonValue(dict[str, Any]):
+class JsonValue(UncomputedDict):
     """
     A value that is its own JSON form, and never changes.
 
@@ -81,14 +87,21 @@ class JsonValue(dict[str, Any]):
     name that no task may read without an allow-list (R4).
     """
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _never(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self!r} can't be changed")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = _never
+    clear = pop = popitem = setdefault = update = _never
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+    def values(self) -> Any:
+        """
+        Return the parts of the JSON form. Airflow asks for them where ``expand()`` is given a reference.
+
+        :raises InvalidDefinition: there: it would be mapped over its parts.
+        """
+        if _is_expanded():
+            raise InvalidDefinition(repr(self), "it is one value and can't be mapped over", MAP_OVER)
+        return super().values() if called_by_machinery() else self._refuse("iterating over it")
 
     def __copy__(self) -> Self:
         return self
@@ -101,11 +114,11 @@ class JsonValue(dict[str, Any]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form as a plain dict."""
-        return dict(self)
+        return dict(dict.items(self))
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow shows for it and keeps in the serialized DAG."""
-        return dict(self)
+        return self.to_json()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """
@@ -133,7 +146,8 @@ class Reference(JsonValue):
     :param map_index: the element of a collection that a mapped step made.
     :param attribute: a plain value instead of the whole: ``number``, ``version_name``, ``stage``, ``id`` of a
         version; ``uri``, ``digest``, ``number``, ``local_path`` of an artifact, or ``metadata:<key>``.
-    :param default: a JSON value used where stage, artifact or key is missing.
+    :param default: used where stage, artifact or key is missing: a JSON value, or another reference, which is
+        resolved in turn.
     :param conn_id: the connection of the registry; None means the default one.
     :param pin: ``task``, or ``run``: all tasks of a Dag run get the same version.
     :param as_of: the version that the stage pointed to then: times, or names of the run's dates; the first
@@ -163,7 +177,9 @@ class Reference(JsonValue):
 
     def __post_init__(self) -> None:
         self._check_names()
-        if self.default is not UNSET:
+        if isinstance(self.default, JsonValue):
+            object.__setattr__(self, "default", getattr(self.default, "reference", self.default))
+        elif self.default is not UNSET:
             try:
                 # As it comes out of XCom; and what is done to the user's object later doesn't count.
                 kept = json.loads(json.dumps(self.default, allow_nan=False))
@@ -187,14 +203,27 @@ class Reference(JsonValue):
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
         if self.artifact_version is not None:
-            check_number("artifact version", self.artifact_version)
+            number = check_number("artifact version", self.artifact_version)
+            object.__setattr__(self, "artifact_version", number)
         if self.map_index is not None:
-            check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            index = check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            object.__setattr__(self, "map_index", index)
 
     @property
     def has_default(self) -> bool:
         """Whether something is to be used where stage, artifact or key is missing; None counts."""
         return self.default is not UNSET
+
+    @property
+    def fallback(self) -> Reference | None:
+        """The reference that is resolved in its place where stage, artifact or key is missing, if there is one."""
+        return self.default if isinstance(self.default, Reference) else None
+
+    def with_attribute(self, attribute: str) -> Reference:
+        """Return a plain value instead of the whole, of its fallback too."""
+        default = self.default if self.fallback is None else self.fallback.with_attribute(attribute)
+        facts = {item.name: getattr(self, item.name) for item in fields(Reference)}
+        return Reference(**{**facts, "attribute": attribute, "default": default})
 
     @property
     def pin_key(self) -> str:
@@ -208,9 +237,9 @@ class Reference(JsonValue):
     def _facts(self) -> tuple[Any, ...]:
         return tuple(getattr(self, item.name) for item in fields(Reference))
 
-    def __eq__(self, other: object) -> bool:
+    def _equals(self, other: UncomputedDict) -> bool:
         if not isinstance(other, Reference):
-            return NotImplemented
+            return False
         same = self._facts() == other._facts()
         # 0, 0.0 and False are equal to Python, and three defaults.
         return same and (not self.has_default or json.dumps(self.default) == json.dumps(other.default))
@@ -256,7 +285,8 @@ class Reference(JsonValue):
         else:
             data["wanted"] = self.wanted.value
         if self.default is not UNSET:
-            data["default"] = self.default
+            data.pop("default", None)
+            data[_FALLBACK if self.fallback else "default"] = _plain(self.default)
         excess = len(json.dumps(data)) - _LARGEST
         if excess > 0:  # names as long as they may be: the printed form, which only people read, gives way
             data[REFERENCE_KEY] = f"{repr(self)[: -excess - 3]}..."
@@ -267,31 +297,48 @@ class Reference(JsonValue):
         """
         Read the JSON form, of this release or an older one.
 
-        :raises InvalidDefinition: if it is not one that this release can read.
+        :raises InvalidDefinition: if it is not one that this release can read, or holds a template.
         """
-        model = data.get("model")
-        if "selector" not in data and isinstance(model, str) and data[REFERENCE_KEY] == f"{model}[new]":
+        if "selector" not in data and _is_new(data):
+            model = data["model"]
             problem = "it names no version, because each run makes a new one"
             raise InvalidDefinition(f"{model}[new]", problem, "Say which: version='latest', version=3.")
         try:
             more = {name: data[name] for name in data if name not in _SELECTED}
             values = {item.name: more.pop(item.name) for item in fields(Reference)[2:] if item.name in more}
+            fallback = more.pop(_FALLBACK, None)
             _refuse_unknown(more)
+            if fallback is not None:
+                values["default"] = Reference.from_json(fallback)
             values["wanted"] = Wanted(values.get("wanted", "artifact" if "name" in values else "version"))
             values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
             _refuse_unknown_words(values)
             if values.get("kind") is not None:
                 values["kind"] = artifact_type(values["kind"])
-            return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
+            selector = Selector(SelectorKind(data["selector"]), data["version"])
+            made = cls(data["model"], selector, **values)
         except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise InvalidDefinition(
                 quoted(dict(data)),
                 f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
-                "It was written by another release of airflow-model-provider: give all workers the same one and "
-                "clear the task that returned it.",
+                "Pass a reference as a task of this package returned it. If another release did, give all workers the "
+                "same release and clear that task.",
             ) from err
+        if selector.kind is SelectorKind.TEMPLATE:
+            problem = "it holds a template, and it came as data, which is never rendered"
+            advice = "Templates can stand in DAG files only. Return a reference that names its version."
+            raise InvalidDefinition(quoted(repr(made)), problem, advice)
+        return made
 
 
+def _is_new(data: Mapping[str, Any]) -> bool:
+    """Whether it is the JSON form of a model of which each run makes a new version."""
+    model = data.get("model")
+    return isinstance(model, str) and data.get(REFERENCE_KEY) == f"{model}[new]"
+
+
+#: Holds the default in the JSON form where it is a reference: data can't be taken for one.
+_FALLBACK: Final = "default_reference"
 #: Keys of the JSON form that are no fields.
 _SELECTED: Final = frozenset({REFERENCE_KEY, "model", "version", "selector"})
 
@@ -313,6 +360,8 @@ def _refuse_unknown_words(values: Mapping[str, Any]) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, JsonValue):
+        return value.to_json()
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -380,6 +429,10 @@ class OutputReference:
                 quoted(dict(data)), "this is not an artifact reference that can be read"
             ) from err
 
+    def serialize(self) -> dict[str, Any]:
+        """Return what Airflow shows for it on the page of rendered fields."""
+        return self.to_json()
+
     def __repr__(self) -> str:
         return f"{self.artifact}@{self.number}"
 
@@ -397,13 +450,32 @@ def _texts(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _is_expanded() -> bool:
+    """Whether Airflow looks through what ``expand()`` is given, and has come to an argument, not to what is in one."""
+    frame, depth = sys._getframe(2), 0
+    while frame.f_code.co_name == "ensure_xcomarg_return_value" and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return 0 < depth <= 2
+
+
+#: Without these it is data of the user's that has our key, and no reference of ours, readable or not.
+_OF_OUTPUT: Final = frozenset({OUTPUT_KEY, "registry", "id", "digest"})
+_OF_REFERENCE: Final = frozenset({REFERENCE_KEY, "model", "selector"})
+
+
 def read_reference(value: object) -> Reference | OutputReference | None:
-    """Return the reference that a JSON object is, or None if it is something else."""
+    """
+    Return the reference that a JSON object is, or None if it is something else.
+
+    Only for what may be one: what a task has returned, or the user's own code wants to be read.
+
+    :raises InvalidDefinition: if it is one that this release can't read, or holds a template.
+    """
     if isinstance(value, Reference | OutputReference):
         return value
     if isinstance(value, Mapping):
-        if OUTPUT_KEY in value:
+        if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
-        if REFERENCE_KEY in value:
+        if value.keys() >= _OF_REFERENCE or _is_new(value):
             return Reference.from_json(value)
     return None

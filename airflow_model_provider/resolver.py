@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import (
@@ -16,7 +17,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
 )
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.references import OutputReference, Reference
+from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.selectors import RUN_DATES, ModelStages, Selector, SelectorKind, is_template
 
 if TYPE_CHECKING:
@@ -95,8 +96,10 @@ class Resolver:
     ) -> None:
         self.attempt, self._log, self._moment = attempt, log, moment
         self.workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
+        self._lock = threading.RLock()  # threads of the task see the same pins
         self._known: dict[Any_Reference, Resolution] = {}
         self._pins: dict[_Pin, VersionRecord] = {}
+        self._untold: list[tuple[Any_Reference, Resolution]] = []
 
     @property
     def versions(self) -> list[tuple[str | None, VersionRecord]]:
@@ -119,26 +122,53 @@ class Resolver:
         """The promotions that the Dag run has claimed, in their order."""
         return [event for _, event in self.claimed.promotions]
 
-    def resolve(self, references: Sequence[Any_Reference], *, in_code: bool = False) -> list[Resolution]:
+    def resolve(
+        self,
+        references: Sequence[Any_Reference],
+        *,
+        in_code: bool = False,
+        belonging: Reference | None = None,
+        tell_later: bool = False,
+    ) -> list[Resolution]:
         """
         Pin references, in one read per registry, and record them in one write.
 
         :param in_code: the task's own code asks, so that skipping or waiting is no longer possible.
+        :param belonging: the one among them that the task takes nothing of: it merely belongs to that version.
+        :param tell_later: log them at :meth:`tell`: Airflow folds away what is logged before a task executes.
         :raises VersionMissing: if a version is not there, and the reference says what to do then.
         :raises ModelRegistryError: the error that says what is missing, where a reference has no default.
         """
-        new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
-        concrete = {reference: self._concrete(reference) for reference in new}
-        for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
-            self._resolve_in(
-                conn_id,
-                {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
-                in_code,
-            )
-        return [self._known[reference] for reference in references]
+        with self._lock:
+            new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
+            concrete = {item: self._concrete(item, in_code=in_code) for item in new}
+            for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
+                self._resolve_in(
+                    conn_id,
+                    {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
+                    in_code,
+                    belonging,
+                )
+            for reference in new:
+                if (fallback := _fallback(self._known[reference])) is not None:
+                    (self._known[reference],) = self.resolve([fallback], in_code=in_code)
+            if not tell_later:
+                self.tell()
+            return [self._known[reference] for reference in references]
+
+    def tell(self) -> None:
+        """Log the resolutions that were not logged yet."""
+        while self._untold:
+            asked, resolution = self._untold.pop(0)
+            level, text = said_of(asked, resolution)
+            (self._log.warning if level == "warning" else self._log.info)("%s", text)
 
     def _resolve_in(
-        self, conn_id: str | None, concrete: Mapping[Any_Reference, Any_Reference], in_code: bool
+        self,
+        conn_id: str | None,
+        concrete: Mapping[Any_Reference, Any_Reference],
+        in_code: bool,
+        belonging: Reference | None,
     ) -> None:
         workspace = self.workspace(conn_id)
         for reference in concrete:
@@ -148,22 +178,42 @@ class Resolver:
         found = workspace.registry.resolve(
             [self._under_pins(reference) for reference in asked], self.attempt, keep_missing=True
         )
-        found = [item._replace(reference=reference) for item, reference in zip(found, asked, strict=True)]
+        found = [
+            item._replace(reference=reference, belongs=said is not None and said == belonging)
+            for item, reference, said in zip(found, asked, concrete, strict=True)
+        ]
         _refuse_missing(found, in_code=in_code)
         workspace.registry.record(found, self.attempt)
         for reference, resolution in zip(concrete, found, strict=True):
             self._known[reference] = resolution
             if isinstance(resolution.reference, Reference) and resolution.version is not None:
                 self._pins.setdefault(_pin(resolution.reference), resolution.version)
-            self._say(resolution)
+            self._untold.append((reference, resolution))
 
-    def _concrete(self, reference: Any_Reference) -> Any_Reference:
+    def concrete(self, reference: Reference) -> Reference:
+        """
+        Return a reference that means to any other task what it means to this one's code: a stage stays a stage.
+
+        :raises InvalidSelector: if it holds a template.
+        :raises NoRunDate: if ``as_of`` names dates that the run doesn't have.
+        :raises NothingClaimed: if nothing has started the run that it could mean.
+        """
+        try:
+            return self._concrete(reference, in_code=True)
+        except VersionMissing as missing:
+            raise missing.error from None
+
+    @overload
+    def _concrete(self, reference: Reference, *, in_code: bool) -> Reference: ...
+    @overload
+    def _concrete(self, reference: OutputReference, *, in_code: bool) -> OutputReference: ...
+    def _concrete(self, reference: Any_Reference, *, in_code: bool) -> Any_Reference:
         """Return a reference whose selector and time are those of this task."""
         if isinstance(reference, OutputReference):
             return reference
         changed: dict[str, Any] = {}
         if reference.selector.kind is SelectorKind.TEMPLATE:
-            changed["selector"] = self._rendered(reference)
+            changed["selector"] = self._rendered(reference, in_code=in_code)
         if changed.get("selector", reference.selector).kind is SelectorKind.TRIGGERING:
             changed["selector"] = self._triggering(reference)
         if reference.as_of:
@@ -173,8 +223,13 @@ class Resolver:
             raise InvalidSelector(repr(reference), str(reference.selector), "as_of needs a stage")
         return reference
 
-    def _rendered(self, reference: Reference) -> Selector:
+    def _rendered(self, reference: Reference, *, in_code: bool) -> Selector:
         template = str(reference.selector)
+        if in_code:  # which may have put any text there
+            problem = (
+                "it holds a template, and code that runs is given values; pass the reference as an argument"
+            )
+            raise InvalidSelector(reference.model, template, problem)
         text = self._moment.render(template).strip()
         if not text or text == "None" or is_template(text):
             raise InvalidSelector(
@@ -216,21 +271,23 @@ class Resolver:
             return reference
         return reference.but(selector=Selector(SelectorKind.NUMBER, version.number), as_of=())
 
-    def _say(self, resolution: Resolution) -> None:
-        if resolution.missing is not None:
-            default = quoted(resolution.value)
-            self._log.info("%r is not there, its default %s is used", resolution.reference, default)
-        elif resolution.version is not None and resolution.artifact is not None:
-            digest = resolution.artifact.payload.digest
-            self._log.info(
-                "%r is %s (%s, sha256:%s)",
-                resolution.reference,
-                resolution.version,
-                resolution.artifact,
-                digest[:12],
-            )
-        elif resolution.version is not None:
-            self._log.info("%r is %s", resolution.reference, resolution.version)
+
+def said_of(asked: Any_Reference, resolution: Resolution) -> tuple[str, str]:
+    """
+    Return the level and the text of a log line: which version a reference was resolved to, or that its default is used.
+
+    A version that is there and lacks what is wanted of it is worth a warning: the name may be mistyped.
+    """
+    version, artifact = resolution.version, resolution.artifact
+    if resolution.missing is not None:
+        text = f"{asked!r} not found; using default {quoted(resolution.value)}"
+        return ("warning", f"{text}. {resolution.missing}") if version is not None else ("info", text)
+    if artifact is not None and resolution.value is None:
+        of = f"{version}/" if version is not None else ""
+        return "info", f"Resolved {asked!r} to {of}{artifact} (sha256:{artifact.payload.digest[:12]})"
+    if isinstance(asked, Reference) and (asked.attribute or asked.wanted is Wanted.METADATA):
+        return "info", f"Resolved {asked!r} to {quoted(resolution.value)} (of {version})"
+    return "info", f"Resolved {asked!r} to {version}"
 
 
 def _same_pins(references: Any) -> list[Any_Reference]:
@@ -256,6 +313,12 @@ def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
     for policy in ("skip", "wait"):
         if policy in policies:
             raise policies[policy]
+
+
+def _fallback(resolution: Resolution) -> Reference | None:
+    """Return the reference that is resolved in the place of one whose version, artifact or key is missing."""
+    reference = resolution.reference
+    return reference.fallback if resolution.missing is not None and isinstance(reference, Reference) else None
 
 
 def _pin(reference: Reference) -> _Pin:

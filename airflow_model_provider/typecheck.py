@@ -1,5 +1,5 @@
 """
-Whether an artifact fits the annotation of the parameter it is for (R15): by its recorded type, then by its value.
+Whether a value fits an annotation: an artifact by its recorded type, then by its value; any other by its value.
 
 Only what is understood is refused: a name that can't be evaluated, a form not known here, or a class whose own check
 fails accepts everything. Nothing is imported for the record's sake: a type that isn't loaded yet is unknown.
@@ -15,7 +15,7 @@ from itertools import islice
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
 
-from airflow_model_provider.exceptions import WrongType
+from airflow_model_provider.exceptions import WrongOutput, WrongType
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -89,6 +89,24 @@ def check_value(
         raise WrongType(step, parameter, _printed(annotation), _found(annotation, value), what)
 
 
+def check_output(annotation: Any, value: Any, *, step: str, output: str) -> None:
+    """
+    Refuse a step's result that does not fit what the step declares; of a handle, one whose recorded type does not.
+
+    :raises WrongOutput: if it does not fit.
+    """
+    try:
+        fits = _fits(annotation, value)
+        if not fits and _is_handle(type(value)):
+            fits = _may_hold(annotation, value.record.payload.type_names)
+        elif not fits:
+            fits = _stands_for_another(value)
+    except Exception:  # as above
+        return
+    if not fits:
+        raise WrongOutput(step, output, _printed(annotation), _found(annotation, value))
+
+
 # --- annotations -------------------------------------------------------------------------------------------
 
 
@@ -121,6 +139,15 @@ def _kind(member: Any) -> Any:
 
 def _is_handle(kind: Any) -> bool:
     return (kind.__module__, kind.__qualname__) == ("airflow_model_provider.handles", "Artifact")
+
+
+def _stands_for_another(value: Any) -> bool:
+    """Whether a value is a reference, a handle or a version, or holds one: what it stands for is not known here."""
+    kind = type(value)
+    if kind.__module__.startswith("airflow_model_provider."):
+        return True
+    items = value.values() if kind is dict else value
+    return kind in (list, tuple, set, dict) and any(map(_stands_for_another, items))
 
 
 def _is_typed_dict(kind: Any) -> bool:
@@ -215,6 +242,8 @@ def _is(member: Any, value: Any) -> bool:
         return False
     if kind is tuple and args and Ellipsis not in args:
         return _is_row(args, value)
+    if args and (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
+        return _has_dtype(args[-1], value.dtype)
     return all(_fits(part, item) for part, item in _contents(kind, args, value))
 
 
@@ -254,6 +283,13 @@ def _contents(kind: Any, args: tuple[Any, ...], value: Any) -> Iterable[tuple[An
             yield from zip(args, pair, strict=True)
     elif args and kind in _COLLECTIONS and isinstance(value, list | tuple | set | frozenset | dict):
         yield from ((args[0], item) for item in islice(value, _ITEMS))
+
+
+def _has_dtype(annotation: Any, dtype: Any) -> bool:
+    """Whether an array has the dtype of an annotation: ``numpy.dtype[numpy.int8]``, ``numpy.dtype[numpy.floating]``."""
+    scalars = [member for part in get_args(annotation) for member in _members(part)]
+    kinds = [_kind(member) for member in scalars]
+    return not kinds or any(kind is Any or issubclass(dtype.type, kind) for kind in kinds)
 
 
 def _is_row(args: tuple[Any, ...], value: tuple[Any, ...]) -> bool:
@@ -313,6 +349,8 @@ def _printed_type(value: Any, depth: int = 2) -> str:
     kind, parts = type(value), []
     if _is_handle(kind):
         return f"{_printed(kind)}[{value.type.removeprefix('builtins.')}]"
+    if (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
+        return f"{_printed(kind)} of dtype {value.dtype}"
     if depth and kind in (list, set, frozenset, dict):
         parts = [value, value.values()] if kind is dict else [value]
     elif depth and kind is tuple:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import reprlib
+import shlex
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -46,10 +48,36 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
+def did_you_mean(name: object, known: Sequence[str]) -> str:
+    """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    close = difflib.get_close_matches(name, known[:1000], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
+    #: The connection of the registry that it is about; None for the default one.
+    conn_id: str | None = None
+
+    #: Whether a command gives it, whose options have another spelling.
+    on_command_line: bool = False
+
+    def option(self, name: str, value: object = True) -> str:
+        """Return an argument as the surface spells it: ``force=True`` in Python, ``--force`` on the command line."""
+        if not self.on_command_line:
+            return f"{name}={value!r}"
+        flag = f"--{name.replace('_', '-')}"
+        said = value if isinstance(value, list) else [str(value).lower()]
+        return flag if value is True else " ".join([flag, *map(str, said)])
+
+    def command(self, *words: str) -> str:
+        """Return the ``airflow model-registry`` command that helps, for the registry that it is about."""
+        where = ("--conn-id", self.conn_id) if self.conn_id else ()
+        return shlex.join(("airflow", "model-registry", *words, *where))
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""

@@ -11,7 +11,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.gates import Gates
-from airflow_model_provider.limits import check_key, check_number, check_text
+from airflow_model_provider.limits import check_key, check_number, check_text, whole
 from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference, read_reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def is_late(value: object) -> bool:
     """Whether a field has its value only when the task runs: a template, a reference, another task's output."""
-    return is_template(value) if isinstance(value, str) else not (value is None or isinstance(value, int))
+    if isinstance(value, str):
+        return is_template(value)
+    return value is not None and not isinstance(value, bool) and whole(value) is None
 
 
 # --- where it is written -----------------------------------------------------------------------------------
@@ -41,6 +43,11 @@ def check_fields(subject: str, model: object, *, stage: object = "{{ }}", versio
         check_stage(stage, settings.declared_stages())
     if version is not None and not is_late(version):
         selector(subject, str(model), version)
+    _check_model_of(subject, model, version)
+
+
+def _check_model_of(subject: str, model: object, version: object) -> None:
+    """Refuse a reference to a version of another model."""
     named = version if isinstance(version, Reference) else getattr(version, "name", None)
     meant = named.model if isinstance(named, Reference) else named
     if isinstance(version, Mapping) and isinstance(meant, str) and not is_late(model):
@@ -54,6 +61,7 @@ def check_numbers(subject: str, model: object, *, expected: object = UNSET, **ot
     :raises InvalidDefinition: naming the field.
     """
     for name, value in {"expected": expected, **others}.items():
+        _check_model_of(subject, model, value)
         if value is not UNSET and not is_late(value):
             number(subject, name, str(model), value)
 
@@ -64,12 +72,34 @@ def gates_json(value: Any) -> Any:
 
     :raises InvalidDefinition: for gates that can't be asked, as far as they hold no templates.
     """
-    if value is None or isinstance(value, str) or not isinstance(value, Gates | Mapping | list | tuple):
-        return value  # a template, or what another task returns
+    if value is None or not isinstance(value, Gates | Mapping | list | tuple):
+        return (
+            value if is_late(value) else Gates.of(value) or None
+        )  # a template, or what another task returns
     plain = [item.to_dict() if isinstance(item, Gates) else item for item in _listed(value)]
     if not _holds_late(plain):
         Gates.of(plain)
     return plain
+
+
+def gates_with(gates: Any, **given: Any) -> Any:
+    """Return gates, and before them the one of which fields were given as arguments of the operator."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return [said, *_listed(gates or ())] if said else gates
+
+
+def check_by_name(subject: str, **given: object) -> None:
+    """
+    Refuse what is not given by artifact name, while the DAG file is parsed.
+
+    :raises InvalidDefinition: naming the argument.
+    """
+    for name, value in given.items():
+        if isinstance(value, list | tuple | set) or not (
+            value is None or isinstance(value, Mapping) or is_late(value)
+        ):
+            problem = f"{name}={quoted(value)} must be a mapping by artifact name"
+            raise InvalidDefinition(subject, problem, f"Example: {name}={{'trained_model': ...}}.")
 
 
 def _listed(value: Any) -> list[Any]:
@@ -124,7 +154,7 @@ def number(subject: str, name: str, model: str, value: object) -> int | None:
     if value is None or (isinstance(value, str) and value.strip() in ("", "None", "none")):
         return None
     found = _of_version(subject, model, value)
-    if isinstance(found, int) and not isinstance(found, bool):
+    if whole(found) is not None:
         return check_number("version number", found)
     raise InvalidDefinition(
         subject, f"{name}={quoted(value)} is no version number", f"Give a number: {name}=3."
@@ -218,7 +248,7 @@ def check_same_model(subject: str, model: str, named: str) -> None:
     :raises InvalidDefinition: naming both.
     """
     if named != model:
-        problem = f"it is about {model!r}, and was given a version of {named!r}"
+        problem = f"it expects a version of {model!r} but got one of {named!r}"
         raise InvalidDefinition(subject, problem, "Give a version of the same model.")
 
 

@@ -94,6 +94,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
             raise InvalidDefinition(
                 self.called, "it has gates and no stage", "Say which stage they are for: stage='staging'."
             )
+        fields.check_by_name(self.called, files=self.files)
         if not self.files and not self.artifacts:
             raise InvalidDefinition(
                 self.called,

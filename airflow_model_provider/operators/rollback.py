@@ -79,12 +79,5 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
                 once=True,
             )
             self._used = (self.model, event.number)
-        self.log.info(
-            "%s@%s is %s again, before: %s (event %d)",
-            event.model,
-            event.number,
-            event.stage,
-            event.previous,
-            event.sequence,
-        )
+        self.log.info("%s", event)
         return fields.event_json(event)

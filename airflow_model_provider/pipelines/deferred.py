@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_model_provider.exceptions import DeferredValueUsed, InvalidDefinition
+from airflow_model_provider.deferring import Uncomputed, called_by_machinery
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.elements import UNFILLED, Element, concatenated, mapped, zipped
+from airflow_model_provider.pipelines.mapping import check_mapping_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
-def _called_by_airflow() -> bool:
-    """Airflow compares and tests what it is given; only the user's own computing is refused."""
-    return str(sys._getframe(2).f_globals.get("__name__", "")).split(".")[0] in ("airflow", "attr", "copy")
-
-
-class Deferred:
+class Deferred(Uncomputed):
     """A value that a task will have. Pass it to a step; nothing else can be done with it here."""
 
-    def _describe(self) -> str:
-        return repr(self)
-
-    def _refuse(self, operation: str) -> NoReturn:
-        raise DeferredValueUsed(self._describe(), operation)
-
     def __bool__(self) -> bool:
-        return True if _called_by_airflow() else self._refuse("testing it")
+        return True if called_by_machinery() else self._refuse("testing it")
 
     def __eq__(self, other: object) -> bool:
-        return self is other if _called_by_airflow() or other is self else self._refuse("comparing it")
+        return self is other if called_by_machinery() or other is self else self._refuse("comparing it")
 
     def __hash__(self) -> int:
         return id(self)
@@ -42,25 +35,6 @@ class Deferred:
 
     def __len__(self) -> int:
         self._refuse("taking its length")
-
-
-def _refusing(symbol: str) -> Any:
-    def operator(self: Deferred, *_: object) -> NoReturn:
-        self._refuse(symbol)
-
-    return operator
-
-
-_OPERATORS = {
-    "add": "adding", "radd": "adding", "sub": "subtracting", "rsub": "subtracting", "mul": "multiplying",
-    "rmul": "multiplying", "truediv": "dividing", "rtruediv": "dividing", "floordiv": "dividing",
-    "rfloordiv": "dividing", "mod": "taking a remainder", "rmod": "taking a remainder", "pow": "raising to a power",
-    "rpow": "raising to a power", "neg": "negating it", "abs": "taking its absolute value", "lt": "comparing it",
-    "le": "comparing it", "gt": "comparing it", "ge": "comparing it", "int": "converting it",
-    "float": "converting it", "index": "using it as an index", "round": "rounding it",
-}  # fmt: skip
-for _name, _operation in _OPERATORS.items():
-    setattr(Deferred, f"__{_name}__", _refusing(_operation))
 
 
 class PipelineParameter(Deferred):
@@ -98,7 +72,67 @@ class PipelineParameter(Deferred):
         return "{{ params." + self.name + " }}"
 
 
-class StepOutput(Deferred):
+class Mappable(Deferred):
+    """What steps can be mapped over in a local run: the output of a step, and what is composed of outputs."""
+
+    def steps(self) -> list[Any]:
+        """Return the places of the steps behind it."""
+        raise NotImplementedError
+
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over, where that can be known while the pipeline is built.
+
+        :raises InvalidDefinition: saying why.
+        """
+
+    def map(self, f: Callable[[Any], Any]) -> ComposedOutput:
+        """Return what a function makes of each element, in the instance that gets it."""
+        check_mapping_function(f)
+        return self._composed(partial(mapped, f))
+
+    def zip(self, *others: Any, fillvalue: Any = UNFILLED) -> ComposedOutput:
+        """Return tuples of elements: as many as the shortest has, or with a ``fillvalue`` the longest."""
+        return self._composed(partial(zipped, fillvalue), *others)
+
+    def concat(self, *others: Any) -> ComposedOutput:
+        """Return the elements of several outputs, one after the other."""
+        return self._composed(concatenated, *others)
+
+    def _composed(self, compose: Callable[..., list[Element]], *others: Any) -> ComposedOutput:
+        parts = (self, *others)
+        for part in parts:
+            if not isinstance(part, Mappable):
+                raise InvalidDefinition(
+                    repr(self), f"it can't be composed with {quoted(part)}", "Pass the output of a step."
+                )
+            part.refuse_unmappable()
+        return ComposedOutput(parts, compose)
+
+
+class ComposedOutput(Mappable):
+    """
+    What ``map()``, ``zip()`` and ``concat()`` make of outputs.
+
+    :param parts: the outputs.
+    :param compose: makes its elements of theirs, once they are there.
+    """
+
+    def __init__(self, parts: tuple[Mappable, ...], compose: Callable[..., list[Element]]) -> None:
+        self.parts, self.compose = parts, compose
+
+    def steps(self) -> list[Any]:
+        """Return the places of the steps behind it."""
+        return [step for part in self.parts for step in part.steps()]
+
+    def _describe(self) -> str:
+        return f"What is composed of the outputs of {self!r}"
+
+    def __repr__(self) -> str:
+        return ", ".join(dict.fromkeys(f"step {step.task_id!r}" for step in self.steps()))
+
+
+class StepOutput(Mappable):
     """
     What a step will return, in a local run: the whole of it, or one named output.
 
@@ -109,6 +143,26 @@ class StepOutput(Deferred):
 
     def __init__(self, node: Any, names: tuple[str, ...], name: str | None = None) -> None:
         self.node, self.names, self.name = node, names, name
+
+    def steps(self) -> list[Any]:
+        """Return the place of the step."""
+        return [self.node]
+
+    @property
+    def is_all_of_several(self) -> bool:
+        """Whether it stands for several outputs, of which it is a list."""
+        return len(self.names) > 1 and self.name is None
+
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over unless it is the only output of its step, as Airflow does.
+
+        :raises InvalidDefinition: if it is one of several, or there is none.
+        """
+        if not self.names:
+            raise nothing_to_map(self.node.task_id)
+        if self.name is not None:
+            raise one_of_several(self.node.task_id, self.name)
 
     def __getitem__(self, key: object) -> StepOutput:
         if key in self.names:
@@ -162,6 +216,24 @@ class StepOutput(Deferred):
 
     def __repr__(self) -> str:
         return f"{self.node.task_id}.{self.name}" if self.name else str(self.node.task_id)
+
+
+def one_of_several(step: str, name: str) -> InvalidDefinition:
+    """Return the error for an output that Airflow can't map over."""
+    return InvalidDefinition(
+        f"step {step!r}",
+        f"its output {name!r} can't be mapped over, because Airflow maps only over the only output of a task",
+        "Pass it to a step that returns it, and map over that step's output.",
+    )
+
+
+def nothing_to_map(step: str) -> InvalidDefinition:
+    """Return the error for a step that returns nothing to map over."""
+    return InvalidDefinition(
+        f"step {step!r}",
+        "it can't be mapped over, because it declares to return nothing",
+        "Return a list, a tuple or a dict, and annotate it.",
+    )
 
 
 def unknown_output(step: str, key: object, names: tuple[str, ...]) -> InvalidDefinition:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition, ModelNotFound
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.limits import check_tags, check_text
+from airflow_model_provider.limits import check_limit, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
@@ -53,9 +53,11 @@ def get_model(database: Database, name: str) -> ModelRecord:
     return database.read(lambda connection: model_record(_found(connection, name)))
 
 
-def list_models(database: Database) -> list[ModelRecord]:
-    """Return all models by name."""
-    query = select(_model).where(_model.c.deleted_at.is_(None)).order_by(_model.c.name)
+def list_models(database: Database, limit: int | None = None) -> list[ModelRecord]:
+    """Return models by name."""
+    query = (
+        select(_model).where(_model.c.deleted_at.is_(None)).order_by(_model.c.name).limit(check_limit(limit))
+    )
     return database.read(lambda connection: [model_record(row) for row in connection.execute(query)])
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import time
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import (
@@ -20,7 +21,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
+from airflow_model_provider.exceptions import (
+    InvalidConfiguration,
+    ModelRegistryError,
+    OutcomeUnknown,
+    RegistryUnavailable,
+)
 from airflow_model_provider.registry.engine import (
     ENDS,
     LET_GO,
@@ -33,6 +39,7 @@ from airflow_model_provider.registry.engine import (
     parse_url,
     without_secrets,
 )
+from airflow_model_provider.registry.same_file import SameFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +53,13 @@ log = logging.getLogger(__name__)
 
 #: PostgreSQL: too many connections, shutting down, starting up, serialization failure, deadlock.
 _TRANSIENT_STATES = frozenset({"53300", "57P01", "57P02", "57P03", "40001", "40P01"})
+#: PostgreSQL: no such prepared statement, or one that is there already: of another session.
+_PREPARED_ELSEWHERE = frozenset({"26000", "42P05"})
+_SETTING = "The model registry's url"
+_POOLER = (
+    "A connection pooler such as PgBouncer in transaction mode changes sessions between transactions. Add "
+    "?prepare_threshold=none to the url. Nothing was changed."
+)
 #: What libpq says, without a code, about a server that answered and refused for good.
 _HOPELESS = (
     "authentication failed",
@@ -70,10 +84,20 @@ class Database:
         self.address = parse_url(url)
         #: The address as it may be shown.
         self.url = masked(self.address)
+        #: The connection that commands name to mean this registry; None for the default one.
+        self.conn_id: str | None = None
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
+        #: SQLite's file.
+        self.file = Path(str(self.address.database)) if self.is_sqlite else None
         self.engine = make_engine(self.address, patience)
+        self._same_file = None if self.file is None else SameFile(self.engine, self.file, self.url)
         _opened.add(self)
+
+    @property
+    def was_replaced(self) -> bool:
+        """Whether another file stands where the one that was opened stood."""
+        return self._same_file is not None and self._same_file.was_replaced
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """
@@ -180,6 +204,13 @@ class Database:
         return outcome == "committed"
 
     def _patiently(self, once: Callable[[], T], unsure: Sequence[object] = ()) -> T:
+        try:
+            return self._retried(once, unsure)
+        except ModelRegistryError as err:
+            err.conn_id = self.conn_id
+            raise
+
+    def _retried(self, once: Callable[[], T], unsure: Sequence[object]) -> T:
         begun = time.monotonic()
         try:
             return once()
@@ -187,14 +218,16 @@ class Database:
             # SQLite itself has waited for another writer.
             if not is_transient(err) or time.monotonic() - begun >= self.patience:
                 raise self._explained(err, unsure) from err
-            self._warn(err)
+            self._warn(err, 1, begun)
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = Retrying(
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(multiplier=0.1, max=3),
             retry=retry_if_exception(is_transient),
-            before_sleep=lambda state: self._warn(state.outcome.exception() if state.outcome else None),
+            before_sleep=lambda state: self._warn(
+                state.outcome.exception() if state.outcome else None, state.attempt_number + 1, begun
+            ),
             reraise=True,
         )
         try:
@@ -202,9 +235,14 @@ class Database:
         except (DBAPIError, NoConnectionFree, _StillUnderWay) as err:
             raise self._explained(err, unsure) from err
 
-    def _warn(self, err: BaseException | None) -> None:
-        reason = self._reason(err)
-        log.warning("The model registry at %s does not answer (%s); trying again.", self.url, reason)
+    def _warn(self, err: BaseException | None, attempt: int, begun: float) -> None:
+        """Warn at the first attempt, the second, the fourth and so on: trouble of half a minute is a few lines."""
+        if attempt & (attempt - 1) == 0:
+            left = max(0.0, begun + self.patience - time.monotonic())
+            said = (
+                "The model registry at %s does not answer (attempt %d, giving up in %.0f s; trying again): %s"
+            )
+            log.warning(said, self.url, attempt, left, self._reason(err))
 
     def _explained(self, err: Exception, unsure: Sequence[object]) -> Exception:
         """Trouble with the database in our words; a constraint that was violated stays what it is."""
@@ -213,6 +251,10 @@ class Database:
         if isinstance(err, NoConnectionFree):
             return RegistryUnavailable(
                 self.url, "other threads of this process use all its connections to it"
+            )
+        if _state(err) in _PREPARED_ELSEWHERE:
+            return InvalidConfiguration(
+                _SETTING, f"{self.url} lost a prepared statement ({self._reason(err)})", _POOLER
             )
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if (
@@ -223,9 +265,7 @@ class Database:
         ):
             return RegistryUnavailable(self.url, self._reason(err))
         if isinstance(err, ProgrammingError) and err.statement is None:  # the driver refuses the address
-            return InvalidConfiguration(
-                "The model registry's url", f"{self.url} cannot be used ({self._reason(err)})"
-            )
+            return InvalidConfiguration(_SETTING, f"{self.url} cannot be used ({self._reason(err)})")
         return err
 
     def _reason(self, err: Any) -> str:

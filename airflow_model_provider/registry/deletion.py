@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
+from airflow_model_provider.exceptions.registry import PURGE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -63,6 +64,16 @@ def _bury(connection: Connection, versions: list[int]) -> None:
         # First the locks, then a look at who links to them.
         connection.execute(select(made.c.id).where(mine).with_for_update()).all()
         connection.execute(update(made).where(mine, ~elsewhere).values(deleted_at=now(), metadata={}))
+        bury_parts(connection, batch)
+
+
+def bury_parts(connection: Connection, ids: list[int]) -> None:
+    """Delete the elements of outputs, of which some ids are given and some of those are deleted."""
+    made = tables.artifact_version
+    whole = made.alias()
+    deleted = select(whole.c.id).where(whole.c.id.in_(ids), whole.c.deleted_at.is_not(None))
+    mine = made.c.part_of.in_(deleted) & made.c.deleted_at.is_(None)
+    connection.execute(update(made).where(mine).values(deleted_at=now(), metadata={}))
 
 
 def _refuse_if_used(
@@ -77,7 +88,7 @@ def _refuse_if_used(
         ),
     ]
     if not purge:
-        uses.append((event, ["stage"], "it was in stage {!r}", "Pass purge=True to delete it still."))
+        uses.append((event, ["stage"], "it has been in stage {!r}", f"Pass {PURGE} to delete it anyway."))
     for table, names, use, advice in uses:
         columns = [_version.c.number, *(table.c[name] for name in names)]
         its = table.c.version_id == _version.c.id

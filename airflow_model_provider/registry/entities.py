@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
+#: What a task's part of a version can be.
+PENDING: Final = "pending"
+COMMITTED: Final = "committed"
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
+
+
 class VersionState(StrEnum):
     """Where a version is in its life."""
 
-    #: Some task that declares outputs into it has not committed.
+    #: A task that writes into it is still to end.
     PRODUCING = "producing"
-    #: Everything declared has committed; ``latest`` sees it, and it can be promoted.
+    #: All tasks that write into it have ended well; ``latest`` sees it, and it can be promoted.
     READY = "ready"
-    #: A task that declares outputs into it failed.
+    #: A task that writes into it failed, or none has written anything.
     FAILED = "failed"
     #: A tombstone: the number stays taken, nothing is left of the rest.
     DELETED = "deleted"
@@ -174,6 +181,14 @@ class StageEvent(NamedTuple):
     restores: int | None = None
     quiet: bool = False
 
+    def __str__(self) -> str:
+        """Return it as a log line: ``Promoted iris@2 to production (was iris@1, event 5)``."""
+        was = f"was {self.model}@{self.previous}, " if self.previous else ""
+        if self.number is None:
+            return f"Moved {self.model}@{self.previous} out of {self.stage} (event {self.sequence})"
+        done = "Promoted {} to {}" if self.restores is None else "Rolled back: {} is {} again"
+        return f"{done.format(f'{self.model}@{self.number}', self.stage)} ({was}event {self.sequence})"
+
 
 class Payload(NamedTuple):
     """What a materializer wrote, before it is registered: everything a later load needs to know."""
@@ -227,7 +242,7 @@ class Resolution(NamedTuple):
 
     ``value`` is the plain value for metadata and attributes; ``missing`` is the error that says what is not
     there; where the reference has a default, ``value`` is that. ``sequence`` is the end of the history of
-    stages that was seen.
+    stages that was seen. ``belongs``: the step took nothing of the version, which is merely that of its ``model=``.
     """
 
     reference: Reference | OutputReference
@@ -236,13 +251,15 @@ class Resolution(NamedTuple):
     value: Any = None
     missing: ModelRegistryError | None = None
     sequence: int = 0
+    belongs: bool = False
 
 
 class ResolutionRecord(NamedTuple):
     """
     A recorded resolution: which task, at which try, got what, and when (R11).
 
-    ``model`` and ``selector`` are None for an artifact that came through XCom.
+    ``model`` and ``selector`` are None for an artifact that came through XCom. ``belongs`` is True if the task took
+    nothing of the version as an argument, which is merely the one of its ``model=``.
     """
 
     attempt: Attempt
@@ -255,3 +272,4 @@ class ResolutionRecord(NamedTuple):
     digest: str | None
     resolved: bool
     at: datetime
+    belongs: bool = False

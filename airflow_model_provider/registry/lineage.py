@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import Row, select
 
 from airflow_model_provider.limits import check_key, check_limit, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, Made, ResolutionRecord, RunKey
-from airflow_model_provider.registry.rows import artifact_record, attempt_record, select_artifacts
+from airflow_model_provider.registry.rows import (
+    artifact_record,
+    attempt_record,
+    select_artifacts,
+    select_versions,
+    version_record,
+)
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import VersionRecord
 
 _resolution, _version, _made, _artifact = (
     tables.resolution,
@@ -30,23 +37,25 @@ class Asked(NamedTuple):
     dag_id: str | None = None
     run_id: str | None = None
     attempt_id: str | None = None
+    belongs: bool | None = None
 
-    def check(self) -> None:
+    def checked(self) -> Self:
         """
         Refuse what no record can have.
 
         :raises InvalidName: naming it.
         """
         for what, value in self._asdict().items():
-            if what == "number" and value is not None:
-                check_number("version number", value)
-            elif value is not None:
+            if what not in ("number", "belongs") and value is not None:
                 check_key(value, what)
+        return (
+            self if self.number is None else self._replace(number=check_number("version number", self.number))
+        )
 
 
 def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> list[ResolutionRecord]:
     """Return recorded resolutions that meet all of what is given, newest first."""
-    asked.check()
+    asked = asked.checked()
     limit = check_limit(limit)
     query = (
         select(
@@ -67,12 +76,20 @@ def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> li
     return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
 
 
+def used_versions(database: Database, attempt_id: str) -> list[VersionRecord]:
+    """Return the versions that a try of a task got, by model and number; of deleted ones the tombstones."""
+    got = select(_resolution.c.version_id).where(_resolution.c.attempt_id == attempt_id)
+    query = select_versions().where(_version.c.id.in_(got)).order_by(tables.model.c.name, _version.c.number)
+    return database.read(lambda connection: [version_record(row) for row in connection.execute(query)])
+
+
 def made_in(database: Database, run: RunKey) -> list[Made]:
     """Return the artifact versions that tasks of a Dag run have made, in the order of map index and making."""
     producer = (_made.c.deployment, _made.c.dag_id, _made.c.run_id, _made.c.task_id, _made.c.attempt_id)
     query = (
         select_artifacts(*producer, _made.c.map_index, _made.c.try_number, _made.c.output)
         .where(*(column == value for column, value in zip(producer, run, strict=False)))
+        .where(_made.c.part_of.is_(None))
         .order_by(_made.c.map_index, _made.c.id)
     )
     return database.read(
@@ -101,4 +118,5 @@ def _record(row: Row[Any]) -> ResolutionRecord:
         digest=row.digest,
         resolved=bool(row.resolved),
         at=row.at,
+        belongs=bool(row.belongs),
     )

@@ -11,7 +11,6 @@ from airflow_model_provider.exceptions import (
     StageConflict,
     StageOccupied,
     VersionNotFound,
-    VersionNotReady,
 )
 from airflow_model_provider.limits import check_limit, check_number
 from airflow_model_provider.references import UNSET
@@ -32,13 +31,13 @@ from airflow_model_provider.registry.events import (
     last_event,
     select_events,
 )
-from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
+from airflow_model_provider.registry.settling import check_ready
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from airflow_model_provider.registry.change import Change
     from airflow_model_provider.registry.database import Database
@@ -74,7 +73,7 @@ def set_stage(
     :raises VersionNotReady: naming the tasks that have not committed.
     """
     check_name("model", model)
-    check_number("version number", number)
+    number = check_number("version number", number)
     change.check()
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
@@ -147,7 +146,7 @@ def rollback(
     stage = check_stage(stage, declared)
     change.check()
     if to is not None:
-        check_number("version number", to)
+        to = check_number("version number", to)
     line = Line(model, stage)
 
     def work(connection: Connection) -> StageEvent:
@@ -230,8 +229,8 @@ class _Turn:
             raise _NothingToDo
         if held is not None and not self._may_replace(stage):
             raise StageOccupied(self.model, stage, held, version.number)
-        if not self.change.allow_incomplete:
-            self._check_ready(version)
+        self._check_ready(version)
+        self._check_admitted(version, stage)
         if self.change.gates:
             self._ask_gates(version, stage)
         return self._write(_Move(stage, version, last, _behind(last)))
@@ -245,6 +244,7 @@ class _Turn:
             raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
         asked = {"model": self.model, "number": found.number}
         version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
+        self._check_admitted(version, stage)
         return self._write(_Move(stage, version, last, found.behind, found.sequence))
 
     def _refuse_repetition(self, stage: str, number: int | None, *, rollback: bool = False) -> None:
@@ -343,15 +343,23 @@ class _Turn:
         ask_gates(self.change.gates, place, self.change.verdict)
 
     def _check_ready(self, version: _Candidate) -> None:
-        if version.state == VersionState.READY:
+        state, change = VersionState(version.state), self.change
+        if state is VersionState.READY or (change.allow_incomplete and state is not VersionState.FAILED):
             return
-        unfinished = missing_producers(self.connection, version.id)
-        settled = self.change.settled() if callable(self.change.settled) else self.change.settled
-        missing = [
-            task for task, state in unfinished if state == "failed" or task.partition("[")[0] not in settled
-        ]
-        if missing or not unfinished:
-            raise VersionNotReady(f"{self.model}@{version.number}", version.state, tuple(missing))
+        settled = change.settled
+
+        def over() -> Collection[str]:
+            return settled() if callable(settled) else settled
+
+        label = f"{self.model}@{version.number}"
+        check_ready(self.connection, label, version.id, state, change.attempt, over)
+
+    def _check_admitted(self, version: _Candidate, stage: str) -> None:
+        if self.change.admit is not None:
+            from airflow_model_provider.registry.signatures import own_artifacts
+
+            held = own_artifacts(self.connection, version.id)
+            self.change.admit(f"{self.model}@{version.number}", stage, held)
 
     def _write(self, *moves: _Move) -> StageEvent:
         """

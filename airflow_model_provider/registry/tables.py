@@ -104,13 +104,16 @@ Index(
     "ix_mr_version_ready", version.c.model_id, version.c.number, sqlite_where=_ready, postgresql_where=_ready
 )
 
-#: What a version waits for (R25). A mapped task has a row of its own name and one per index, ``task[3]``.
+#: What a version waits for. A mapped task has a row of its own name and one per index, ``task[3]``. ``declares`` is
+#: whether the task declares outputs; ``attempt_id`` is that of a task which makes a version by itself.
 producer = Table(
     "mr_producer",
     metadata,
     _version(key=True),
     Column("task_id", FreeText, primary_key=True),
     Column("state", String(16), nullable=False),
+    Column("declares", Boolean, nullable=False),
+    Column("attempt_id", FreeText),
     Column("at", UtcTime, nullable=False),
     CheckConstraint("state IN ('pending', 'committed', 'failed', 'skipped')", name="state"),
 )
@@ -184,6 +187,7 @@ artifact = Table(
     Column("last_number", Id, nullable=False),
 )
 
+#: ``part_of`` is the output of which it is an element: it is saved by itself for a task that is mapped over the output.
 artifact_version = Table(
     "mr_artifact_version",
     metadata,
@@ -196,6 +200,7 @@ artifact_version = Table(
     Column("format_version", Integer, nullable=False),
     Column("type_names", Json, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("signed", Json),
     Column("signature", Json, nullable=False),
     Column("environment", Json, nullable=False),
     Column("metadata", Json, nullable=False),
@@ -205,6 +210,7 @@ artifact_version = Table(
     Column("try_number", Integer),
     Column("attempt_id", FreeText),
     Column("output", FreeText),
+    Column("part_of", Id, ForeignKey("mr_artifact_version.id")),
     Column("created_at", UtcTime, nullable=False),
     Column("deleted_at", UtcTime),
     UniqueConstraint("artifact_id", "number"),
@@ -221,6 +227,14 @@ Index(
     unique=True,
     sqlite_where=_output,
     postgresql_where=_output,
+)
+
+_part = artifact_version.c.part_of.is_not(None)
+Index(
+    "ix_mr_artifact_version_part_of",
+    artifact_version.c.part_of,
+    sqlite_where=_part,
+    postgresql_where=_part,
 )
 
 #: ``own`` is false for outputs of tasks that merely used the version: they never hide what is its own.
@@ -274,6 +288,7 @@ resolution = Table(
     Column("artifact_version_id", Id, ForeignKey("mr_artifact_version.id")),
     Column("digest", String(64)),
     Column("resolved", Boolean, nullable=False),
+    Column("belongs", Boolean, nullable=False),
     Column("sequence", Id, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("attempt_id", "reference_key"),
@@ -290,7 +305,7 @@ run_pin = Table(
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id", "run_id")],
     _model(key=True),
     Column("selector", String(200), primary_key=True),
-    _version(),
+    _version(nullable=True),
     Column("run_mark", FreeText),
     Column("at", UtcTime, nullable=False),
     Index(None, "version_id"),

@@ -31,7 +31,8 @@ class NewVersion(NamedTuple):
     """
     What a version begins with.
 
-    :param producers: tasks that it waits for before it is ready.
+    :param producers: tasks that it waits for before it is ready, and whether each declares outputs.
+    :param attempt_id: of the task that makes it by itself.
     :param card: what is said about the model, should that be missing.
     :param run_mark: see :class:`Attempt`.
     """
@@ -42,7 +43,8 @@ class NewVersion(NamedTuple):
     environment: Mapping[str, Any] | None = None
     state: VersionState = VersionState.READY
     run: RunKey | None = None
-    producers: Sequence[str] = ()
+    producers: Mapping[str, bool] = NOTHING
+    attempt_id: str | None = None
     card: Mapping[str, Any] = NOTHING
     run_mark: str | None = None
 
@@ -107,12 +109,7 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
         raise model_not_found(connection, model)
     ((version_id, created_at, model_id, number, transaction),) = made
     note_transaction(connection, transaction)
-    if new.producers:
-        rows = [
-            {"version_id": version_id, "task_id": task, "state": "pending"}
-            for task in dict.fromkeys(new.producers)
-        ]
-        connection.execute(insert(tables.producer).values([row | {"at": now()} for row in rows]))
+    _add_producers(connection, version_id, new)
     version = VersionRecord(
         version_id,
         model,
@@ -127,6 +124,16 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
         environment=environment,
     )
     return Numbered(version, model_id, answers)
+
+
+def _add_producers(connection: Connection, version_id: int, new: NewVersion) -> None:
+    rows = [
+        {"version_id": version_id, "task_id": task, "state": "pending", "declares": declares}
+        for task, declares in new.producers.items()
+    ]
+    if rows:
+        more = {"attempt_id": new.attempt_id, "at": now()}
+        connection.execute(insert(tables.producer).values([{**row, **more} for row in rows]))
 
 
 _MAKE = """
@@ -215,7 +222,7 @@ def locked_version(connection: Connection, model: str, number: int) -> tuple[int
     :raises ModelNotFound: if there is no such model.
     :raises VersionNotFound: if there is no such version.
     """
-    check_number("version number", number)
+    number = check_number("version number", number)
     row = locked_model(connection, check_name("model", model), {}, create=False)
     alive = (_version.c.model_id == row.id) & (_version.c.state != VersionState.DELETED.value)
     found = connection.execute(select(_version.c.id).where(alive, _version.c.number == number)).scalar()
@@ -247,11 +254,14 @@ WHERE v.id = :version_id
 
 
 def described_versions(connection: Connection, model_id: int, limit: int = 9) -> tuple[str, ...]:
-    """Return the newest versions of a model for a message: ``3 (ready)``, ``2 (production)``."""
+    """Return the newest versions of a model for a message: ``3 (ready)``, ``2 'alpha' (production)``."""
     alive = (_version.c.model_id == model_id) & (_version.c.state != VersionState.DELETED.value)
     query = select_versions().where(alive).order_by(_version.c.number.desc()).limit(limit + 1)
     found = [version_record(row) for row in connection.execute(query)]
-    described = [f"{item.number} ({_described(item)})" for item in found[:limit]]
+    described = [
+        f"{item.number}{f' {item.version_name!r}' if item.version_name else ''} ({_described(item)})"
+        for item in found[:limit]
+    ]
     return tuple(described + (["older ones"] if len(found) > limit else []))
 
 

@@ -181,6 +181,7 @@ CREATE TABLE public.mr_artifact_version (
     signature text NOT NULL,
     environment text NOT NULL,
     metadata text NOT NULL,
+    signed text,
     deployment text,
     dag_id text,
     run_id text,
@@ -189,6 +190,7 @@ CREATE TABLE public.mr_artifact_version (
     try_number integer,
     attempt_id text,
     output text,
+    part_of bigint,
     created_at timestamp with time zone NOT NULL,
     deleted_at timestamp with time zone,
     CONSTRAINT ck_mr_artifact_version_kind CHECK (((kind)::text = ANY ((ARRAY['model'::character varying, 'data'::character varying, 'deployment'::character varying])::text[])))
@@ -271,6 +273,8 @@ CREATE TABLE public.mr_producer (
     version_id bigint NOT NULL,
     task_id text NOT NULL,
     state character varying(16) NOT NULL,
+    declares boolean NOT NULL,
+    attempt_id text,
     at timestamp with time zone NOT NULL,
     CONSTRAINT ck_mr_producer_state CHECK (((state)::text = ANY ((ARRAY['pending'::character varying, 'committed'::character varying, 'failed'::character varying, 'skipped'::character varying])::text[])))
 );
@@ -300,6 +304,7 @@ CREATE TABLE public.mr_resolution (
     artifact_version_id bigint,
     digest character varying(64),
     resolved boolean NOT NULL,
+    belongs boolean NOT NULL,
     sequence bigint NOT NULL,
     at timestamp with time zone NOT NULL
 );
@@ -316,7 +321,7 @@ CREATE TABLE public.mr_run_pin (
     run_id text NOT NULL,
     model_id bigint NOT NULL,
     selector character varying(200) NOT NULL,
-    version_id bigint NOT NULL,
+    version_id bigint,
     run_mark text,
     at timestamp with time zone NOT NULL
 );
@@ -385,44 +390,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, '2026-12-01 21:18:40.984485+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', '2026-12-01 21:18:41.173513+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', '2026-12-01 21:18:41.203335+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', '2026-12-01 21:18:41.221076+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 21:18:40.984381+00', 698264733178492428);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 21:18:41.173469+00', 3472845125898072177);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 21:18:41.203255+00', 4123841790060967051);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 21:18:41.221041+00', 2681452988998357672);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 21:18:41.64338+00', 2375037897341251314);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 21:38:16.172007+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', NULL, 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 21:38:16.395026+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', NULL, 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 21:38:16.427265+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', NULL, 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 21:38:16.450151+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 21:38:16.171917+00', 1970766467011003648);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 21:38:16.394976+00', 1299125685665932555);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 21:38:16.427204+00', 2928338176666845860);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 21:38:16.450102+00', 2364787242422428484);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 21:38:16.958575+00', 3888189380465098969);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:18:41.036024+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:18:41.036267+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 21:18:41.256891+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:18:41.351271+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 21:18:40.915675+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 21:18:41.554832+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-12-01 21:18:41.277912+00');
-INSERT INTO public.mr_registry VALUES (1, 'b81fd24f-3d0d-400f-82f5-14ab8135c3a8', '2026-12-01 21:18:40.299413+00', '0001', 5, '2026-12-01 21:18:41.43161+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 21:18:41.638769+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 21:18:41.639337+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 21:18:41.599344+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:38:16.222768+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:38:16.222985+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 21:38:16.494686+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:38:16.613198+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 21:38:16.091777+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 21:38:16.885106+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', true, NULL, '2026-12-01 21:38:16.547487+00');
+INSERT INTO public.mr_registry VALUES (1, '2fb3055d-a75d-4bf5-867d-a2fe04636a3d', '2026-12-01 21:38:15.314717+00', '0001', 5, '2026-12-01 21:38:16.751771+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:38:16.940432+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:38:16.940905+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 21:38:16.919339+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 21:18:41.063086+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 21:18:41.311371+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 21:18:41.378816+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 21:18:41.395693+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 21:18:41.43161+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 21:18:40.959337+00', '2026-12-01 21:18:41.063086+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 21:18:41.142756+00', '2026-12-01 21:18:41.311371+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 21:18:41.368761+00', '2026-12-01 21:18:41.378816+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 21:18:41.442707+00', NULL, '2026-12-01 21:18:41.497817+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 21:18:41.517863+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 21:18:41.563601+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 21:38:16.24147+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 21:38:16.579689+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 21:38:16.675751+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 21:38:16.703009+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 21:38:16.751771+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 21:38:16.138785+00', '2026-12-01 21:38:16.24147+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 21:38:16.338787+00', '2026-12-01 21:38:16.579689+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 21:38:16.655619+00', '2026-12-01 21:38:16.675751+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 21:38:16.770849+00', NULL, '2026-12-01 21:38:16.821866+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 21:38:16.857108+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 21:38:16.891318+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
@@ -477,6 +482,7 @@ ALTER TABLE ONLY public.mr_run_version
 ALTER TABLE ONLY public.mr_version
     ADD CONSTRAINT uq_mr_version_model_id_number UNIQUE (model_id, number);
 CREATE INDEX ix_mr_artifact_version_digest ON public.mr_artifact_version USING btree (digest);
+CREATE INDEX ix_mr_artifact_version_part_of ON public.mr_artifact_version USING btree (part_of) WHERE (part_of IS NOT NULL);
 CREATE INDEX ix_mr_artifact_version_run ON public.mr_artifact_version USING btree (deployment, dag_id, run_id, task_id);
 CREATE INDEX ix_mr_claim_run ON public.mr_claim USING btree (deployment, dag_id, run_id);
 CREATE INDEX ix_mr_claim_sequence ON public.mr_claim USING btree (sequence);
@@ -514,6 +520,8 @@ ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT fk_mr_artifact_version_artifact_id FOREIGN KEY (artifact_id) REFERENCES public.mr_artifact(id);
 ALTER TABLE ONLY public.mr_artifact_version
     ADD CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY (digest) REFERENCES public.mr_blob(digest);
+ALTER TABLE ONLY public.mr_artifact_version
+    ADD CONSTRAINT fk_mr_artifact_version_part_of FOREIGN KEY (part_of) REFERENCES public.mr_artifact_version(id);
 ALTER TABLE ONLY public.mr_claim
     ADD CONSTRAINT fk_mr_claim_sequence FOREIGN KEY (sequence) REFERENCES public.mr_stage_event(sequence);
 ALTER TABLE ONLY public.mr_link

@@ -26,6 +26,7 @@ CREATE TABLE mr_artifact_version (
 	signature TEXT NOT NULL, 
 	environment TEXT NOT NULL, 
 	metadata TEXT NOT NULL, 
+	signed TEXT, 
 	deployment TEXT, 
 	dag_id TEXT, 
 	run_id TEXT, 
@@ -34,18 +35,20 @@ CREATE TABLE mr_artifact_version (
 	try_number INTEGER, 
 	attempt_id TEXT, 
 	output TEXT, 
+	part_of INTEGER, 
 	created_at DATETIME NOT NULL, 
 	deleted_at DATETIME, 
 	CONSTRAINT pk_mr_artifact_version PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_artifact_version_artifact_id_number UNIQUE (artifact_id, number), 
 	CONSTRAINT fk_mr_artifact_version_artifact_id FOREIGN KEY(artifact_id) REFERENCES mr_artifact (id), 
 	CONSTRAINT fk_mr_artifact_version_digest FOREIGN KEY(digest) REFERENCES mr_blob (digest), 
+	CONSTRAINT fk_mr_artifact_version_part_of FOREIGN KEY(part_of) REFERENCES mr_artifact_version (id), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,'2026-12-01 21:18:39.576676',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model','2026-12-01 21:18:39.691620',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards','2026-12-01 21:18:39.707965',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards','2026-12-01 21:18:39.731766',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,NULL,'2026-12-01 21:38:14.477439',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}',NULL,'default','training','run 1','train',-1,1,'try 1','trained_model',NULL,'2026-12-01 21:38:14.643029',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}',NULL,'default','training','run 1','train',0,1,'try 1','shards',NULL,'2026-12-01 21:38:14.652365',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}',NULL,'default','training','run 1','train',1,1,'try 1','shards',NULL,'2026-12-01 21:38:14.672106',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -56,11 +59,11 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 21:18:39.576456',985368434732649668);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 21:18:39.691551',2873600875658204642);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 21:18:39.707894',4230992900816193344);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 21:18:39.731697',4014053105929817536);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 21:18:40.037215',4599147535719687702);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 21:38:14.477185',4365758039872491853);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 21:38:14.642905',2492414747013413879);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 21:38:14.652267',1726894780423098928);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 21:38:14.672032',260014674005526268);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 21:38:15.009787',3503499281937317729);
 CREATE TABLE mr_claim (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -116,10 +119,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:18:39.618377');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:18:39.618479');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 21:18:39.740935');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:18:39.793380');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:38:14.505881');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:38:14.505965');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 21:38:14.700053');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:38:14.783974');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -131,18 +134,20 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 21:18:39.538173',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 21:18:39.987097',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 21:38:14.439958',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 21:38:14.955532',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
 	state VARCHAR(16) NOT NULL, 
+	declares BOOLEAN NOT NULL, 
+	attempt_id TEXT, 
 	at DATETIME NOT NULL, 
 	CONSTRAINT pk_mr_producer PRIMARY KEY (version_id, task_id), 
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed','2026-12-01 21:18:39.760752');
+INSERT INTO "mr_producer" VALUES(2,'train','committed',1,NULL,'2026-12-01 21:38:14.706149');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -153,7 +158,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'311f327f-2197-45cf-b883-b09cc8cc0117','2026-12-01 21:18:39.274167','0001',5,'2026-12-01 21:18:39.861596');
+INSERT INTO "mr_registry" VALUES(1,'86dd95a7-a93e-4224-94ce-0bd83b0371b8','2026-12-01 21:38:14.081785','0001',5,'2026-12-01 21:38:14.847832');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -171,6 +176,7 @@ CREATE TABLE mr_resolution (
 	artifact_version_id INTEGER, 
 	digest VARCHAR(64), 
 	resolved BOOLEAN NOT NULL, 
+	belongs BOOLEAN NOT NULL, 
 	sequence INTEGER NOT NULL, 
 	at DATETIME NOT NULL, 
 	CONSTRAINT pk_mr_resolution PRIMARY KEY (id), 
@@ -178,22 +184,22 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-12-01 21:18:40.024380');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-12-01 21:18:40.024443');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:38:14.993773');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:38:14.993842');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
 	model_id INTEGER NOT NULL, 
 	selector VARCHAR(200) NOT NULL, 
-	version_id INTEGER NOT NULL, 
+	version_id INTEGER, 
 	run_mark TEXT, 
 	at DATETIME NOT NULL, 
 	CONSTRAINT pk_mr_run_pin PRIMARY KEY (deployment, dag_id, run_id, model_id, selector), 
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 21:18:40.009341');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 21:38:14.972941');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -242,11 +248,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 21:18:39.620593','alice','the first',0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 21:18:39.783347','bob',NULL,0,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 21:18:39.835357','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 21:18:39.852340','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 21:18:39.861596','carol','worse',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 21:38:14.537154','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 21:38:14.758430','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 21:38:14.811170','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 21:38:14.827396','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 21:38:14.847832','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -268,12 +274,12 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 21:18:39.554167','2026-12-01 21:18:39.620593',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 21:18:39.668474','2026-12-01 21:18:39.783347',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 21:18:39.819416','2026-12-01 21:18:39.835357',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 21:18:39.879349',NULL,'2026-12-01 21:18:39.913130',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 21:18:39.959262',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 21:18:39.988295',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 21:38:14.468008','2026-12-01 21:38:14.537154',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 21:38:14.601902','2026-12-01 21:38:14.758430',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 21:38:14.804610','2026-12-01 21:38:14.811170',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 21:38:14.858967',NULL,'2026-12-01 21:38:14.909075',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 21:38:14.943505',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 21:38:14.956358',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
 CREATE UNIQUE INDEX uq_mr_version_name ON mr_version (model_id, name) WHERE name IS NOT NULL;
 CREATE INDEX ix_mr_version_ready ON mr_version (model_id, number) WHERE state = 'ready';
 CREATE INDEX ix_mr_stage_event_model_id_stage_sequence ON mr_stage_event (model_id, stage, sequence);
@@ -282,6 +288,7 @@ CREATE INDEX ix_mr_stage_event_version_id ON mr_stage_event (version_id);
 CREATE INDEX ix_mr_artifact_version_digest ON mr_artifact_version (digest);
 CREATE INDEX ix_mr_artifact_version_run ON mr_artifact_version (deployment, dag_id, run_id, task_id);
 CREATE UNIQUE INDEX uq_mr_artifact_version_output ON mr_artifact_version (attempt_id, output, map_index) WHERE attempt_id IS NOT NULL AND output IS NOT NULL;
+CREATE INDEX ix_mr_artifact_version_part_of ON mr_artifact_version (part_of) WHERE part_of IS NOT NULL;
 CREATE INDEX ix_mr_link_newest ON mr_link (version_id, name, sealed, own, artifact_version_id);
 CREATE INDEX ix_mr_link_newest_mapped ON mr_link (version_id, name, map_index, sealed, own, artifact_version_id);
 CREATE INDEX ix_mr_link_artifact_version_id ON mr_link (artifact_version_id);

@@ -153,11 +153,15 @@ def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
     def total(values: list[int], low: list[int]) -> int:
         return sum(values) + sum(low)
 
+    @step
+    def same(values: list[int]) -> list[int]:
+        return values
+
     @pipeline
     def mapped(n: int = 3) -> None:
         parts = split(n)
         _low, high = parts
-        scaled = scale.partial(by=10).expand(x=high)
+        scaled = scale.partial(by=10).expand(x=same(high))
         total(scaled, parts["low"])
         scale.expand_kwargs([{"x": 1, "by": 2}, {"x": 3, "by": 4}])
 

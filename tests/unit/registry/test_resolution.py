@@ -323,3 +323,10 @@ def test_a_later_time_shows_nothing_that_a_try_has_not_seen(registry: Registry) 
 
     assert found.version is not None
     assert found.version.number == first
+
+
+def test_no_references_select_no_versions(registry: Registry) -> None:
+    """A registry without models is listed, whatever the database."""
+    assert registry.numbers([]) == []
+    assert registry.resolve([]) == []
+    assert registry.list_models() == []

@@ -122,8 +122,8 @@ def test_deleted_holders_are_skipped(five: Registry) -> None:
     with pytest.raises(NothingToRestore) as nothing:
         back(five)
     assert str(nothing.value) == (
-        "iris[production] cannot be rolled back: there is no version that held it before. Earlier holders that are "
-        "left: none. Promote the version that it should have."
+        "iris[production] cannot be rolled back: no version was in it before its current one. Nothing was changed. "
+        "Other versions that have been in it: none. Promote a version instead."
     )
 
 
@@ -138,8 +138,8 @@ def test_a_given_holder_is_restored(five: Registry) -> None:
     with pytest.raises(NothingToRestore):
         back(five, to=1)
     assert str(never_held.value) == (
-        "iris[production] cannot be rolled back: iris@5 is not an earlier holder. Earlier holders that are left: "
-        "iris@4, iris@3, iris@2. Promote the version that it should have."
+        "iris[production] cannot be rolled back: iris@5 is not an earlier version in it. Nothing was changed. "
+        "Other versions that have been in it: iris@4, iris@3, iris@2. Choose one: to=4."
     )
 
 
@@ -167,7 +167,7 @@ def test_what_is_not_there_is_named(five: Registry) -> None:
 def test_only_a_purge_deletes_what_was_once_in_a_stage(five: Registry) -> None:
     """And never what is in one; as_of names the tombstone then (R24)."""
     promote(five, 1, 2)
-    for number, use in ((1, "it was in stage 'production'"), (2, "it is in stage 'production'")):
+    for number, use in ((1, "it has been in stage 'production'"), (2, "it is in stage 'production'")):
         with pytest.raises(VersionInUse, match=use):
             five.delete_version("iris", number)
     with pytest.raises(VersionInUse, match="it is in stage 'production'"):

@@ -17,6 +17,7 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 
 RUN = RunKey("default", "training", "scheduled__1")
+PARTS = {"train": True, "evaluate": True}
 
 
 def number(registry: Registry, selector: object, model: str = "iris") -> int:
@@ -66,7 +67,7 @@ def test_a_version_that_ever_held_a_stage_stays(registry: Registry) -> None:
     with pytest.raises(VersionInUse, match="it is in stage 'production'"):
         registry.delete_version("iris", 1)
     registry.set_stage("iris", 2, "production", force=True)
-    with pytest.raises(VersionInUse, match="it was in stage 'production'"):
+    with pytest.raises(VersionInUse, match="it has been in stage 'production'"):
         registry.delete_version("iris", 1)
     with pytest.raises(VersionInUse):
         registry.delete_model("iris")
@@ -93,7 +94,7 @@ def test_selectors_that_mean_nothing_name_what_there_is(registry: Registry) -> N
     registry.create_version("iris", name="blue")
     with pytest.raises(VersionNotFound, match="has no version 'red'"):
         number(registry, "red")
-    with pytest.raises(StageNotAssigned, match=r"in stage 'production'. Versions: 1 \(ready\)"):
+    with pytest.raises(StageNotAssigned, match=r"in stage 'production'. Versions: 1 'blue' \(ready\)"):
         number(registry, "production")
 
     assert number(registry, "blue") == number(registry, 1) == 1
@@ -117,7 +118,7 @@ def test_what_is_said_about_a_model_and_a_version_can_be_changed(registry: Regis
 
 def version_for_run(registry: Registry, producer: str = "train", run: RunKey = RUN) -> int:
     """The id of the version that a run makes."""
-    return registry.version_for_run("iris", run, producer=producer, producers=["train", "evaluate"]).id
+    return registry.version_for_run("iris", run, producer=producer, producers=PARTS).id
 
 
 def test_a_run_makes_one_version(registry: Registry) -> None:
@@ -162,6 +163,7 @@ def test_a_cleared_run_whose_version_is_sealed_opens_one_more(registry: Registry
     registry.commit_producer(first, "train")
     registry.commit_producer(first, "evaluate")
     assert version_for_run(registry) == first
+    assert registry.commit_producer(first, "train") is VersionState.READY
     registry.set_stage("iris", 1, "production")
 
     second = version_for_run(registry, "train")

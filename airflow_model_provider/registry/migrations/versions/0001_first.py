@@ -116,6 +116,8 @@ def _making_of_versions() -> None:
         _id("version_id"),
         _text("task_id", nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("declares", sa.Boolean(), nullable=False),
+        _text("attempt_id"),
         _time("at"),
         sa.PrimaryKeyConstraint("version_id", "task_id", name="pk_mr_producer"),
         _foreign("mr_producer", "version_id", "mr_version.id"),
@@ -211,18 +213,21 @@ def _artifact_versions() -> None:
             _text(name, nullable=False)
             for name in ("type_names", "attributes", "signature", "environment", "metadata")
         ],
+        _text("signed"),
         *_run(nullable=True),
         _text("task_id"),
         sa.Column("map_index", sa.Integer, nullable=False),
         sa.Column("try_number", sa.Integer),
         _text("attempt_id"),
         _text("output"),
+        _id("part_of", nullable=True),
         _time("created_at"),
         _time("deleted_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_mr_artifact_version"),
         sa.UniqueConstraint("artifact_id", "number", name="uq_mr_artifact_version_artifact_id_number"),
         _foreign(table, "artifact_id", "mr_artifact.id"),
         _foreign(table, "digest", "mr_blob.digest"),
+        _foreign(table, "part_of", "mr_artifact_version.id"),
         _one_of(table, "kind", "model", "data", "deployment"),
     )
     _index(table, "digest")
@@ -231,6 +236,7 @@ def _artifact_versions() -> None:
     _partial_index(
         "uq_mr_artifact_version_output", table, ["attempt_id", "output", "map_index"], output, unique=True
     )
+    _partial_index("ix_mr_artifact_version_part_of", table, ["part_of"], "part_of IS NOT NULL")
 
 
 def _belongings() -> None:
@@ -284,6 +290,7 @@ def _resolutions() -> None:
         _id("artifact_version_id", nullable=True),
         sa.Column("digest", sa.String(64)),
         sa.Column("resolved", sa.Boolean, nullable=False),
+        sa.Column("belongs", sa.Boolean, nullable=False),
         _id("sequence"),
         _time("at"),
         sa.PrimaryKeyConstraint("id", name="pk_mr_resolution"),
@@ -300,7 +307,7 @@ def _resolutions() -> None:
         *_run(nullable=False),
         _id("model_id"),
         sa.Column("selector", sa.String(200), nullable=False),
-        _id("version_id"),
+        _id("version_id", nullable=True),
         _text("run_mark"),
         _time("at"),
         sa.PrimaryKeyConstraint(
