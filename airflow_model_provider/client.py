@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from airflow_model_provider.gates import Gates
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
+
+
+DAY: Final = timedelta(days=1)
 
 
 class RegisteredModel:
@@ -446,6 +450,39 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
+
+    def release_run_pins(
+        self,
+        *,
+        dag_id: str | None = None,
+        model: str | None = None,
+        deployment: str | None = None,
+        silent_for: timedelta = DAY,
+        dry_run: bool = False,
+    ) -> int:
+        """
+        Forget what finished Dag runs have pinned with ``pin="run"``, so that the versions can be deleted.
+
+        A run counts as finished when none of its tasks has used the registry for some time. A task of it that is
+        cleared afterwards gets the version that is there then.
+
+        :param dag_id: only of this Dag's runs; None for all.
+        :param model: only pins of this model; None for all.
+        :param deployment: only of this Airflow's runs; None for all.
+        :param silent_for: how long no task of the run has used the registry, at least; a day by default.
+        :param dry_run: only count.
+        :return: how many pins there were.
+
+        >>> Client().release_run_pins(model="iris_classifier", silent_for=timedelta(days=7))  # doctest: +SKIP
+        30
+        """
+        if silent_for < timedelta(0):
+            raise InvalidDefinition(
+                "release_run_pins()", f"silent_for={silent_for} is negative", "Use timedelta(days=1)."
+            )
+        return self.workspace.registry.release_pins(
+            silent_for, deployment=deployment, dag_id=dag_id, model=model, dry_run=dry_run
+        )
 
 
 def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:

@@ -47,6 +47,7 @@ from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_ve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from airflow_model_provider.gates import Gates
 
@@ -492,6 +493,10 @@ class Registry:
     def numbers(self, references: Sequence[Reference]) -> list[int | None]:
         """Return the numbers of the versions that references select. See :func:`resolution.numbers`."""
         return resolution.numbers(self._database, references)
+
+    def release_pins(self, silent_for: timedelta, **chosen: Any) -> int:
+        """Forget what runs have pinned that are over. See :func:`pins.release_pins`."""
+        return pins.release_pins(self._database, silent_for, **chosen)
 
     def drop_run_pins(self, run: RunKey, model: str | None = None) -> int:
         """Forget what a Dag run has pinned. See :func:`pins.drop_run_pins`."""
