@@ -11,6 +11,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import acting_task, in_definition, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
+from airflow_model_provider.exceptions.base import in_registry
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
@@ -148,7 +149,7 @@ class Client:
     def origin(self) -> Origin:
         """Which task acts through this client, if one does."""
         task = acting_task()
-        return Origin(task.attempt) if task is not None else Origin()
+        return Origin(task.attempt if task is not None else None, conn_id=self._conn_id)
 
     # --- models --------------------------------------------------------------------------------------------
 
@@ -167,7 +168,8 @@ class Client:
 
         :raises ModelNotFound: naming those that exist.
         """
-        return RegisteredModel(self, self.workspace.registry.get_model(name))
+        with in_registry(self._conn_id):
+            return RegisteredModel(self, self.workspace.registry.get_model(name))
 
     def list_models(self) -> list[RegisteredModel]:
         """Return all models by name."""
@@ -200,9 +202,9 @@ class Client:
             return lazy
         if self._url is None and self._store is None and acting_task() is not None:
             return lazy.load()
-        return ModelVersion(
-            self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
-        )
+        with in_registry(self._conn_id):
+            record = self.workspace.registry.get_version(model, lazy.selector)
+        return ModelVersion(self.workspace, record, self.origin)
 
     def list_model_versions(self, model: str) -> list[ModelVersion]:
         """Return the versions of a model, newest first."""
@@ -415,7 +417,9 @@ class Client:
         :param version: its own version number; None for the newest.
         :raises ArtifactNotFound: if there is none.
         """
-        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version))
+        with in_registry(self._conn_id):
+            record = self.workspace.registry.find_artifact(name, version)
+        return Artifact(self.workspace, record, conn_id=self._conn_id)
 
     def list_resolutions(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from airflow_model_provider.addresses import find_address
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.promoting import NO_ORIGIN, Origin, Promotable
-from airflow_model_provider.references import UNSET, Reference, Wanted
+from airflow_model_provider.references import UNSET, Reference, Wanted, in_registry_of
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
@@ -27,7 +28,7 @@ from airflow_model_provider.selectors import (
     artifact_type,
     check_name,
 )
-from airflow_model_provider.workspace import Saving, Workspace
+from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_ORIGIN",
+    "USED_ELSEWHERE",
     "Artifact",
     "ModelVersion",
     "Origin",
@@ -47,6 +49,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+#: Metadata of an output: the versions in other registries that its task used.
+USED_ELSEWHERE: Final = "used_in_other_registries"
 
 
 class Artifact(Generic[T]):
@@ -58,10 +62,18 @@ class Artifact(Generic[T]):
     :param workspace: where it is registered and stored.
     :param record: its entry in the registry.
     :param version: printed form of the model version it was reached through, if any.
+    :param conn_id: the connection of its registry; None for the default one.
     """
 
-    def __init__(self, workspace: Workspace, record: ArtifactRecord, version: str | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        record: ArtifactRecord,
+        version: str | None = None,
+        conn_id: str | None = None,
+    ) -> None:
         self._workspace, self.record, self.model_version = workspace, record, version
+        self._conn_id = conn_id
 
     @property
     def registry_id(self) -> str:
@@ -136,7 +148,8 @@ class Artifact(Generic[T]):
         records = registry.resolutions(attempt_id=attempt.attempt_id, limit=None)
         used = {(item.model, item.number) for item in records if item.model and item.number}
         found = [registry.get_version(str(model), Selector.parse(number)) for model, number in sorted(used)]
-        return [ModelVersion(self._workspace, record) for record in found]
+        own = [ModelVersion(self._workspace, record, Origin(conn_id=self._conn_id)) for record in found]
+        return [*own, *map(_version_elsewhere, self.metadata.get(USED_ELSEWHERE, ()))]
 
     def load(self, *, mmap: bool = False) -> T:
         """
@@ -171,7 +184,8 @@ class Artifact(Generic[T]):
         return self
 
     def __repr__(self) -> str:
-        return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
+        text = f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
+        return in_registry_of(text, self._conn_id)
 
 
 class RunMetadata(Mapping[str, Any]):
@@ -285,7 +299,7 @@ class ModelVersion(Promotable):
         (found,) = self._workspace.registry.resolve([wanted])
         if found.artifact is None:
             return default
-        return Artifact(self._workspace, found.artifact, str(self.record))
+        return Artifact(self._workspace, found.artifact, str(self.record), self._origin.conn_id)
 
     def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
         """Return a model artifact of this version, unloaded. See :meth:`get_artifact`."""
@@ -306,7 +320,9 @@ class ModelVersion(Promotable):
     def list_artifacts(self) -> list[Artifact[Any]]:
         """Return the artifacts of this version, newest of each name."""
         records = self._workspace.registry.list_artifacts(self.id)
-        return [Artifact(self._workspace, record, str(self.record)) for record in records]
+        return [
+            Artifact(self._workspace, record, str(self.record), self._origin.conn_id) for record in records
+        ]
 
     def save_artifact(
         self,
@@ -330,7 +346,7 @@ class ModelVersion(Promotable):
         saving = self._saving(name, kind, format, metadata)
         attempt, links = self._origin.attempt, [self._link()]
         record = save_or_adopt(self._workspace, value, saving, attempt=attempt, links=links)
-        return Artifact(self._workspace, record, str(self.record))
+        return Artifact(self._workspace, record, str(self.record), self._origin.conn_id)
 
     def link_artifact(self, artifact: Artifact[Any]) -> None:
         """
@@ -368,7 +384,7 @@ class ModelVersion(Promotable):
         record = self._workspace.save_file(
             Path(path), saving, attempt=self._origin.attempt, links=[self._link()]
         )
-        return Artifact(self._workspace, record, str(self.record))
+        return Artifact(self._workspace, record, str(self.record), self._origin.conn_id)
 
     def _saving(
         self,
@@ -413,7 +429,8 @@ class ModelVersion(Promotable):
 
     def reference(self) -> Reference:
         """Return what travels in XCom for it: this very version, by its number."""
-        return Reference(self.record.model, Selector(SelectorKind.NUMBER, self.number))
+        selector = Selector(SelectorKind.NUMBER, self.number)
+        return Reference(self.record.model, selector, conn_id=self._origin.conn_id)
 
     def refresh(self) -> None:
         """Read the version's state and stages again."""
@@ -424,7 +441,14 @@ class ModelVersion(Promotable):
         return self
 
     def __repr__(self) -> str:
-        return str(self.record)
+        return in_registry_of(str(self.record), self._origin.conn_id)
+
+
+def _version_elsewhere(said: Mapping[str, Any]) -> ModelVersion:
+    conn_id = said["conn_id"]
+    workspace = open_workspace(find_address(conn_id))
+    record = workspace.registry.get_version(said["model"], Selector.parse(said["number"]))
+    return ModelVersion(workspace, record, Origin(conn_id=conn_id))
 
 
 def conn_id_of(resolution: Resolution) -> str | None:
@@ -464,10 +488,11 @@ def save_or_adopt(
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:
     """Return what a resolution stands for: a plain value, an unloaded artifact, or the version."""
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
+    conn_id = conn_id_of(resolution)
     if resolution.missing is not None:
         return resolution.value
     if isinstance(reference, Reference) and artifact is not None:
-        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None)
+        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None, conn_id)
         if reference.attribute == "uri":
             return handle.uri
         if reference.attribute == "local_path":
@@ -475,7 +500,7 @@ def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin 
     if isinstance(reference, Reference) and (reference.attribute or reference.wanted is Wanted.METADATA):
         return resolution.value
     if artifact is not None:
-        return Artifact(workspace, artifact, str(version) if version else None)
+        return Artifact(workspace, artifact, str(version) if version else None, conn_id)
     if version is not None:
-        return ModelVersion(workspace, version, origin)
+        return ModelVersion(workspace, version, origin._replace(conn_id=conn_id))
     return resolution.value

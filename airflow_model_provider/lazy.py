@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import acting_task, current_step, refuse_io_in_definition
 from airflow_model_provider.deferring import Uncomputed
+from airflow_model_provider.exceptions.base import in_registry
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
@@ -164,7 +165,8 @@ def resolve_now(reference: Reference, operation: str) -> Any:
         return resolved_value(task.workspace(conn_id_of(resolution)), resolution, Origin(task.attempt))
     while True:
         workspace = open_workspace(find_address(reference.conn_id))
-        (resolution,) = workspace.registry.resolve([reference])
+        with in_registry(reference.conn_id):
+            (resolution,) = workspace.registry.resolve([reference])
         if resolution.missing is None or reference.fallback is None:
-            return resolved_value(workspace, resolution)
+            return resolved_value(workspace, resolution, Origin())
         reference = reference.fallback

@@ -161,6 +161,9 @@ class Resolver:
             [self._under_pins(reference) for reference in asked], self.attempt, keep_missing=True
         )
         found = [item._replace(reference=reference) for item, reference in zip(found, asked, strict=True)]
+        for item in found:
+            if item.missing is not None:
+                item.missing.conn_id = conn_id
         _refuse_missing(found, in_code=in_code)
         workspace.registry.record(found, self.attempt)
         for reference, resolution in zip(concrete, found, strict=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import reprlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: Characters of a sentence, at most, before what can't be seen is escaped: a name of megabytes must not fill a log.
 LONGEST: Final = 4000
@@ -50,13 +51,29 @@ class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
+    #: The connection of the registry in which it happened, where that is not the default one.
+    conn_id: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""
         super().__init_subclass__(**options)
         if (sentence := vars(cls).get("__str__")) is not None:
-            shown = functools.wraps(sentence)(lambda self: harmless(sentence(self)))
+            shown = functools.wraps(sentence)(lambda self: harmless(self._placed(sentence(self))))
             cls.__str__ = shown  # type: ignore[method-assign]
+
+    def _placed(self, sentence: str) -> str:
+        place = f" (registry: connection {self.conn_id!r})" if self.conn_id else ""
+        return sentence if sentence.endswith(place) else sentence + place
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(quoted, self.args))})"
+
+
+@contextmanager
+def in_registry(conn_id: str | None) -> Iterator[None]:
+    """Let errors name the registry in which they happen: two may have models of one name."""
+    try:
+        yield
+    except ModelRegistryError as err:
+        err.conn_id = conn_id
+        raise
