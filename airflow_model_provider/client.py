@@ -5,17 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import acting_task, in_definition, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.exceptions.base import in_registry
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
-from airflow_model_provider.registering import gather
+from airflow_model_provider.registering import gates_for, gather
 from airflow_model_provider.registry.entities import (
     NOTHING,
     ModelRecord,
@@ -28,7 +27,6 @@ from airflow_model_provider.selectors import (
     ArtifactType,
     ModelStages,
     Selector,
-    SelectorKind,
     check_name,
     check_stage,
 )
@@ -39,12 +37,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider.comparing import Comparison
-    from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
-
-
-DAY: Final = timedelta(days=1)
+    from airflow_model_provider.upkeep import Signature
 
 
 class RegisteredModel:
@@ -73,14 +69,22 @@ class RegisteredModel:
         """The model's tags."""
         return self.record.tags
 
-    def versions(self) -> list[ModelVersion]:
-        """Return its versions, newest first."""
-        return self._client.list_model_versions(self.name)
+    def versions(self, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return its versions, newest first; all, unless ``limit`` is given."""
+        return self._client.list_model_versions(self.name, limit=limit)
 
-    def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
-        """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
+    def history(
+        self, stage: ModelStages | str | None = None, *, limit: int | None = None
+    ) -> list[StageEvent]:
+        """
+        Return who held a stage, from when, by whom, why and from which Dag run, newest first.
+
+        :param stage: only this stage; None for all.
+        :param limit: how many events, at most; None for all.
+        :raises UnknownStage: if the stage is not declared, and never was in use.
+        """
         chosen = stage.value if isinstance(stage, ModelStages) else stage
-        return self._client.workspace.registry.history(self.name, chosen)
+        return self._client.workspace.registry.history(self.name, chosen, limit=limit)
 
     def rollback(
         self,
@@ -103,13 +107,7 @@ class RegisteredModel:
         """
         origin = self._client.origin
         return self._client.workspace.registry.rollback(
-            self.name,
-            stage,
-            to=to,
-            expected=expected,
-            reason=reason,
-            who=origin.who,
-            attempt=origin.attempt,
+            self.name, stage, to=to, expected=expected, reason=reason, who=origin.who, attempt=origin.attempt
         )
 
     def __repr__(self) -> str:
@@ -168,12 +166,11 @@ class Client:
 
         :raises ModelNotFound: naming those that exist.
         """
-        with in_registry(self._conn_id):
-            return RegisteredModel(self, self.workspace.registry.get_model(name))
+        return RegisteredModel(self, self.workspace.registry.get_model(name))
 
-    def list_models(self) -> list[RegisteredModel]:
-        """Return all models by name."""
-        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models()]
+    def list_models(self, *, limit: int | None = None) -> list[RegisteredModel]:
+        """Return models by name; all, unless ``limit`` is given."""
+        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models(limit=limit)]
 
     def update_model(self, name: str, **card: Any) -> RegisteredModel:
         """Change what is said about a model. See :meth:`create_model`."""
@@ -202,13 +199,12 @@ class Client:
             return lazy
         if self._url is None and self._store is None and acting_task() is not None:
             return lazy.load()
-        with in_registry(self._conn_id):
-            record = self.workspace.registry.get_version(model, lazy.selector)
+        record = self.workspace.registry.get_version(model, lazy.selector)
         return ModelVersion(self.workspace, record, self.origin)
 
-    def list_model_versions(self, model: str) -> list[ModelVersion]:
-        """Return the versions of a model, newest first."""
-        records = self.workspace.registry.list_versions(model)
+    def list_model_versions(self, model: str, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return the versions of a model, newest first; all, unless ``limit`` is given."""
+        records = self.workspace.registry.list_versions(model, limit=limit)
         return [ModelVersion(self.workspace, record, self.origin) for record in records]
 
     def compare(
@@ -288,7 +284,7 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
-        chosen = () if gates is None else _gates(model, stage, gates)
+        chosen = () if gates is None else gates_for(model, stage, gates)
         held = gather(workspace, check_name("model", model), artifacts, files, formats, kinds)
         made = workspace.register_version(
             model,
@@ -362,12 +358,47 @@ class Client:
         :param purge: also if it once held a stage.
         :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
         """
-        selector = Selector.parse(version, settings.declared_stages())
-        if selector.kind is not SelectorKind.NUMBER:
-            selector = Selector(
-                SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
+        number = self._selected(model, version).number
+        self.workspace.registry.delete_version(model, number, purge=purge)
+
+    def sign_artifacts(
+        self,
+        model: str | None = None,
+        version: ModelStages | str | int | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[Signature]:
+        """
+        Sign stored artifacts that can execute code, after their bytes were hashed once more.
+
+        Do so once after ``[model_registry] signing_keys`` was set, for artifacts that you trust: without a signature
+        they cannot be loaded any more. What bears the signature of the first key already is left alone.
+
+        :param model: only artifacts that versions of this model hold; None for all of the registry.
+        :param version: only those of this version: a stage, ``latest``, a number or a name.
+        :param dry_run: return what would be signed, and sign nothing.
+        :return: each artifact; ``problem`` says why one was not signed: its bytes are ``missing`` or ``changed``.
+        :raises InvalidConfiguration: if no key is set.
+        :raises InvalidDefinition: if a version is given without its model.
+
+        >>> Client().sign_artifacts("iris_classifier", "production")  # doctest: +SKIP
+        [Signature(artifact='iris_classifier@2/trained_model@2', digest='9f86...', problem=None)]
+        """
+        from airflow_model_provider.upkeep import sign
+
+        registry, number = self.workspace.registry, None
+        if model is not None:
+            registry.get_model(model)
+            number = None if version is None else self._selected(model, version).number
+        elif version is not None:
+            raise InvalidDefinition(
+                "sign_artifacts()", "version= is given, and model= is not", "Name the model."
             )
-        self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
+        return list(sign(self.workspace, model, number, who=self.origin.who, dry_run=dry_run))
+
+    def _selected(self, model: str, version: ModelStages | str | int) -> VersionRecord:
+        selector = Selector.parse(version, settings.declared_stages())
+        return self.workspace.registry.get_version(model, selector)
 
     # --- from registry to registry -------------------------------------------------------------------------
 
@@ -410,15 +441,17 @@ class Client:
 
     # --- artifacts and records -----------------------------------------------------------------------------
 
-    def get_artifact(self, name: str, version: int | None = None) -> Artifact[Any]:
+    def get_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None
+    ) -> Artifact[Any]:
         """
         Return an artifact by its own name, whatever model it belongs to.
 
         :param version: its own version number; None for the newest.
+        :param map_index: only those that this element of a mapped step made.
         :raises ArtifactNotFound: if there is none.
         """
-        with in_registry(self._conn_id):
-            record = self.workspace.registry.find_artifact(name, version)
+        record = self.workspace.registry.find_artifact(name, version, map_index)
         return Artifact(self.workspace, record, conn_id=self._conn_id)
 
     def list_resolutions(
@@ -440,60 +473,28 @@ class Client:
         )
 
     def drop_run_pins(
-        self, dag_id: str, run_id: str, *, model: str | None = None, deployment: str | None = None
-    ) -> int:
-        """
-        Forget what a Dag run has pinned with ``pin="run"``; its tasks, once cleared, get what is there then.
-
-        :param model: only of this model; None for all.
-        :param deployment: the Airflow whose run it is; None for the configured one.
-        :return: how many pins there were.
-
-        >>> Client().drop_run_pins("do_predictions", "manual__2026-03-01")  # doctest: +SKIP
-        1
-        """
-        run = RunKey(deployment or settings.deployment(), dag_id, run_id)
-        return self.workspace.registry.drop_run_pins(run, model)
-
-    def release_run_pins(
         self,
-        *,
         dag_id: str | None = None,
+        run_id: str | None = None,
+        *,
         model: str | None = None,
         deployment: str | None = None,
-        silent_for: timedelta = DAY,
+        silent_for: timedelta = timedelta(days=1),
         dry_run: bool = False,
     ) -> int:
         """
-        Forget what finished Dag runs have pinned with ``pin="run"``, so that the versions can be deleted.
+        Forget what Dag runs have pinned with ``pin="run"``; their tasks, once cleared, get what is there then.
 
-        A run counts as finished when none of its tasks has used the registry for some time. A task of it that is
-        cleared afterwards gets the version that is there then.
-
-        :param dag_id: only of this Dag's runs; None for all.
+        :param run_id: only this run. None means all runs of which no task used the registry for ``silent_for``.
         :param model: only pins of this model; None for all.
-        :param deployment: only of this Airflow's runs; None for all.
-        :param silent_for: how long no task of the run has used the registry, at least; a day by default.
-        :param dry_run: only count.
         :return: how many pins there were.
 
-        >>> Client().release_run_pins(model="iris_classifier", silent_for=timedelta(days=7))  # doctest: +SKIP
+        >>> Client().drop_run_pins(model="iris_classifier", silent_for=timedelta(days=7))  # doctest: +SKIP
         30
         """
-        if silent_for < timedelta(0):
-            raise InvalidDefinition(
-                "release_run_pins()", f"silent_for={silent_for} is negative", "Use timedelta(days=1)."
-            )
+        if run_id is not None:
+            run = RunKey(deployment or settings.deployment(), str(dag_id), run_id)
+            return self.workspace.registry.drop_run_pins(run, model)
         return self.workspace.registry.release_pins(
             silent_for, deployment=deployment, dag_id=dag_id, model=model, dry_run=dry_run
         )
-
-
-def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
-    from airflow_model_provider.gates import Gates
-
-    chosen = Gates.of(gates)
-    if chosen and stage is None:
-        called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
-    return chosen

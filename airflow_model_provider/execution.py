@@ -16,7 +16,6 @@ from airflow_model_provider.handles import (
     Artifact,
     ModelVersion,
     Origin,
-    conn_id_of,
     resolved_value,
     save_or_adopt,
 )
@@ -123,9 +122,12 @@ class StepExecution:
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
-        if model is not None and not model.makes_version:
-            wanted[model.reference] = None
-        found = self._resolver.resolve(list(wanted))
+        belonging = (
+            None if model is None or model.makes_version or model.reference in wanted else model.reference
+        )
+        if belonging is not None:
+            wanted[belonging] = None
+        found = self._resolver.resolve(list(wanted), belonging=belonging, tell_later=True)
         self._pinned = dict(zip(wanted, found, strict=True))
         if model is not None:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
@@ -170,6 +172,7 @@ class StepExecution:
         return outputs
 
     def _run(self) -> dict[str, Any]:
+        self._resolver.tell()
         inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
         bound = inputs.load(self.task.function)
         context = StepContext(
@@ -203,7 +206,7 @@ class StepExecution:
 
     def _resolved(self, reference: Reference | OutputReference) -> Any:
         pinned = self._pinned[reference]
-        return resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
+        return resolved_value(self._workspace(pinned.conn_id), pinned, Origin(self.attempt))
 
     def _check_outputs(self, values: Sequence[Any]) -> None:
         """Refuse a result that does not fit the return annotation, before any part of it is saved."""
@@ -406,7 +409,7 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
         if not isinstance(reference, Reference | OutputReference):
             return WALK
         pinned = found[reference]
-        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
+        value = resolved_value(resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt))
         return value.load() if isinstance(value, Artifact) else value
 
     return transform(value, visit)

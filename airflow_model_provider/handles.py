@@ -36,17 +36,9 @@ if TYPE_CHECKING:
     from airflow_model_provider.references import OutputReference
 
 __all__ = [
-    "NO_ORIGIN",
-    "USED_ELSEWHERE",
-    "Artifact",
-    "ModelVersion",
-    "Origin",
-    "RunMetadata",
-    "conn_id_of",
-    "handle_of",
-    "resolved_value",
-    "save_or_adopt",
-]
+    "NO_ORIGIN", "USED_ELSEWHERE", "Artifact", "ModelVersion", "Origin", "RunMetadata", "handle_of",
+    "resolved_value", "save_or_adopt",
+]  # fmt: skip
 
 T = TypeVar("T")
 #: Metadata of an output: the versions in other registries that its task used.
@@ -62,7 +54,7 @@ class Artifact(Generic[T]):
     :param workspace: where it is registered and stored.
     :param record: its entry in the registry.
     :param version: printed form of the model version it was reached through, if any.
-    :param conn_id: the connection of its registry; None for the default one.
+    :param conn_id: of its registry.
     """
 
     def __init__(
@@ -72,8 +64,7 @@ class Artifact(Generic[T]):
         version: str | None = None,
         conn_id: str | None = None,
     ) -> None:
-        self._workspace, self.record, self.model_version = workspace, record, version
-        self._conn_id = conn_id
+        self._workspace, self.record, self.model_version, self._conn_id = workspace, record, version, conn_id
 
     @property
     def registry_id(self) -> str:
@@ -139,16 +130,14 @@ class Artifact(Generic[T]):
         """
         Return the versions that the task which made it had resolved: the models behind this output.
 
+        One that was deleted since is among them, with its number and the state ``deleted``.
+
         >>> Client().get_artifact("predictions").used_versions()  # doctest: +SKIP
         [iris_classifier@2]
         """
-        attempt, registry = self.made_by, self._workspace.registry
-        if attempt is None:
-            return []
-        records = registry.resolutions(attempt_id=attempt.attempt_id, limit=None)
-        used = {(item.model, item.number) for item in records if item.model and item.number}
-        found = [registry.get_version(str(model), Selector.parse(number)) for model, number in sorted(used)]
-        own = [ModelVersion(self._workspace, record, Origin(conn_id=self._conn_id)) for record in found]
+        attempt, origin = self.made_by, Origin(conn_id=self._conn_id)
+        records = [] if attempt is None else self._workspace.registry.used_versions(attempt.attempt_id)
+        own = [ModelVersion(self._workspace, record, origin) for record in records]
         return [*own, *map(_version_elsewhere, self.metadata.get(USED_ELSEWHERE, ()))]
 
     def load(self, *, mmap: bool = False) -> T:
@@ -270,13 +259,7 @@ class ModelVersion(Promotable):
         return RunMetadata(str(self.record), self._workspace.registry.get_metadata(self.id))
 
     def get_artifact(
-        self,
-        name: str,
-        version: int | None = None,
-        *,
-        map_index: int | None = None,
-        default: Any = UNSET,
-        kind: ArtifactType | None = None,
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
     ) -> Any:
         """
         Return an artifact of this version, unloaded.
@@ -286,11 +269,19 @@ class ModelVersion(Promotable):
         :param default: returned where there is no such artifact, instead of the error.
         :raises ArtifactNotFound: naming the artifacts that exist.
         """
-        wanted = Reference(
-            self.record.model,
-            Selector(SelectorKind.NUMBER, self.number),
-            Wanted.ARTIFACT,
-            name,
+        return self._get(name, version, map_index, default, None)
+
+    def _get(
+        self,
+        name: str,
+        version: int | None,
+        map_index: int | None,
+        default: Any,
+        kind: ArtifactType | None,
+    ) -> Any:
+        wanted = self.reference().but(
+            wanted=Wanted.ARTIFACT,
+            name=name,
             kind=kind,
             artifact_version=version,
             map_index=map_index,
@@ -301,17 +292,23 @@ class ModelVersion(Promotable):
             return default
         return Artifact(self._workspace, found.artifact, str(self.record), self._origin.conn_id)
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a model artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.MODEL)
+        return self._get(name, version, map_index, default, ArtifactType.MODEL)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a data artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DATA)
+        return self._get(name, version, map_index, default, ArtifactType.DATA)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a deployment artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DEPLOYMENT)
+        return self._get(name, version, map_index, default, ArtifactType.DEPLOYMENT)
 
     def load_artifact(self, name: str, version: int | None = None) -> Any:
         """Return the object that an artifact of this version holds."""
@@ -418,14 +415,18 @@ class ModelVersion(Promotable):
         """
         self._workspace.registry.log_version_metadata(self.id, metadata, self._origin.attempt)
 
-    def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
+    def used_by(self, *, limit: int | None = 100, belonging: bool = False) -> list[ResolutionRecord]:
         """
-        Return which tasks, of which runs, got this version, newest first (R11).
+        Return which tasks, of which runs, took this version or something of it, newest first.
+
+        :param limit: how many, at most; None for all.
+        :param belonging: also steps whose ``model=`` it merely is, and which took nothing of it as an argument.
 
         >>> {record.attempt.run for record in version.used_by()}  # doctest: +SKIP
         """
         registry = self._workspace.registry
-        return registry.resolutions(model=self.record.model, number=self.number, limit=limit)
+        taken = None if belonging else False
+        return registry.resolutions(model=self.record.model, number=self.number, belongs=taken, limit=limit)
 
     def reference(self) -> Reference:
         """Return what travels in XCom for it: this very version, by its number."""
@@ -445,16 +446,9 @@ class ModelVersion(Promotable):
 
 
 def _version_elsewhere(said: Mapping[str, Any]) -> ModelVersion:
-    conn_id = said["conn_id"]
-    workspace = open_workspace(find_address(conn_id))
+    workspace = open_workspace(find_address(said["conn_id"]))
     record = workspace.registry.get_version(said["model"], Selector.parse(said["number"]))
-    return ModelVersion(workspace, record, Origin(conn_id=conn_id))
-
-
-def conn_id_of(resolution: Resolution) -> str | None:
-    """Return the connection of the registry in which something was found: that of a default may be another."""
-    reference = resolution.reference
-    return reference.conn_id if isinstance(reference, Reference) else None
+    return ModelVersion(workspace, record, Origin(conn_id=said["conn_id"]))
 
 
 def handle_of(value: Any) -> Artifact[Any] | None:
@@ -488,7 +482,7 @@ def save_or_adopt(
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:
     """Return what a resolution stands for: a plain value, an unloaded artifact, or the version."""
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
-    conn_id = conn_id_of(resolution)
+    conn_id = resolution.conn_id
     if resolution.missing is not None:
         return resolution.value
     if isinstance(reference, Reference) and artifact is not None:

@@ -336,8 +336,8 @@ class Reference(JsonValue):
             raise InvalidDefinition(
                 quoted(dict(data)),
                 f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
-                "It was written by another release of airflow-model-provider: give all workers the same one and "
-                "clear the task that returned it.",
+                "Pass a reference as a task of this package returned it. If another release did, give all workers the "
+                "same release and clear that task.",
             ) from err
         if selector.kind is SelectorKind.TEMPLATE:
             problem = "it holds a template, and it came as data, which is never rendered"
@@ -488,7 +488,7 @@ def read_reference(value: object) -> Reference | OutputReference | None:
     """
     if isinstance(value, Reference | OutputReference):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
         if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
         if value.keys() >= _OF_REFERENCE or _is_new(value):

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
-from airflow_model_provider.exceptions import PayloadMissing, WrongRegistry
+from airflow_model_provider.exceptions import (
+    ModelRegistryError,
+    PayloadMissing,
+    VersionNotSigned,
+    WrongRegistry,
+)
 from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
 from airflow_model_provider.registry.values import plain_metadata
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.materializers.codec import Written
+    from airflow_model_provider.materializers.signing import Signing
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
@@ -425,9 +431,41 @@ def connect(address: Address) -> Workspace:
         address.url,
         stages=settings.declared_stages(),
         protected=settings.protected_stages(),
+        admission=_admission,
+        conn_id=address.named,
         store_of_others=lambda: _store_of_others(address),
     )
     return with_store(address, registry)
+
+
+def is_unsigned(payload: Payload, signing: Signing, *, by_first: bool = False) -> bool:
+    """
+    Return whether a payload can execute code and bears the signature of no key; False for a format unknown here.
+
+    :param by_first: only the first key counts.
+    """
+    from airflow_model_provider.materializers import lookup
+
+    try:
+        format = lookup.for_key(payload.materializer, payload.format_version)
+    except ModelRegistryError:
+        return False
+    facts = (payload.digest, payload.materializer, payload.format_version, payload.attributes)
+    return format.executes_code and not signing.accepts(*facts, by_first=by_first)
+
+
+def _admission() -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
+    """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
+    signing = settings.signing()
+    if not signing.keys or not signing.required:
+        return None
+
+    def admit(version: str, stage: str, held: Sequence[ArtifactRecord]) -> None:
+        unsigned = [record.name for record in held if is_unsigned(record.payload, signing)]
+        if unsigned:
+            raise VersionNotSigned(version, stage, tuple(dict.fromkeys(unsigned)))
+
+    return admit
 
 
 def _store_of_others(address: Address) -> str | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import re
 import reprlib
-from contextlib import contextmanager
+import shlex
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 #: Characters of a sentence, at most, before what can't be seen is escaped: a name of megabytes must not fill a log.
 LONGEST: Final = 4000
+#: What Airflow puts before the name of a DAG file's module: it tells a reader nothing.
+_DAG_FILE: Final = re.compile(r"\bunusual_prefix_[0-9a-f]{40}_")
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
@@ -47,18 +51,44 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
+def did_you_mean(name: object, known: Sequence[str]) -> str:
+    """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    close = difflib.get_close_matches(name, known[:1000], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
-    #: The connection of the registry in which it happened, where that is not the default one.
+    #: The connection of the registry that it is about; None for the default one.
     conn_id: str | None = None
+
+    #: Whether a command gives it, whose options have another spelling.
+    on_command_line: bool = False
+
+    def option(self, name: str, value: object = True) -> str:
+        """Return an argument as the surface spells it: ``force=True`` in Python, ``--force`` on the command line."""
+        if not self.on_command_line:
+            return f"{name}={value!r}"
+        flag = f"--{name.replace('_', '-')}"
+        said = value if isinstance(value, list) else [str(value).lower()]
+        return flag if value is True else " ".join([flag, *map(str, said)])
+
+    def command(self, *words: str) -> str:
+        """Return the ``airflow model-registry`` command that helps, for the registry that it is about."""
+        where = ("--conn-id", self.conn_id) if self.conn_id else ()
+        return shlex.join(("airflow", "model-registry", *words, *where))
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""
         super().__init_subclass__(**options)
         if (sentence := vars(cls).get("__str__")) is not None:
-            shown = functools.wraps(sentence)(lambda self: harmless(self._placed(sentence(self))))
+            shown = functools.wraps(sentence)(
+                lambda self: harmless(self._placed(_DAG_FILE.sub("", sentence(self))))
+            )
             cls.__str__ = shown  # type: ignore[method-assign]
 
     def _placed(self, sentence: str) -> str:
@@ -67,13 +97,3 @@ class ModelRegistryError(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(quoted, self.args))})"
-
-
-@contextmanager
-def in_registry(conn_id: str | None) -> Iterator[None]:
-    """Let errors name the registry in which they happen: two may have models of one name."""
-    try:
-        yield
-    except ModelRegistryError as err:
-        err.conn_id = conn_id
-        raise

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
+from airflow_model_provider.exceptions.registry import PURGE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -84,11 +85,11 @@ def _refuse_if_used(
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
             "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "
-            "For all runs that are over: Client().release_run_pins().",
+            "For all runs that are over: Client().drop_run_pins().",
         ),
     ]
     if not purge:
-        uses.append((event, ["stage"], "it was in stage {!r}", "Pass purge=True to delete it still."))
+        uses.append((event, ["stage"], "it has been in stage {!r}", f"Pass {PURGE} to delete it anyway."))
     for table, names, use, advice in uses:
         columns = [_version.c.number, *(table.c[name] for name in names)]
         its = table.c.version_id == _version.c.id

@@ -47,6 +47,7 @@ RECORDED: Final = {
     "artifact_id": "bigint",
     "digest": "text",
     "resolved": "boolean",
+    "belongs": "boolean",
     "sequence": "bigint",
 }
 
@@ -224,10 +225,10 @@ def _words(parts: frozenset[str]) -> str:
 _WRITE = """
 INSERT INTO mr_resolution (
   attempt_id, reference_key, deployment, dag_id, run_id, task_id, map_index, try_number,
-  model, selector, wanted, version_id, artifact_version_id, digest, resolved, sequence, at
+  model, selector, wanted, version_id, artifact_version_id, digest, resolved, belongs, sequence, at
 )
 SELECT {first}, got.key, {rest}, got.model, got.selector, got.wanted, got.version_id, got.artifact_id,
-  got.digest, got.resolved, got.sequence, {{now}}
+  got.digest, got.resolved, got.belongs, got.sequence, {{now}}
 FROM (SELECT {columns} FROM {source}) AS got
 WHERE true
 ON CONFLICT (attempt_id, reference_key) DO NOTHING

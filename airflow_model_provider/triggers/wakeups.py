@@ -46,7 +46,7 @@ class Wakeup(NamedTuple):
             "registry": self.registry,
             "model": self.key.model,
             "stage": self.key.stage,
-            "number": self.event.number,
+            "number": self.event.version,
             "previous": self.event.previous,
             "sequence": self.event.sequence,
             "who": self.event.who,

@@ -26,6 +26,7 @@ CREATE TABLE mr_artifact_version (
 	signature TEXT NOT NULL, 
 	environment TEXT NOT NULL, 
 	metadata TEXT NOT NULL, 
+	signed TEXT, 
 	deployment TEXT, 
 	dag_id TEXT, 
 	run_id TEXT, 
@@ -44,10 +45,10 @@ CREATE TABLE mr_artifact_version (
 	CONSTRAINT fk_mr_artifact_version_part_of FOREIGN KEY(part_of) REFERENCES mr_artifact_version (id), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,NULL,'2026-12-01 21:27:41.452915',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}','default','training','run 1','train',-1,1,'try 1','trained_model',NULL,'2026-12-01 21:27:41.588220',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}','default','training','run 1','train',0,1,'try 1','shards',NULL,'2026-12-01 21:27:41.600031',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}','default','training','run 1','train',1,1,'try 1','shards',NULL,'2026-12-01 21:27:41.605323',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,NULL,'2026-12-01 21:36:22.052499',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}',NULL,'default','training','run 1','train',-1,1,'try 1','trained_model',NULL,'2026-12-01 21:36:22.128298',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}',NULL,'default','training','run 1','train',0,1,'try 1','shards',NULL,'2026-12-01 21:36:22.137665',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}',NULL,'default','training','run 1','train',1,1,'try 1','shards',NULL,'2026-12-01 21:36:22.156822',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -58,11 +59,11 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 21:27:41.452692',2358409107995329404);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 21:27:41.588137',2300491233715322401);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 21:27:41.599957',537973951608341514);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 21:27:41.605258',2628818134641148786);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 21:27:41.853513',2133487468211886875);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 21:36:22.052265',1578878352266488005);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 21:36:22.128225',2815346257585014666);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 21:36:22.137455',2584456358012077248);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 21:36:22.156743',2673091049165758854);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 21:36:22.423058',3867443782268974430);
 CREATE TABLE mr_claim (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -118,10 +119,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:27:41.511980');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:27:41.512060');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 21:27:41.633617');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:27:41.685774');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:36:22.074587');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:36:22.074676');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 21:36:22.166182');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:36:22.201984');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -133,8 +134,8 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 21:27:41.392977',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 21:27:41.814175',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 21:36:21.993790',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 21:36:22.363465',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
@@ -146,7 +147,7 @@ CREATE TABLE mr_producer (
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed',1,NULL,'2026-12-01 21:27:41.645222');
+INSERT INTO "mr_producer" VALUES(2,'train','committed',1,NULL,'2026-12-01 21:36:22.173283');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -157,7 +158,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'d994a34a-c788-406a-8546-6dd8fc34391c','2026-12-01 21:27:40.953810','0001',5,'2026-12-01 21:27:41.729654');
+INSERT INTO "mr_registry" VALUES(1,'411c9e2a-8f23-49ad-aa5a-a4812f116c74','2026-12-01 21:36:21.689042','0001',5,'2026-12-01 21:36:22.237206');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -175,6 +176,7 @@ CREATE TABLE mr_resolution (
 	artifact_version_id INTEGER, 
 	digest VARCHAR(64), 
 	resolved BOOLEAN NOT NULL, 
+	belongs BOOLEAN NOT NULL, 
 	sequence INTEGER NOT NULL, 
 	at DATETIME NOT NULL, 
 	CONSTRAINT pk_mr_resolution PRIMARY KEY (id), 
@@ -182,8 +184,8 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-12-01 21:27:41.848617');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,5,'2026-12-01 21:27:41.848684');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:36:22.404923');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:36:22.404988');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -197,7 +199,7 @@ CREATE TABLE mr_run_pin (
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 21:27:41.837669');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 21:36:22.384471');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -246,11 +248,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 21:27:41.524169','alice','the first',0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 21:27:41.675513','bob',NULL,0,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 21:27:41.708418','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 21:27:41.717549','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 21:27:41.729654','carol','worse',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 21:36:22.076736','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 21:36:22.191527','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 21:36:22.230643','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 21:36:22.231977','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 21:36:22.237206','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -272,12 +274,12 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 21:27:41.436959','2026-12-01 21:27:41.524169',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 21:27:41.576512','2026-12-01 21:27:41.675513',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 21:27:41.700513','2026-12-01 21:27:41.708418',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 21:27:41.735492',NULL,'2026-12-01 21:27:41.772739',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 21:27:41.803476',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 21:27:41.824264',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 21:36:22.034641','2026-12-01 21:36:22.076736',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 21:36:22.112204','2026-12-01 21:36:22.191527',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 21:36:22.224532','2026-12-01 21:36:22.230643',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 21:36:22.255530',NULL,'2026-12-01 21:36:22.301716',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 21:36:22.339291',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 21:36:22.364496',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
 CREATE TABLE mr_watch (
 	deployment TEXT NOT NULL, 
 	model VARCHAR(100) NOT NULL, 

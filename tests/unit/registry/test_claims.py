@@ -46,7 +46,7 @@ def test_a_promotion_is_claimed_once(promoted: Registry) -> None:
     assert numbers(promoted, key("c")) == [4]
     assert numbers(promoted, key("b")) == []
     assert numbers(promoted, key("a")) == [2, 3]
-    assert [event.number for event in promoted.claim(key("c"), Claiming([], {}))] == [2]
+    assert [event.version for event in promoted.claim(key("c"), Claiming([], {}))] == [2]
 
 
 def test_each_dag_claims_for_itself(promoted: Registry) -> None:

@@ -115,7 +115,9 @@ def test_pins_of_runs_go_with_their_records(filled: Workspace, keep: Any) -> Non
     registry.create_version("pinned")
     reference = Reference("pinned", Selector.parse(1), pin="run")
     registry.resolve([reference], Attempt(RUN._replace(run_id="old"), "use", "try of use"))
-    with pytest.raises(VersionInUse, match=r"If the run is over, release its pins.*release_run_pins\(\)"):
+    with pytest.raises(
+        VersionInUse, match=r"If the run is over, release its pins.*over: Client\(\)\.drop_run_pins\(\)"
+    ):
         registry.delete_version("pinned", 1)
     keep(keep_resolutions=AHEAD)
     assert collect(filled, older_than=0).pins == 0

@@ -214,6 +214,7 @@ def _artifact_versions() -> None:
             _text(name, nullable=False)
             for name in ("type_names", "attributes", "signature", "environment", "metadata")
         ],
+        _text("signed"),
         *_run(nullable=True),
         _text("task_id"),
         sa.Column("map_index", sa.Integer, nullable=False),
@@ -290,6 +291,7 @@ def _resolutions() -> None:
         _id("artifact_version_id", nullable=True),
         sa.Column("digest", sa.String(64)),
         sa.Column("resolved", sa.Boolean, nullable=False),
+        sa.Column("belongs", sa.Boolean, nullable=False),
         _id("sequence"),
         _time("at"),
         sa.PrimaryKeyConstraint("id", name="pk_mr_resolution"),
