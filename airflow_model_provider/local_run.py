@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
-from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
@@ -135,9 +135,12 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    with own_threads():
-        for node in nodes:
-            local.run_node(node)
+    try:
+        with own_threads():
+            for node in nodes:
+                local.run_node(node)
+    finally:
+        local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -178,7 +181,16 @@ class _LocalRun:
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
         self._said: set[str] = set()
+        self._resolvers: list[Resolver] = []
         announce(workspace)
+
+    def release_pins(self) -> None:
+        """Forget what the run has pinned: it is over, and no task of it comes again."""
+        for conn_id in set().union(*(resolver.run_pins for resolver in self._resolvers)):
+            try:
+                self._connected(conn_id).registry.drop_run_pins(self.key)
+            except ModelRegistryError as err:  # not in place of the run's own error; upkeep releases them
+                log.warning("Pins of run %s could not be released: %s", self.key.run_id, err)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
@@ -254,6 +266,7 @@ class _LocalRun:
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
         execution = StepExecution(self._task(node), resolver, log)
+        self._resolvers.append(resolver)
         try:
             if self._pin(execution, node, resolver, mapped):
                 self._remember(execution, node)

@@ -174,7 +174,8 @@ DELETING = [
         lambda shop: shop.delete(3, purge=True),
         "VersionInUse",
         "iris@3 cannot be deleted: DAG 'scoring' has pinned it for its run 'manual__2'. "
-        "Let the run forget it first: Client().drop_run_pins('scoring', 'manual__2', deployment='default').",
+        "If the run is over, release its pins: Client().drop_run_pins('scoring', 'manual__2', deployment='default'). "
+        "For all runs that are over: Client().drop_run_pins().",
     ),
     Refusal(
         lambda shop: shop.client.delete_model("solo", purge=True),
