@@ -43,6 +43,7 @@ class Garbage(NamedTuple):
     :param leftovers: how many files and uploads writers have begun and never finished.
     :param outputs: how many outputs that no version holds are older than ``keep_outputs``.
     :param resolutions: how many records of what tasks got are older than ``keep_resolutions``.
+    :param abandoned: how many versions were left while they were being made, ``abandoned_after`` days ago; these fail.
     """
 
     blobs: int
@@ -50,6 +51,7 @@ class Garbage(NamedTuple):
     leftovers: int
     outputs: int = 0
     resolutions: int = 0
+    abandoned: int = 0
 
 
 def _nobody(_blob: Blob) -> None:
@@ -95,6 +97,7 @@ def collect(
     :raises RegistryUnavailable: if the registry doesn't.
     """
     kept = settings.retention()
+    abandoned = _forget(workspace.registry.fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
     outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
@@ -109,7 +112,7 @@ def collect(
             leftovers += 1
             if not dry_run:
                 workspace.store.remove_leftover(name)
-    return Garbage(blobs, size, leftovers, outputs, resolutions)
+    return Garbage(blobs, size, leftovers, outputs, resolutions, abandoned)
 
 
 def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) -> int:

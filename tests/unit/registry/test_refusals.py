@@ -90,7 +90,7 @@ def _filled(client: Client) -> Shop:
     registry.resolve([Model("iris", version=3, pin="run").reference], SCORING)
     producers = {
         "producer": "train",
-        "producers": ["train", "evaluate"],
+        "producers": {"train": True, "evaluate": True},
         "run_mark": "0 2026-01-01T00:00:00+00:00",
     }
     registry.version_for_run("iris", RUN, **producers)
@@ -194,24 +194,24 @@ READY = [
     Refusal(
         lambda shop: shop.set_stage(4, "production", force=True),
         "VersionNotReady",
-        "iris@4 is still being produced: tasks that have not committed their outputs: evaluate, train. "
-        "Wait for them, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@4 is still being produced: tasks 'evaluate', 'train' can still write into it. "
+        "Promote it when it is ready, or pass allow_incomplete=True (--allow-incomplete). Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(5, "production", expected=2),
         "VersionNotReady",
-        "iris@5 was not made to its end: tasks that have not committed their outputs: train. "
-        "Run them again, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@5 is incomplete: task 'train' failed. Clear the task and let the run end. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(8, "production", force=True),
         "VersionNotReady",
-        "iris@8 is still being produced. Wait until it is ready, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@8 is still being produced. Promote it when it is ready, or pass allow_incomplete=True "
+        "(--allow-incomplete). Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(9, "production", force=True),
         "VersionNotReady",
-        "iris@9 was not made to its end. Make another version, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@9 is incomplete: the run that made it did not complete it. Make another version. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.get("latest", "new"),
@@ -230,8 +230,11 @@ READY = [
             "iris", RUN, producer="train", run_mark="0 2026-02-02T00:00:00+00:00"
         ),
         "DeploymentClash",
-        "Another Airflow has a run 'manual__1' of DAG 'training' in this registry, and both are called 'default'. "
-        "Give each its own [model_registry] deployment (AIRFLOW__MODEL_REGISTRY__DEPLOYMENT).",
+        "Run 'manual__1' of DAG 'training' was written to this registry by a run of the same id that started at "
+        "another time and was still at work when this one started. Nothing was changed. If two Airflow installations "
+        "are both called 'default', give each its own [model_registry] deployment "
+        "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT). If the run was deleted or queued again while its tasks ran, let it go "
+        "on: airflow model-registry take-over 'training' 'manual__1'",
     ),
 ]
 STAGES = [
