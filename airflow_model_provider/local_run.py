@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,16 +18,18 @@ from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
-from airflow_model_provider.exceptions.base import harmless
-from airflow_model_provider.execution import StepExecution, Task
+from airflow_model_provider.exceptions.base import harmless, quoted
+from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
-from airflow_model_provider.pipelines.building import Node, build
-from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
+from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
+from airflow_model_provider.pipelines.elements import Element, entries
+from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
@@ -58,6 +61,7 @@ class StepResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
     values: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    entries: Any = field(default=None, repr=False)
     mapped: bool = False
     instances: list[str] = field(default_factory=list, repr=False)
 
@@ -120,6 +124,7 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
+    warn_of_safe_mode(pipeline.function)
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
@@ -190,7 +195,8 @@ class _LocalRun:
 
     def _run_instances(self, node: Node, result: StepResult) -> None:
         try:
-            for index, mapped in self._calls(node):
+            calls = list(self._calls(node))
+            for index, mapped in calls:
                 self._run_one(node, index, mapped, result)
         except Exception as err:  # of what is mapped over
             result.instances.append("failed")
@@ -198,9 +204,9 @@ class _LocalRun:
         worst = (state for state in ("failed", "skipped", "success") if state in result.instances)
         result.state = next(worst, "skipped")
 
-    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
-        The index and mapped arguments of each instance.
+        The index and mapped arguments of each instance, or what they are to be taken from.
 
         A step that isn't mapped is one instance, with index -1.
         """
@@ -208,28 +214,38 @@ class _LocalRun:
             yield -1, {}
             return
         if isinstance(node.mapped, Mapping):
-            items = [self._items(node, values) for values in node.mapped.values()]
-            combinations: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
+            items = [self._items(values) for values in node.mapped.values()]
+            rows: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
         else:
-            rows = self._items(node, node.mapped)
-            combinations = (
-                _fields(_Given(self._value(row)) if isinstance(row, StepOutput) else row) for row in rows
-            )
-        yield from enumerate(combinations)
+            rows = self._items(node.mapped)
+        yield from enumerate(rows)
 
-    def _items(self, node: Node, mapped: Any) -> list[Any]:
-        """What is mapped over: as it stands in the body, or data that came from elsewhere."""
-        values = self._evaluated(mapped) if isinstance(mapped, PipelineParameter | StepOutput) else mapped
-        if isinstance(values, Reference | OutputReference):
-            raise InvalidDefinition(
-                f"step {node.task_id!r}",
-                f"{values!r} is one value and can't be mapped over",
-                "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
-            )
-        items = [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
-        return items if values is mapped else [_Given(item) for item in items]
+    def _items(self, mapped: Any) -> list[Any]:
+        """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
+        if isinstance(mapped, Mappable):
+            return [_Element(element) for element in self._elements(mapped)]
+        return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
 
-    def _run_one(self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult) -> None:
+    def _elements(self, output: Mappable) -> list[Element]:
+        if isinstance(output, ComposedOutput):
+            return output.compose(*map(self._elements, output.parts))
+        assert isinstance(output, StepOutput)
+        found = self.results[output.node].entries
+        found = self._result(output) if found is None else found
+        return entries(found.items() if isinstance(found, Mapping) else found)
+
+    def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
+        """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
+        if isinstance(mapped, _Element | StepOutput):
+            whole = self.results[mapped.node].entries if isinstance(mapped, StepOutput) else None
+            row = self._evaluated(mapped, resolver) if whole is None else read_result(whole)
+            if not isinstance(row, Mapping):
+                problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
+                raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
+            return dict(row)
+        return dict(self._evaluated(dict(mapped), resolver))
+
+    def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
         for try_number in range(1, node.retries + 2):
             execution, error = self._try(node, index, mapped, result, try_number)
             if error is None or not _may_help(error):
@@ -244,7 +260,7 @@ class _LocalRun:
             result.error = result.error or (None if skipped else error)
 
     def _try(
-        self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult, try_number: int
+        self, node: Node, index: int, mapped: Any, result: StepResult, try_number: int
     ) -> tuple[StepExecution, Exception | None]:
         attempt = Attempt(self.key, node.task_id, str(uuid.uuid4()), index, try_number)
         resolver = Resolver(
@@ -258,6 +274,7 @@ class _LocalRun:
             self._pin(execution, node, resolver, mapped)
             self._remember(execution, node)
             result.values.append(execution.run())
+            result.entries = execution.entries
         except Exception as err:
             return execution, err
         for name, artifact in execution.saved.items():
@@ -274,11 +291,10 @@ class _LocalRun:
             node.model,
             producers=lambda: self._producers(node),
             settled=lambda: [item.task_id for item, result in self.results.items() if result.is_over_well],
+            mapped_over=mapped_over(node, self.nodes),
         )
 
-    def _pin(
-        self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Mapping[str, Any]
-    ) -> None:
+    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> None:
         """
         Pin what a step asks for, waiting where it says so.
 
@@ -287,8 +303,13 @@ class _LocalRun:
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                kwargs = self._evaluated({**node.kwargs, **mapped}, resolver)
-                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+                args = self._evaluated(list(node.args), resolver)
+                fixed = with_sources(
+                    dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver), self._source
+                )
+                own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
+                kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
+                execution.pin(with_sources(list(node.args), args, self._source), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -340,17 +361,19 @@ class _LocalRun:
     def _connected(self, conn_id: str | None) -> Workspace:
         return self.workspace if conn_id is None else open_workspace(find_address(conn_id))
 
-    def _evaluated(self, value: Any, resolver: Resolver | None = None) -> Any:
-        """Replace what was deferred by its value; with a resolver, templates too."""
+    def _evaluated(self, value: Any, resolver: Resolver) -> Any:
+        """Replace what was deferred by its value, and templates by what they say."""
 
         def visit(part: Any) -> Any:
-            if isinstance(part, _Given):
-                return part.value
+            if isinstance(part, _Element):
+                return part.take(partial(loaded, resolver=resolver), False)
             if isinstance(part, PipelineParameter):
                 return part.resolve({"params": self.params})
+            if isinstance(part, ComposedOutput):
+                return [self._evaluated(item, resolver) for item in self._items(part)]
             if isinstance(part, StepOutput):
                 return self._value(part)
-            if isinstance(part, str) and resolver is not None and is_template(part):
+            if isinstance(part, str) and is_template(part):
                 return self.templates.render(part, resolver)
             return WALK
 
@@ -361,8 +384,21 @@ class _LocalRun:
         for node, result in self.results.items():
             if node.task_id == task_id and result.values:
                 output = node.output
+                if key == "return_value" and result.entries is not None:
+                    return result.entries
                 return self._result(output if key == "return_value" else output[key])
         return None
+
+    def _source(self, part: Any) -> Source | None:
+        """The step whose output an argument is, if it is one: what it saved is known here."""
+        if not isinstance(part, StepOutput):
+            return None
+        result = self.results[part.node]
+        name = part.name or (part.names[0] if len(part.names) == 1 else None)
+        saved = result.outputs.get(str(name))
+        if not result.mapped:
+            return Source(lambda _index, _value: saved)
+        return Source(lambda index, value: that_holds(value, saved or [], index), mapped=True)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""
@@ -372,7 +408,10 @@ class _LocalRun:
         result = self.results[output.node]
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
-        return values if result.mapped else values[0]
+        if not result.mapped:
+            return values[0]
+        # As in Airflow, where a task that returns None leaves nothing for those behind it.
+        return values if output.name is not None else [value for value in values if value is not None]
 
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
@@ -397,19 +436,10 @@ def _may_help(error: Exception) -> bool:
     return not (isinstance(error, VersionMissing) or host.is_skip(error) or host.is_final(error))
 
 
-class _Given(NamedTuple):
-    """A value that came from a parameter or a step: whatever it holds, nothing in it is rendered."""
+class _Element(NamedTuple):
+    """An element of what another step returned: whatever it holds, nothing in it is rendered."""
 
-    value: Any
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    """The arguments in one row of several; those of a row that is data are data."""
-    return (
-        {name: _Given(value) for name, value in dict(row.value).items()}
-        if isinstance(row, _Given)
-        else dict(row)
-    )
+    take: Element
 
 
 def announce(workspace: Workspace) -> None:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 #: Airflow's own limit, where an installation sets no other.
 _LONGEST = 1024
-_USES = ("kwargs", "composed", "arguments")
 
 
 def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
@@ -52,12 +51,9 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
         for arg in _args_in(_fields(consumer)):
             if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
                 found.setdefault(consumer.node_id, set()).update(uses)
-    names = sorted(name for name, uses in found.items() if uses)
-    uses = set().union(*found.values())
-    if not names:
-        return None
+    found = {name: uses for name, uses in found.items() if uses}
     limit = partial(_check_length, ti, task) if ti is not None else ignore
-    return MappedOver(tuple(names), limit, **{use: use in uses for use in _USES})
+    return MappedOver.by(found, limit) if found else None
 
 
 def _expand_input(node: Any) -> ExpandInput:
@@ -162,14 +158,22 @@ class StepXComArg(PlainXComArg):
     elements, and no references to them; each instance loads its own.
     """
 
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over if it is one of several outputs.
+
+        :raises InvalidDefinition: in that case.
+        """
+        if self.key != BaseXCom.XCOM_RETURN_KEY:
+            raise one_of_several(self.operator.task_id, self.key)
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over unless it is the only output of its step.
 
         :raises InvalidDefinition: if it is one of several, or there is none.
         """
-        if self.key != BaseXCom.XCOM_RETURN_KEY:
-            raise one_of_several(self.operator.task_id, self.key)
+        self.refuse_part()
         operator: Any = self.operator
         if not operator.is_mapped and not operator.outputs:
             raise nothing_to_map(operator.task_id)

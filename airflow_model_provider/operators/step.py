@@ -16,6 +16,7 @@ from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.close_version import closing_id, closing_task
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.received import Receiving
+from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
     over_in_run,
@@ -26,7 +27,13 @@ from airflow_model_provider.operators.upstream import (
 )
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
-from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
+from airflow_model_provider.pipelines.values import check_arguments
+from airflow_model_provider.task_context import (
+    claim_promotions,
+    hopeless_fails_a_running_task,
+    hopeless_fails_at_once,
+    resolver_for,
+)
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
@@ -66,6 +73,8 @@ class StepOperator(Receiving):
     shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_missing", "_ti")
     operator_extra_links = (ModelVersionLink(),)
     ui_color = "#d7ecf3"
+    #: A Dag with such a task is woken until a run of it has claimed what was promoted.
+    claims_promotions: ClassVar[bool] = True
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
     writes_results = True
@@ -90,6 +99,8 @@ class StepOperator(Receiving):
         self._missing: VersionMissing | None = None
         self._ti: Any = None
         self._tells = False
+        with hopeless_fails_a_running_task():
+            check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
             if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -119,8 +130,13 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
+            args, kwargs = list(self.op_args), self._keyword_arguments(context)
+            filled = kwargs.keys() - set(self.op_kwargs)
+            if self.has_dag():  # type: ignore[no-untyped-call]
+                defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
+                args, kwargs = with_sources_of(defined, args, kwargs, resolver)
             try:
-                self._execution.pin(list(self.op_args), self._keyword_arguments(context))
+                self._execution.pin(args, kwargs, unchecked=filled)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing

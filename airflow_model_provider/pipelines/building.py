@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.deferred import Mappable, PipelineParameter, StepOutput
-from airflow_model_provider.pipelines.values import WALK, references_in, transform
+from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.elements import concatenated
+from airflow_model_provider.pipelines.mapping import MappedOver
+from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_model_provider.model import Model
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -69,6 +72,46 @@ class Node:
         return found
 
 
+def mapped_over(node: Node, nodes: Sequence[Node]) -> MappedOver | None:
+    """Return how other steps are mapped over what a step returns, or over what is composed of it; None if none is."""
+    if node.mapped is not None:
+        return None  # each of its instances is an element
+    found = {other.task_id: uses for other in nodes if (uses := set(_uses(other, node)))}
+    return MappedOver.by(found) if found else None
+
+
+def _uses(other: Node, node: Node) -> Iterator[str]:
+    """Yield as what a step's output stands in what another one is mapped over, or in what is composed for it."""
+    if isinstance(other.mapped, Mappable):
+        yield from _uses_in(other.mapped, node, "kwargs")
+    elif other.mapped is not None:
+        by_name = isinstance(other.mapped, Mapping)
+        for item in other.mapped.values() if by_name else other.mapped:
+            yield from _uses_in(item, node, "elements" if by_name else "arguments")
+    composed: list[ComposedOutput] = []
+
+    def visit(part: Any) -> Any:
+        if not isinstance(part, ComposedOutput):
+            return WALK
+        composed.append(part)
+        return part
+
+    transform([other.args, other.kwargs], visit)
+    for item in composed:
+        yield from _uses_in(item, node, "")
+
+
+def _uses_in(value: Any, node: Node, plain: str) -> Iterator[str]:
+    if not isinstance(value, Mappable) or node not in value.steps():
+        return
+    if not isinstance(value, ComposedOutput):
+        yield plain
+        return
+    yield "composed"
+    for part in value.parts if value.compose is concatenated else ():
+        yield from _uses_in(part, node, plain)
+
+
 class LocalBuilder:
     """Collects the steps that a pipeline's body calls."""
 
@@ -95,6 +138,7 @@ class LocalBuilder:
             bind(*args, **kwargs)
         except TypeError as err:
             raise InvalidDefinition(subject, str(err)) from None
+        check_arguments(subject, [args, kwargs, mapped])
         model = definition.model or self.pipeline.model
         node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
         node.options = {**(self.pipeline.options.get("default_args") or {}), **definition.options}

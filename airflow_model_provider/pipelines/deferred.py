@@ -79,6 +79,13 @@ class Mappable(Deferred):
         """Return the places of the steps behind it."""
         raise NotImplementedError
 
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over, where Airflow can't have it there.
+
+        :raises InvalidDefinition: saying why.
+        """
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over, where that can be known while the pipeline is built.
@@ -148,6 +155,15 @@ class StepOutput(Mappable):
         """Return the place of the step."""
         return [self.node]
 
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over if it is one of several outputs, or all of them.
+
+        :raises InvalidDefinition: in that case.
+        """
+        if self.name is not None or len(self.names) > 1:
+            raise one_of_several(self.node.task_id, self.name or ", ".join(self.names))
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over unless it is the only output of its step, as Airflow does.
@@ -156,8 +172,7 @@ class StepOutput(Mappable):
         """
         if not self.names:
             raise nothing_to_map(self.node.task_id)
-        if self.name is not None:
-            raise one_of_several(self.node.task_id, self.name)
+        self.refuse_part()
 
     def __getitem__(self, key: object) -> StepOutput:
         if key in self.names:

@@ -37,7 +37,8 @@ class Making:
     ) -> VersionRecord:
         """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
         self._check_name(name)
-        new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
+        card = card or {}
+        new = versions.NewVersion(name=name, tags=card.get("tags", ()), card=card, run_mark=run_mark)
         return producing.version_for_run(
             self._database, model, run, producer=producer, producers=producers, new=new, again=again
         )

@@ -57,7 +57,7 @@ CREATE FUNCTION public.mr_number_stays() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN
   IF TRUE THEN
-    RAISE EXCEPTION 'a version keeps its number and its seal, and a deleted one stays deleted' USING ERRCODE = 'integrity_constraint_violation';
+    RAISE EXCEPTION 'a version keeps its number, its seal and the name under it, and a deleted one stays deleted' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
@@ -181,6 +181,7 @@ CREATE TABLE public.mr_artifact_version (
     signature text NOT NULL,
     environment text NOT NULL,
     metadata text NOT NULL,
+    signed text,
     deployment text,
     dag_id text,
     run_id text,
@@ -227,8 +228,8 @@ CREATE TABLE public.mr_consumer (
     dag_id text NOT NULL,
     model character varying(100) NOT NULL,
     stage character varying(100) NOT NULL,
-    claimed bigint NOT NULL,
-    repeats boolean NOT NULL
+    delivered bigint NOT NULL,
+    claimed bigint NOT NULL
 );
 CREATE TABLE public.mr_link (
     version_id bigint NOT NULL,
@@ -272,6 +273,8 @@ CREATE TABLE public.mr_producer (
     version_id bigint NOT NULL,
     task_id text NOT NULL,
     state character varying(16) NOT NULL,
+    declares boolean NOT NULL,
+    attempt_id text,
     at timestamp with time zone NOT NULL,
     CONSTRAINT ck_mr_producer_state CHECK (((state)::text = ANY ((ARRAY['pending'::character varying, 'committed'::character varying, 'failed'::character varying, 'skipped'::character varying])::text[])))
 );
@@ -301,6 +304,7 @@ CREATE TABLE public.mr_resolution (
     artifact_version_id bigint,
     digest character varying(64),
     resolved boolean NOT NULL,
+    belongs boolean NOT NULL,
     sequence bigint NOT NULL,
     at timestamp with time zone NOT NULL
 );
@@ -317,7 +321,7 @@ CREATE TABLE public.mr_run_pin (
     run_id text NOT NULL,
     model_id bigint NOT NULL,
     selector character varying(200) NOT NULL,
-    version_id bigint NOT NULL,
+    version_id bigint,
     run_mark text,
     at timestamp with time zone NOT NULL
 );
@@ -378,12 +382,6 @@ CREATE SEQUENCE public.mr_version_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE public.mr_version_id_seq OWNED BY public.mr_version.id;
-CREATE TABLE public.mr_watch (
-    deployment text NOT NULL,
-    model character varying(100) NOT NULL,
-    stage character varying(100) NOT NULL,
-    delivered bigint NOT NULL
-);
 ALTER TABLE ONLY public.mr_artifact ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_artifact_version ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_version_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_model ALTER COLUMN id SET DEFAULT nextval('public.mr_model_id_seq'::regclass);
@@ -392,44 +390,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.250615+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 20:57:54.297016+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 20:57:54.300299+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 20:57:54.303065+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 20:57:54.25056+00', 1026401336263733320);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 20:57:54.296986+00', 2313431807370462341);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 20:57:54.300247+00', 3586088093782509051);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 20:57:54.303035+00', 2269026439296220710);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 20:57:54.402811+00', 4321133169261964735);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 21:48:18.420939+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', NULL, 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 21:48:18.585432+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', NULL, 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 21:48:18.604628+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', NULL, 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 21:48:18.623302+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 21:48:18.420844+00', 2193456688291773197);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 21:48:18.585389+00', 4581535720651678543);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 21:48:18.604565+00', 946794584447527167);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 21:48:18.623245+00', 2673997557824325077);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 21:48:18.962146+00', 2263680785574447039);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.255973+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.256059+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 20:57:54.307373+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.320293+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 20:57:54.240382+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 20:57:54.373016+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-12-01 20:57:54.310174+00');
-INSERT INTO public.mr_registry VALUES (1, 'b94845f1-6696-4279-b379-801499945dac', '2026-12-01 20:57:54.071863+00', '0001', 5, '2026-12-01 20:57:54.331061+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 20:57:54.39856+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 20:57:54.398893+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 20:57:54.386297+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:48:18.466744+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:48:18.466996+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 21:48:18.648422+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:48:18.723488+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 21:48:18.361529+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 21:48:18.899986+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', true, NULL, '2026-12-01 21:48:18.66435+00');
+INSERT INTO public.mr_registry VALUES (1, 'd060a1ee-a39b-4e84-b34d-efbe9e3ffcc2', '2026-12-01 21:48:17.857071+00', '0001', 5, '2026-12-01 21:48:18.794626+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:48:18.957802+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:48:18.958216+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 21:48:18.935971+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 20:57:54.262174+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 20:57:54.314306+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 20:57:54.3238+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 20:57:54.32535+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 20:57:54.331061+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 20:57:54.247718+00', '2026-12-01 20:57:54.262174+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 20:57:54.292564+00', '2026-12-01 20:57:54.314306+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 20:57:54.322132+00', '2026-12-01 20:57:54.3238+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 20:57:54.334396+00', NULL, '2026-12-01 20:57:54.3472+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 20:57:54.363602+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 20:57:54.37515+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 21:48:18.495106+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 21:48:18.700428+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 21:48:18.76653+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 21:48:18.778971+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 21:48:18.794626+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 21:48:18.40441+00', '2026-12-01 21:48:18.495106+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 21:48:18.56419+00', '2026-12-01 21:48:18.700428+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 21:48:18.752763+00', '2026-12-01 21:48:18.76653+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 21:48:18.800961+00', NULL, '2026-12-01 21:48:18.846211+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 21:48:18.876892+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 21:48:18.905121+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
@@ -471,8 +469,6 @@ ALTER TABLE ONLY public.mr_stage_event
     ADD CONSTRAINT pk_mr_stage_event PRIMARY KEY (sequence);
 ALTER TABLE ONLY public.mr_version
     ADD CONSTRAINT pk_mr_version PRIMARY KEY (id);
-ALTER TABLE ONLY public.mr_watch
-    ADD CONSTRAINT pk_mr_watch PRIMARY KEY (deployment, model, stage);
 ALTER TABLE ONLY public.mr_artifact
     ADD CONSTRAINT uq_mr_artifact_name UNIQUE (name);
 ALTER TABLE ONLY public.mr_artifact_version
@@ -510,7 +506,7 @@ CREATE TRIGGER mr_event_in_line BEFORE INSERT ON public.mr_stage_event FOR EACH 
 CREATE TRIGGER mr_event_stays BEFORE DELETE OR UPDATE ON public.mr_stage_event FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_event_stays();
 CREATE TRIGGER mr_line_grows BEFORE UPDATE ON public.mr_registry FOR EACH ROW WHEN (((new.last_sequence < old.last_sequence) OR (new.last_event_at < old.last_event_at))) EXECUTE FUNCTION public.mr_line_grows();
 CREATE TRIGGER mr_model_stays BEFORE DELETE ON public.mr_model FOR EACH ROW WHEN (true) EXECUTE FUNCTION public.mr_model_stays();
-CREATE TRIGGER mr_number_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW WHEN (((new.number <> old.number) OR (new.model_id <> old.model_id) OR (((old.state)::text = 'deleted'::text) AND ((new.state)::text <> 'deleted'::text)) OR ((old.sealed_at IS NOT NULL) AND ((new.sealed_at IS NULL) OR (new.sealed_at <> old.sealed_at))))) EXECUTE FUNCTION public.mr_number_stays();
+CREATE TRIGGER mr_number_stays BEFORE UPDATE ON public.mr_version FOR EACH ROW WHEN (((new.number <> old.number) OR (new.model_id <> old.model_id) OR (((old.state)::text = 'deleted'::text) AND ((new.state)::text <> 'deleted'::text)) OR ((old.sealed_at IS NOT NULL) AND ((new.sealed_at IS NULL) OR (new.sealed_at <> old.sealed_at))) OR ((old.sealed_at IS NOT NULL) AND (old.name IS NOT NULL) AND ((new.name IS NULL) OR ((new.name)::text <> (old.name)::text))))) EXECUTE FUNCTION public.mr_number_stays();
 CREATE TRIGGER mr_numbers_grow BEFORE UPDATE ON public.mr_model FOR EACH ROW WHEN ((new.last_number < old.last_number)) EXECUTE FUNCTION public.mr_numbers_grow();
 CREATE TRIGGER mr_sealed_link_stays BEFORE DELETE OR UPDATE ON public.mr_link FOR EACH ROW WHEN (old.sealed) EXECUTE FUNCTION public.mr_sealed_link_stays();
 CREATE TRIGGER mr_sealed_metadata_stay BEFORE DELETE OR UPDATE ON public.mr_metadata FOR EACH ROW WHEN (old.sealed) EXECUTE FUNCTION public.mr_sealed_metadata_stay();
