@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
-from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
-from airflow_model_provider.pipelines.inputs import Source, with_sources
+from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -123,6 +124,7 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
+    warn_of_safe_mode(pipeline.function)
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
@@ -133,9 +135,12 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    with own_threads():
-        for node in nodes:
-            local.run_node(node)
+    try:
+        with own_threads():
+            for node in nodes:
+                local.run_node(node)
+    finally:
+        local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -176,7 +181,16 @@ class _LocalRun:
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
         self._said: set[str] = set()
+        self._resolvers: list[Resolver] = []
         announce(workspace)
+
+    def release_pins(self) -> None:
+        """Forget what the run has pinned: it is over, and no task of it comes again."""
+        for conn_id in set().union(*(resolver.run_pins for resolver in self._resolvers)):
+            try:
+                self._connected(conn_id).registry.drop_run_pins(self.key)
+            except ModelRegistryError as err:  # not in place of the run's own error; upkeep releases them
+                log.warning("Pins of run %s could not be released: %s", self.key.run_id, err)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
@@ -199,8 +213,8 @@ class _LocalRun:
         except Exception as err:  # of what is mapped over
             result.instances.append("failed")
             result.error = result.error or err
-        over = ("failed", "success")
-        result.state = next((state for state in over if state in result.instances), "skipped")
+        worst = (state for state in ("failed", "skipped", "success") if state in result.instances)
+        result.state = next(worst, "skipped")
 
     def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
@@ -220,8 +234,6 @@ class _LocalRun:
 
     def _items(self, mapped: Any) -> list[Any]:
         """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
-        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
-            return list(mapped)
         if isinstance(mapped, Mappable):
             return [_Element(element) for element in self._elements(mapped)]
         return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
@@ -237,7 +249,8 @@ class _LocalRun:
     def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
         """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
         if isinstance(mapped, _Element | StepOutput):
-            row = self._evaluated(mapped, resolver)
+            whole = self.results[mapped.node].entries if isinstance(mapped, StepOutput) else None
+            row = self._evaluated(mapped, resolver) if whole is None else read_result(whole)
             if not isinstance(row, Mapping):
                 problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
                 raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
@@ -245,7 +258,23 @@ class _LocalRun:
         return dict(self._evaluated(dict(mapped), resolver))
 
     def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
-        attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
+        for try_number in range(1, node.retries + 2):
+            execution, error = self._try(node, index, mapped, result, try_number)
+            if error is None or not _may_help(error):
+                break
+            if try_number <= node.retries:
+                log.warning("%s failed and is tried again: %s", node.task_id, error)
+        skipped = error is not None and (isinstance(error, VersionMissing) or host.is_skip(error))
+        result.instances.append("success" if error is None else "skipped" if skipped else "failed")
+        if error is not None:
+            execution.ended(result.instances[-1])
+            self._remember(execution, node)
+            result.error = result.error or (None if skipped else error)
+
+    def _try(
+        self, node: Node, index: int, mapped: Any, result: StepResult, try_number: int
+    ) -> tuple[StepExecution, Exception | None]:
+        attempt = Attempt(self.key, node.task_id, str(uuid.uuid4()), index, try_number)
         resolver = Resolver(
             attempt,
             self._connected,
@@ -253,27 +282,20 @@ class _LocalRun:
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
         execution = StepExecution(self._task(node), resolver, log)
+        self._resolvers.append(resolver)
         try:
-            if self._pin(execution, node, resolver, mapped):
-                self._remember(execution, node)
-                result.values.append(execution.run())
-                result.entries = execution.entries
-                state = "success"
-            else:
-                state = "skipped"
-        except Exception as err:
-            state = "skipped" if host.is_skip(err) else "failed"
-            if state == "failed":
-                result.error = result.error or err
-        if state != "success":
-            execution.ended(state)
+            self._pin(execution, node, resolver, mapped)
             self._remember(execution, node)
-        result.instances.append(state)
+            result.values.append(execution.run())
+            result.entries = execution.entries
+        except Exception as err:
+            return execution, err
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
+        return execution, None
 
     def _task(self, node: Node) -> Task:
         return Task(
@@ -285,22 +307,29 @@ class _LocalRun:
             mapped_over=mapped_over(node, self.nodes),
         )
 
-    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> bool:
-        """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
+    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> None:
+        """
+        Pin what a step asks for, waiting where it says so.
+
+        :raises VersionMissing: if it is to be skipped.
+        """
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
                 args = self._evaluated(list(node.args), resolver)
-                fixed = self._sourced(dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver))
-                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
-                execution.pin(self._sourced(list(node.args), args), kwargs)
+                fixed = with_sources(
+                    dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver), self._source
+                )
+                own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
+                kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
+                execution.pin(with_sources(list(node.args), args, self._source), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
-                    return False
+                    raise
                 self._wait(node, missing, deadline)
             else:
-                return True
+                return
 
     def _wait(self, node: Node, missing: VersionMissing, deadline: float) -> None:
         if time.monotonic() >= deadline:
@@ -373,22 +402,16 @@ class _LocalRun:
                 return self._result(output if key == "return_value" else output[key])
         return None
 
-    def _sourced(self, given: Any, value: Any) -> Any:
-        """Return arguments whose small values know the artifacts of the steps that returned them."""
-
-        def source_of(part: Any) -> Source | None:
-            if not isinstance(part, StepOutput):
-                return None
-            result = self.results[part.node]
-            name = part.name or (part.names[0] if len(part.names) == 1 else None)
-            saved = result.outputs.get(str(name))
-
-            def find(index: int, _value: Any) -> Artifact[Any] | None:
-                return saved if index < 0 else saved[index] if saved else None
-
-            return Source(find, mapped=result.mapped)
-
-        return with_sources(given, value, source_of)
+    def _source(self, part: Any) -> Source | None:
+        """The step whose output an argument is, if it is one: what it saved is known here."""
+        if not isinstance(part, StepOutput):
+            return None
+        result = self.results[part.node]
+        name = part.name or (part.names[0] if len(part.names) == 1 else None)
+        saved = result.outputs.get(str(name))
+        if not result.mapped:
+            return Source(lambda _index, _value: saved)
+        return Source(lambda index, value: that_holds(value, saved or [], index), mapped=True)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""
@@ -417,6 +440,13 @@ class _LocalRun:
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
+
+
+def _may_help(error: Exception) -> bool:
+    """Whether another try may help: as in Airflow, not after a skip, or an error that stays."""
+    if isinstance(error, ModelRegistryError):
+        return error.transient
+    return not (isinstance(error, VersionMissing) or host.is_skip(error) or host.is_final(error))
 
 
 class _Element(NamedTuple):

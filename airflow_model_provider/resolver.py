@@ -108,6 +108,12 @@ class Resolver:
         return [(conn_id, version) for (conn_id, _), version in found.items()]
 
     @property
+    def run_pins(self) -> set[str | None]:
+        """The connections of the registries in which this task has pinned versions for its run."""
+        asked = [reference for reference in self._known if isinstance(reference, Reference)]
+        return {reference.conn_id for reference in asked if reference.pin == "run"}
+
+    @property
     def logical_date(self) -> datetime | None:
         """The Dag run's, if it has one."""
         return self._moment.dates().get("logical_date")
@@ -241,9 +247,9 @@ class Resolver:
         """The version whose promotion started the run, or else the one that holds the stage now (R32)."""
         claimed, asked = self.claimed, (reference.conn_id, reference.model)
         numbers = [
-            event.number
+            event.version
             for conn_id, event in claimed.promotions
-            if (conn_id, event.model) == asked and event.number
+            if (conn_id, event.model) == asked and event.version
         ]
         if numbers:
             return Selector(SelectorKind.NUMBER, numbers[-1])

@@ -300,7 +300,7 @@ def event_json(event: StageEvent, *, changed: bool = True) -> dict[str, Any]:
     return {
         "model": event.model,
         "stage": event.stage,
-        "version": event.number,
+        "version": event.version,
         "previous": event.previous,
         "sequence": event.sequence,
         "at": event.at.isoformat(),

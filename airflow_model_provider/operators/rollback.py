@@ -78,6 +78,6 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
                 attempt=attempt,
                 once=True,
             )
-            self._used = (self.model, event.number)
+            self._used = (self.model, event.version)
         self.log.info("%s", event)
         return fields.event_json(event)

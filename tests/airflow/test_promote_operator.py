@@ -103,7 +103,7 @@ def test_the_history_says_who_why_and_from_where(registry: Client) -> None:
     told = run(promote(**fields, gates=gates), params=form)
     event = registry.get_model("iris").history("production")[0]
 
-    assert (event.number, event.previous, event.reason, event.who, event.task_id) == (
+    assert (event.version, event.previous, event.reason, event.who, event.task_id) == (
         2,
         1,
         "better",
@@ -271,5 +271,5 @@ def test_a_producer_that_may_never_have_run_is_waited_for(registry: Client, rule
         run(act)
         assert holder(registry) == made.number
     else:
-        with pytest.raises(AirflowFailException, match="have not committed their outputs: evaluate"):
+        with pytest.raises(AirflowFailException, match="task 'evaluate' can still write into it"):
             run(act)
