@@ -22,10 +22,11 @@ from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
-from airflow_model_provider.pipelines.inputs import Source, with_sources
+from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -123,6 +124,7 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
+    warn_of_safe_mode(pipeline.function)
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
@@ -290,9 +292,12 @@ class _LocalRun:
         while True:
             try:
                 args = self._evaluated(list(node.args), resolver)
-                fixed = self._sourced(dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver))
-                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
-                execution.pin(self._sourced(list(node.args), args), kwargs)
+                fixed = with_sources(
+                    dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver), self._source
+                )
+                own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
+                kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
+                execution.pin(with_sources(list(node.args), args, self._source), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -372,22 +377,16 @@ class _LocalRun:
                 return self._result(output if key == "return_value" else output[key])
         return None
 
-    def _sourced(self, given: Any, value: Any) -> Any:
-        """Return arguments whose small values know the artifacts of the steps that returned them."""
-
-        def source_of(part: Any) -> Source | None:
-            if not isinstance(part, StepOutput):
-                return None
-            result = self.results[part.node]
-            name = part.name or (part.names[0] if len(part.names) == 1 else None)
-            saved = result.outputs.get(str(name))
-
-            def find(index: int, _value: Any) -> Artifact[Any] | None:
-                return saved if index < 0 else saved[index] if saved else None
-
-            return Source(find, mapped=result.mapped)
-
-        return with_sources(given, value, source_of)
+    def _source(self, part: Any) -> Source | None:
+        """The step whose output an argument is, if it is one: what it saved is known here."""
+        if not isinstance(part, StepOutput):
+            return None
+        result = self.results[part.node]
+        name = part.name or (part.names[0] if len(part.names) == 1 else None)
+        saved = result.outputs.get(str(name))
+        if not result.mapped:
+            return Source(lambda _index, _value: saved)
+        return Source(lambda index, value: that_holds(value, saved or [], index), mapped=True)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""

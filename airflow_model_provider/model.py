@@ -69,6 +69,9 @@ class Model(JsonValue):
     :param on_missing: where no version is there when the task runs: ``fail``, ``skip`` the task, or ``wait``
         for one.
     :param conn_id: the connection of the registry; None means the default one.
+    :param description: this and ``license``, ``audience``, ``use_cases``, ``limitations``, ``trade_offs``, ``ethics``
+        are the model's card. A run that makes a version writes them to the registry, and logs what it changed there.
+    :param tags: of the model, and of each version that a run makes; tags that it has otherwise stay.
     :raises UnknownStage: for a near miss of a declared stage.
     :raises InvalidName: for a name the registry doesn't accept.
     :raises InvalidDefinition: for an option that doesn't exist or doesn't fit the others.

@@ -241,9 +241,9 @@ class Resolver:
         """The version whose promotion started the run, or else the one that holds the stage now (R32)."""
         claimed, asked = self.claimed, (reference.conn_id, reference.model)
         numbers = [
-            event.number
+            event.version
             for conn_id, event in claimed.promotions
-            if (conn_id, event.model) == asked and event.number
+            if (conn_id, event.model) == asked and event.version
         ]
         if numbers:
             return Selector(SelectorKind.NUMBER, numbers[-1])

@@ -114,6 +114,21 @@ def locked_model(connection: Connection, name: str, card: Mapping[str, Any], *, 
     return row or _found(connection, name, lock=True)
 
 
+def complete_card(connection: Connection, row: Row[Any], card: Mapping[str, Any]) -> list[str]:
+    """
+    Bring what is said of a model, whose row is locked, to what a Dag says: texts are replaced, tags are added.
+
+    :return: the parts that changed.
+    """
+    said = _said(row.name, card)
+    texts = {key: text for key, text in said.get("card", {}).items() if row.card.get(key) != text}
+    tags = [tag for tag in said.get("tags", ()) if tag not in row.tags]
+    if texts or tags:
+        values = {"card": {**row.card, **texts}, "tags": [*row.tags, *tags]}
+        connection.execute(update(_model).where(_model.c.id == row.id).values(values))
+    return [*texts, *(["tags"] if tags else [])]
+
+
 def model_not_found(connection: Connection, name: str) -> ModelNotFound:
     """Return the error that names the models that exist."""
     query = select(_model.c.name).where(_model.c.deleted_at.is_(None)).order_by(_model.c.name).limit(1000)

@@ -162,7 +162,7 @@ class VersionRecord(NamedTuple):
 
 class StageEvent(NamedTuple):
     """
-    One change of one stage. ``number`` is the new holder or None; events are never edited or deleted.
+    One change of one stage. ``version`` is the number of the new holder, or None; events are never edited or deleted.
 
     ``restores`` is the sequence number of the event that a rollback went back to; None for all other changes. A
     ``quiet`` one starts no Dags.
@@ -171,7 +171,7 @@ class StageEvent(NamedTuple):
     sequence: int
     model: str
     stage: str
-    number: int | None
+    version: int | None
     previous: int | None
     at: datetime
     who: str | None = None
@@ -184,10 +184,10 @@ class StageEvent(NamedTuple):
     def __str__(self) -> str:
         """Return it as a log line: ``Promoted iris@2 to production (was iris@1, event 5)``."""
         was = f"was {self.model}@{self.previous}, " if self.previous else ""
-        if self.number is None:
+        if self.version is None:
             return f"Moved {self.model}@{self.previous} out of {self.stage} (event {self.sequence})"
         done = "Promoted {} to {}" if self.restores is None else "Rolled back: {} is {} again"
-        return f"{done.format(f'{self.model}@{self.number}', self.stage)} ({was}event {self.sequence})"
+        return f"{done.format(f'{self.model}@{self.version}', self.stage)} ({was}event {self.sequence})"
 
 
 class Payload(NamedTuple):

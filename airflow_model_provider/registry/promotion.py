@@ -253,7 +253,7 @@ class _Turn:
         done = attempt and last_by_task(self.connection, self.model, stage, attempt)
         if done is None or (rollback and done.restores is None):
             return
-        if number in (None, done.number):
+        if number in (None, done.version):
             raise _DoneBefore(done)
 
     def archive(self, version: _Candidate, line: Line) -> StageEvent:

@@ -107,7 +107,7 @@ def event_record(row: Row[Any]) -> StageEvent:
         sequence=row.sequence,
         model=row.model,
         stage=row.stage,
-        number=row.number,
+        version=row.number,
         previous=row.previous,
         at=row.at,
         who=row.who,

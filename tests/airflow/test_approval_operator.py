@@ -121,7 +121,7 @@ def test_who_has_approved_is_in_the_history(scene: Scene) -> None:
     ]
     told = scene.answer(waiting, form={"reason": "I looked"}, params={"reason": Param("", type="string")})
     event = scene.registry.get_model("iris").history("production")[0]
-    assert (event.number, event.previous, event.who, event.reason, event.task_id) == (
+    assert (event.version, event.previous, event.who, event.reason, event.task_id) == (
         2,
         1,
         "ada",

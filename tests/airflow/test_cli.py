@@ -61,7 +61,7 @@ def test_a_version_is_promoted(airflow: Callable[..., str], two: Client) -> None
 
     assert said == "Promoted iris@2 to production (was iris@1, event 2).\n"
     (event, _) = two.get_model("iris").history("production")
-    assert (event.number, event.reason) == (2, "better")
+    assert (event.version, event.reason) == (2, "better")
     assert event.who
 
 
@@ -86,7 +86,7 @@ def test_a_refusal_is_one_line(
         airflow("promote", *arguments)
 
     assert "\n" not in str(caught.value)
-    assert [event.number for event in two.get_model("iris").history()] == [1]
+    assert [event.version for event in two.get_model("iris").history()] == [1]
 
 
 def test_a_command_has_no_role(

@@ -160,7 +160,7 @@ from airflow_model_provider import Client
 runs = [dag.test() for dag in (acting.acting, acting.refused)]
 tries = [[task.task_id, task.state, task.try_number] for run in runs for task in run.get_task_instances()]
 events = reversed(Client().get_model("acting").history("production"))
-print(json.dumps({"tries": sorted(tries), "history": [[event.number, event.task_id] for event in events]}))
+print(json.dumps({"tries": sorted(tries), "history": [[event.version, event.task_id] for event in events]}))
 """
 WARNED = """
 import sys, warnings

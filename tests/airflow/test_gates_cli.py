@@ -112,4 +112,4 @@ def test_what_cannot_be_asked_is_one_line(
         promote("iris", "2", "production", *arguments)
 
     assert "\n" not in str(caught.value)
-    assert [event.number for event in model_registry.get_model("iris").history()] == [1]
+    assert [event.version for event in model_registry.get_model("iris").history()] == [1]

@@ -33,7 +33,7 @@ def test_training_twice_makes_two_versions(model_registry: Client) -> None:
     assert [str(item.state) for item in model_registry.list_model_versions("marked")] == ["ready", "ready"]
     assert model_registry.get_model_version("marked", "production").number == 2
     history = model_registry.get_model("marked").history("production")
-    assert [(event.number, event.previous, event.reason) for event in history] == [
+    assert [(event.version, event.previous, event.reason) for event in history] == [
         (2, 1, "mark 2"),
         (1, None, "mark 1"),
     ]

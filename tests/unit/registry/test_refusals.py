@@ -374,7 +374,7 @@ def test_a_refusal_says_what_there_is_and_what_to_do(shop: Shop, refusal: Refusa
 
 def test_what_was_purged_is_named_by_the_time_at_which_it_held_the_stage(shop: Shop) -> None:
     """``as_of`` meets the tombstone."""
-    held = next(event for event in shop.client.get_model("iris").history("staging") if event.number == 7)
+    held = next(event for event in shop.client.get_model("iris").history("staging") if event.version == 7)
     then = Model("iris", version="staging", as_of=held.at).reference
     with pytest.raises(exceptions.VersionDeleted) as caught:
         shop.client.workspace.registry.resolve([then])

@@ -208,11 +208,11 @@ def test_a_version_that_consumers_could_not_load_is_not_promoted(
         client.get_model("iris").rollback("production")
     with pytest.raises(VersionNotSigned, match="iris@3 was not promoted"):
         client.register_model_version("iris", {"model": first.get_artifact("model")}, stage="staging")
-    assert [event.number for event in client.get_model("iris").history()] == [2, 1]
+    assert [event.version for event in client.get_model("iris").history()] == [2, 1]
 
     client.get_model_version("iris", 2).set_stage("staging")
     client.sign_artifacts("iris", 1)
-    assert client.get_model("iris").rollback("production").number == 1
+    assert client.get_model("iris").rollback("production").version == 1
 
 
 # --- payloads of others ----------------------------------------------------------------------------------
