@@ -8,7 +8,7 @@ import os
 import shutil
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
-
-T = TypeVar("T")
 
 
 class Saving(NamedTuple):
@@ -143,7 +141,9 @@ class Workspace:
             for link in links:
                 self.registry.link_artifact(link.version_id, record.id, link.relation)
             return record
-        return _until_it_stays(lambda _intend: self._adopted(source, record, saving, attempt, links))
+        from airflow_model_provider.registry.blobs import until_it_stays
+
+        return until_it_stays(lambda _intend: self._adopted(source, record, saving, attempt, links))
 
     def _adopted(
         self,
@@ -230,6 +230,7 @@ class Workspace:
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
         """
+        from airflow_model_provider.registry.blobs import until_it_stays
         from airflow_model_provider.registry.registration import NewContents
 
         def store_and_register(intend: bool) -> Registered:
@@ -241,17 +242,19 @@ class Workspace:
             contents = NewContents(stored, metadata, attempt, linked, once)
             return self.registry.register_version(model, contents, attempt=attempt, **asked)
 
-        return _until_it_stays(store_and_register)
+        return until_it_stays(store_and_register)
 
     def _register(
         self, item: Item, attempt: Attempt | None, links: Sequence[Link], parts: Sequence[Item] = ()
     ) -> list[ArtifactRecord]:
+        from airflow_model_provider.registry.blobs import until_it_stays
+
         def store_and_register(intend: bool) -> list[ArtifactRecord]:
             new = self._stored(item, attempt, intend)
             stored = [self._stored(part, attempt, intend) for part in parts]
             return self.registry.register_artifacts(new._replace(links=links), stored)
 
-        return _until_it_stays(store_and_register)
+        return until_it_stays(store_and_register)
 
     def _stored(self, item: Item, attempt: Attempt | None, intend: bool) -> NewArtifact:
         """
@@ -377,22 +380,6 @@ class Workspace:
     def close(self) -> None:
         """Give the database connections back."""
         self.registry.close()
-
-
-def _until_it_stays(store_and_register: Callable[[bool], T]) -> T:
-    """
-    Store and register; all of it again where a collector has taken bytes in between.
-
-    :param store_and_register: is told whether to note before that bytes will be stored.
-    """
-    from airflow_model_provider.registry.blobs import BlobGone
-
-    intend = False
-    while True:
-        try:
-            return store_and_register(intend)
-        except BlobGone:
-            intend = True
 
 
 _open: dict[str, Workspace] = {}
