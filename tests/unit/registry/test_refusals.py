@@ -233,8 +233,11 @@ READY = [
             "iris", RUN, producer="train", run_mark="0 2026-02-02T00:00:00+00:00"
         ),
         "DeploymentClash",
-        "Another Airflow has a run 'manual__1' of DAG 'training' in this registry, and both are called 'default'. "
-        "Give each its own [model_registry] deployment (AIRFLOW__MODEL_REGISTRY__DEPLOYMENT).",
+        "Run 'manual__1' of DAG 'training' was written to this registry by a run of the same id that started at "
+        "another time and was still at work when this one started. Nothing was changed. If two Airflow installations "
+        "are both called 'default', give each its own [model_registry] deployment "
+        "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT). If the run was deleted or queued again while its tasks ran, let it go "
+        "on: airflow model-registry take-over 'training' 'manual__1'",
     ),
 ]
 STAGES = [
