@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import (
-    PayloadMissing,
     VersionNotSigned,
     WrongRegistry,
 )
@@ -116,68 +114,6 @@ class Workspace:
         :raises FileMissing: if there is no such file.
         """
         return self._register(self.file(file, saving), attempt, links)[0]
-
-    def adopt(
-        self,
-        source: Workspace,
-        record: ArtifactRecord,
-        saving: Saving,
-        *,
-        attempt: Attempt | None = None,
-        links: Sequence[Link] = (),
-    ) -> ArtifactRecord:
-        """
-        Make an artifact that is registered already one of other versions too, without loading it.
-
-        Under its own name it is linked. Under another name, or with metadata or a kind of its own, it is registered
-        with the same bytes; these are copied only from the store of another registry.
-
-        :param source: where it is registered.
-        :raises PayloadMissing: if its bytes are gone.
-        """
-        place = attempt.map_index if attempt is not None else record.map_index
-        is_same = (saving.name, place) == (record.name, record.map_index) and not saving.metadata
-        if source.registry.id == self.registry.id and is_same and saving.kind in (None, record.kind):
-            for link in links:
-                self.registry.link_artifact(link.version_id, record.id, link.relation)
-            return record
-        from airflow_model_provider.registry.blobs import until_it_stays
-
-        return until_it_stays(lambda _intend: self._adopted(source, record, saving, attempt, links))
-
-    def _adopted(
-        self,
-        source: Workspace,
-        record: ArtifactRecord,
-        saving: Saving,
-        attempt: Attempt | None,
-        links: Sequence[Link],
-    ) -> ArtifactRecord:
-        from airflow_model_provider.registry.artifacts import NewArtifact
-
-        payload = record.payload
-        check_name("artifact", saving.name)
-        if source.registry.id == self.registry.id:
-            life = self.registry.intend_blob(payload.digest, payload.size).life
-            if not self.store.exists(payload.digest, payload.size):
-                raise PayloadMissing(saving.what, self.store.uri(payload.digest))
-        else:
-            with self.store.new_file() as path:
-                shutil.copyfile(
-                    source.store.source(payload.digest, payload.size, what=saving.what).path(), path
-                )
-                life = self.put(path, payload.digest, payload.size)
-        new = NewArtifact(
-            saving.name,
-            payload,
-            saving.kind or record.kind,
-            life,
-            output=saving.output,
-            attempt=attempt,
-            links=links,
-            metadata={**record.metadata, **plain_metadata(saving.metadata or {}, saving.what)},
-        )
-        return self.registry.register_artifact(new)
 
     def value(self, value: Any, saving: Saving) -> Item:
         """Return a value as it can be stored, in the format that is asked for or the one of its type."""
