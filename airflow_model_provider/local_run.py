@@ -26,7 +26,7 @@ from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
-from airflow_model_provider.pipelines.inputs import Source, with_sources
+from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.trigger_rules import state_before
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -222,8 +222,6 @@ class _LocalRun:
 
     def _items(self, mapped: Any) -> list[Any]:
         """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
-        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
-            return list(mapped)
         if isinstance(mapped, Mappable):
             return [_Element(element) for element in self._elements(mapped)]
         return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
@@ -239,7 +237,8 @@ class _LocalRun:
     def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
         """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
         if isinstance(mapped, _Element | StepOutput):
-            row = self._evaluated(mapped, resolver)
+            whole = self.results[mapped.node].entries if isinstance(mapped, StepOutput) else None
+            row = self._evaluated(mapped, resolver) if whole is None else read_result(whole)
             if not isinstance(row, Mapping):
                 problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
                 raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
@@ -293,9 +292,12 @@ class _LocalRun:
         while True:
             try:
                 args = self._evaluated(list(node.args), resolver)
-                fixed = self._sourced(dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver))
-                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
-                execution.pin(self._sourced(list(node.args), args), kwargs)
+                fixed = with_sources(
+                    dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver), self._source
+                )
+                own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
+                kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
+                execution.pin(with_sources(list(node.args), args, self._source), kwargs)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -375,22 +377,16 @@ class _LocalRun:
                 return self._result(output if key == "return_value" else output[key])
         return None
 
-    def _sourced(self, given: Any, value: Any) -> Any:
-        """Return arguments whose small values know the artifacts of the steps that returned them."""
-
-        def source_of(part: Any) -> Source | None:
-            if not isinstance(part, StepOutput):
-                return None
-            result = self.results[part.node]
-            name = part.name or (part.names[0] if len(part.names) == 1 else None)
-            saved = result.outputs.get(str(name))
-
-            def find(index: int, _value: Any) -> Artifact[Any] | None:
-                return saved if index < 0 else saved[index] if saved else None
-
-            return Source(find, mapped=result.mapped)
-
-        return with_sources(given, value, source_of)
+    def _source(self, part: Any) -> Source | None:
+        """The step whose output an argument is, if it is one: what it saved is known here."""
+        if not isinstance(part, StepOutput):
+            return None
+        result = self.results[part.node]
+        name = part.name or (part.names[0] if len(part.names) == 1 else None)
+        saved = result.outputs.get(str(name))
+        if not result.mapped:
+            return Source(lambda _index, _value: saved)
+        return Source(lambda index, value: that_holds(value, saved or [], index), mapped=True)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""

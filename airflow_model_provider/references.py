@@ -473,7 +473,7 @@ def read_reference(value: object) -> Reference | OutputReference | None:
     """
     if isinstance(value, Reference | OutputReference):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
         if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
         if value.keys() >= _OF_REFERENCE or _is_new(value):

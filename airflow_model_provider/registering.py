@@ -64,13 +64,14 @@ def gather(
 def _there(workspace: Workspace, called: str, name: str, value: Any) -> int | None:
     """The id of an artifact version that is there; None for a value that is to be stored."""
     if isinstance(value, PinnedArtifact):
-        value = value.handle
+        value = value.__pinned__
     if isinstance(value, Artifact):
         if value.registry_id != workspace.registry.id:
             raise WrongRegistry(repr(value), value.registry_id, workspace.registry.id)
         number, own = value.record.id, value.name
     elif isinstance(value, OutputReference):
         workspace.check_own(value)
+        workspace.registry.resolve([value])
         number, own = value.id, value.artifact
     else:
         return None

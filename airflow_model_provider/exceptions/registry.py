@@ -335,3 +335,18 @@ class MetadataConflict(ModelRegistryError, ValueError):
             f"Metadata {self.key!r} of {self.version} was written by another map index of this task. "
             "Attach it to each index's output: log_metadata(..., infer_artifact=True)."
         )
+
+
+class ReferenceMismatch(ModelRegistryError, ValueError):
+    """A reference says something else of an artifact than the registry does. A retry cannot help."""
+
+    def __init__(self, reference: str, said: str, found: str) -> None:
+        super().__init__(reference, said, found)
+        self.reference, self.said, self.found = reference, said, found
+
+    def __str__(self) -> str:
+        return (
+            f"The reference to {self.reference} does not match the registry. The reference says: {self.said}. The "
+            f"registry says: {self.found}. Nothing was loaded. Clear the task that returned the reference: it saves "
+            "its output again. (An older copy of the registry's database may have been restored since.)"
+        )

@@ -148,7 +148,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
             holder = self.workspace.registry.holders(self.model).get(self.model, {}).get(stage)
             if holder == candidate.number:
                 return self._promote(candidate.number, UNSET)
-            expected = fields.expected(self.called, self.model, self.expected)
+            expected = self._expected_number(self.model, self.expected)
             if expected is not UNSET and expected != holder:
                 raise StageConflict(self.model, stage, expected, holder)
             self._rehearse(candidate, stage, holder)
@@ -226,7 +226,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
                 stage,
                 expected=holder,
                 allow_incomplete=self.allow_incomplete,
-                gates=self.gates or None,
+                gates=self._asked_gates(),
                 dry_run=True,
             )
 

@@ -62,7 +62,7 @@ class PromotingTask(RegistryTask):
                 expected=expected,
                 reason=fields.text("reason", self.reason),
                 allow_incomplete=self.allow_incomplete,
-                gates=self.gates or None,
+                gates=self._asked_gates(),
                 start_dags=self.start_dags,
             )
         if event is not None:
@@ -164,5 +164,5 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
         """
         with hopeless_fails_at_once():
             self._begin(context)
-            expected = fields.expected(self.called, self.model, self.expected)
+            expected = self._expected_number(self.model, self.expected)
             return self._promote(self.version, expected)

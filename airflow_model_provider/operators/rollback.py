@@ -72,8 +72,8 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
             event = registry.rollback(
                 self.model,
                 fields.stage_of(self.stage),
-                to=fields.number(self.called, "to", self.model, self.to),
-                expected=fields.expected(self.called, self.model, self.expected),
+                to=fields.number(self.called, "to", self.model, self._meant(self.model, self.to)),
+                expected=self._expected_number(self.model, self.expected),
                 reason=fields.text("reason", self.reason),
                 attempt=attempt,
                 once=True,

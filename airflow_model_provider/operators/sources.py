@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from airflow_model_provider.pipelines.inputs import Source, registered, with_sources
+from airflow_model_provider.pipelines.inputs import (
+    Source,
+    registered,
+    with_sources,
+    with_sources_of_elements,
+)
 from airflow_model_provider.pipelines.outputs import declared_outputs, declares_tuple
 
 if TYPE_CHECKING:
@@ -27,12 +32,15 @@ def with_sources_of(
     :param kwargs: the keyword arguments that it has received.
     """
     fields = task.partial_kwargs if task.is_mapped else vars(task)
-    source = functools.partial(_source, resolver=resolver)
-    given = list(fields.get("op_args") or ()), dict(fields.get("op_kwargs") or {})
-    return with_sources(given[0], list(args), source), with_sources(given[1], dict(kwargs), source)
+    source = functools.partial(_source, task=task, resolver=resolver)
+    found: dict[str, Any] = with_sources(dict(fields.get("op_kwargs") or {}), dict(kwargs), source)
+    if task.is_mapped:
+        mapped, index = task._get_specified_expand_input().value, resolver.attempt.map_index
+        found = with_sources_of_elements(mapped, found, source, index)
+    return with_sources(list(fields.get("op_args") or ()), list(args), source), found
 
 
-def _source(part: Any, *, resolver: Resolver) -> Source | None:
+def _source(part: Any, *, task: Any, resolver: Resolver) -> Source | None:
     """Return the step whose output an argument is; None for any other argument."""
     if not isinstance(part, PlainXComArg):
         return None
@@ -47,10 +55,11 @@ def _source(part: Any, *, resolver: Resolver) -> Source | None:
         return None
     model = said.get("step_model")
     conn_id = None if model is None else model.conn_id
-    find = registered(
-        lambda: resolver.workspace(conn_id),
-        resolver.attempt.run,
-        step.task_id,
-        names[0] if is_whole else part.key,
-    )
-    return Source(find, mapped=step.is_mapped)
+    name = names[0] if is_whole else part.key
+    find = registered(lambda: resolver.workspace(conn_id), resolver.attempt.run, step.task_id, name)
+    group = step.get_closest_mapped_task_group()
+    if group is None or not group.has_task(task):
+        return Source(find, mapped=step.is_mapped or group is not None)
+    return Source(
+        lambda _, value: find(resolver.attempt.map_index, value)
+    )  # of the same instance of the group

@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_model_provider.exceptions import InputNotFound
@@ -21,7 +21,7 @@ from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.typecheck import check_recorded, check_value
 
 if typing.TYPE_CHECKING:
-    from airflow_model_provider.registry.entities import ArtifactRecord, RunKey
+    from airflow_model_provider.registry.entities import RunKey
     from airflow_model_provider.workspace import Workspace
 
 
@@ -77,6 +77,25 @@ def with_sources(given: Any, value: Any, source_of: Callable[[Any], Source | Non
     return value
 
 
+def with_sources_of_elements(
+    mapped: Any, values: Mapping[str, Any], source_of: Callable[[Any], Source | None], index: int
+) -> dict[str, Any]:
+    """
+    Return the arguments of an instance whose small values know of which instance of a mapped step they are the output.
+
+    :param mapped: what the step is mapped over, by argument; anything else knows nothing.
+    :param values: the arguments as the instance has received them.
+    :param index: the instance's.
+    """
+    found = dict(values)
+    given = mapped if isinstance(mapped, Mapping) else {}
+    for name in given.keys() & values.keys():
+        source = source_of(given[name])
+        if source is not None and source.mapped:
+            found[name] = _small(values[name], source, index)
+    return found
+
+
 def _small(value: Any, source: Source, index: int) -> Any:
     return SmallOutput(value, lambda: source.find(index, value)) if is_small_json(value) else value
 
@@ -92,17 +111,25 @@ def registered(
     """
 
     @functools.cache
-    def records() -> list[ArtifactRecord]:
-        return workspace().registry.outputs_of(run, task_id, output)
+    def handles() -> list[Artifact[Any]]:
+        return [
+            Artifact(workspace(), record) for record in workspace().registry.outputs_of(run, task_id, output)
+        ]
 
-    def find(index: int, value: Any) -> Artifact[Any] | None:
-        # In Airflow a list of the outputs of a mapped step leaves out instances that were skipped.
-        for record in sorted(records(), key=lambda record: record.map_index != index):
-            if json.dumps(workspace().load(record)) == json.dumps(value):
-                return Artifact(workspace(), record)
-        return None
+    return lambda index, value: that_holds(value, handles(), index)
 
-    return find
+
+def that_holds(value: Any, handles: Iterable[Artifact[Any]], index: int) -> Artifact[Any] | None:
+    """
+    Return the handle of the artifact that holds a small value, of this map index if there is one.
+
+    In Airflow a list of the outputs of a mapped step leaves out instances that were skipped.
+    """
+    said = json.dumps(value)
+    for handle in sorted(handles, key=lambda handle: handle.record.map_index != index):
+        if json.dumps(handle.load()) == said:
+            return handle
+    return None
 
 
 class InputHandles(Mapping[str, Any]):
@@ -120,8 +147,12 @@ class InputHandles(Mapping[str, Any]):
     def __getitem__(self, parameter: str) -> Any:
         if parameter not in self._found:
             raise InputNotFound(self._step, parameter, tuple(self._found))
-        parts = self._found[parameter]
-        handles = [part.handle() if isinstance(part, SmallOutput) else part for part in parts]
+        found = (part.handle() if isinstance(part, SmallOutput) else part for part in self._found[parameter])
+        handles = [handle for handle in found if handle is not None]
+        if not handles:
+            raise InputNotFound(
+                self._step, parameter, tuple(name for name in self._found if name != parameter)
+            )
         return handles[0] if len(handles) == 1 else handles
 
     def __iter__(self) -> Iterator[str]:

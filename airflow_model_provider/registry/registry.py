@@ -366,29 +366,25 @@ class Registry(Care, Records):
         """Return the number of the last change of a stage. See :func:`claims.last_sequence`."""
         return claims.last_sequence(self._database)
 
-    def watch(self, deployment: str, keys: Collection[claims.StageKey]) -> None:
-        """Begin to watch stages. See :func:`claims.watch`."""
-        claims.watch(self._database, deployment, keys)
+    def enroll(self, deployment: str, consumers: Collection[claims.Consumer]) -> None:
+        """Note Dags that wait for stages. See :func:`claims.enroll`."""
+        claims.enroll(self._database, deployment, consumers)
 
-    def watched(self, deployment: str) -> list[claims.Watched]:
-        """Return all that is watched. See :func:`claims.watched`."""
-        return claims.watched(self._database, deployment)
+    def standings(self, deployment: str) -> list[claims.Standing]:
+        """Return how far all Dags are that wait for stages. See :func:`claims.standings`."""
+        return claims.standings(self._database, deployment)
 
-    def deliver(self, deployment: str, key: claims.StageKey, sequence: int) -> None:
-        """Note that Airflow has a wake-up for an event. See :func:`claims.deliver`."""
-        claims.deliver(self._database, deployment, key, sequence)
+    def deliver(self, deployment: str, written: Mapping[claims.Consumer, int]) -> None:
+        """Note that Airflow has written wake-ups. See :func:`claims.deliver`."""
+        claims.deliver(self._database, deployment, written)
 
     def event(self, sequence: int) -> StageEvent:
         """Return a change of a stage. See :func:`claims.event`."""
         return claims.event(self._database, sequence)
 
-    def claim(self, run: RunKey, asked: claims.Claiming) -> list[StageEvent]:
+    def claim(self, run: RunKey, stages: Collection[claims.StageKey]) -> list[StageEvent]:
         """Claim promotions for a run. See :func:`claims.claim`."""
-        return claims.claim(self._database, run, asked)
-
-    def forget_consumer(self, deployment: str, dag_id: str) -> None:
-        """Wake a Dag no more. See :func:`claims.forget_consumer`."""
-        claims.forget_consumer(self._database, deployment, dag_id)
+        return claims.claim(self._database, run, stages)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import PinConflict
+from airflow_model_provider.exceptions import PinConflict, ReferenceMismatch
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import pins
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import ArtifactRecord
 
 
 def resolve(
@@ -174,11 +175,27 @@ def _resolution(
     missing = Missing(reference, row.model_id, version, artifact, pinned=bool(row.by_run))
     found = Resolution(reference, version, artifact, sequence=row.sequence)
     if isinstance(reference, OutputReference):
-        return found if artifact else found._replace(missing=explain(connection, missing))
+        if artifact is None:
+            return found._replace(missing=explain(connection, missing))
+        return found if (error := _mismatch(reference, artifact)) is None else found._replace(missing=error)
     if missing.what(metadata_found=bool(row.has_metadata)) is None:
         return found._replace(value=_value(reference, row, stages))
     default = copy.deepcopy(reference.default) if reference.has_default else None
     return found._replace(artifact=None, value=default, missing=explain(connection, missing))
+
+
+def _mismatch(reference: OutputReference, artifact: ArtifactRecord) -> ReferenceMismatch | None:
+    """Compare what a reference says of an artifact with what the registry says; a URI is never followed."""
+    said = (
+        *(reference.artifact, reference.number, reference.type),
+        *(reference.size, reference.digest),
+    )
+    payload = artifact.payload
+    there = (artifact.name, artifact.number, payload.type_names[0], payload.size, payload.digest)
+    if said == there:
+        return None
+    says = "{}@{}, {}, {:,} bytes, sha256:{}"
+    return ReferenceMismatch(f"{reference!r} (id {reference.id})", says.format(*said), says.format(*there))
 
 
 def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:

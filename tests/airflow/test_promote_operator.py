@@ -13,6 +13,7 @@ from airflow.sdk.plugins_manager import integrate_macros_plugins
 from airflow_model_provider import Client, Gates, Model, host
 from airflow_model_provider.exceptions import DefinitionError, InvalidDefinition, InvalidName, UnknownStage
 from airflow_model_provider.operators.promote import ModelPromoteOperator
+from airflow_model_provider.pipelines.passing import read_whole
 from airflow_model_provider.registry.entities import RunKey
 from tests.support.tasks import TaskInstance, run
 
@@ -57,8 +58,8 @@ def forms(registry: Client) -> dict[str, Any]:
         "model": Model("iris", version=2),
         "reference": Model("iris", version="with-0.95").number,
         "artifact": Model("iris", version=2).get_artifact("trained_model"),
-        "output of a step": second.get_artifact("trained_model").reference().to_json(),
-        "version": second.reference().to_json(),
+        "output of a step": read_whole(second.get_artifact("trained_model").reference().to_json()),
+        "version": read_whole(second.reference().to_json()),
         "event": {"model": "iris", "stage": "staging", "version": 2, "sequence": 1},
         "printed": "iris@2",
     }

@@ -78,6 +78,8 @@ def test_inputs_are_the_same_whatever_their_size(run: Any) -> None:
         "False",
     ]
     assert [registry.get_artifact("own_grown", number).load() for number in (1, 2)] == [2, 2]
+    elements = [registry.get_artifact("own_element", number).load() for number in (1, 2)]
+    assert sorted(elements) == ["6 of 0", "8 of 1"]
     assert registry.get_artifact("own_name").load() == r"'scores-\udce9.csv'"
 
 

@@ -186,6 +186,23 @@ def test_outputs_of_a_mapped_step_are_given_as_handles() -> None:
     assert run(lambda: collect(double.expand(number=[3, 4]))) == [(6, 0), (8, 1)]
 
 
+def test_an_instance_is_given_the_handle_of_the_instance_that_it_is_mapped_over() -> None:
+    """Small values of a mapped step, also if the consumer is mapped over something else as well."""
+
+    @step
+    def double(number: int) -> Annotated[int, "doubled"]:
+        return 2 * number
+
+    @step
+    def look(number: Artifact[int], other: int) -> None:
+        SEEN.append((number.load(), number.record.map_index, other))
+
+    def body() -> None:
+        look.expand(number=double.expand(number=[3, 4]), other=[5, 6])
+
+    assert run(body) == [(6, 0, 5), (6, 0, 6), (8, 1, 5), (8, 1, 6)]
+
+
 def test_inputs_that_are_no_artifacts_are_told_from_those_that_are() -> None:
     """A constant has no artifact: the error names the parameters that have one."""
 

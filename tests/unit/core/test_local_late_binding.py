@@ -260,7 +260,7 @@ def test_a_wrong_type_fails_before_it_is_loaded(trained: Client) -> None:
     ("P.nmber", "UnknownAttribute", "'marked@1' has no 'nmber'. It has: .*number"),
     ("P.artifact('trained_model').ur", "UnknownAttribute", "It has: .*uri"),
     ("P.artifact('trained').uri", "ArtifactNotFound", "It has: trained_model"),
-    ("P.metadata['makr']", "MetadataNotFound", "marked@1 has no metadata 'makr'. It has: mark"),
+    ("P.metadata['makr']", "MetadataNotFound", "marked@1 has no metadata 'makr'. Did you mean 'mark'"),
     ("P.artifact('trained_model').metadata['folds']", "MetadataNotFound", "no metadata 'folds'. It has: none"),
     ("macros.model_registry.version('marked', 'productoin')", "UnknownStage", "mean 'production'"),
     ("macros.model_registry.verison('marked', 1)", "InvalidDefinition", "knows: .*registry.version"),

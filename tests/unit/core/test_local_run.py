@@ -150,12 +150,12 @@ def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
         return x * by
 
     @step
-    def total(values: list[int], low: list[int]) -> int:
-        return sum(values) + sum(low)
-
-    @step
     def same(values: list[int]) -> list[int]:
         return values
+
+    @step
+    def total(values: list[int], low: list[int]) -> int:
+        return sum(values) + sum(low)
 
     @pipeline
     def mapped(n: int = 3) -> None:

@@ -246,3 +246,10 @@ def test_what_a_value_would_pass_its_record_passes(annotation: Any, value: Any) 
         return
 
     check_recorded(annotation, type_names(value), **WHERE)
+
+
+def test_a_class_of_a_dag_file_is_printed_by_the_name_of_its_file() -> None:
+    """What Airflow puts before it is of no use to a reader."""
+    found = f"unusual_prefix_{'0a' * 20}_train.Report"
+
+    assert "and 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))

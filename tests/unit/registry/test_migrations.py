@@ -80,7 +80,9 @@ def test_a_released_database_is_upgraded_and_used(empty_url: str, revision: str)
             (2, None, "ready", ("production",)),
             (1, "first", "ready", ()),
         ]
-        assert [(item.version, item.previous, item.who, item.reason) for item in registry.history("iris")] == [
+        assert [
+            (item.version, item.previous, item.who, item.reason) for item in registry.history("iris")
+        ] == [
             (2, 3, "carol", "worse"),
             (3, 2, "bob", None),
             (3, None, "bob", None),

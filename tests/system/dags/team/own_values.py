@@ -122,6 +122,11 @@ def handles(
 
 
 @step
+def handle_of_each(number: Artifact[int]) -> Annotated[str, "own_element"]:
+    return f"{number.load()} of {number.record.map_index}"
+
+
+@step
 def inputs(a: list, b: list, constant: int) -> Annotated[list[str], "own_inputs"]:
     known = get_step_context().inputs
     return [*map(repr, known.values()), *(str(name in known) for name in ("a", "b", "constant"))]
@@ -146,7 +151,9 @@ def read_name(name: str, ti: Any = None) -> Annotated[str, "own_name"]:
 @pipeline(schedule=None, start_date=START)
 def own_inputs(number: int = 3):
     a, b = short(), long()
-    handles(a, b, twice.expand(number=[3, 4]))
+    doubled = twice.expand(number=[3, 4])
+    handles(a, b, doubled)
+    handle_of_each.expand(number=doubled)
     inputs(a, b, number)
     grow.after(grow(GRID))(GRID)
     read_name(file_name())
