@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
 from airflow_model_provider.registry.blobs import PAGE, Blob
-from airflow_model_provider.workspace import is_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +106,8 @@ def sign(
     :param dry_run: sign nothing.
     :raises InvalidConfiguration: if there is no key.
     """
+    from airflow_model_provider.materializers.signing import is_unsigned
+
     signing = settings.signing()
     if not signing.keys:
         problem = "no key is set, so nothing can be signed"
