@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import (
-    VersionNotSigned,
     WrongRegistry,
 )
 from airflow_model_provider.references import OutputReference
@@ -360,19 +359,9 @@ def connect(address: Address) -> Workspace:
 
 
 def _admission() -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
-    """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
-    from airflow_model_provider.materializers.signing import is_unsigned
+    from airflow_model_provider.materializers.signing import admission
 
-    signing = settings.signing()
-    if not signing.keys or not signing.required:
-        return None
-
-    def admit(version: str, stage: str, held: Sequence[ArtifactRecord]) -> None:
-        unsigned = [record.name for record in held if is_unsigned(record.payload, signing)]
-        if unsigned:
-            raise VersionNotSigned(version, stage, tuple(dict.fromkeys(unsigned)))
-
-    return admit
+    return admission(settings.signing())
 
 
 def _store_of_others(address: Address) -> str | None:

@@ -64,7 +64,7 @@ FORMS = {
     ),
     "mapping": Form(
         2,
-        "Tasks mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames and models, in both worlds: each "
+        "Tasks mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames, models, in both worlds: each "
         "instance gets its element and loads no other.",
         ("tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",),
     ),
