@@ -313,23 +313,23 @@ class Client:
         >>> with client.new_model_version("iris_classifier") as version:  # doctest: +SKIP
         ...     version.save_artifact("trained_model", clf)
         """
-        registry = self.workspace.registry
-        version = ModelVersion(
-            self.workspace,
-            registry.create_version(model, name=name, state=VersionState.PRODUCING),
-            self.origin,
-        )
+        registry, origin = self.workspace.registry, self.origin
+        record = registry.begin_version(model, name, origin.attempt)
+        version = ModelVersion(self.workspace, record, origin)
+
+        def end(state: VersionState) -> None:
+            registry.end_version(record.id, state, origin.attempt)
+            version.record = version.record._replace(state=state)
+
         try:
             yield version
         except BaseException as err:
             try:
-                registry.finish_version(version.id, VersionState.FAILED)
-                version.record = version.record._replace(state=VersionState.FAILED)
+                end(VersionState.FAILED)
             except ModelRegistryError as trouble:  # not in place of what happened in the block
                 err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
-        registry.finish_version(version.id, VersionState.READY)
-        version.record = version.record._replace(state=VersionState.READY)
+        end(VersionState.READY)
 
     def update_model_version(
         self,

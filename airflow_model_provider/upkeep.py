@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
+from airflow_model_provider.materializers.signing import is_unsigned
 from airflow_model_provider.registry.blobs import PAGE, Blob
-from airflow_model_provider.workspace import is_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +46,7 @@ class Garbage(NamedTuple):
     :param outputs: how many outputs that no version holds are older than ``keep_outputs``.
     :param resolutions: how many records of what tasks got are older than ``keep_resolutions``.
     :param pins: how many versions are pinned by runs that have been silent for as long.
+    :param abandoned: how many versions were left while they were being made, ``abandoned_after`` days ago; these fail.
     """
 
     blobs: int
@@ -54,6 +55,7 @@ class Garbage(NamedTuple):
     outputs: int = 0
     resolutions: int = 0
     pins: int = 0
+    abandoned: int = 0
 
 
 def _nobody(_blob: Blob) -> None:
@@ -157,6 +159,7 @@ def collect(
     """
     kept = settings.retention()
     pins = _forget(_release_pins(workspace), kept.resolutions, dry_run=dry_run)
+    abandoned = _forget(workspace.registry.fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
     outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
@@ -171,7 +174,7 @@ def collect(
             leftovers += 1
             if not dry_run:
                 workspace.store.remove_leftover(name)
-    return Garbage(blobs, size, leftovers, outputs, resolutions, pins)
+    return Garbage(blobs, size, leftovers, outputs, resolutions, pins, abandoned)
 
 
 def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) -> int:

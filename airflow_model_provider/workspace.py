@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import (
-    ModelRegistryError,
     PayloadMissing,
     VersionNotSigned,
     WrongRegistry,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.materializers.codec import Written
-    from airflow_model_provider.materializers.signing import Signing
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
@@ -438,24 +436,10 @@ def connect(address: Address) -> Workspace:
     return with_store(address, registry)
 
 
-def is_unsigned(payload: Payload, signing: Signing, *, by_first: bool = False) -> bool:
-    """
-    Return whether a payload can execute code and bears the signature of no key; False for a format unknown here.
-
-    :param by_first: only the first key counts.
-    """
-    from airflow_model_provider.materializers import lookup
-
-    try:
-        format = lookup.for_key(payload.materializer, payload.format_version)
-    except ModelRegistryError:
-        return False
-    facts = (payload.digest, payload.materializer, payload.format_version, payload.attributes)
-    return format.executes_code and not signing.accepts(*facts, by_first=by_first)
-
-
 def _admission() -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
     """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
+    from airflow_model_provider.materializers.signing import is_unsigned
+
     signing = settings.signing()
     if not signing.keys or not signing.required:
         return None

@@ -294,6 +294,14 @@ COMMANDS = (
         ARG_RESULT,
     ),
     _command(
+        "take-over",
+        "upkeep.take_over",
+        "Let a Dag run go on with what a run of the same id has made and pinned",
+        Arg(("dag_id",), help="Id of the Dag"),
+        Arg(("run_id",), help="Id of the Dag run"),
+        ARG_RESULT,
+    ),
+    _command(
         "delete",
         "versions.delete",
         "Delete a version; asks first",

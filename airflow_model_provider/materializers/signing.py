@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_model_provider.exceptions import NotSigned
+from airflow_model_provider.exceptions import ModelRegistryError, NotSigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_model_provider.registry.entities import Payload
 
 #: The attribute of an artifact that holds its signature.
 ATTRIBUTE = "hmac"
@@ -80,3 +82,19 @@ class Signing(NamedTuple):
 def _signature(key: str, digest: str, materializer: str, format_version: int) -> str:
     said = f"{materializer}\n{format_version}\nsha256:{digest}"
     return hmac.digest(key.encode(), said.encode(), "sha256").hex()
+
+
+def is_unsigned(payload: Payload, signing: Signing, *, by_first: bool = False) -> bool:
+    """
+    Return whether a payload can execute code and bears the signature of no key; False for a format unknown here.
+
+    :param by_first: only the first key counts.
+    """
+    from airflow_model_provider.materializers import lookup
+
+    try:
+        format = lookup.for_key(payload.materializer, payload.format_version)
+    except ModelRegistryError:
+        return False
+    facts = (payload.digest, payload.materializer, payload.format_version, payload.attributes)
+    return format.executes_code and not signing.accepts(*facts, by_first=by_first)

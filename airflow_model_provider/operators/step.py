@@ -73,6 +73,8 @@ class StepOperator(Receiving):
     shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_missing", "_ti")
     operator_extra_links = (ModelVersionLink(),)
     ui_color = "#d7ecf3"
+    #: A Dag with such a task is woken until a run of it has claimed what was promoted.
+    claims_promotions: ClassVar[bool] = True
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
     writes_results = True

@@ -15,12 +15,10 @@ from airflow_model_provider.registry import (
     events,
     metadata,
     pins,
-    producing,
     promotion,
     registration,
     resolution,
     schema,
-    settling,
     transfer,
     versions,
 )
@@ -28,9 +26,6 @@ from airflow_model_provider.registry.care import Care
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
-    COMMITTED,
-    FAILED,
-    NOTHING,
     ArtifactRecord,
     Attempt,
     ModelRecord,
@@ -41,6 +36,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.registry.making import Making
 from airflow_model_provider.registry.records import Records
 from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
 
@@ -52,7 +48,7 @@ if TYPE_CHECKING:
     Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
 
-class Registry(Care, Records):
+class Registry(Making, Care, Records):
     """
     An open model registry.
 
@@ -226,64 +222,6 @@ class Registry(Care, Records):
         """Delete a version. See :func:`versions.delete_version`."""
         versions.delete_version(self._database, model, number, purge=purge)
 
-    # --- versions in the making ----------------------------------------------------------------------------
-
-    def version_for_run(
-        self,
-        model: str,
-        run: RunKey,
-        *,
-        producer: str,
-        producers: producing.Producers = NOTHING,
-        again: producing.Again = tuple,
-        name: str | None = None,
-        card: Mapping[str, Any] | None = None,
-        run_mark: str | None = None,
-    ) -> VersionRecord:
-        """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
-        self._check_name(name)
-        card = card or {}
-        new = versions.NewVersion(name=name, tags=card.get("tags", ()), card=card, run_mark=run_mark)
-        return producing.version_for_run(
-            self._database, model, run, producer=producer, producers=producers, new=new, again=again
-        )
-
-    def settle_producer(
-        self,
-        version_id: int,
-        producer: str,
-        state: str,
-        *,
-        declares: bool = True,
-        stopped: Collection[str] = (),
-    ) -> VersionState:
-        """Note what became of a task's part of a version. See :func:`settling.settle_producer`."""
-        return settling.settle_producer(
-            self._database, version_id, producer, state, declares=declares, stopped=stopped
-        )
-
-    def commit_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task has committed its part of a version. See :func:`settling.settle_producer`."""
-        return self.settle_producer(version_id, producer, COMMITTED)
-
-    def fail_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task failed to make its part of a version. See :func:`settling.settle_producer`."""
-        return self.settle_producer(version_id, producer, FAILED)
-
-    def finish_version(self, version_id: int, state: VersionState) -> None:
-        """End the making of a version. See :func:`producing.finish_version`."""
-        producing.finish_version(self._database, version_id, state)
-
-    def close_run_version(
-        self, model: str, run: RunKey, outcomes: Mapping[str, str] | None = None
-    ) -> VersionRecord | None:
-        """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
-        return producing.close_run_version(self._database, model, run, outcomes)
-
-    def take_over_run(self, run: RunKey) -> int:
-        """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""
-        return pins.take_over_run(self._database, run, None)
-
     # --- stages --------------------------------------------------------------------------------------------
 
     def set_stage(
@@ -366,29 +304,25 @@ class Registry(Care, Records):
         """Return the number of the last change of a stage. See :func:`claims.last_sequence`."""
         return claims.last_sequence(self._database)
 
-    def watch(self, deployment: str, keys: Collection[claims.StageKey]) -> None:
-        """Begin to watch stages. See :func:`claims.watch`."""
-        claims.watch(self._database, deployment, keys)
+    def enroll(self, deployment: str, consumers: Collection[claims.Consumer]) -> None:
+        """Note Dags that wait for stages. See :func:`claims.enroll`."""
+        claims.enroll(self._database, deployment, consumers)
 
-    def watched(self, deployment: str) -> list[claims.Watched]:
-        """Return all that is watched. See :func:`claims.watched`."""
-        return claims.watched(self._database, deployment)
+    def standings(self, deployment: str) -> list[claims.Standing]:
+        """Return how far all Dags are that wait for stages. See :func:`claims.standings`."""
+        return claims.standings(self._database, deployment)
 
-    def deliver(self, deployment: str, key: claims.StageKey, sequence: int) -> None:
-        """Note that Airflow has a wake-up for an event. See :func:`claims.deliver`."""
-        claims.deliver(self._database, deployment, key, sequence)
+    def deliver(self, deployment: str, written: Mapping[claims.Consumer, int]) -> None:
+        """Note that Airflow has written wake-ups. See :func:`claims.deliver`."""
+        claims.deliver(self._database, deployment, written)
 
     def event(self, sequence: int) -> StageEvent:
         """Return a change of a stage. See :func:`claims.event`."""
         return claims.event(self._database, sequence)
 
-    def claim(self, run: RunKey, asked: claims.Claiming) -> list[StageEvent]:
+    def claim(self, run: RunKey, stages: Collection[claims.StageKey]) -> list[StageEvent]:
         """Claim promotions for a run. See :func:`claims.claim`."""
-        return claims.claim(self._database, run, asked)
-
-    def forget_consumer(self, deployment: str, dag_id: str) -> None:
-        """Wake a Dag no more. See :func:`claims.forget_consumer`."""
-        claims.forget_consumer(self._database, deployment, dag_id)
+        return claims.claim(self._database, run, stages)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 

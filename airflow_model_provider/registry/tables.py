@@ -311,27 +311,16 @@ run_pin = Table(
     Index(None, "version_id"),
 )
 
-#: Stages that Dags of a deployment wait for, and up to which event Airflow has written wake-ups (R32). The model may
-#: not be there yet.
-watch = Table(
-    "mr_watch",
-    metadata,
-    Column("deployment", FreeText, primary_key=True),
-    Column("model", String(100), primary_key=True),
-    Column("stage", String(100), primary_key=True),
-    Column("delivered", Id, nullable=False),
-)
-
-#: A Dag that waits for a stage, and up to which event its runs have claimed promotions. ``repeats`` says whether it is
-#: woken again while it lags: not where it waits for other assets as well.
+#: A Dag that waits for a stage: up to which event Airflow has written wake-ups of it, and its runs have claimed
+#: promotions. The model may not be there yet.
 consumer = Table(
     "mr_consumer",
     metadata,
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id")],
     Column("model", String(100), primary_key=True),
     Column("stage", String(100), primary_key=True),
+    Column("delivered", Id, nullable=False),
     Column("claimed", Id, nullable=False),
-    Column("repeats", Boolean, nullable=False),
 )
 
 #: Runs that have claimed what there was, if it was nothing too: a cleared task gets the same.

@@ -30,7 +30,6 @@ _TABLES = (
     "mr_metadata",
     "mr_resolution",
     "mr_run_pin",
-    "mr_watch",
     "mr_consumer",
     "mr_claim_run",
     "mr_claim",
@@ -321,22 +320,12 @@ def _resolutions() -> None:
 
 
 def _consumers() -> None:
-    def stage() -> list[sa.Column[str]]:
-        return [sa.Column(name, sa.String(100), nullable=False) for name in ("model", "stage")]
-
-    op.create_table(
-        "mr_watch",
-        _text("deployment", nullable=False),
-        *stage(),
-        _id("delivered"),
-        sa.PrimaryKeyConstraint("deployment", "model", "stage", name="pk_mr_watch"),
-    )
     op.create_table(
         "mr_consumer",
         *_run(nullable=False)[:2],
-        *stage(),
+        *[sa.Column(name, sa.String(100), nullable=False) for name in ("model", "stage")],
+        _id("delivered"),
         _id("claimed"),
-        sa.Column("repeats", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("deployment", "dag_id", "model", "stage", name="pk_mr_consumer"),
     )
     op.create_table(
