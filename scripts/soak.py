@@ -64,8 +64,8 @@ FORMS = {
     ),
     "mapping": Form(
         2,
-        "Tasks mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames and models, in both worlds: each "
-        "instance gets its element and loads no other.",
+        "Tasks are mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames and models, in both worlds: "
+        "each instance gets its element and loads no other.",
         ("tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",),
     ),
     "kills": Form(10, "Processes are killed while they save and register.", (f"{UPKEEP}/test_kills.py",)),
