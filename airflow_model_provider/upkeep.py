@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
+from airflow_model_provider.materializers.signing import is_unsigned
 from airflow_model_provider.registry.blobs import PAGE, Blob
-from airflow_model_provider.workspace import is_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
