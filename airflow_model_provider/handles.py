@@ -458,12 +458,7 @@ def handle_of(value: Any) -> Artifact[Any] | None:
 
 
 def save_or_adopt(
-    workspace: Workspace,
-    value: Any,
-    saving: Saving,
-    *,
-    attempt: Attempt | None = None,
-    links: Sequence[Link] = (),
+    workspace: Workspace, value: Any, saving: Saving, *, attempt: Attempt | None, links: Sequence[Link]
 ) -> ArtifactRecord:
     """
     Save a value; link or register what is a handle of an artifact.
@@ -476,7 +471,9 @@ def save_or_adopt(
     if saving.format not in (None, handle.record.payload.materializer):
         problem = f"format={saving.format!r} is given for {handle!r}, which is stored already"
         raise InvalidDefinition(saving.what, problem, "Leave out format=, or save the value: handle.load().")
-    return workspace.adopt(handle._workspace, handle.record, saving, attempt=attempt, links=links)
+    from airflow_model_provider.transfer.adopting import adopt
+
+    return adopt(workspace, handle._workspace, handle.record, saving, attempt=attempt, links=links)
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:

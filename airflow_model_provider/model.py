@@ -375,7 +375,7 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
-    if isinstance(version, str | bool) or version is None:
+    if isinstance(version, str | bool) or version is None or type(version) in (dict, list, tuple, set):
         return version
     if (number := whole(version)) is not None:
         return number
