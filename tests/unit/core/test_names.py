@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_model_provider import Client, Model, get_step_context, host, log_metadata, pipeline, step
+from airflow_model_provider import Client, Model, get_step_context, log_metadata, pipeline, step
 from airflow_model_provider.exceptions import (
     ArtifactNotFound,
-    LoadingWhileBuilding,
     MetadataNotFound,
     ModelNotFound,
     StageNotAssigned,
     VersionNotFound,
 )
-from airflow_model_provider.references import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,18 +122,3 @@ def test_metadata_serves_where_a_mapping_does(version: ModelVersion) -> None:
 
     assert ChainMap(metadata, {"rmse": 1.0})["rmse"] == 1.0  # type: ignore[arg-type]
     assert Template("$accuracy $rmse").safe_substitute(metadata) == "0.9 $rmse"
-
-
-def test_a_client_is_lazy_while_airflow_reads_a_dag_file(
-    model_registry: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At the top of the file too: a reference then, and an error for what would read the registry."""
-    monkeypatch.setattr(host, "airflow_is_parsing", lambda: True)
-    found = Client().get_model_version("iris", "production")
-
-    assert found == Model("iris", version="production")
-    assert isinstance(found.number, Reference)
-    with pytest.raises(LoadingWhileBuilding, match="Client reads the registry"):
-        Client().list_models()
-    with pytest.raises(LoadingWhileBuilding):
-        found.load()
