@@ -135,9 +135,12 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    with own_threads():
-        for node in nodes:
-            local.run_node(node)
+    try:
+        with own_threads():
+            for node in nodes:
+                local.run_node(node)
+    finally:
+        local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -178,7 +181,16 @@ class _LocalRun:
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
         self._said: set[str] = set()
+        self._resolvers: list[Resolver] = []
         announce(workspace)
+
+    def release_pins(self) -> None:
+        """Forget what the run has pinned: it is over, and no task of it comes again."""
+        for conn_id in set().union(*(resolver.run_pins for resolver in self._resolvers)):
+            try:
+                self._connected(conn_id).registry.drop_run_pins(self.key)
+            except ModelRegistryError as err:  # not in place of the run's own error; upkeep releases them
+                log.warning("Pins of run %s could not be released: %s", self.key.run_id, err)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
@@ -270,6 +282,7 @@ class _LocalRun:
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
         execution = StepExecution(self._task(node), resolver, log)
+        self._resolvers.append(resolver)
         try:
             self._pin(execution, node, resolver, mapped)
             self._remember(execution, node)

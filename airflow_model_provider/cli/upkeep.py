@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow_model_provider import settings
@@ -89,6 +90,18 @@ def gc(args: Any) -> None:
 
 
 @command
+def release_pins(args: Any) -> None:
+    """Release the versions that finished Dag runs have pinned, so that they can be deleted."""
+    hours = args.silent_for
+    if not 0 <= hours < 1e6:
+        raise InvalidDefinition("--silent-for", f"{hours} is no number of hours", "Write: --silent-for 24.")
+    chosen = {"dag_id": args.dag_id, "model": args.of_model}
+    released = client(args).drop_run_pins(silent_for=timedelta(hours=hours), dry_run=args.dry_run, **chosen)
+    result = "would be released" if args.dry_run else "released"
+    told(args, {"result": result, "run_pins": released}, f"Pins of finished runs {result}: {released:,}.")
+
+
+@command
 def take_over(args: Any) -> None:
     """Let a Dag run go on with what a run of the same id has made and pinned."""
     run = RunKey(settings.deployment(), args.dag_id, args.run_id)
@@ -105,6 +118,7 @@ def _row(result: str, garbage: Garbage) -> dict[str, Any]:
         "unfinished_uploads": garbage.leftovers,
         "outputs": garbage.outputs,
         "resolutions": garbage.resolutions,
+        "run_pins": garbage.pins,
         "abandoned_versions": garbage.abandoned,
     }
 
@@ -113,6 +127,7 @@ def _said(garbage: Garbage) -> str:
     old = {
         "old outputs": garbage.outputs,
         "old records of resolutions": garbage.resolutions,
+        "pins of old runs": garbage.pins,
         "abandoned versions (these fail)": garbage.abandoned,
     }
     more = "".join(f", {count:,} {what}" for what, count in old.items() if count)

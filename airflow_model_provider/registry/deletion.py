@@ -86,7 +86,8 @@ def _refuse_if_used(
         (stage, ["stage"], "it is in stage {!r}", "Promote another version, or archive it, first."),
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
-            "Let the run forget it first: Client().drop_run_pins({!r}, {!r}, deployment={!r}).",
+            "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "
+            "For all runs that are over: Client().drop_run_pins().",
         ),
     ]
     if not purge:
