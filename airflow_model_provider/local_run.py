@@ -213,8 +213,8 @@ class _LocalRun:
         except Exception as err:  # of what is mapped over
             result.instances.append("failed")
             result.error = result.error or err
-        worst = (state for state in ("failed", "skipped", "success") if state in result.instances)
-        result.state = next(worst, "skipped")
+        over = ("failed", "success")
+        result.state = next((state for state in over if state in result.instances), "skipped")
 
     def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
