@@ -104,6 +104,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "Comma-separated stages besides staging and production.",
         example="champion, shadow",
     ),
+    "default_pin": _option(
+        "How long a reference without pin= keeps its version: task (each task gets the version that is there when it "
+        "runs) or run (all tasks of a Dag run get the same one).",
+        default="task",
+    ),
     "wait_timeout": _option(
         'Seconds that a task with on_missing="wait" waits for a version before it fails.',
         default="604800",

@@ -63,8 +63,8 @@ class Model(JsonValue):
     :param name: the model's name.
     :param version: a stage, ``latest``, a number, a version name, a Jinja template that gives one of these when
         the task runs, or the output of a task that does.
-    :param pin: ``task``: each task gets what the selector names when it runs; ``run``: all tasks of a Dag run
-        get what the first of them got, retries and cleared tasks too.
+    :param pin: ``task``: each task gets what the selector names when it runs; ``run``: all tasks of a Dag run get
+        what the first of them got, retries and cleared tasks too; None means ``[model_registry] default_pin``.
     :param as_of: with a stage: the version that held it then. An aware datetime, the name of a date of the Dag
         run (``logical_date``, ``data_interval_end``, ``run_after``), or a tuple of these, of which the first
         that the run has counts.
@@ -85,7 +85,7 @@ class Model(JsonValue):
     name: str
     version: ModelStages | str | int | None = None
     _: KW_ONLY
-    pin: str = "task"
+    pin: str | None = None
     as_of: Any = None
     on_missing: str = "fail"
     conn_id: str | None = None
@@ -108,6 +108,8 @@ class Model(JsonValue):
             check_key(self.conn_id, "connection id")
         object.__setattr__(self, "version", deferred_text(self.version))
         object.__setattr__(self, "as_of", read_as_of(self._subject, self.as_of))
+        if self.pin is None:
+            object.__setattr__(self, "pin", "task" if self.makes_version else settings.default_pin())
         self._check_options()
         if self.makes_version:
             _check_template(self.version)
@@ -373,7 +375,7 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
-    if isinstance(version, str | bool) or version is None:
+    if isinstance(version, str | bool) or version is None or type(version) in (dict, list, tuple, set):
         return version
     if (number := whole(version)) is not None:
         return number

@@ -11,7 +11,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
-from airflow_model_provider.selectors import artifact_type, is_template
+from airflow_model_provider.selectors import SelectorKind, artifact_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -342,10 +342,10 @@ def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, A
             f"it was given {', '.join(sorted(unknown))}",
             f"It takes: {words}.",
         )
-    if isinstance(version, str) and is_template(version):
+    reference = Model(model, version=version, **terms).reference
+    if reference.selector.kind is SelectorKind.TEMPLATE:
         problem = f"version={quoted(version)} is a template, and what a template is given is not rendered"
         raise InvalidDefinition(
             "macros.model_registry.version()", problem, "Give it a value: params.version."
         )
-    reference = Model(model, version=version, **terms).reference
     return OptionalVersion(reference, task) if optional else task.resolve(reference)

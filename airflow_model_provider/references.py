@@ -324,7 +324,7 @@ class Reference(JsonValue):
             fallback = more.pop(_FALLBACK, None)
             _refuse_unknown(more)
             if fallback is not None:
-                values["default"] = Reference.from_json(fallback)
+                values["default"] = Reference.from_json({**fallback})
             values["wanted"] = Wanted(values.get("wanted", "artifact" if "name" in values else "version"))
             values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
             _refuse_unknown_words(values)

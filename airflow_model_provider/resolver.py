@@ -34,6 +34,13 @@ _Pin = tuple[str | None, str, str]
 _MAY_COME: Final = (ModelNotFound, StageNotAssigned, VersionNotFound)
 
 
+#: Said where tasks of one run use several versions.
+_MIXED: Final = (
+    "%r is %s in this task, and was %s@%d in an earlier task of this Dag run. Use pin='run', or [model_registry] "
+    "default_pin = run, to give all tasks of a run one version."
+)
+
+
 def _as_it_is(text: str) -> str:
     return text
 
@@ -168,6 +175,10 @@ class Resolver:
             asked, resolution = self._untold.pop(0)
             level, text = said_of(asked, resolution)
             (self._log.warning if level == "warning" else self._log.info)("%s", text)
+            if resolution.earlier is not None and resolution.version is not None:
+                self._log.warning(
+                    _MIXED, asked, resolution.version, resolution.version.model, resolution.earlier
+                )
 
     def _resolve_in(
         self,

@@ -74,6 +74,14 @@ def _stages(extra: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*BUILT_IN_STAGES, *extra)))
 
 
+def default_pin() -> str:
+    """Return how long a reference keeps its version where it doesn't say so: for a ``task``, or for its ``run``."""
+    said = option("default_pin") or "task"
+    if said not in ("task", "run"):
+        raise InvalidConfiguration(f"[{SECTION}] default_pin", f"{said!r} is unknown", "Choose task or run.")
+    return said
+
+
 def deployment() -> str:
     """Return the name that tells this Airflow apart from others on the same registry (R9)."""
     return option("deployment") or "default"

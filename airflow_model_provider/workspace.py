@@ -7,12 +7,11 @@ import json
 import os
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import (
-    VersionNotSigned,
     WrongRegistry,
 )
 from airflow_model_provider.references import OutputReference
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
-
-T = TypeVar("T")
 
 
 class Saving(NamedTuple):
@@ -168,6 +165,7 @@ class Workspace:
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
         """
+        from airflow_model_provider.registry.blobs import until_it_stays
         from airflow_model_provider.registry.registration import NewContents
 
         def store_and_register(intend: bool) -> Registered:
@@ -184,6 +182,8 @@ class Workspace:
     def _register(
         self, item: Item, attempt: Attempt | None, links: Sequence[Link], parts: Sequence[Item] = ()
     ) -> list[ArtifactRecord]:
+        from airflow_model_provider.registry.blobs import until_it_stays
+
         def store_and_register(intend: bool) -> list[ArtifactRecord]:
             new = self._stored(item, attempt, intend)
             stored = [self._stored(part, attempt, intend) for part in parts]
@@ -317,22 +317,6 @@ class Workspace:
         self.registry.close()
 
 
-def until_it_stays(store_and_register: Callable[[bool], T]) -> T:
-    """
-    Store and register; all of it again where a collector has taken bytes in between.
-
-    :param store_and_register: is told whether to note before that bytes will be stored.
-    """
-    from airflow_model_provider.registry.blobs import BlobGone
-
-    intend = False
-    while True:
-        try:
-            return store_and_register(intend)
-        except BlobGone:
-            intend = True
-
-
 _open: dict[str, Workspace] = {}
 _lock = Lock()
 
@@ -375,19 +359,9 @@ def connect(address: Address) -> Workspace:
 
 
 def _admission() -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
-    """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
-    from airflow_model_provider.materializers.signing import is_unsigned
+    from airflow_model_provider.materializers.signing import admission
 
-    signing = settings.signing()
-    if not signing.keys or not signing.required:
-        return None
-
-    def admit(version: str, stage: str, held: Sequence[ArtifactRecord]) -> None:
-        unsigned = [record.name for record in held if is_unsigned(record.payload, signing)]
-        if unsigned:
-            raise VersionNotSigned(version, stage, tuple(dict.fromkeys(unsigned)))
-
-    return admit
+    return admission(settings.signing())
 
 
 def _store_of_others(address: Address) -> str | None:

@@ -92,8 +92,9 @@ class ModelRegistryError(Exception):
             cls.__str__ = shown  # type: ignore[method-assign]
 
     def _placed(self, sentence: str) -> str:
-        place = f" (registry: connection {self.conn_id!r})" if self.conn_id else ""
-        return sentence if sentence.endswith(place) else sentence + place
+        """Name the registry where nothing in the sentence does."""
+        named = not self.conn_id or self.conn_id in sentence
+        return sentence if named else f"{sentence} (registry: connection {self.conn_id!r})"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(quoted, self.args))})"

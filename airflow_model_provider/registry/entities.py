@@ -252,6 +252,8 @@ class Resolution(NamedTuple):
     missing: ModelRegistryError | None = None
     sequence: int = 0
     belongs: bool = False
+    #: The number that an earlier task of the run got for the same, where that is another.
+    earlier: int | None = None
 
     @property
     def conn_id(self) -> str | None:
@@ -278,3 +280,5 @@ class ResolutionRecord(NamedTuple):
     resolved: bool
     at: datetime
     belongs: bool = False
+    #: The number that the first task of the run got for the same selector, where that is another.
+    earlier: int | None = None

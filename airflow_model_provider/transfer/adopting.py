@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from airflow_model_provider.exceptions import PayloadMissing
 from airflow_model_provider.registry.values import plain_metadata
 from airflow_model_provider.selectors import check_name
-from airflow_model_provider.workspace import until_it_stays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +43,8 @@ def adopt(
         for link in links:
             workspace.registry.link_artifact(link.version_id, record.id, link.relation)
         return record
+    from airflow_model_provider.registry.blobs import until_it_stays
+
     return until_it_stays(lambda _intend: _registered(workspace, source, record, saving, attempt, links))
 
 

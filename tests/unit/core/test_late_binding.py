@@ -54,7 +54,6 @@ PRINTED: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pin": "rnu"}, "pin='rnu' is unknown. Known: 'task', 'run'. Did you mean 'run'?"),
-    ({"pin": None}, "pin=None is unknown."),
     ({"on_missing": "skipp"}, "Known: 'fail', 'skip', 'wait'. Did you mean 'skip'?"),
     ({"as_of": datetime(2026, 3, 1)}, "has no time zone. Give an aware datetime, or"),
     ({"as_of": "2026-03-01"}, "has no time zone."),
