@@ -198,8 +198,13 @@ class Inputs:
         return inspect.BoundArguments(self._bound.signature, arguments)
 
     def _load(self, parameter: str, value: Any, annotation: Any) -> Any:
-        if parameter in self._unchecked:
-            return value
+        if self._bound.signature.parameters[parameter].kind is inspect.Parameter.VAR_KEYWORD:
+            filled = {name: value[name] for name in value if name in self._unchecked}
+            given = {name: value[name] for name in value if name not in filled}
+            return {**filled, **self._loaded(parameter, given, annotation)}
+        return value if parameter in self._unchecked else self._loaded(parameter, value, annotation)
+
+    def _loaded(self, parameter: str, value: Any, annotation: Any) -> Any:
         check = self._check(parameter, annotation)
         keep_handle = asks_for_handle(annotation)
         handles: list[Artifact[Any] | SmallOutput] = []
