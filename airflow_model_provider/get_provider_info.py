@@ -153,6 +153,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         example="90",
         type="float",
     ),
+    "abandoned_after": _option(
+        "Days after which `airflow model-registry gc` fails a version that is still being made, and into which no task "
+        "has written since: what made it was killed. More than a task may take. Empty means 7.",
+        example="2",
+        type="float",
+    ),
     "cache_dir": _option(
         "Folder of local copies of remote artifacts and of what is on its way to a remote store, private to the user. "
         "Empty means the user's cache folder.",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
-from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
@@ -135,9 +135,12 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    with own_threads():
-        for node in nodes:
-            local.run_node(node)
+    try:
+        with own_threads():
+            for node in nodes:
+                local.run_node(node)
+    finally:
+        local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -178,7 +181,16 @@ class _LocalRun:
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
         self._said: set[str] = set()
+        self._resolvers: list[Resolver] = []
         announce(workspace)
+
+    def release_pins(self) -> None:
+        """Forget what the run has pinned: it is over, and no task of it comes again."""
+        for conn_id in set().union(*(resolver.run_pins for resolver in self._resolvers)):
+            try:
+                self._connected(conn_id).registry.drop_run_pins(self.key)
+            except ModelRegistryError as err:  # not in place of the run's own error; upkeep releases them
+                log.warning("Pins of run %s could not be released: %s", self.key.run_id, err)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
@@ -201,8 +213,8 @@ class _LocalRun:
         except Exception as err:  # of what is mapped over
             result.instances.append("failed")
             result.error = result.error or err
-        over = ("failed", "success")
-        result.state = next((state for state in over if state in result.instances), "skipped")
+        worst = (state for state in ("failed", "skipped", "success") if state in result.instances)
+        result.state = next(worst, "skipped")
 
     def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
@@ -246,7 +258,23 @@ class _LocalRun:
         return dict(self._evaluated(dict(mapped), resolver))
 
     def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
-        attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
+        for try_number in range(1, node.retries + 2):
+            execution, error = self._try(node, index, mapped, result, try_number)
+            if error is None or not _may_help(error):
+                break
+            if try_number <= node.retries:
+                log.warning("%s failed and is tried again: %s", node.task_id, error)
+        skipped = error is not None and (isinstance(error, VersionMissing) or host.is_skip(error))
+        result.instances.append("success" if error is None else "skipped" if skipped else "failed")
+        if error is not None:
+            execution.ended(result.instances[-1])
+            self._remember(execution, node)
+            result.error = result.error or (None if skipped else error)
+
+    def _try(
+        self, node: Node, index: int, mapped: Any, result: StepResult, try_number: int
+    ) -> tuple[StepExecution, Exception | None]:
+        attempt = Attempt(self.key, node.task_id, str(uuid.uuid4()), index, try_number)
         resolver = Resolver(
             attempt,
             self._connected,
@@ -254,27 +282,20 @@ class _LocalRun:
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
         execution = StepExecution(self._task(node), resolver, log)
+        self._resolvers.append(resolver)
         try:
-            if self._pin(execution, node, resolver, mapped):
-                self._remember(execution, node)
-                result.values.append(execution.run())
-                result.entries = execution.entries
-                state = "success"
-            else:
-                state = "skipped"
-        except Exception as err:
-            state = "skipped" if host.is_skip(err) else "failed"
-            if state == "failed":
-                result.error = result.error or err
-        if state != "success":
-            execution.ended(state)
+            self._pin(execution, node, resolver, mapped)
             self._remember(execution, node)
-        result.instances.append(state)
+            result.values.append(execution.run())
+            result.entries = execution.entries
+        except Exception as err:
+            return execution, err
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
+        return execution, None
 
     def _task(self, node: Node) -> Task:
         return Task(
@@ -286,8 +307,12 @@ class _LocalRun:
             mapped_over=mapped_over(node, self.nodes),
         )
 
-    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> bool:
-        """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
+    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> None:
+        """
+        Pin what a step asks for, waiting where it says so.
+
+        :raises VersionMissing: if it is to be skipped.
+        """
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
@@ -301,10 +326,10 @@ class _LocalRun:
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
-                    return False
+                    raise
                 self._wait(node, missing, deadline)
             else:
-                return True
+                return
 
     def _wait(self, node: Node, missing: VersionMissing, deadline: float) -> None:
         if time.monotonic() >= deadline:
@@ -415,6 +440,13 @@ class _LocalRun:
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
+
+
+def _may_help(error: Exception) -> bool:
+    """Whether another try may help: as in Airflow, not after a skip, or an error that stays."""
+    if isinstance(error, ModelRegistryError):
+        return error.transient
+    return not (isinstance(error, VersionMissing) or host.is_skip(error) or host.is_final(error))
 
 
 class _Element(NamedTuple):

@@ -7,6 +7,7 @@ import re
 from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import host, settings
@@ -29,6 +30,7 @@ from airflow_model_provider.selectors import (
     Selector,
     SelectorKind,
     check_name,
+    check_version_name,
     is_template,
     nearest,
     read_as_of,
@@ -413,4 +415,16 @@ def new_version_name(
     when = (logical_date or datetime.now(UTC)).astimezone(UTC)
     values = {"date": f"{when:%Y_%m_%d}", "time": f"{when:%H_%M_%S_%f}", "run_id": run_id}
     filled = _PLACEHOLDER.sub(lambda match: values[match.group(1)], str(template))
-    return re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
+    name = re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
+    # What would be read as a number or a stage is told apart from that; what is near to a stage, by a digest.
+    others = (f"run_{name[:96]}", f"run_{sha256(filled.encode()).hexdigest()[:16]}")
+    return next(valid for valid in (name, *others) if _is_name(valid))
+
+
+def _is_name(name: str) -> bool:
+    """Whether the name of a run is that of a version, too: no number, stage, or word that means something else."""
+    try:
+        check_version_name(name, settings.declared_stages())
+    except InvalidName:
+        return False
+    return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound, UnknownAttribute
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, conn_id_of, resolved_value
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.selectors import artifact_type, is_template
@@ -315,7 +315,7 @@ def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     :param task: the task that asks.
     """
     reference = resolution.reference
-    value = resolved_value(resolver.workspace(conn_id_of(resolution)), resolution, Origin(resolver.attempt))
+    value = resolved_value(resolver.workspace(resolution.conn_id), resolution, Origin(resolver.attempt))
     if isinstance(value, Artifact):
         return PinnedArtifact(value, task)
     if isinstance(value, ModelVersion) and isinstance(reference, Reference):

@@ -108,6 +108,12 @@ class Resolver:
         return [(conn_id, version) for (conn_id, _), version in found.items()]
 
     @property
+    def run_pins(self) -> set[str | None]:
+        """The connections of the registries in which this task has pinned versions for its run."""
+        asked = [reference for reference in self._known if isinstance(reference, Reference)]
+        return {reference.conn_id for reference in asked if reference.pin == "run"}
+
+    @property
     def logical_date(self) -> datetime | None:
         """The Dag run's, if it has one."""
         return self._moment.dates().get("logical_date")

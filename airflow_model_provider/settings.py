@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidConfiguration
@@ -112,6 +112,11 @@ class Retention(NamedTuple):
 
     resolutions: float | None
     outputs: float | None
+    abandoned: float | None = None
+
+
+#: Days without a word from what makes a version: longer than a task trains.
+ABANDONED_AFTER: Final = 7.0
 
 
 def retention() -> Retention:
@@ -120,7 +125,12 @@ def retention() -> Retention:
 
     :raises InvalidConfiguration: if a setting is not a number of days above zero.
     """
-    return Retention(_number("keep_resolutions", "days"), _number("keep_outputs", "days"))
+    abandoned = _number("abandoned_after", "days")
+    return Retention(
+        _number("keep_resolutions", "days"),
+        _number("keep_outputs", "days"),
+        ABANDONED_AFTER if abandoned is None else abandoned,
+    )
 
 
 def wait_timeout() -> float:

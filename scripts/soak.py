@@ -74,6 +74,12 @@ FORMS = {
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
         ("tests/unit/faults",),
     ),
+    "runs": Form(
+        25,
+        "Runs of random shapes end by dag.test() and as programs: no version stays open, none is ready that is not.",
+        ("tests/airflow/test_ends_of_runs.py",),
+        0,
+    ),
     "promotions": Form(
         10,
         "Promotions in bursts while scheduler and triggerer are killed: each is claimed by one run of each DAG.",

@@ -30,7 +30,7 @@ class Node:
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: nodes that go first without giving an input.
-    :param options: arguments of an Airflow task, of which a local run heeds the trigger rule.
+    :param options: arguments of an Airflow task, of which a local run heeds trigger rule and retries.
     """
 
     definition: StepDefinition
@@ -52,6 +52,11 @@ class Node:
         """The name of its trigger rule."""
         rule = self.options.get("trigger_rule", "all_success")
         return str(getattr(rule, "value", rule))
+
+    @property
+    def retries(self) -> int:
+        """How often it is tried again."""
+        return int(self.options.get("retries") or 0)
 
     def upstream(self) -> set[Node]:
         """The nodes that go first."""

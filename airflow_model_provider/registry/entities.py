@@ -253,6 +253,11 @@ class Resolution(NamedTuple):
     sequence: int = 0
     belongs: bool = False
 
+    @property
+    def conn_id(self) -> str | None:
+        """The connection of the registry in which it was found: that of a default may be another."""
+        return getattr(self.reference, "conn_id", None)
+
 
 class ResolutionRecord(NamedTuple):
     """

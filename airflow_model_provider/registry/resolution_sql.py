@@ -67,6 +67,10 @@ _FOUND: Final = {
     "a_name": "f.name",
     **{f"v_{name}": f"v.{name}" for name in VERSION_FIELDS},
     **{f"a_{name}": f"a.{name}" for name in ARTIFACT_FIELDS},
+    # In a version that a mapped task has made by itself, it is no element of a collection.
+    "a_map_index": """coalesce((
+  SELECT l.map_index FROM mr_link l WHERE l.version_id = chosen.version_id AND l.artifact_version_id = a.id
+), a.map_index)""",
     "v_stages": """(
   SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
   WHERE s.model_id = v.model_id AND s.version_id = v.id
@@ -202,8 +206,8 @@ def _words(parts: frozenset[str]) -> str:
     again, run = "again" in parts, "run" in parts
     artifact, metadata = not parts.isdisjoint({"artifact", "output"}), "metadata" in parts
     found = dict(_FOUND)
-    for prefixes, there in ((("a.", "b.", "f."), artifact), (("md.",), metadata)):
-        found |= {name: "NULL" for name, text in _FOUND.items() if text.startswith(prefixes) and not there}
+    for names, there in (("a_", artifact), (("metadata_", "has_metadata"), metadata)):
+        found |= {name: "NULL" for name in _FOUND if name.startswith(names) and not there}
     if again:
         found["v_stages"] = _STAGES_THEN.replace("{stages_now}", _FOUND["v_stages"])
         found["v_sealed_at"] = _SEALED_THEN

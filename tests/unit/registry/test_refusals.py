@@ -174,7 +174,8 @@ DELETING = [
         lambda shop: shop.delete(3, purge=True),
         "VersionInUse",
         "iris@3 cannot be deleted: DAG 'scoring' has pinned it for its run 'manual__2'. "
-        "Let the run forget it first: Client().drop_run_pins('scoring', 'manual__2', deployment='default').",
+        "If the run is over, release its pins: Client().drop_run_pins('scoring', 'manual__2', deployment='default'). "
+        "For all runs that are over: Client().drop_run_pins().",
     ),
     Refusal(
         lambda shop: shop.client.delete_model("solo", purge=True),
@@ -232,8 +233,11 @@ READY = [
             "iris", RUN, producer="train", run_mark="0 2026-02-02T00:00:00+00:00"
         ),
         "DeploymentClash",
-        "Another Airflow has a run 'manual__1' of DAG 'training' in this registry, and both are called 'default'. "
-        "Give each its own [model_registry] deployment (AIRFLOW__MODEL_REGISTRY__DEPLOYMENT).",
+        "Run 'manual__1' of DAG 'training' was written to this registry by a run of the same id that started at "
+        "another time and was still at work when this one started. Nothing was changed. If two Airflow installations "
+        "are both called 'default', give each its own [model_registry] deployment "
+        "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT). If the run was deleted or queued again while its tasks ran, let it go "
+        "on: airflow model-registry take-over 'training' 'manual__1'",
     ),
 ]
 STAGES = [
