@@ -14,6 +14,7 @@ from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryEr
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
+from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -165,9 +166,10 @@ class StepExecution:
             _resolve=functools.partial(self._resolver.resolve, in_code=True),
             _workspace=self._workspace,
             promotions=self._resolver.promotions,
+            named_outputs=[output.name for output in self.task.outputs if output.config.name is not None],
         )
         with running_step(context):
-            result = self.task.function(*bound.args, **bound.kwargs)
+            result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
         values = self._split(result)
         return {
             output.name: self._save(output, value, context.output_metadata.get(output.name))

@@ -9,6 +9,7 @@ itself parses), or the scheduler from other components, and asking must not impo
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from typing import Any
 
@@ -45,6 +46,18 @@ def running_task_context() -> dict[str, Any] | None:
         return None
     context: dict[str, Any] = module._CURRENT_CONTEXT[-1]
     return context
+
+
+def airflow_takes(owner: str, argument: str) -> bool:
+    """
+    Return whether the Airflow that this process has imported knows an argument, which a newer one may.
+
+    :param owner: the class in ``airflow.sdk`` that takes it.
+    """
+    if not airflow_is_imported():
+        return False
+    found: Any = getattr(importlib.import_module("airflow.sdk"), owner)
+    return argument in inspect.signature(found.__init__).parameters and argument not in ("self", "kwargs")
 
 
 def enter_airflow() -> None:

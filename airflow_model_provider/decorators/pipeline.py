@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.arguments import check_dag_arguments
 from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model, first_id
 
 if TYPE_CHECKING:
@@ -87,10 +88,12 @@ class Pipeline(Generic[P]):
     ) -> Pipeline[P]:
         """Return the pipeline with other options: a name, a model, any argument of an Airflow DAG."""
         old = self.definition
+        dag_id = dag_arguments.pop("dag_id", None)
+        check_dag_arguments(f"pipeline {old.name!r}", dag_arguments)
         return Pipeline(
             PipelineDefinition(
                 old.function,
-                first_id("dag_id", name, dag_arguments.pop("dag_id", None), old.name),
+                first_id("dag_id", name, dag_id, old.name),
                 check_model(f"pipeline {old.name!r}", model) or old.model,
                 {**old.options, **dag_arguments},
             )
@@ -134,11 +137,11 @@ def pipeline(
             raise InvalidDefinition(
                 "@pipeline", f"{decorated!r} is not a function", "Put @pipeline above a function."
             )
-        dag_id = first_id(
-            "dag_id", name, dag_arguments.pop("dag_id", None), getattr(decorated, "__name__", None)
-        )
+        options = dict(dag_arguments)
+        dag_id = first_id("dag_id", name, options.pop("dag_id", None), getattr(decorated, "__name__", None))
+        check_dag_arguments(f"pipeline {dag_id!r}", options)
         return Pipeline(
-            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), dag_arguments)
+            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), options)
         )
 
     return decorate if function is None else decorate(function)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.arguments import check_task_arguments
+from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import StepDefinition, check_model, first_id
+from airflow_model_provider.pipelines.outputs import check_outputs
 from airflow_model_provider.references import JsonValue
 
 if TYPE_CHECKING:
@@ -109,9 +112,11 @@ class Step(Generic[P, R]):
         :param task_arguments: any argument of an Airflow task: ``retries``, ``pool``, ``trigger_rule``, ...
         """
         old = self.definition
+        task_id = task_arguments.pop("task_id", None)
+        check_task_arguments(self._subject, task_arguments)
         definition = replace(
             old,
-            name=first_id("task_id", name, task_arguments.pop("task_id", None), old.name),
+            name=first_id("task_id", name, task_id, old.name),
             model=check_model(self._subject, model) or old.model,
             substitutions={**old.substitutions, **(substitutions or {})},
             options={**old.options, **task_arguments},
@@ -207,19 +212,18 @@ def step(
     """
 
     def decorate(decorated: Callable[..., Any]) -> Step[Any, Any]:
-        if not callable(decorated):
-            raise InvalidDefinition(
-                "@step", f"{decorated!r} is not a function", "Put @step above a function."
-            )
-        task_id = first_id(
-            "task_id", name, task_arguments.pop("task_id", None), getattr(decorated, "__name__", None)
-        )
+        options = dict(task_arguments)
+        given, own = options.pop("task_id", None), getattr(decorated, "__name__", None)
+        check_function(f"step {name or given or own!r}", decorated)
+        task_id = first_id("task_id", name, given, own)
+        check_task_arguments(f"step {task_id!r}", options)
+        check_outputs(decorated)
         return Step(
             StepDefinition(
                 decorated,
                 task_id,
                 check_model(f"step {task_id!r}", model),
-                task_arguments,
+                options,
                 dict(substitutions or {}),
             )
         )

@@ -14,6 +14,7 @@ from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
+from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -71,6 +72,7 @@ class StepOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_function(f"step {self.task_id!r}", python_callable)
         self.python_callable = python_callable
         self.op_args = op_args or ()
         self.op_kwargs = op_kwargs or {}
