@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         save_artifact,
     )
     from airflow_model_provider.gates import Gates
-    from airflow_model_provider.handles import Artifact
+    from airflow_model_provider.handles import Artifact, ModelVersion
     from airflow_model_provider.model import Model
     from airflow_model_provider.pipelines.outputs import ArtifactConfig
     from airflow_model_provider.selectors import ArtifactType, ModelStages
@@ -35,6 +35,7 @@ _WHERE = {
     "Gates": "gates",
     "Model": "model",
     "ModelStages": "selectors",
+    "ModelVersion": "handles",
     "get_pipeline_context": "context",
     "get_step_context": "context",
     "link_artifact_to_model": "functions",
@@ -53,6 +54,7 @@ __all__ = [
     "Gates",
     "Model",
     "ModelStages",
+    "ModelVersion",
     "__version__",
     "get_pipeline_context",
     "get_step_context",

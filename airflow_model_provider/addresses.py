@@ -9,6 +9,8 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -22,6 +24,9 @@ DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
+#: The source of an address that the configuration names.
+_CONFIGURATION = f"[{settings.SECTION}] url and store"
+_HALVES = {"url": "registry", "store": "artifact store"}
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -34,21 +39,18 @@ class Address(NamedTuple):
     :param store: folder or fsspec URL of the artifacts.
     :param source: which setting said so, for messages.
     :param storage_options: arguments for fsspec.
+    :param defaults: the halves (``url``, ``store``) that no setting names, and that are under AIRFLOW_HOME therefore.
     """
 
     url: str
     store: str
     source: str
     storage_options: Mapping[str, Any] = MappingProxyType({})
+    defaults: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """All but the source may hold secrets."""
         return f"Address(source={self.source!r})"
-
-    @property
-    def is_default(self) -> bool:
-        """Whether nothing was configured: a file and a folder under AIRFLOW_HOME."""
-        return self.source == "AIRFLOW_HOME"
 
     @property
     def is_stored(self) -> bool:
@@ -67,17 +69,52 @@ def find_address(
     Return the first registry that is given: argument, connection, configuration, default.
 
     :param ask_airflow: look among the connections that Airflow keeps, too.
-    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read.
+    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read, and for a default under
+        an executor whose workers may be elsewhere.
     """
     if url is not None:
-        return Address(_text("url", url), _text("store", store) or _default_store(), "argument")
+        return _reached_by_workers(_address(_text("url", url), _text("store", store), "argument"))
     if conn_id is not None:
         check_key(conn_id, "connection id")
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
-    return found or _configured() or _default()
+    return _reached_by_workers(found or _configured() or _default())
+
+
+def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:
+    """Return an address whose halves are the default ones if they are empty."""
+    defaults = tuple(name for name, said in (("url", url), ("store", store)) if not said)
+    return Address(url or _default_url(), store or _default_store(), source, options, defaults)
+
+
+def _reached_by_workers(address: Address) -> Address:
+    """
+    Return an address that every worker of this Airflow reaches.
+
+    :raises InvalidConfiguration: if a half of it is a default that each worker would have for itself.
+    """
+    executor = host.remote_executor() if address.defaults else None
+    if executor is None:
+        return address
+    whole = len(address.defaults) == len(_HALVES)
+    missing = " and ".join(_HALVES[name] for name in address.defaults)
+    problem = f"no {missing} is configured, and workers of {executor} may not share this machine's disk"
+    settings_named = " and ".join(f"{settings.variable(name)}" for name in address.defaults)
+    if whole:
+        advice = f"Set {connection_variable(DEFAULT_CONN_ID)}, or {settings_named}"
+    elif address.source == "argument":
+        advice = f"Pass {address.defaults[0]}="
+    elif address.source == _CONFIGURATION:
+        advice = f"Set {settings_named}"
+    else:
+        advice = f"Set extra.{address.defaults[0]} of it"
+    raise InvalidConfiguration(
+        f"[{settings.SECTION}] {address.defaults[0]}" if whole else address.source,
+        problem,
+        f"{advice}, to a database and a store that all workers reach.",
+    )
 
 
 def _text(what: str, value: object, source: str = "argument") -> str:
@@ -110,13 +147,13 @@ def _configured() -> Address | None:
     url, store = settings.option("url"), settings.option("store")
     if url is None and store is None:
         return None
-    return Address(url or _default_url(), store or _default_store(), f"[{settings.SECTION}] url and store")
+    return _address(url or "", store or "", _CONFIGURATION)
 
 
 def _default() -> Address:
     if not host.inside_airflow():
-        _warn_of_airflow_cfg()
-    return Address(_default_url(), _default_store(), "AIRFLOW_HOME")
+        _warn_of_airflow()
+    return _address("", "", "AIRFLOW_HOME")
 
 
 def _default_url() -> str:
@@ -127,21 +164,50 @@ def _default_store() -> str:
     return str(settings.airflow_home().absolute() / "model_artifacts")
 
 
-def _warn_of_airflow_cfg() -> None:
-    """Outside Airflow only the environment is read; a registry that only airflow.cfg names would be missed."""
-    path = os.environ.get("AIRFLOW_CONFIG") or settings.airflow_home() / "airflow.cfg"
+def _warn_of_airflow() -> None:
+    """Outside Airflow only the environment is read; a registry that only Airflow knows would be missed."""
+    config = _airflow_cfg()
+    named = config.get(settings.SECTION, "url", fallback="").strip()
+    if _has_connection(config):
+        _warn(f"Airflow's connection {DEFAULT_CONN_ID!r}", connection_variable(DEFAULT_CONN_ID))
+    elif named and named != _default_url():
+        _warn(_airflow_cfg_path(), settings.variable("url"))
+
+
+def _warn(named_by: object, variable: str) -> None:
+    warnings.warn(
+        f"{named_by} names another model registry than the one used here ({_default_url()}). Outside Airflow only "
+        f"the environment is read: set {variable}.",
+        stacklevel=2,
+    )
+
+
+def _airflow_cfg_path() -> Path:
+    return Path(os.environ.get("AIRFLOW_CONFIG") or settings.airflow_home() / "airflow.cfg")
+
+
+def _airflow_cfg() -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
+    with suppress(configparser.Error, OSError, UnicodeDecodeError):
+        parser.read(_airflow_cfg_path())
+    return parser
+
+
+def _has_connection(config: configparser.ConfigParser) -> bool:
+    """Whether Airflow keeps the default connection; only a SQLite file can be looked into without Airflow."""
+    default = f"sqlite:///{settings.airflow_home().absolute() / 'airflow.db'}"
+    named = config.get("database", "sql_alchemy_conn", fallback=default)
+    scheme, _, path = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", named).partition(":///")
+    if scheme != "sqlite" or not Path(path).is_file():
+        return False
+    import sqlite3
+
+    query = "SELECT 1 FROM connection WHERE conn_id = ?"
     try:
-        parser.read(path)
-    except (configparser.Error, OSError, UnicodeDecodeError):
-        return
-    named = parser.get(settings.SECTION, "url", fallback="").strip()
-    if named and named != _default_url():
-        warnings.warn(
-            f"{path} names another model registry than the one used here ({_default_url()}). Outside Airflow only "
-            "the environment is read: set AIRFLOW__MODEL_REGISTRY__URL.",
-            stacklevel=2,
-        )
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=0.1)) as database:
+            return database.execute(query, [DEFAULT_CONN_ID]).fetchone() is not None
+    except sqlite3.Error:  # locked, or not yet migrated
+        return False
 
 
 def address_from_text(text: str, *, source: str) -> Address:
@@ -245,4 +311,4 @@ def address_from_fields(
     options = extras.get("storage_options") or {}
     if not isinstance(options, Mapping):
         raise InvalidConfiguration(source, "storage_options is not a JSON object", _FORMS)
-    return Address(url or _default_url(), store or _default_store(), source, options)
+    return _address(url, store, source, options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.context import current_step, in_definition, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, in_definition, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
@@ -135,16 +135,16 @@ class Client:
     def workspace(self) -> Workspace:
         """The open registry and store."""
         refuse_io_in_definition("Client")
-        step = current_step()
-        if step is not None and self._url is None:
-            return step.workspace(self._conn_id)
+        task = acting_task()
+        if task is not None and self._url is None and self._store is None:
+            return task.workspace(self._conn_id)
         return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
 
     @property
     def origin(self) -> Origin:
         """Which task acts through this client, if one does."""
-        step = current_step()
-        return Origin(step.attempt) if step is not None else Origin()
+        task = acting_task()
+        return Origin(task.attempt) if task is not None else Origin()
 
     # --- models --------------------------------------------------------------------------------------------
 
@@ -194,8 +194,7 @@ class Client:
         lazy = Model(model, version=version, conn_id=self._conn_id)
         if in_definition():
             return lazy
-        step = current_step()
-        if step is not None and self._url is None:
+        if self._url is None and self._store is None and acting_task() is not None:
             return lazy.load()
         return ModelVersion(
             self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin

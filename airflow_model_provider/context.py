@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, LoadingWhileBuilding, MissingModelContext
@@ -17,7 +20,12 @@ if TYPE_CHECKING:
     from airflow_model_provider.model import Model
     from airflow_model_provider.references import Reference
     from airflow_model_provider.registry.entities import Attempt, Resolution, StageEvent
+    from airflow_model_provider.resolver import Resolver
     from airflow_model_provider.workspace import Workspace
+
+
+#: Knows the pins of a task that is no step; by name, because the core does not import what stands above it.
+_TASKS: Final = "airflow_model_provider.task_context"
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,33 @@ class StepContext:
         return self._workspace(conn_id)
 
 
+class ActingTask(NamedTuple):
+    """
+    The task whose code runs here: a step, or any other of Airflow's.
+
+    :param attempt: which try of it.
+    :param resolve: pins references under the task's pins, and records them.
+    :param workspace: the registry and store of a connection id.
+    """
+
+    attempt: Attempt
+    resolve: Callable[[Sequence[Reference]], list[Resolution]]
+    workspace: Callable[[str | None], Workspace]
+
+
+class _Running(NamedTuple):
+    """A step that runs in a thread. ``strangers`` are the threads that cannot belong to it."""
+
+    thread: int
+    step: StepContext
+    strangers: frozenset[int]
+
+
 _pipeline: ContextVar[PipelineContext | None] = ContextVar("model_pipeline", default=None)
 _step: ContextVar[StepContext | None] = ContextVar("model_step", default=None)
+_strangers: ContextVar[frozenset[int] | None] = ContextVar("model_strangers", default=None)
+#: The steps that run in this process: the threads of a pool don't know the context of who fills it.
+_running: list[_Running] = []
 
 
 @contextmanager
@@ -128,12 +161,34 @@ def building_pipeline(context: PipelineContext) -> Iterator[PipelineContext]:
 
 @contextmanager
 def running_step(context: StepContext) -> Iterator[StepContext]:
-    """Make this the step that runs."""
-    token = _step.set(context)
+    """Make this the step that runs, for the threads that its code starts too."""
+    with own_threads() as strangers:
+        running = _Running(threading.get_ident(), context, strangers)
+        token = _step.set(context)
+        _running.append(running)
+        try:
+            yield context
+        finally:
+            _running.remove(running)
+            _step.reset(token)
+
+
+@contextmanager
+def own_threads() -> Iterator[frozenset[int]]:
+    """
+    Take the threads that start from here on for those of the steps that run here.
+
+    In a process of Airflow's task runner every thread is the task's.
+    """
+    strangers = _strangers.get()
+    if strangers is None:
+        others = () if host.running_task_context() is not None else threading.enumerate()
+        strangers = frozenset(thread.ident for thread in others if thread.ident is not None)
+    token = _strangers.set(strangers)
     try:
-        yield context
+        yield strangers
     finally:
-        _step.reset(token)
+        _strangers.reset(token)
 
 
 def get_pipeline_context() -> PipelineContext:
@@ -162,7 +217,7 @@ def get_step_context() -> StepContext:
 
     >>> get_step_context().model.set_stage("production", force=True)  # doctest: +SKIP
     """
-    context = _step.get()
+    context = current_step()
     if context is None:
         raise MissingModelContext(
             "this place: no step runs here",
@@ -177,13 +232,33 @@ def current_pipeline() -> PipelineContext | None:
 
 
 def current_step() -> StepContext | None:
-    """Return the step that runs now, or None."""
-    return _step.get()
+    """Return the step whose code runs here, in its own thread or in one that it has started; None outside of one."""
+    step = _step.get()
+    return step if step is not None or _pipeline.get() is not None else _step_of_this_thread()
+
+
+def _step_of_this_thread() -> StepContext | None:
+    """Return the one step that this thread can belong to: the innermost, where several run within each other."""
+    me = threading.get_ident()
+    running = [item for item in tuple(_running) if me == item.thread or me not in item.strangers]
+    return running[-1].step if len({item.thread for item in running}) == 1 else None
+
+
+def acting_task() -> ActingTask | None:
+    """Return the task whose code runs here, in whatever thread or callback of it, or None."""
+    step = current_step()
+    if step is not None:
+        return ActingTask(step.attempt, step._resolve, step._workspace)
+    task = None if in_definition() else host.running_task_context()
+    if task is None:
+        return None
+    resolver: Resolver = importlib.import_module(_TASKS).resolver_for(task)
+    return ActingTask(resolver.attempt, functools.partial(resolver.resolve, in_code=True), resolver.workspace)
 
 
 def in_definition() -> bool:
     """Return whether a pipeline or DAG body runs: references stay lazy there."""
-    if _step.get() is not None:
+    if current_step() is not None:
         return False
     return _pipeline.get() is not None or host.dag_being_built() is not None
 

@@ -13,8 +13,7 @@ from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connect
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.handles import Artifact, ModelVersion
-from airflow_model_provider.hooks.model_registry import ModelRegistryHook
-from airflow_model_provider.local_run import PipelineResult, StepResult, announce, say
+from airflow_model_provider.local_run import PipelineResult, StepResult, announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.registry.entities import RunKey
@@ -62,11 +61,11 @@ def run(
     :raises InvalidDefinition: if ``dag.test()`` can't run it: no migrated database, a file outside the DAGs folder.
     :raises PipelineFailed: if tasks failed.
     """
-    workspace = registry or ModelRegistryHook().get_conn()
+    workspace = registry or chosen_workspace(None)
     announce(workspace)
     say(f"  through Airflow's dag.test(), for these are not steps: {', '.join(_other_tasks(dag))}")
     date = logical_date or datetime.now(UTC)
-    with _as_default(registry):
+    with _as_default(workspace):
         try:
             dag_run = dag.test(run_conf=dict(params), logical_date=date)
         except Exception as err:
@@ -122,11 +121,8 @@ def _version(pipeline: PipelineDefinition, workspace: Workspace, run: RunKey) ->
 
 
 @contextmanager
-def _as_default(registry: Workspace | None) -> Iterator[None]:
-    """Make a registry the default connection of the tasks, which run in this process."""
-    if registry is None:
-        yield
-        return
+def _as_default(registry: Workspace) -> Iterator[None]:
+    """Make a registry the default connection of the tasks, whatever Airflow keeps: they run in this process."""
     address, before = registry.address, os.environ.get(_CONNECTION)
     extra = {"url": address.url, "store": address.store, "storage_options": dict(address.storage_options)}
     os.environ[_CONNECTION] = json.dumps({"conn_type": CONN_TYPE, "extra": extra})

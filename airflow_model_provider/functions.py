@@ -9,6 +9,7 @@ from airflow_model_provider.addresses import find_address
 from airflow_model_provider.client import Client
 from airflow_model_provider.context import (
     StepContext,
+    acting_task,
     current_step,
     get_step_context,
     refuse_io_in_definition,
@@ -173,13 +174,13 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | None = None) 
 
 
 def _here() -> Workspace:
-    step = current_step()
-    return step.workspace(None) if step is not None else open_workspace(find_address())
+    task = acting_task()
+    return task.workspace(None) if task is not None else open_workspace(find_address())
 
 
 def _attempt() -> Attempt | None:
-    step = current_step()
-    return step.attempt if step is not None else None
+    task = acting_task()
+    return task.attempt if task is not None else None
 
 
 def _links(step: StepContext | None) -> list[Link]:

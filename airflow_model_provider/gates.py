@@ -193,8 +193,13 @@ class Gates:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a JSON value can be compared as a number: NaN can't, and True is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    """Return whether a JSON value can be compared as a number: NaN and infinities can't, and True is none."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or is_finite(value)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a float, and neither NaN nor infinite."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 _DEFAULTS: Final[Mapping[str, Any]] = {

@@ -203,7 +203,7 @@ class ModelVersion(Promotable):
         super().__init__(workspace, record, origin)
 
     @property
-    def model_name(self) -> str:
+    def name(self) -> str:
         """The model's name."""
         return self.record.model
 
@@ -218,9 +218,9 @@ class ModelVersion(Promotable):
         return self.record.id
 
     @property
-    def name(self) -> str:
-        """The version's name; its number as text if it has none."""
-        return self.record.name or str(self.record.number)
+    def version_name(self) -> str | None:
+        """The name that the version was given; None if it has none."""
+        return self.record.version_name
 
     @property
     def state(self) -> VersionState:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider import host
-from airflow_model_provider.context import current_step, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, current_step, refuse_io_in_definition
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
@@ -14,10 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider.handles import Artifact
-    from airflow_model_provider.resolver import Resolver
-
-#: Knows the pins of a task that is no step; by name, because the core does not import what stands above it.
-_TASKS: Final = "airflow_model_provider.task_context"
 
 
 class LazyArtifact(Reference):
@@ -122,16 +116,11 @@ def resolve_now(reference: Reference, operation: str) -> Any:
     from airflow_model_provider.handles import Origin, resolved_value
     from airflow_model_provider.workspace import open_workspace
 
-    step = current_step()
-    if step is not None:
-        workspace = step.workspace(reference.conn_id)
-        return resolved_value(workspace, step.resolve(reference), Origin(step.attempt))
     refuse_io_in_definition(operation)
-    task = host.running_task_context()
+    task = acting_task()
     if task is not None:
-        resolver: Resolver = importlib.import_module(_TASKS).resolver_for(task)
-        (resolution,) = resolver.resolve([reference], in_code=True)
-        return resolved_value(resolver.workspace(reference.conn_id), resolution, Origin(resolver.attempt))
+        (resolution,) = task.resolve([reference])
+        return resolved_value(task.workspace(reference.conn_id), resolution, Origin(task.attempt))
     workspace = open_workspace(find_address(reference.conn_id))
     (resolution,) = workspace.registry.resolve([reference])
     return resolved_value(workspace, resolution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -14,6 +15,8 @@ DEEPEST: Final = 100
 _BYTES_OF_AN_ID: Final = 600
 #: Characters of a text that people write, at most.
 LONGEST_TEXT: Final = 100_000
+#: Bytes of the metadata that one call logs, as JSON, at most.
+LARGEST_METADATA: Final = 1_000_000
 #: Characters of a part of an address, at most.
 LONGEST_ADDRESS: Final = 10_000
 #: The largest number and the largest map index that both databases can hold.
@@ -100,10 +103,21 @@ def is_address(text: object) -> bool:
 
 def check_number(what: str, number: object, smallest: int = 1, largest: int = LARGEST) -> int:
     """
-    Return a whole number if it can be one of the registry's.
+    Return a whole number, NumPy's too, if it can be one of the registry's.
 
     :raises InvalidName: if it is not.
     """
-    if isinstance(number, bool) or not isinstance(number, int) or not smallest <= number <= largest:
+    found = whole(number)
+    if found is None or not smallest <= found <= largest:
         raise InvalidName(what, number, f"It must be a whole number from {smallest} to {largest}.")
-    return number
+    return found
+
+
+def whole(value: object) -> int | None:
+    """Return anything that is a whole number, such as ``numpy.int64(3)``, as an ``int``; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
+from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless
 from airflow_model_provider.execution import StepExecution, Task
@@ -112,8 +113,9 @@ def run(
             "Give an aware datetime.",
         )
     local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
-    for node in nodes:
-        local.run_node(node)
+    with own_threads():
+        for node in nodes:
+            local.run_node(node)
     return local.result(raise_on_failure=raise_on_failure)
 
 

@@ -13,7 +13,7 @@ from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
-from airflow_model_provider.limits import check_key, check_tags, check_text
+from airflow_model_provider.limits import check_key, check_tags, check_text, whole
 from airflow_model_provider.references import (
     PINS,
     POLICIES,
@@ -229,8 +229,8 @@ class Model(JsonValue):
 
     @property
     def version_name(self) -> Any:
-        """The version's name; its number as text if it has none."""
-        return self._plain("name")
+        """The name that the version was given; None if it has none."""
+        return self._plain("version_name")
 
     def _plain(self, attribute: str) -> Any:
         return lazy_or_now(self.reference.but(attribute=attribute))
@@ -351,8 +351,10 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
-    if isinstance(version, str | int) or version is None:
+    if isinstance(version, str | bool) or version is None:
         return version
+    if (number := whole(version)) is not None:
+        return number
     try:
         text = str(version)
     except Exception:  # of an object that has no text; it is refused as what it is

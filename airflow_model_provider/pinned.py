@@ -239,9 +239,9 @@ class PinnedVersion(PinnedText):
         return made
 
     @property
-    def model_name(self) -> str:
+    def name(self) -> str:
         """The model's name."""
-        return self._version.model_name
+        return self._version.name
 
     @property
     def number(self) -> int:
@@ -254,9 +254,9 @@ class PinnedVersion(PinnedText):
         return self._version.id
 
     @property
-    def name(self) -> str:
-        """The version's name; its number as text if it has none."""
-        return self._version.name
+    def version_name(self) -> str | None:
+        """The name that the version was given; None if it has none."""
+        return self._version.version_name
 
     @property
     def stage(self) -> str:

@@ -67,7 +67,7 @@ UNSET: Final = _Unset()
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
-_ATTRIBUTES: Final = ("id", "number", "name", "stage", "uri", "digest", "local_path")
+_ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", "local_path")
 
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 _LARGEST: Final = 499
@@ -131,7 +131,7 @@ class Reference(JsonValue):
     :param kind: only an artifact of this kind, or None for any.
     :param artifact_version: a given version of the artifact instead of the newest.
     :param map_index: the element of a collection that a mapped step made.
-    :param attribute: a plain value instead of the whole: ``number``, ``name``, ``stage``, ``id`` of a
+    :param attribute: a plain value instead of the whole: ``number``, ``version_name``, ``stage``, ``id`` of a
         version; ``uri``, ``digest``, ``number``, ``local_path`` of an artifact, or ``metadata:<key>``.
     :param default: a JSON value used where stage, artifact or key is missing.
     :param conn_id: the connection of the registry; None means the default one.
@@ -187,9 +187,11 @@ class Reference(JsonValue):
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
         if self.artifact_version is not None:
-            check_number("artifact version", self.artifact_version)
+            number = check_number("artifact version", self.artifact_version)
+            object.__setattr__(self, "artifact_version", number)
         if self.map_index is not None:
-            check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            index = check_number("map index", self.map_index, -1, LARGEST_INDEX)
+            object.__setattr__(self, "map_index", index)
 
     @property
     def has_default(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import settings
@@ -95,6 +96,7 @@ class Resolver:
     ) -> None:
         self.attempt, self._log, self._moment = attempt, log, moment
         self.workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
+        self._lock = threading.RLock()  # threads of the task see the same pins
         self._known: dict[Any_Reference, Resolution] = {}
         self._pins: dict[_Pin, VersionRecord] = {}
 
@@ -127,15 +129,16 @@ class Resolver:
         :raises VersionMissing: if a version is not there, and the reference says what to do then.
         :raises ModelRegistryError: the error that says what is missing, where a reference has no default.
         """
-        new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
-        concrete = {reference: self._concrete(reference) for reference in new}
-        for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
-            self._resolve_in(
-                conn_id,
-                {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
-                in_code,
-            )
-        return [self._known[reference] for reference in references]
+        with self._lock:
+            new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
+            concrete = {reference: self._concrete(reference) for reference in new}
+            for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
+                self._resolve_in(
+                    conn_id,
+                    {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
+                    in_code,
+                )
+            return [self._known[reference] for reference in references]
 
     def _resolve_in(
         self, conn_id: str | None, concrete: Mapping[Any_Reference, Any_Reference], in_code: bool

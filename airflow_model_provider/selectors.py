@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
 from airflow_model_provider.exceptions.base import harmless, quoted
-from airflow_model_provider.limits import check_number, is_shallow
+from airflow_model_provider.limits import check_number, is_shallow, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -158,7 +158,7 @@ class Selector:
     def __post_init__(self) -> None:
         kind, value = self.kind, self.value
         if kind is SelectorKind.NUMBER:
-            check_number("version number", value)
+            object.__setattr__(self, "value", check_number("version number", value))
         elif kind is SelectorKind.TEMPLATE:
             if not isinstance(value, str) or len(value) > _LONGEST_TEMPLATE:
                 raise InvalidName(
@@ -175,10 +175,10 @@ class Selector:
         :raises UnknownStage: for a near miss of a declared stage, and for ``none`` and ``archived``.
         :raises InvalidName: if it is neither a stage, ``latest``, a positive number nor a version name.
         """
-        if isinstance(version, bool) or not isinstance(version, int | str):
-            raise InvalidName("version", version, "Give a stage, 'latest', a number, or a version name.")
-        if isinstance(version, int):
-            return cls(SelectorKind.NUMBER, version)
+        if not isinstance(version, str):
+            if (number := whole(version)) is None:
+                raise InvalidName("version", version, "Give a stage, 'latest', a number, or a version name.")
+            return cls(SelectorKind.NUMBER, number)
         text = str(version)
         if is_template(text):
             return cls(SelectorKind.TEMPLATE, text)

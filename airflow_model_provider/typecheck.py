@@ -215,6 +215,8 @@ def _is(member: Any, value: Any) -> bool:
         return False
     if kind is tuple and args and Ellipsis not in args:
         return _is_row(args, value)
+    if args and (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
+        return _has_dtype(args[-1], value.dtype)
     return all(_fits(part, item) for part, item in _contents(kind, args, value))
 
 
@@ -254,6 +256,13 @@ def _contents(kind: Any, args: tuple[Any, ...], value: Any) -> Iterable[tuple[An
             yield from zip(args, pair, strict=True)
     elif args and kind in _COLLECTIONS and isinstance(value, list | tuple | set | frozenset | dict):
         yield from ((args[0], item) for item in islice(value, _ITEMS))
+
+
+def _has_dtype(annotation: Any, dtype: Any) -> bool:
+    """Whether an array's dtype is that of an annotation: ``numpy.dtype[numpy.int8]``, ``numpy.dtype[numpy.floating]``."""
+    scalars = [member for part in get_args(annotation) for member in _members(part)]
+    kinds = [_kind(member) for member in scalars]
+    return not kinds or any(kind is Any or issubclass(dtype.type, kind) for kind in kinds)
 
 
 def _is_row(args: tuple[Any, ...], value: tuple[Any, ...]) -> bool:
@@ -313,6 +322,8 @@ def _printed_type(value: Any, depth: int = 2) -> str:
     kind, parts = type(value), []
     if _is_handle(kind):
         return f"{_printed(kind)}[{value.type.removeprefix('builtins.')}]"
+    if (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
+        return f"{_printed(kind)} of dtype {value.dtype}"
     if depth and kind in (list, set, frozenset, dict):
         parts = [value, value.values()] if kind is dict else [value]
     elif depth and kind is tuple:

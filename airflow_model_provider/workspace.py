@@ -319,6 +319,8 @@ def open_workspace(address: Address | None = None) -> Workspace:
     address = address or find_address()
     key = _key(address)
     with _lock:
+        if key in _open and _open[key].registry.was_replaced:
+            _open.pop(key).close()
         if key not in _open:
             _open[key] = connect(address)
         return _open[key]
@@ -335,9 +337,19 @@ def connect(address: Address) -> Workspace:
     from airflow_model_provider.registry.registry import Registry
 
     registry = Registry.open(
-        address.url, stages=settings.declared_stages(), protected=settings.protected_stages()
+        address.url,
+        stages=settings.declared_stages(),
+        protected=settings.protected_stages(),
+        store_of_others=lambda: _store_of_others(address),
     )
     return with_store(address, registry)
+
+
+def _store_of_others(address: Address) -> str | None:
+    """Return the store of an address if it is a folder that holds files of registries."""
+    from airflow_model_provider.artifacts.store import registries_in
+
+    return address.store if registries_in(address.store) else None
 
 
 def with_store(address: Address, registry: Registry) -> Workspace:

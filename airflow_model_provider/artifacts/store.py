@@ -315,6 +315,12 @@ def _key(digest: str) -> str:
     return f"sha256/{digest[:2]}/{digest}"
 
 
+def registries_in(url: str) -> list[str]:
+    """Return the ids of the registries that have files in a store, if it is a folder on this machine."""
+    folder = _local_folder(url)
+    return [] if folder is None else sorted(found.parent.name for found in folder.glob("*/sha256"))
+
+
 def _local_folder(url: str) -> Path | None:
     """Return the folder that a URL means on this machine, or None for one that is elsewhere."""
     scheme = _LOCAL_SCHEME.match(url)

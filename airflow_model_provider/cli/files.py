@@ -43,9 +43,9 @@ def register(args: Any) -> None:
     )
     artifact = version.get_artifact(name)
     row = {
-        "model": version.model_name,
+        "model": version.name,
         "version": version.number,
-        "name": version.record.name,
+        "version_name": version.version_name,
         "artifact": name,
         "kind": artifact.kind.value,
         "format": artifact.record.payload.materializer,

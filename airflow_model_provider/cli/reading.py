@@ -54,7 +54,7 @@ def versions(args: Any) -> None:
         [
             {
                 "version": item.number,
-                "name": item.name,
+                "version_name": item.version_name,
                 "state": item.state.value,
                 "stages": _stages(item),
                 "created_at": time_text(item.created_at),
@@ -74,7 +74,7 @@ def show_version(args: Any) -> None:
     record = version.record
     facts = {
         "version": str(record),
-        "name": record.name,
+        "version_name": record.version_name,
         "state": record.state.value,
         "stages": _stages(record),
         "created_at": time_text(record.created_at),
@@ -130,7 +130,7 @@ def resolve(args: Any) -> None:
             {
                 "reference": repr(reference),
                 "version": record.number,
-                "name": record.name,
+                "version_name": record.version_name,
                 "state": record.state.value,
             }
         ],

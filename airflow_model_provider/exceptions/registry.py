@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class ModelNotFound(ModelRegistryError, LookupError):
+class ModelNotFound(ModelRegistryError, KeyError):
     """The registry has no such model. A retry helps only if a training run is still to come."""
 
     def __init__(self, model: str, existing: Sequence[str] = ()) -> None:
@@ -24,7 +24,7 @@ class ModelNotFound(ModelRegistryError, LookupError):
         )
 
 
-class StageNotAssigned(ModelRegistryError, LookupError):
+class StageNotAssigned(ModelRegistryError, KeyError):
     """No version holds the stage, or held it then. A retry helps only if a promotion is still to come."""
 
     def __init__(
@@ -62,7 +62,7 @@ class StageNotAssigned(ModelRegistryError, LookupError):
         )
 
 
-class VersionDeleted(ModelRegistryError, LookupError):
+class VersionDeleted(ModelRegistryError, KeyError):
     """The version that held the stage then was deleted. A retry cannot help."""
 
     def __init__(self, version: str, stage: str, as_of: str) -> None:
@@ -105,7 +105,7 @@ class DeploymentClash(ModelRegistryError, RuntimeError):
         )
 
 
-class VersionNotFound(ModelRegistryError, LookupError):
+class VersionNotFound(ModelRegistryError, KeyError):
     """The model has no such version. A retry cannot help."""
 
     def __init__(self, model: str, selector: str, versions: Sequence[str] = ()) -> None:
@@ -119,7 +119,7 @@ class VersionNotFound(ModelRegistryError, LookupError):
         )
 
 
-class ArtifactNotFound(ModelRegistryError, LookupError):
+class ArtifactNotFound(ModelRegistryError, KeyError):
     """The version holds no such artifact. A retry cannot help."""
 
     def __init__(self, version: str, artifact: str, existing: Sequence[str] = ()) -> None:
@@ -130,7 +130,7 @@ class ArtifactNotFound(ModelRegistryError, LookupError):
         return f"{self.version} has no artifact {self.artifact!r}. It has: {listing(self.existing)}."
 
 
-class AmbiguousArtifact(ModelRegistryError, LookupError):
+class AmbiguousArtifact(ModelRegistryError, KeyError):
     """A mapped step made several artifacts of this name, and no index was given. A retry cannot help."""
 
     def __init__(self, version: str, artifact: str, count: int) -> None:
@@ -149,7 +149,7 @@ def version_and(version: str, artifact: str) -> str:
     return f"{version}/{artifact}"
 
 
-class MetadataNotFound(ModelRegistryError, LookupError):
+class MetadataNotFound(ModelRegistryError, KeyError):
     """The version or artifact has no such metadata key. A retry cannot help."""
 
     def __init__(self, subject: str, key: str, existing: Sequence[str] = ()) -> None:

@@ -24,6 +24,17 @@ class NotSerializable(ModelRegistryError, TypeError):
         )
 
 
+class NotJson(NotSerializable):
+    """A value of metadata has no JSON form, or is too large. A retry cannot help."""
+
+    def __init__(self, what: str, type_name: str, reason: str, advice: str) -> None:
+        super(NotSerializable, self).__init__(what, type_name, reason, advice)
+        self.what, self.type_name, self.reason, self.advice = what, type_name, reason, advice
+
+    def __str__(self) -> str:
+        return f"{self.what} of type {self.type_name} cannot be saved: {self.reason}. {self.advice}"
+
+
 class UnknownFormat(ModelRegistryError, LookupError):
     """
     No materializer for this key and format version. Install what provides it; a retry cannot help.

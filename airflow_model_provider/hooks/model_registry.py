@@ -16,14 +16,11 @@ from airflow_model_provider.addresses import (
     address_from_fields,
     find_address,
 )
-from airflow_model_provider.exceptions import InvalidConfiguration, ModelRegistryError
+from airflow_model_provider.exceptions import ModelRegistryError
 
 if TYPE_CHECKING:
     from airflow_model_provider.client import Client
     from airflow_model_provider.workspace import Workspace
-
-#: Executors whose workers share this machine's disk, where a file is a registry for all of them.
-_LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor"})
 
 
 class ModelRegistryHook(BaseHook):
@@ -55,10 +52,7 @@ class ModelRegistryHook(BaseHook):
             whose workers may be elsewhere.
         """
         host.enter_airflow()
-        address = find_address(self.model_registry_conn_id)
-        if address.is_default:
-            _refuse_default_for_remote_workers()
-        return address
+        return find_address(self.model_registry_conn_id)
 
     def get_conn(self) -> Workspace:
         """Return the registry and store, opened once per process."""
@@ -111,17 +105,3 @@ def airflow_address(conn_id: str) -> Address | None:
         schema=connection.schema or "",
         extra=connection.extra,
     )
-
-
-def _refuse_default_for_remote_workers() -> None:
-    executors = [
-        name.strip().split(":")[-1] for name in (host.airflow_option("core", "executor") or "").split(",")
-    ]
-    remote = [name for name in executors if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS]
-    if remote:
-        raise InvalidConfiguration(
-            "[model_registry] url",
-            f"no registry is configured, and workers of {remote[0]} may not share this machine's disk",
-            "Set AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url and store to a database and a store "
-            "that all workers reach.",
-        )

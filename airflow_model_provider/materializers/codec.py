@@ -81,7 +81,7 @@ def write(
         attributes,
         input_schema(value) if predicts else None,
         predicts,
-        environments.capture(names),
+        environments.capture(names, getattr(used, "packages", ())),
         used.executes_code,
     )
 

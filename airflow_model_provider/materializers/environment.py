@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "imblearn": "imbalanced-learn",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 #: What pickled estimators depend on besides their own library.
 _BELOW = {
     "sklearn": ("numpy", "scipy", "scikit-learn"),
@@ -37,10 +46,15 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def capture(type_names: Sequence[str]) -> dict[str, Any]:
-    """Return Python, platform and the versions of the libraries that a value of these types needs."""
+def capture(type_names: Sequence[str], packages: Sequence[str] = ()) -> dict[str, Any]:
+    """
+    Return Python, platform and the versions of the libraries that a value needs.
+
+    :param type_names: the value's types.
+    :param packages: the packages that its parts come from.
+    """
     found: dict[str, Any] = dict(_here())
-    roots = dict.fromkeys(name.split(".", 1)[0] for name in type_names)
+    roots = dict.fromkeys((*(name.split(".", 1)[0] for name in type_names), *packages))
     wanted = [item for root in roots for item in (_DISTRIBUTIONS.get(root, root), *_BELOW.get(root, ()))]
     versions = {item: _version(item) for item in dict.fromkeys(wanted) if item not in sys.stdlib_module_names}
     libraries = {item: version for item, version in versions.items() if version is not None}

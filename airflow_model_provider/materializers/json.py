@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from operator import itemgetter
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _TAG = "__type__"
 #: How many bytes of JSON stay readable in XCom.
 SMALL = 1024
+#: What UTF-8 or PostgreSQL has no place for.
+_UNSENT = re.compile("[\0\ud800-\udfff]")
 
 #: Parts that a container which is met again may add, besides ten for each that is there once.
 _AGAIN = 1_000_000
@@ -193,7 +196,11 @@ class BytesMaterializer(Materializer):
 
 
 def is_small_json(value: Any) -> bool:
-    """Return whether a value is plain JSON of at most 1 KiB, which stays readable in XCom."""
+    """
+    Return whether a value is plain JSON of at most 1 KiB, which stays readable in XCom.
+
+    Lone surrogates and NULs are not: the network or Airflow's database would refuse them.
+    """
     try:
         return _is_plain(value, 0) and len(json.dumps(value, allow_nan=False)) <= SMALL
     except (ValueError, RecursionError):
@@ -202,12 +209,17 @@ def is_small_json(value: Any) -> bool:
 
 def _is_plain(value: Any, depth: int) -> bool:
     kind: type = type(value)
-    if value is None or kind in (bool, float) or (kind is str and len(value) <= SMALL):
+    if value is None or kind in (bool, float):
         return True
+    if kind is str:
+        return len(value) <= SMALL and _UNSENT.search(value) is None
     if kind is int:
         return bool(abs(value) < 2**53)
     if depth > 20 or kind not in (list, dict) or len(value) > SMALL:
         return False
     if kind is dict:
-        return all(type(key) is str and _is_plain(item, depth + 1) for key, item in value.items())
+        return all(
+            type(key) is str and _is_plain(key, 0) and _is_plain(item, depth + 1)
+            for key, item in value.items()
+        )
     return all(_is_plain(item, depth + 1) for item in value)

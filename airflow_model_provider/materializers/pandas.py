@@ -46,6 +46,7 @@ class _Columns:
     def _level(self, index: pd.MultiIndex, number: int) -> dict[str, Any]:
         """Add one level; where a label is missing, pandas makes floats of whole numbers, and objects of flags."""
         values, dtype = index.get_level_values(number), index.levels[number].dtype
+        _refuse_frequency(index, number)
         if values.dtype != dtype:
             raise ExactnessLost(f"a label is missing in level {number} of the index, of dtype {dtype}")
         return self.add(values)
@@ -55,6 +56,12 @@ class _Columns:
         batch = pa.RecordBatch.from_arrays(self.arrays, names=list(map(str, range(len(self.arrays)))))
         check_valid(batch)
         return batch
+
+
+def _refuse_frequency(index: pd.MultiIndex, number: int) -> None:
+    """Refuse a level with a frequency, which reshaping the frame would bring out again."""
+    if _frequency(index.levels[number]) is not None:
+        raise ExactnessLost(f"level {number} of the index has a frequency")
 
 
 def _frequency(index: pd.Index) -> str | None:
@@ -82,6 +89,8 @@ def _labels(columns: pd.Index) -> dict[str, Any]:
         return {"range": [columns.start, columns.stop, columns.step], "names": names}
     labels = {"json": encoded(columns.tolist()), "dtype": str(columns.dtype), "names": names}
     if isinstance(columns, pd.MultiIndex):
+        for number in range(columns.nlevels):
+            _refuse_frequency(columns, number)
         labels["multi"] = True
     elif columns.dtype not in ("object", "int64", "str", "float64", "bool"):
         raise ExactnessLost(f"column labels of dtype {columns.dtype}")

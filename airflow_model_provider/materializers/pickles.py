@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import pickle
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property, partial
+from types import BuiltinFunctionType, FunctionType
+from typing import IO, TYPE_CHECKING, Any
 
+from airflow_model_provider.materializers import own_classes
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-
-#: How Airflow calls the modules that it makes of DAG files; no other process can import them by that name.
-_DAG_FILE = "unusual_prefix_"
-
+log = logging.getLogger(__name__)
 
 #: What stands before each array in a joblib file.
 _OF_JOBLIB = b"joblib.numpy_pickle"
+#: Pickles up to this size are loaded once when they are saved, to be sure that they can be: that takes 10 ms at most.
+_VERIFIED = 4 * 2**20
+#: A global of a program that is saved along with its class is worth a warning from this size.
+_LARGE = 2**20
+#: What a pickle names, unless it holds it.
+_CODE = (type, FunctionType, BuiltinFunctionType)
 
 
 class CloudpickleMaterializer(Materializer):
@@ -28,19 +36,24 @@ class CloudpickleMaterializer(Materializer):
 
     key = "cloudpickle"
     executes_code = True
+    #: The packages whose classes and functions the last saved value has in it.
+    packages: tuple[str, ...] = ()
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        import cloudpickle
-
         _refuse_changed(value)
         with path.open("wb") as file, _dag_files_by_value():
-            cloudpickle.dump(value, file, protocol=5)
+            pickler = _pickler()(file)
+            pickler.dump(value)
+        self.packages = tuple(sorted(pickler.packages))
+        if pickler.at_risk or path.stat().st_size <= _VERIFIED:
+            _verify(path)
+        pickler.warn_of_large_globals()
         return {}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
         data = source.read()
         try:
-            return pickle.loads(data)  # noqa: S301 - the source has verified the digest
+            return _Unpickler(io.BytesIO(data)).load()  # the source has verified the digest
         except Exception as err:
             if _OF_JOBLIB not in data:
                 raise
@@ -56,11 +69,24 @@ def _refuse_changed(value: Any) -> None:
         raise ExactnessLost("NumPy takes the NULs off its end: save it as str or bytes")
 
 
+def _verify(path: Path) -> None:
+    """
+    Load what was written, which some classes make impossible: an exception whose ``__init__`` takes more arguments.
+
+    :raises ExactnessLost: if that fails.
+    """
+    try:
+        with path.open("rb") as file:
+            _Unpickler(file).load()
+    except Exception as err:
+        raise ExactnessLost(f"its pickle cannot be loaded: {type(err).__name__}: {err}") from err
+
+
 @contextmanager
 def _dag_files_by_value() -> Iterator[None]:
     import cloudpickle
 
-    modules = [module for name, module in list(sys.modules.items()) if name.startswith(_DAG_FILE)]
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(own_classes.DAG_FILE)]
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -70,6 +96,118 @@ def _dag_files_by_value() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+class _Unpickler(pickle.Unpickler):
+    """Takes classes that were saved by value from the program or DAG file that runs, where it defines them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._found: set[int] = set()
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if module == "cloudpickle.cloudpickle" and name.startswith("_make_skeleton_"):
+            return partial(self._class, found)
+        if (module, name) == ("cloudpickle.cloudpickle", "_class_setstate"):
+            return partial(self._fill, found)
+        return found
+
+    def _class(self, make: Callable[..., type], *args: Any) -> type:
+        kind = own_classes.loaded_class(args[-1])
+        if kind is None:
+            return make(*args)
+        self._found.add(id(kind))
+        return kind
+
+    def _fill(self, fill: Callable[[type, Any], type], kind: type, state: Any) -> type:
+        return kind if id(kind) in self._found else fill(kind, state)
+
+
+class _Noting:
+    """What is added to cloudpickle's pickler: it notes what is in the value, and says of classes whose they are."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file, protocol=5)  # type: ignore[call-arg]
+        self.packages: set[str] = set()
+        self.at_risk = False
+        self._globals: dict[str, tuple[str, int]] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is cached_property:
+            return own_classes.plain_cached_property(obj)
+        found = super().reducer_override(obj)  # type: ignore[misc]
+        if isinstance(obj, _CODE):
+            return self._code(obj, found)
+        self.at_risk = self.at_risk or isinstance(obj, BaseException)
+        return found
+
+    def _code(self, obj: Any, found: Any) -> Any:
+        if found is NotImplemented:
+            self.packages.add(_package(obj))
+        elif isinstance(obj, FunctionType):
+            self._note_globals(obj)
+        elif found[1][-1:] == (None,):  # cloudpickle keeps this place free for more that is said of a class
+            return found[0], (*found[1][:-1], own_classes.identity(obj)), *found[2:]
+        return found
+
+    def _note_globals(self, function: FunctionType) -> None:
+        for name in function.__code__.co_names:
+            size = _size(function.__globals__.get(name))
+            if size >= _LARGE:
+                self._globals[name] = function.__qualname__, size
+
+    def warn_of_large_globals(self) -> None:
+        """Name the globals of a program that make the file large."""
+        for name, (user, size) in self._globals.items():
+            log.warning(
+                "The global %r (%.1f MB) was saved along with the value, because %s() uses it. Move the code into "
+                "a module that can be imported, or read the data when it is needed.",
+                name,
+                size / 1e6,
+                user,
+            )
+
+
+@cache
+def _pickler() -> Any:
+    """Return the class of pickler; cloudpickle is only imported to save."""
+    import cloudpickle
+
+    return type("Pickler", (_Noting, cloudpickle.Pickler), {})
+
+
+def _size(value: Any) -> int:
+    """Return about how many bytes a value has, without walking through it."""
+    size = getattr(value, "nbytes", None)
+    if size is None and hasattr(value, "memory_usage"):
+        size = value.memory_usage(index=True)
+        size = size.sum() if hasattr(size, "sum") else size
+    return int(size) if size is not None and not callable(size) else sys.getsizeof(value, 0)
+
+
+def _package(thing: Any) -> str:
+    return str(getattr(thing, "__module__", None) or "builtins").partition(".")[0]
+
+
+class _OwnCode(Exception):
+    """The value has code of a program or a DAG file in it."""
+
+
+class _LibraryPickler(pickle.Pickler):
+    """Pickles what comes from libraries, and notes from which."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file, protocol=5)
+        self.packages: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, _CODE):
+            package = _package(obj)
+            if own_classes.is_own(package):
+                raise _OwnCode
+            self.packages.add(package)
+        return NotImplemented
+
+
 class SklearnPickleMaterializer(CloudpickleMaterializer):
     """A scikit-learn estimator: pickle protocol 5; by value what comes from a program or DAG file, or is a lambda."""
 
@@ -77,12 +215,12 @@ class SklearnPickleMaterializer(CloudpickleMaterializer):
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         try:
-            data = pickle.dumps(value, protocol=5)
-        except (pickle.PicklingError, AttributeError, TypeError):
+            with path.open("wb") as file:
+                pickler = _LibraryPickler(file)
+                pickler.dump(value)
+        except (_OwnCode, pickle.PicklingError, AttributeError, TypeError):
             return super().save(value, path)
-        if b"__main__" in data or _DAG_FILE.encode() in data:
-            return super().save(value, path)
-        path.write_bytes(data)
+        self.packages = tuple(sorted(pickler.packages))
         return {}
 
 
@@ -101,8 +239,6 @@ class JoblibMaterializer(Materializer):
         return {}
 
     def load(self, source: Source, attributes: Mapping[str, Any], *, mmap: bool = False) -> Any:
-        import io
-
         import joblib
 
         return joblib.load(io.BytesIO(source.read()))  # the source has verified the digest
@@ -115,11 +251,12 @@ class SkopsMaterializer(Materializer):
 
     def __init__(self, trusted: tuple[str, ...] = ()) -> None:
         self.trusted = trusted
+        self.packages: tuple[str, ...] = ()
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         with _skops() as skops:
             data = skops.dumps(value)
-        self._refuse_untrusted(data)
+        self.packages = tuple(sorted({name.partition(".")[0] for name in self._refuse_untrusted(data)}))
         path.write_bytes(data)
         return {}
 

@@ -11,7 +11,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.gates import Gates
-from airflow_model_provider.limits import check_key, check_number, check_text
+from airflow_model_provider.limits import check_key, check_number, check_text, whole
 from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference, read_reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def is_late(value: object) -> bool:
     """Whether a field has its value only when the task runs: a template, a reference, another task's output."""
-    return is_template(value) if isinstance(value, str) else not (value is None or isinstance(value, int))
+    if isinstance(value, str):
+        return is_template(value)
+    return value is not None and not isinstance(value, bool) and whole(value) is None
 
 
 # --- where it is written -----------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ def number(subject: str, name: str, model: str, value: object) -> int | None:
     if value is None or (isinstance(value, str) and value.strip() in ("", "None", "none")):
         return None
     found = _of_version(subject, model, value)
-    if isinstance(found, int) and not isinstance(found, bool):
+    if whole(found) is not None:
         return check_number("version number", found)
     raise InvalidDefinition(
         subject, f"{name}={quoted(value)} is no version number", f"Give a number: {name}=3."

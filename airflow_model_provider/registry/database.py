@@ -8,6 +8,7 @@ import os
 import re
 import time
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sqlalchemy.exc import (
@@ -33,6 +34,7 @@ from airflow_model_provider.registry.engine import (
     parse_url,
     without_secrets,
 )
+from airflow_model_provider.registry.same_file import SameFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +48,13 @@ log = logging.getLogger(__name__)
 
 #: PostgreSQL: too many connections, shutting down, starting up, serialization failure, deadlock.
 _TRANSIENT_STATES = frozenset({"53300", "57P01", "57P02", "57P03", "40001", "40P01"})
+#: PostgreSQL: no such prepared statement, or one that is there already: of another session.
+_PREPARED_ELSEWHERE = frozenset({"26000", "42P05"})
+_SETTING = "The model registry's url"
+_POOLER = (
+    "A connection pooler such as PgBouncer in transaction mode changes sessions between transactions. Add "
+    "?prepare_threshold=none to the url. Nothing was changed."
+)
 #: What libpq says, without a code, about a server that answered and refused for good.
 _HOPELESS = (
     "authentication failed",
@@ -72,8 +81,16 @@ class Database:
         self.url = masked(self.address)
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
+        #: SQLite's file.
+        self.file = Path(str(self.address.database)) if self.is_sqlite else None
         self.engine = make_engine(self.address, patience)
+        self._same_file = None if self.file is None else SameFile(self.engine, self.file, self.url)
         _opened.add(self)
+
+    @property
+    def was_replaced(self) -> bool:
+        """Whether another file stands where the one that was opened stood."""
+        return self._same_file is not None and self._same_file.was_replaced
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """
@@ -214,6 +231,10 @@ class Database:
             return RegistryUnavailable(
                 self.url, "other threads of this process use all its connections to it"
             )
+        if _state(err) in _PREPARED_ELSEWHERE:
+            return InvalidConfiguration(
+                _SETTING, f"{self.url} lost a prepared statement ({self._reason(err)})", _POOLER
+            )
         denied, no_database = _state(err) == "42501", type(err) is DatabaseError
         if (
             isinstance(err, InterfaceError | InternalError | OperationalError)
@@ -223,9 +244,7 @@ class Database:
         ):
             return RegistryUnavailable(self.url, self._reason(err))
         if isinstance(err, ProgrammingError) and err.statement is None:  # the driver refuses the address
-            return InvalidConfiguration(
-                "The model registry's url", f"{self.url} cannot be used ({self._reason(err)})"
-            )
+            return InvalidConfiguration(_SETTING, f"{self.url} cannot be used ({self._reason(err)})")
         return err
 
     def _reason(self, err: Any) -> str:

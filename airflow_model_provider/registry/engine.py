@@ -145,8 +145,9 @@ def make_folder(url: URL) -> None:
 
 
 def _postgresql(url: URL, hidden: dict[str, Any]) -> Engine:
+    given = {**hidden, **_prepare_threshold(url)}
     engine = create_engine(
-        url.difference_update_query(hidden),
+        url.difference_update_query(given),
         pool_size=2,
         max_overflow=8,
         hide_parameters=True,
@@ -154,7 +155,7 @@ def _postgresql(url: URL, hidden: dict[str, Any]) -> Engine:
         use_native_hstore=False,  # one question less on the first connection
         connect_args={
             **{key: value for key, value in _POSTGRESQL.items() if key not in url.query},
-            **hidden,
+            **given,
         },
     )
     event.listen(engine, "connect", _configure_postgresql)
@@ -162,6 +163,16 @@ def _postgresql(url: URL, hidden: dict[str, Any]) -> Engine:
     event.listen(engine, "checkin", _end_postgresql)
     event.listen(engine, "do_execute", _in_one_round_trip)
     return engine
+
+
+def _prepare_threshold(url: URL) -> dict[str, int | None]:
+    """Return the driver's argument that ``?prepare_threshold=`` in the URL means: a number, or ``none`` for poolers."""
+    said = url.query.get("prepare_threshold")
+    if said is None:
+        return {}
+    if not isinstance(said, str) or not re.fullmatch("none|[0-9]{1,6}", said, re.IGNORECASE):
+        raise ArgumentError("prepare_threshold must be a number or none. Example: ?prepare_threshold=none")
+    return {"prepare_threshold": int(said) if said.isdigit() else None}
 
 
 def _configure_postgresql(connection: Any, _record: Any) -> None:

@@ -129,7 +129,7 @@ class VersionRecord(NamedTuple):
     id: int
     model: str
     number: int
-    name: str | None
+    version_name: str | None
     state: VersionState
     stages: tuple[str, ...]
     created_at: datetime

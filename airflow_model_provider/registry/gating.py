@@ -232,7 +232,7 @@ def _number(facts: _Facts, version_id: int, label: str, key: str) -> tuple[float
     found = facts.logged(version_id, key)
     if found is None:
         return math.nan, f"{key} was never logged onto {label} (logged: {facts.keys(version_id)})"
-    trouble = None if is_number(found[0]) else f"{key} {quoted(found[0])} is no number in {label}"
+    trouble = None if is_number(found[0]) else f"{key} {quoted(found[0])} of {label} is not a finite number"
     return found[0], trouble
 
 
@@ -242,9 +242,7 @@ def _better(mine: float, other: float, gate: Gates) -> bool:
         mine, other = other, mine
     if not mine > other:
         return False
-    if not gate.min_delta or math.inf in (mine, -other):
-        return True
-    return _exact(mine) - _exact(other) >= _exact(gate.min_delta)
+    return not gate.min_delta or _exact(mine) - _exact(other) >= _exact(gate.min_delta)
 
 
 def _exact(number: float) -> Fraction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import Row, select
 
@@ -31,22 +31,23 @@ class Asked(NamedTuple):
     run_id: str | None = None
     attempt_id: str | None = None
 
-    def check(self) -> None:
+    def checked(self) -> Self:
         """
         Refuse what no record can have.
 
         :raises InvalidName: naming it.
         """
         for what, value in self._asdict().items():
-            if what == "number" and value is not None:
-                check_number("version number", value)
-            elif value is not None:
+            if what != "number" and value is not None:
                 check_key(value, what)
+        return (
+            self if self.number is None else self._replace(number=check_number("version number", self.number))
+        )
 
 
 def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> list[ResolutionRecord]:
     """Return recorded resolutions that meet all of what is given, newest first."""
-    asked.check()
+    asked = asked.checked()
     limit = check_limit(limit)
     query = (
         select(

@@ -74,7 +74,7 @@ def set_stage(
     :raises VersionNotReady: naming the tasks that have not committed.
     """
     check_name("model", model)
-    check_number("version number", number)
+    number = check_number("version number", number)
     change.check()
     out = isinstance(stage, str) and stage == ModelStages.ARCHIVED
     stage = stage if out else check_stage(stage, declared)
@@ -147,7 +147,7 @@ def rollback(
     stage = check_stage(stage, declared)
     change.check()
     if to is not None:
-        check_number("version number", to)
+        to = check_number("version number", to)
     line = Line(model, stage)
 
     def work(connection: Connection) -> StageEvent:

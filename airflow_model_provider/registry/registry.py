@@ -78,18 +78,20 @@ class Registry:
         *,
         stages: Sequence[str] = BUILT_IN_STAGES,
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        store_of_others: Callable[[], str | None] = lambda: None,
     ) -> Self:
         """
         Open a registry; in an empty database it is made.
 
         :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        :param store_of_others: see :func:`schema.ensure`.
         :raises InvalidConfiguration: if the URL can't be used.
         :raises RegistryUnavailable: if the database can't be opened.
         :raises SchemaMismatch: if it has a schema that this release can't use.
         """
         database = Database(url)
         try:
-            return cls(database, schema.ensure(database), stages, protected)
+            return cls(database, schema.ensure(database, store_of_others), stages, protected)
         except BaseException:
             database.close()
             raise
@@ -98,6 +100,11 @@ class Registry:
     def url(self) -> str:
         """The database's URL without its password."""
         return self._database.url
+
+    @property
+    def was_replaced(self) -> bool:
+        """Whether another file stands where the one that was opened stood."""
+        return self._database.was_replaced
 
     def close(self) -> None:
         """Close all connections."""

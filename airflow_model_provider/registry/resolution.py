@@ -51,6 +51,8 @@ def resolve(
 
 def numbers(database: Database, references: Sequence[Reference]) -> list[int | None]:
     """Return the number of the version that each reference selects now, in one statement; None where none is there."""
+    if not references:
+        return []
     asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
     values = {"attempt": None, **dict.fromkeys(RunKey._fields)}
     return database.read(lambda connection: [row.v_number for row in read(connection, asked, values)])
@@ -180,7 +182,7 @@ def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:
         return None
     if reference.wanted is Wanted.VERSION:
         version = version_record(row)
-        plain = {"number": version.number, "id": version.id, "name": version.name or str(version.number)}
+        plain = {"number": version.number, "id": version.id, "version_name": version.version_name}
         return version.stage(stages) if attribute == "stage" else plain[attribute]
     if attribute.startswith("metadata:"):
         return row.a_metadata[attribute.removeprefix("metadata:")]

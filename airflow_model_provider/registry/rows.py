@@ -65,7 +65,7 @@ def version_record(row: Row[Any]) -> VersionRecord:
         id=row.v_id,
         model=row.v_model,
         number=row.v_number,
-        name=row.v_name,
+        version_name=row.v_name,
         state=VersionState(row.v_state),
         stages=_stages(row.v_stages),
         created_at=row.v_created_at,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, inspect, text
@@ -17,7 +17,7 @@ from airflow_model_provider.registry.engine import make_folder
 from airflow_model_provider.registry.tables import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from alembic.config import Config
 
@@ -26,6 +26,9 @@ REVISION = "0001"
 #: What is there before the first revision: nothing.
 BASE = "base"
 VERSION_TABLE = "mr_alembic_version"
+#: Seconds that a process may take from making a file to making the tables in it.
+_ANOTHER_MAKES_IT = 2.0
+log = logging.getLogger(__name__)
 #: PostgreSQL advisory lock held while the schema changes: "mrschema" as a number.
 _LOCK = int.from_bytes(b"mrschema", "big")
 _UPGRADE = "Run: airflow model-registry db upgrade"
@@ -39,19 +42,56 @@ class Identity(NamedTuple):
     oldest_code: str
 
 
-def ensure(database: Database) -> str:
+def ensure(database: Database, store_of_others: Callable[[], str | None] = lambda: None) -> str:
     """
     Make the schema if the database has none, and return the registry's id.
 
-    :raises SchemaMismatch: if there is one that this release can't use.
+    :param store_of_others: says which store already holds files, which those of a new registry can't be; asked before
+        one is made.
+    :raises SchemaMismatch: if this release can't use the schema, or an empty file may be an incomplete copy.
     :raises RegistryUnavailable: if the database can't be opened.
     """
     make_folder(database.address)
+    was_there = database.file is not None and database.file.exists()
     found = database.read(_identity)
+    if found is None and (store := store_of_others()) is not None:
+        found = _made_by_another(database) if was_there else None
+        if found is None:
+            _new_beside_old_files(database, store, was_there=was_there)
     if found is None:
         _change(database, REVISION, only_if_empty=True)
         found = database.read(_identity)
     return _usable(database, found).id
+
+
+def _made_by_another(database: Database) -> Identity | None:
+    """An empty file may be one in which another process is just about to make the schema."""
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+    looks = Retrying(
+        retry=retry_if_result(lambda found: found is None),
+        wait=wait_fixed(0.1),
+        stop=stop_after_delay(_ANOTHER_MAKES_IT),
+        retry_error_callback=lambda _state: None,
+    )
+    found: Identity | None = looks(database.read, _identity)
+    return found
+
+
+def _new_beside_old_files(database: Database, store: str, *, was_there: bool) -> None:
+    if was_there:
+        advice = (
+            f"The file holds no tables, but the store {store} holds files of a registry. If it is a copy of that "
+            "registry's file, copy it again with: sqlite3 ORIGINAL '.backup COPY' (newest changes are in a -wal file "
+            "beside the original). For a new registry, name a file that does not exist. Nothing was changed."
+        )
+        raise SchemaMismatch(database.url, None, REVISION, advice)
+    log.warning(
+        "Created an empty model registry at %s, but the store %s holds files of another registry. If this registry "
+        "should not be empty, restore its file.",
+        database.url,
+        store,
+    )
 
 
 def check(url: str) -> None:
@@ -115,7 +155,7 @@ def downgrade(url: str, revision: str) -> None:
 
 def _read(database: Database) -> Identity | None:
     """Asking must not make a file."""
-    if database.is_sqlite and not Path(str(database.address.database)).exists():
+    if database.file is not None and not database.file.exists():
         return None
     return database.read(_identity)
 

@@ -215,7 +215,7 @@ def locked_version(connection: Connection, model: str, number: int) -> tuple[int
     :raises ModelNotFound: if there is no such model.
     :raises VersionNotFound: if there is no such version.
     """
-    check_number("version number", number)
+    number = check_number("version number", number)
     row = locked_model(connection, check_name("model", model), {}, create=False)
     alive = (_version.c.model_id == row.id) & (_version.c.state != VersionState.DELETED.value)
     found = connection.execute(select(_version.c.id).where(alive, _version.c.number == number)).scalar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,13 +23,16 @@ def model_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     ...     training()
     ...     assert model_registry.get_model_version("iris_classifier", "latest").number == 1
     """
+    from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
     from airflow_model_provider.client import Client
     from airflow_model_provider.workspace import close_workspaces
 
     folder = tmp_path / "model_registry"
-    monkeypatch.delenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", raising=False)
-    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", f"sqlite:///{folder / 'model_registry.db'}")
-    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__STORE", str(folder / "model_artifacts"))
+    address = {"url": f"sqlite:///{folder / 'model_registry.db'}", "store": str(folder / "model_artifacts")}
+    # The one that comes before all others, also in the tasks of dag.test(), which ask Airflow.
+    monkeypatch.setenv(
+        connection_variable(DEFAULT_CONN_ID), json.dumps({"conn_type": CONN_TYPE, "extra": address})
+    )
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__CACHE_DIR", str(folder / "cache"))
     close_workspaces()
     yield Client()

@@ -129,7 +129,7 @@ def _check(registry: Registry, model: str, new: Sequence[Incoming]) -> None:
     :raises PickleForbidden: for a format that can execute code, where that is forbidden.
     """
     try:
-        taken = {item.name: str(item) for item in registry.list_versions(model) if item.name}
+        taken = {item.version_name: str(item) for item in registry.list_versions(model) if item.version_name}
     except ModelNotFound:
         taken = {}
     names = [item.version.name for item in new if item.version.name in taken]

@@ -82,7 +82,7 @@ def write(
 def _version(record: VersionRecord, contents: Contents) -> dict[str, Any]:
     return {
         "number": record.number,
-        "name": record.name,
+        "name": record.version_name,
         "description": record.description,
         "tags": record.tags,
         "state": record.state.value,

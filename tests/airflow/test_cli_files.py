@@ -60,7 +60,7 @@ def test_what_cannot_be_registered_leaves_nothing(
     assert model_registry.list_models() == []
     airflow("register", "iris", file, "--name", "v1", "--check")
     (made,) = model_registry.list_model_versions("iris")
-    assert (made.number, made.name, made.state.value) == (1, "v1", "ready")
+    assert (made.number, made.version_name, made.state.value) == (1, "v1", "ready")
 
 
 def test_a_name_that_is_taken_uses_up_no_number(

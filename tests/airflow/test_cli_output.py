@@ -80,7 +80,7 @@ def test_a_registration_and_a_download_say_what_they_are_of(
     assert made == {
         "model": "iris",
         "version": 3,
-        "name": "v3",
+        "version_name": "v3",
         "artifact": "model",
         "kind": "deployment",
         "format": "numpy.npy",

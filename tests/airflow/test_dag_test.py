@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,18 @@ runs = [dag.test() for dag in (acting.acting, acting.refused)]
 tries = [[task.task_id, task.state, task.try_number] for run in runs for task in run.get_task_instances()]
 events = reversed(Client().get_model("acting").history("production"))
 print(json.dumps({"tries": sorted(tries), "history": [[event.number, event.task_id] for event in events]}))
+"""
+WARNED = """
+import sys, warnings
+warnings.showwarning = lambda message, *rest: print(message)
+{look}
+"""
+USERS_TEST = """
+import mixed
+
+def test_it(model_registry):
+    mixed.mixed()
+    assert [str(version) for version in model_registry.list_model_versions("mixed")] == ["mixed@1"]
 """
 LOOK = """
 import json, sys, mixed
@@ -179,6 +194,45 @@ def test_a_pipeline_of_steps_needs_no_database(tmp_path: Path) -> None:
     _, told = call(tmp_path, "mixed.mixed()")
     assert "InvalidDefinition: pipeline 'mixed': dag.test() can't run it (OperationalError" in told["error"]
     assert "airflow db migrate" in told["error"]
+
+
+@pytest.fixture
+def stored(home: Path) -> Iterator[str]:
+    """The URL of a registry to which the connection in Airflow's database points."""
+    url = f"sqlite:///{home}/stored.db"
+    extra = json.dumps({"url": url, "store": f"{home}/stored"})
+    row = ("model_registry_default", "model_registry", extra)
+    with closing(sqlite3.connect(home / "airflow.db")) as database, database:
+        words = "INSERT INTO connection (conn_id, conn_type, extra, is_encrypted, is_extra_encrypted)"
+        database.execute(f"{words} VALUES (?, ?, ?, 0, 0)", row)
+    yield url
+    with closing(sqlite3.connect(home / "airflow.db")) as database, database:
+        database.execute("DELETE FROM connection")
+
+
+def test_a_program_writes_where_it_says(home: Path, stored: str) -> None:
+    """All tasks use the registry of the first line; that Airflow knows another one is said."""
+    said, _ = program(home, WARNED.format(look=LOOK.format(code="mixed.mixed()")))
+
+    assert f"Model registry sqlite:///{home}/model_registry.db" in said
+    assert "Airflow's connection 'model_registry_default' names another model registry" in said
+    assert not (home / "stored.db").exists()
+
+
+def test_the_fixture_comes_before_a_stored_connection(home: Path, stored: str) -> None:
+    """In the tasks of ``dag.test()`` too: a user's test writes nothing into the team's registry."""
+    (home / "test_mixed.py").write_text(USERS_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(home / "test_mixed.py")],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert not (home / "stored.db").exists()
 
 
 def test_the_operators_act_one_after_the_other(home: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.triggers.base import BaseTrigger
 
-from airflow_model_provider import host, triggers
+from airflow_model_provider import Client, host, triggers
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.get_provider_info import get_provider_info
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
@@ -113,13 +114,47 @@ def test_a_connection_that_does_not_work_says_why(
 
 
 def test_the_default_is_refused_where_workers_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under Celery or Kubernetes a file would be a registry per worker (R34)."""
+    """Under Celery or Kubernetes a file would be a registry per worker ."""
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     with pytest.raises(InvalidConfiguration, match="AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT"):
         ModelRegistryHook().get_address()
     connection(monkeypatch, url="postgresql://db/models", store="s3://models")
 
     assert ModelRegistryHook().get_address().store == "s3://models"
+
+
+def test_a_callback_is_refused_the_default_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where no task runs any more, as in a Dag's callback in the DAG processor, Airflow's own settings count still."""
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    class Supervisor:
+        def send(self, message: object) -> ErrorResponse:
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+
+    monkeypatch.delenv("AIRFLOW__CORE__EXECUTOR", raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setattr(host, "_entered", False)
+    with conf_value(conf, "core", "executor", "CeleryExecutor"):
+        assert host.remote_executor() is None
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+
+        with pytest.raises(InvalidConfiguration, match="CeleryExecutor"):
+            Client().list_models()
+    assert not (tmp_path / "model_registry.db").exists()
+
+
+@contextmanager
+def conf_value(conf: Any, section: str, name: str, value: str) -> Iterator[None]:
+    """As airflow.cfg would say it."""
+    before = conf.get(section, name, fallback=None)
+    conf.set(section, name, value)
+    try:
+        yield
+    finally:
+        conf.remove_option(section, name) if before is None else conf.set(section, name, before)
 
 
 def test_a_connection_that_does_not_exist_is_named() -> None:

@@ -63,7 +63,7 @@ def test_a_file_becomes_a_version_once(registry: Client, file: Path) -> None:
     version = registry.get_model_version("iris", "staging")
 
     assert told == [version.reference()] * 3
-    assert (version.name, version.record.tags, dict(version.run_metadata)) == (
+    assert (version.version_name, version.record.tags, dict(version.run_metadata)) == (
         "v-1",
         ("legacy",),
         {"accuracy": 0.9},

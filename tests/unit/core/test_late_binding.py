@@ -33,7 +33,7 @@ SCALER = IRIS.get_artifact("scaler", 3, map_index=2)
 PRINTED: list[tuple[Any, str, str]] = [
     (IRIS.reference, "P", "P"),
     (IRIS.number, "P.number", "P.number"),
-    (Model("iris", version=3).version_name, "iris@3.name", "version('iris', 3).name"),
+    (Model("iris", version=3).version_name, "iris@3.version_name", "version('iris', 3).version_name"),
     (Model("iris", version="latest").stage, "iris[latest].stage", "version('iris', 'latest').stage"),
     (Model("iris", version="v-1").id, "iris@v-1.id", "version('iris', 'v-1').id"),
     (Model("iris", version=CHOSEN).number, f"iris[{CHOSEN}].number", f"version('iris', {CHOSEN!r}).number"),

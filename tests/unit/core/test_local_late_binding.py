@@ -250,8 +250,8 @@ def test_a_wrong_type_fails_before_it_is_loaded(trained: Client) -> None:
         WrongType, match=r"'model' to be dict\[str, int\], and marked@1/.* is a .*marked.Marked"
     ):
         run(lambda: score(MADE))
-    with pytest.raises(WrongType, match=r"'scale' to be float, and marked\[production\].name is a str"):
-        run(lambda: score({}, MODEL.version_name))
+    with pytest.raises(WrongType, match=r"'scale' to be float, and marked\[production\].stage is a str"):
+        run(lambda: score({}, MODEL.stage))
     assert SEEN == []
 
 

@@ -273,9 +273,9 @@ def test_a_version_name_is_made_of_a_template(model_registry: Client) -> None:
     assert version is not None
     assert again is not None
 
-    assert version.name.startswith("nightly 20")
-    assert again.name == f"{version.name}-2"
-    assert model_registry.get_model_version("marked", version.name).number == 1
+    assert version.version_name.startswith("nightly 20")
+    assert again.version_name == f"{version.version_name}-2"
+    assert model_registry.get_model_version("marked", version.version_name).number == 1
 
 
 def test_a_date_in_a_name_is_the_run_s(model_registry: Client) -> None:
@@ -287,7 +287,7 @@ def test_a_date_in_a_name_is_the_run_s(model_registry: Client) -> None:
 
     made = [nightly.run(logical_date=datetime(2026, 3, day, 1, 2, 3, tzinfo=UTC)) for day in (1, 2)]
 
-    assert [str(item.model_version.name) for item in made if item.model_version] == [
+    assert [str(item.model_version.version_name) for item in made if item.model_version] == [
         f"nightly 2026_03_0{day} 01_02_03_000000" for day in (1, 2)
     ]
 

@@ -96,6 +96,7 @@ FITS = [
     ((), [tuple, tuple[int, ...], tuple[typing.Unpack[Anything]]]),  # noqa: UP044
     (Point(1), [Point, Shape, list[int] | Shape]),
     (np.zeros(3), [np.ndarray, NDArray[np.float64], NDArray[Any], ArrayLike]),
+    (np.zeros(3, "int8"), [NDArray[np.int8], NDArray[np.integer], NDArray[np.int8 | np.str_], NDArray[T]]),
     (np.float32(1), [float, complex, np.floating, float | None]),
     *(([np.int64(1)], [list[int], list[float]]), (Stub(), [Point, Metrics]), (list[int], [type[list]])),
     (copy_of_net("__main__")(), [copy_of_net("__main__"), copy_of_net(DAG_FILE)]),
@@ -124,6 +125,7 @@ REFUSED = [
     ((1, "a"), tuple[int, ...], "tuple[int, ...]", "tuple[int, str]"),
     ("c", Literal["a", "b"] | None, "Literal['a', 'b'] | None", "str 'c'"),
     ({}, Metrics, f"{HERE}.Metrics", 'dict (dict is missing required key(s): "accuracy")'),
+    (np.zeros(2), NDArray[np.int8], None, "numpy.ndarray of dtype float64"),
     (int, type[Shape], None, f"type (class int is not a subclass of {HERE}.Shape)"),
     (3, c.Callable[[], int], "collections.abc.Callable[[], int]", "int (int is not callable)"),
     (6, Seven, f"{HERE}.Seven", "int"),

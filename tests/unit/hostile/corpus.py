@@ -380,6 +380,6 @@ KEPT = frozenset(
             "a large number",
             "a bool",
         ),
-        *("nothing", "99 levels", "keys that are hostile", "many keys", "10 MB", "10 MB to escape"),
+        *("nothing", "99 levels", "keys that are hostile", "many keys"),
     )
 )

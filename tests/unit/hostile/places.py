@@ -39,22 +39,22 @@ def model_name(world: World, given: Any) -> Any:
 
 def model_of_a_version(world: World, given: Any) -> Any:
     world.client.create_model_version(given)
-    return world.client.list_model_versions(given)[0].model_name
+    return world.client.list_model_versions(given)[0].name
 
 
 def version_name(world: World, given: Any) -> Any:
     made = world.client.create_model_version(GIVEN, given)
-    return world.client.get_model_version(GIVEN, made.number).record.name
+    return world.client.get_model_version(GIVEN, made.number).version_name
 
 
 def version_name_in_a_block(world: World, given: Any) -> Any:
     with world.client.new_model_version("block", given) as version:
         pass
-    return world.client.get_model_version("block", given).record.name if version else None
+    return world.client.get_model_version("block", given).version_name if version else None
 
 
 def version_name_later(world: World, given: Any) -> Any:
-    return world.client.update_model_version("renamed", 1, name=given).record.name
+    return world.client.update_model_version("renamed", 1, name=given).version_name
 
 
 def artifact_name(world: World, given: Any) -> Any:

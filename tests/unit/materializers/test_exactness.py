@@ -312,3 +312,15 @@ def test_a_dtype_that_npy_has_no_words_for_comes_back(round_trip, value: Any) ->
     assert found.dtype.type is value.dtype.type
     assert found.dtype["a"].metadata == value.dtype["a"].metadata
     assert found.tobytes() == value.tobytes()
+
+
+@pytest.mark.parametrize("axis", ["index", "columns"])
+def test_the_frequency_of_a_level_comes_back(round_trip, axis: str) -> None:
+    """A level of dates with a frequency keeps it, on both axes, so that reshaping gives the same index again."""
+    levels = pd.MultiIndex.from_product([["x", "y"], pd.date_range("2024", periods=2, freq="D")])
+    frame = pd.DataFrame({"a": range(4)}, index=levels)
+    frame = frame if axis == "index" else frame.T
+    found = round_trip(frame)
+
+    assert getattr(found, axis).levels[1].freq == pd.offsets.Day()
+    pd.testing.assert_frame_equal(found, frame, check_exact=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import pickle
 import sys
 import threading
 import types
@@ -22,7 +23,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from airflow_model_provider.exceptions import (
     DigestMismatch,
@@ -296,14 +297,26 @@ class _Exploding:
 
 def test_a_load_that_fails_names_what_changed(round_trip) -> None:
     """The environment since then is quiet while loading works, and named when it does not."""
-    with round_trip.store.new_file() as path:
-        codec.write(_Exploding(), path, what="a value")
-        data = path.read_bytes()
+    data = pickle.dumps(_Exploding())
     recorded = {**environment.capture(["numpy.ndarray"]), "python": "2.7.18"}
     with pytest.raises(LoadFailed, match=r"not a number.*python 2\.7\.18, here 3"):
         round_trip.read(data, "cloudpickle", environment=recorded)
 
     assert environment.differences(environment.capture(["numpy.ndarray"])) == []
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_environment_names_the_libraries_of_all_parts(round_trip, nested: bool) -> None:
+    """A step of a pipeline is of another library, also in a container: its version is what a failed load tells."""
+    model = make_pipeline(StandardScaler(), FunctionTransformer(polars.from_numpy))
+    with round_trip.store.new_file() as path:
+        written = codec.write({"model": model} if nested else model, path, what="a value")
+
+    assert written.environment["libraries"]["polars"] == polars.__version__
+    assert "scikit-learn" in written.environment["libraries"]
+    older = {"libraries": {**written.environment["libraries"], "polars": "0.1"}}
+    with pytest.raises(LoadFailed, match=rf"polars 0\.1, here {polars.__version__}"):
+        round_trip.read(pickle.dumps(_Exploding()), "cloudpickle", environment=older)
 
 
 @pytest.mark.parametrize(("key", "version"), [("nope.format", 1), ("json", 99)])

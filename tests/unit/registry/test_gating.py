@@ -87,10 +87,10 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
     (
         4,
         {"require": {"accuracy": ">= 0.95"}},
-        "accuracy nan is no number in iris@4, and is to be >= 0.95",
+        "accuracy nan of iris@4 is not a finite number, and is to be >= 0.95",
     ),
-    (4, {"require": {"passed": "== 1"}}, "passed True is no number in iris@4, and is to be == 1"),
-    (4, {"require": {"rmse": "< 3"}}, "rmse 'high' is no number in iris@4, and is to be < 3"),
+    (4, {"require": {"passed": "== 1"}}, "passed True of iris@4 is not a finite number, and is to be == 1"),
+    (4, {"require": {"rmse": "< 3"}}, "rmse 'high' of iris@4 is not a finite number, and is to be < 3"),
     (
         2,
         {"require": {"f1": "> 0"}},
@@ -107,7 +107,7 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
         {**BEAT, "metric": "rmse", "mode": "min", "min_delta": 1},
         "rmse 3.5 of iris@3 is not better than 3.0 of iris@1, which is production (less is better, min_delta 1)",
     ),
-    (4, BEAT, "accuracy nan is no number in iris@4, and is to be better than that of production"),
+    (4, BEAT, "accuracy nan of iris@4 is not a finite number, and is to be better than that of production"),
     (
         2,
         {**BEAT, "metric": "runs"},
@@ -157,17 +157,25 @@ def test_an_age_is_of_the_database(client: Client, limit: str, word: str) -> Non
         candidate(client).set_stage("staging", gates={limit: age})
 
 
-def test_infinite_numbers_have_an_order(client: Client) -> None:
-    """An infinite loss is beaten by any number, and beats none."""
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_not_finite_passes_no_gate(client: Client, value: float) -> None:
+    """Neither a condition, nor a comparison, in either direction; nor does a comparison with a holder that is not."""
+    odd = client.register_model_version("iris", metadata={"loss": value})
     candidate(client, 1).set_stage("staging")
-    worst = client.register_model_version("iris", metadata={"loss": math.inf}, stage="staging", force=True)
-    beat = Gates(better_than="staging", metric="loss", mode="min", min_delta=5)
-    with pytest.raises(PromotionRefused, match="loss inf of iris@6 is not better than inf of iris@5"):
-        client.register_model_version("iris", metadata={"loss": math.inf}, stage="staging", gates=beat)
-    client.register_model_version("iris", metadata={"loss": 10**20}, stage="staging", gates=beat)
+    for gates in (
+        Gates(require={"loss": f"{'<' if value < 0 else '>'} 0"}),
+        Gates(better_than="staging", metric="loss", mode="min"),
+        Gates(better_than="staging", metric="loss", mode="max"),
+    ):
+        with pytest.raises(PromotionRefused, match=f"loss {value} of iris@5 is not a finite number"):
+            odd.promote("staging", gates=gates, force=True)
+    odd.set_stage("staging", force=True)
+    with pytest.raises(
+        PromotionRefused, match=f"loss {value} of iris@5 is not a finite number, which is staging"
+    ):
+        candidate(client, 2).promote("staging", better_than="staging", metric="loss", mode="min")
 
-    assert worst.number == 5
-    assert candidate(client, 6).stage == "staging"
+    assert [event.number for event in client.get_model("iris").history("staging")] == [5, 1]
 
 
 def test_all_objections_are_in_one_refusal(client: Client) -> None:

@@ -72,7 +72,8 @@ def test_a_released_database_is_upgraded_and_used(empty_url: str, revision: str)
     schema.check(empty_url)
     with Registry.open(empty_url) as registry:
         assert [
-            (item.number, item.name, item.state.value, item.stages) for item in registry.list_versions("iris")
+            (item.number, item.version_name, item.state.value, item.stages)
+            for item in registry.list_versions("iris")
         ] == [
             (5, None, "producing", ()),
             (3, "third", "ready", ("staging",)),

@@ -54,7 +54,12 @@ def test_a_version_with_all_it_holds(client: Client, tmp_path: Path) -> None:
     )
     found = client.get_model_version("iris", "production")
 
-    assert (version.number, version.name, version.stage, version.state) == (1, "first", "production", "ready")
+    assert (version.number, version.version_name, version.stage, version.state) == (
+        1,
+        "first",
+        "production",
+        "ready",
+    )
     assert found.record == version.record
     assert {item.name for item in found.list_artifacts()} == {"trained_model", "labels", "notes"}
     assert list(found.load_artifact("trained_model")) == [0, 1, 2]
@@ -173,7 +178,7 @@ def test_what_is_checked_is_what_is_stored(client: Client, tmp_path: Path) -> No
     made = client.register_model_version("iris", {"a": [1], "b": "text"}, name="v1", check=check)
 
     assert seen == {"refused": 1, "a": [1], "b": "text"}
-    assert (made.number, made.name) == (1, "v1")
+    assert (made.number, made.version_name) == (1, "v1")
 
 
 def test_kinds_are_those_that_were_said(client: Client, tmp_path: Path) -> None:

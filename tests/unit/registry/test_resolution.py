@@ -130,7 +130,11 @@ def test_an_artifact_comes_complete(trained: Registry) -> None:
 
     assert found.version is not None
     assert found.artifact is not None
-    assert (found.version.number, found.version.name, found.version.stages) == (1, "v1", ("production",))
+    assert (found.version.number, found.version.version_name, found.version.stages) == (
+        1,
+        "v1",
+        ("production",),
+    )
     assert found.artifact.payload.digest == hashlib.sha256(b"model 1").hexdigest()
     assert found.artifact.payload.attributes == {"protocol": 5}
     assert found.artifact.payload.type_names == ("sklearn.svm.SVC",)
@@ -153,7 +157,7 @@ def test_plain_values_are_given_as_they_were_logged(trained: Registry) -> None:
         metadata("deep", 2),
         Reference("iris", Selector.parse("production"), attribute="number"),
         Reference("iris", Selector.parse("production"), attribute="stage"),
-        Reference("iris", Selector.parse(2), attribute="name"),
+        Reference("iris", Selector.parse(2), attribute="version_name"),
         artifact(attribute="digest"),
         artifact(attribute="number", version="latest"),
         artifact(attribute="metadata:folds"),
@@ -319,3 +323,10 @@ def test_a_later_time_shows_nothing_that_a_try_has_not_seen(registry: Registry) 
 
     assert found.version is not None
     assert found.version.number == first
+
+
+def test_no_references_select_no_versions(registry: Registry) -> None:
+    """A registry without models is listed, whatever the database."""
+    assert registry.numbers([]) == []
+    assert registry.resolve([]) == []
+    assert registry.list_models() == []

@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         }
         for number, record in listed.items():
             version = self.versions[number - 1]
-            assert (record.state, record.name, record.archived) == (
+            assert (record.state, record.version_name, record.archived) == (
                 *(version.state, version.name, version.archived),
             )
             assert sorted(record.stages) == sorted(self.held_by(number))

@@ -112,7 +112,7 @@ def test_what_is_said_about_a_model_and_a_version_can_be_changed(registry: Regis
 
     registry.create_version("iris", description="first", tags=["a"])
     changed = registry.update_version("iris", 1, name="blue", tags=["b"])
-    assert (changed.name, changed.description, changed.tags) == ("blue", "first", ("b",))
+    assert (changed.version_name, changed.description, changed.tags) == ("blue", "first", ("b",))
 
 
 def version_for_run(registry: Registry, producer: str = "train", run: RunKey = RUN) -> int:

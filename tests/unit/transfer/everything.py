@@ -83,7 +83,7 @@ def facts(client: Client, model: str, number: int) -> dict[str, Any]:
     metadata = {**contents.sealed, **contents.later}
     metadata.pop("imported_from", None)
     return {
-        "version": (record.name, record.description, record.tags, record.environment, record.state),
+        "version": (record.version_name, record.description, record.tags, record.environment, record.state),
         "metadata": metadata,
         "artifacts": {
             (item.name, item.map_index): (item.kind, item.payload, item.metadata, relation)

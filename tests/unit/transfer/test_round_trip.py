@@ -76,7 +76,7 @@ def test_a_version_says_what_it_was(
         "run": None,
         "imported_from": first,
     }
-    assert (last.stage, last.record.sealed_at, last.name) == ("none", None, "champion")
+    assert (last.stage, last.record.sealed_at, last.version_name) == ("none", None, "champion")
 
 
 def test_the_manifest_says_what_was_sealed_and_who_promoted(there: Client, tmp_path: Path) -> None:

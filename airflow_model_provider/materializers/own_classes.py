@@ -1,0 +1,173 @@
+"""
+Classes that a program, a notebook or a DAG file defines itself.
+
+Another process has such a module under another name, or not at all, so cloudpickle saves its classes by value. A class
+that was loaded from its value is a stranger to the class of the same file that runs: ``is``, ``==``, ``match`` and
+``isinstance`` fail. So the pickle also says of which file a class is, and a load prefers the class of the module that
+this process has loaded from that file. Only loaded modules are looked at: nothing is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import logging
+import os
+import sys
+from functools import cached_property, partial
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+#: How Airflow calls the modules that it makes of DAG files; no other process can import them by that name.
+DAG_FILE: Final = "unusual_prefix_"
+#: The file of a notebook or an interactive session, which has none.
+_INTERACTIVE: Final = "<interactive>"
+
+
+def is_own(module: str | None) -> bool:
+    """Return whether a module of this name is a program, a notebook or a DAG file."""
+    return module == "__main__" or (module or "").startswith(DAG_FILE)
+
+
+def identity(kind: type) -> dict[str, Any] | None:
+    """Return what tells a class of a program or a DAG file from others; None if no other process could find it."""
+    module = sys.modules.get(kind.__module__)
+    files = _files(module)
+    if not files or _member(module, kind.__qualname__) is not kind:
+        return None
+    return {"files": files, "name": kind.__qualname__, "traits": traits(kind)}
+
+
+def loaded_class(said: object) -> type | None:
+    """
+    Return the class of which :func:`identity` was saved, if this process has loaded it.
+
+    A class that has changed since is not the same: then the saved definition is used, and a warning says so.
+    """
+    if not isinstance(said, dict) or not {"files", "name", "traits"} <= set(said):
+        return None
+    name = str(said["name"])
+    found = _candidate(set(said["files"]), name)
+    if found is None or _fits(said["traits"], traits(found)):
+        return found
+    log.warning(
+        "Class %r of %s has changed since the value was saved: the saved definition is used, so isinstance() with the "
+        "present class is False.",
+        name,
+        said["files"][0],
+    )
+    return None
+
+
+def _candidate(files: set[str], name: str) -> type | None:
+    """Return the class of this name in the loaded module whose file has most of its path in common."""
+    best: tuple[int, type] | None = None
+    ends = tuple(file.rpartition("/")[2] for file in files)
+    for module in list(sys.modules.values()):
+        shared = files & set(_files(module)) if _file(module).endswith(ends) else ()
+        found = _member(module, name) if shared else None
+        if not isinstance(found, type) or (found.__module__, found.__qualname__) != (module.__name__, name):
+            continue
+        length = max(map(len, shared))
+        if best is None or length > best[0]:
+            best = length, found
+    return None if best is None else best[1]
+
+
+def _files(module: ModuleType | None) -> list[str]:
+    """Return a module's file, relative to the folders of the path that it is in, longest first: bundles move."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        interactive = module is not None and module.__name__ == "__main__"
+        return [_INTERACTIVE] if interactive else []
+    folders = {os.path.abspath(folder) for folder in sys.path if isinstance(folder, str)}  # noqa: PTH100 - text
+    file, found = os.path.abspath(file), []  # noqa: PTH100
+    parent = os.path.dirname(file)  # noqa: PTH120
+    while parent != (above := os.path.dirname(parent)):  # noqa: PTH120
+        if parent in folders:
+            found.append(file[len(parent) + 1 :].replace(os.sep, "/"))
+        parent = above
+    return found[::-1] or [os.path.basename(file)]  # noqa: PTH119
+
+
+def _file(module: object) -> str:
+    if not isinstance(module, ModuleType):
+        return ""
+    file = object.__getattribute__(module, "__dict__").get("__file__")  # a module that loads lazily stays so
+    return _INTERACTIVE if file is None else str(file)
+
+
+def _member(module: ModuleType | None, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        found = vars(found).get(part) if hasattr(found, "__dict__") else None
+    return found
+
+
+# --- whether a class is still the one that was saved -------------------------------------------------------
+
+
+def traits(kind: type) -> list[str]:
+    """Return what a saved value relies on: names of members or fields, else a digest of the class's code."""
+    if issubclass(kind, enum.Enum):
+        return ["members", *kind.__members__]
+    fields = _fields(kind)
+    return ["code", _digest(kind)] if fields is None else ["fields", *fields]
+
+
+def _fits(saved: Any, present: list[str]) -> bool:
+    if present[0] == "members":
+        return set(saved) <= set(present)
+    return list(saved) == present
+
+
+def _fields(kind: Any) -> list[str] | None:
+    if dataclasses.is_dataclass(kind):
+        return sorted(field.name for field in dataclasses.fields(kind))
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return list(kind._fields)
+    if isinstance(found := getattr(kind, "__pydantic_fields__", None), dict):
+        return sorted(found)
+    if (found := getattr(kind, "__attrs_attrs__", None)) is not None:
+        return sorted(field.name for field in found)
+    return None
+
+
+def _digest(kind: type) -> str:
+    said = [
+        (name, described)
+        for base in kind.__mro__
+        if base.__module__ == kind.__module__
+        for name, value in sorted(vars(base).items())
+        if (described := _described(value, is_data=not name.startswith("__"))) is not None
+    ]
+    return hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+def _described(value: Any, *, is_data: bool) -> Any:
+    """Return what an attribute of a class does or is, the same in every process; None if that is not known."""
+    for name in ("__func__", "fget", "func", "__wrapped__"):
+        value = getattr(value, name, value) if not isinstance(value, FunctionType | partial) else value
+    if isinstance(value, FunctionType):
+        return _code(value.__code__)
+    return repr(value) if is_data and type(value) in (int, float, bool, str, bytes) else None
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    return code.co_code, code.co_names, [_constant(item) for item in code.co_consts]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _code(value)
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))  # their order is another one in each process
+    return repr(value)
+
+
+def plain_cached_property(value: cached_property[Any]) -> tuple[Any, ...]:
+    """Return how a ``cached_property`` is pickled: without its lock, which Python 3.11 gives it."""
+    return cached_property, (value.func,), {"attrname": value.attrname, "__doc__": value.__doc__}

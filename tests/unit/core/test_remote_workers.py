@@ -1,0 +1,122 @@
+"""Workers that may be elsewhere: no half of the default registry is used, whoever asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_model_provider import Client, Model, load_artifact, log_metadata, pipeline, save_artifact, step
+from airflow_model_provider.addresses import DEFAULT_CONN_ID, connection_variable, find_address
+from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.settings import variable
+
+CONNECTION = connection_variable(DEFAULT_CONN_ID)
+
+
+@step
+def one() -> int:
+    return 1
+
+
+@pipeline
+def counting() -> None:
+    one()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing is configured but the executor."""
+    for name in (CONNECTION, variable("url"), variable("store")):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    return tmp_path / "home"
+
+
+ENTRIES: dict[str, Callable[[], Any]] = {
+    "client": lambda: Client().list_models(),
+    "model": lambda: Model("iris", version="production").load(),
+    "save_artifact": lambda: save_artifact(1, "one"),
+    "load_artifact": lambda: load_artifact("one"),
+    "log_metadata": lambda: log_metadata({"a": 1}, model_name="iris", model_version=1),
+    "local run": counting,
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_entry_makes_a_registry_of_its_own(entry: str, home: Path) -> None:
+    """The error names the executor and the setting, and nothing is made."""
+    with pytest.raises(InvalidConfiguration, match=f"CeleryExecutor.*{CONNECTION}"):
+        ENTRIES[entry]()
+
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "missing", "advice"),
+    [
+        ({variable("url"): "postgresql://db/models"}, {}, "artifact store", variable("store")),
+        ({variable("store"): "s3://models"}, {}, "registry", variable("url")),
+        ({CONNECTION: '{"conn_type": "model_registry", "extra": {"store": "s3://m"}}'}, {}, "registry", "extra.url"),
+        (
+            {CONNECTION: '{"conn_type": "model_registry", "host": "db", "schema": "models"}'},
+            {},
+            "artifact store",
+            "extra.store",
+        ),
+        ({}, {"url": "postgresql://db/models"}, "artifact store", "store="),
+    ],
+)  # fmt: skip
+def test_a_half_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    arguments: dict[str, str],
+    missing: str,
+    advice: str,
+) -> None:
+    """A registry without a store, and a store without a registry, are refused too."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidConfiguration, match=f"no {missing} is configured") as refused:
+        find_address(**arguments)
+
+    assert advice in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AIRFLOW_IS_K8S_EXECUTOR_POD", "True"),
+        ("AIRFLOW__CORE__EXECUTOR", "LocalExecutor,KubernetesExecutor"),
+        ("AIRFLOW__CORE__EXECUTOR", "LocalExecutor;team_a=CeleryExecutor"),
+        ("AIRFLOW__CORE__EXECUTOR", "fast:company.executors.Remote"),
+    ],
+)
+def test_every_way_to_have_workers_elsewhere_counts(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """A pod says LocalExecutor for itself; one remote executor of several is enough."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidConfiguration, match="may not share this machine's disk"):
+        find_address()
+
+
+@pytest.mark.parametrize(
+    "executor", ["LocalExecutor", "SequentialExecutor", "airflow.executors.local_executor.LocalExecutor"]
+)
+def test_local_executors_use_the_default(monkeypatch: pytest.MonkeyPatch, executor: str) -> None:
+    """Their workers share the disk."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+
+    assert find_address().defaults == ("url", "store")
+
+
+def test_both_halves_named_are_used_under_any_executor() -> None:
+    """Whoever names both knows what workers reach."""
+    address = find_address(url="sqlite:////mnt/shared/r.db", store="/mnt/shared/store")
+
+    assert (address.url, address.defaults) == ("sqlite:////mnt/shared/r.db", ())

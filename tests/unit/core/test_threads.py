@@ -1,0 +1,143 @@
+"""Threads that a step's code starts act as that step; threads of anybody else don't."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_model_provider import (
+    Client,
+    Model,
+    get_step_context,
+    log_metadata,
+    pipeline,
+    save_artifact,
+    step,
+)
+from airflow_model_provider.context import current_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_model_provider import ModelVersion
+
+IRIS = Model("iris", version="production")
+
+
+@pytest.fixture
+def second(model_registry: Client) -> ModelVersion:
+    """Two versions, of which the first is in production; return the other."""
+    model_registry.register_model_version("iris", {"w": [1]}, stage="production")
+    return model_registry.register_model_version("iris", {"w": [2]})
+
+
+def test_a_thread_of_a_step_sees_its_pins(second: ModelVersion) -> None:
+    """What is promoted while the step runs is another version in none of its threads."""
+    seen: list[Any] = []
+
+    @step
+    def use(w: list[int]) -> None:
+        second.set_stage("production", force=True)
+        with ThreadPoolExecutor(4) as pool:
+            seen.extend([w, *pool.map(lambda _: IRIS.load_artifact("w"), range(8))])
+            seen.append(pool.submit(lambda: Client().get_model_version("iris", "production")).result().number)
+
+    @pipeline
+    def using() -> None:
+        use(IRIS.get_artifact("w"))
+
+    using()
+
+    assert seen == [[1]] * 9 + [1]
+
+
+def test_what_a_thread_of_a_step_does_is_the_step_s(second: ModelVersion, model_registry: Client) -> None:
+    """Its promotions, metadata and artifacts are recorded as those of the task."""
+
+    def work() -> str:
+        log_metadata({"k": 1}, infer_model=True)
+        save_artifact([3], "from_thread")
+        get_step_context().model.set_stage("staging")
+        Client().get_model_version("iris", 2).set_stage("production", force=True)
+        return str(get_step_context().model)
+
+    @step
+    def act() -> str:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
+
+    @pipeline(model=IRIS)
+    def acting() -> None:
+        act()
+
+    result = acting()
+    version = model_registry.get_model_version("iris", 1)
+    saved = model_registry.get_artifact("from_thread")
+
+    assert result.steps["act"].output.load() == "iris@1"
+    assert version.run_metadata["k"] == 1
+    assert saved.made_by is not None
+    assert saved.made_by.task_id == "act"
+    assert [str(used) for used in saved.used_versions()] == ["iris@1", "iris@2"]
+    assert [(event.task_id, event.who) for event in model_registry.get_model("iris").history()][:2] == [
+        ("act", None)
+    ] * 2
+
+
+def call_in(pool: ThreadPoolExecutor, function: Callable[[], Any]) -> Any:
+    """Call a function in a thread that exists already."""
+    return pool.submit(function).result()
+
+
+def test_a_thread_of_the_program_is_not_the_step_s(model_registry: Client) -> None:
+    """One that was there before the run began belongs to somebody else; one of an earlier step to the run."""
+    found: list[Any] = []
+    kept: list[ThreadPoolExecutor] = []
+
+    @step
+    def first() -> int:
+        kept.append(ThreadPoolExecutor(1))
+        return call_in(kept[0], threading.get_ident)
+
+    @step
+    def look(_: int) -> None:
+        found.extend(call_in(pool, current_step) for pool in (foreign, kept[0]))
+
+    @pipeline
+    def looking() -> None:
+        look(first())
+
+    with ThreadPoolExecutor(1) as foreign:
+        call_in(foreign, threading.get_ident)
+        looking()
+        kept[0].shutdown()
+
+    assert found[0] is None
+    assert found[1] is not None
+    assert found[1].step == "look"
+
+
+def test_of_two_runs_at_a_time_a_thread_is_of_neither(model_registry: Client) -> None:
+    """Where it can't be known which step has started a thread, it is not guessed."""
+    both, found = threading.Barrier(2, timeout=60), []
+
+    @step
+    def look() -> None:
+        both.wait()
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(current_step).result())
+        both.wait()
+
+    @pipeline
+    def looking() -> None:
+        look()
+
+    with ThreadPoolExecutor(2) as pool:
+        for run in [pool.submit(looking.run) for _ in range(2)]:
+            run.result()
+
+    assert found == [None, None]
+    assert current_step() is None

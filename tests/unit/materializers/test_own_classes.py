@@ -1,0 +1,286 @@
+"""Values whose classes a program or a DAG file defines itself: loaded where that file runs, they are of its classes."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from airflow_model_provider.exceptions import NotSerializable
+
+SOURCE = """
+import dataclasses, enum, functools, typing
+import attrs, pydantic
+
+class Verdict(enum.Enum):
+    BETTER = "better"
+    WORSE = "worse"
+
+class Level(enum.IntFlag):
+    LOW = 1
+    HIGH = 2
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    accuracy: float
+
+class Shard(typing.NamedTuple):
+    country: str
+
+class Settings(pydantic.BaseModel):
+    depth: int
+
+@attrs.frozen
+class Bounds:
+    low: float
+
+class Outer:
+    class Inner:
+        def __eq__(self, other):
+            return isinstance(other, Outer.Inner)
+        def __hash__(self):
+            return 1
+
+class Model:
+    factor = 2
+    @functools.cached_property
+    def size(self):
+        return 3
+    def predict(self, rows):
+        return [Verdict.BETTER if row > self.factor else Verdict.WORSE for row in rows]
+
+class Derived(Model):
+    pass
+
+def make_values():
+    return {
+        "enum": Verdict.BETTER,
+        "flag": Level.LOW | Level.HIGH,
+        "dataclass": Report(0.9),
+        "tuple": Shard("at"),
+        "pydantic": Settings(depth=3),
+        "attrs": Bounds(0.5),
+        "nested": Outer.Inner(),
+        "container": {Verdict.WORSE: [Report(0.1)]},
+        "class": Report,
+    }
+"""
+Load = Callable[..., ModuleType]
+
+
+@pytest.fixture
+def dag_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Load a DAG file as Airflow does in a task's process: under a name of its own, its bundle's folder in the path."""
+    loaded: list[str] = []
+
+    def load(bundle: str, file: str = "team/train.py", source: str = SOURCE) -> ModuleType:
+        while loaded:
+            del sys.modules[loaded.pop()]
+        path = tmp_path / bundle / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+        monkeypatch.syspath_prepend(str(tmp_path / bundle))
+        name = f"unusual_prefix_{bundle}_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        loaded.append(name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in loaded:
+        del sys.modules[name]
+
+
+def test_values_are_of_the_classes_of_the_file_that_runs(round_trip, dag_file: Load) -> None:
+    """Another process has the file of another bundle version, and equal values of its own classes."""
+    loads = {name: round_trip.save(value) for name, value in dag_file("v1").make_values().items()}
+    here = dag_file("v2")
+    expected = here.make_values()
+    found = {name: load(False) for name, load in loads.items()}
+
+    assert found == expected
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+    assert found["enum"] is here.Verdict.BETTER
+    assert found["class"] is here.Report
+    assert {here.Report(0.9): "found"}[found["dataclass"]] == "found"
+    assert found["container"][here.Verdict.WORSE] == [here.Report(0.1)]
+
+
+def test_a_model_of_the_file_is_of_its_class_and_gives_its_values(round_trip, dag_file: Load) -> None:
+    """Also with a cached property, which Python 3.11 locks, and through a base class of the file."""
+    load = round_trip.save(dag_file("v1").Derived())
+    here = dag_file("v2")
+    model = load(False)
+
+    assert isinstance(model, here.Model)
+    assert type(model) is here.Derived
+    assert model.predict([3]) == [here.Verdict.BETTER]
+    assert model.size == 3
+
+
+@pytest.mark.parametrize(
+    "other", [("elsewhere.py", SOURCE), ("other/train.py", SOURCE), ("team/train.py", "")]
+)
+def test_elsewhere_the_class_comes_along(round_trip, dag_file: Load, other: tuple[str, str]) -> None:
+    """Another file, a file of that name in another folder, or the file without the class: the saved class serves."""
+    load = round_trip.save(dag_file("v1").Model())
+    here = dag_file("v2", *other)
+    model = load(False)
+
+    assert [verdict.name for verdict in model.predict([3, 1])] == ["BETTER", "WORSE"]
+    assert model.size == 3
+    assert not isinstance(model, getattr(here, "Model", ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("Report", ("accuracy: float", "accuracy: float\n    recall: float = 0.0")),
+        ("Model", ("row > self.factor", "row > self.factor + 1")),
+        ("Derived", ("factor = 2", "factor = 7")),
+    ],
+)
+def test_a_class_that_changed_is_the_saved_one_and_it_is_said(
+    round_trip, dag_file: Load, caplog: pytest.LogCaptureFixture, name: str, edit: tuple[str, str]
+) -> None:
+    """New fields, or other code: the value keeps the class that it was made with."""
+    made = getattr(dag_file("v1"), name)
+    load = round_trip.save(made(0.9) if name == "Report" else made())
+    here = dag_file("v2", source=SOURCE.replace(*edit))
+    value = load(False)
+
+    assert not isinstance(value, getattr(here, name))
+    assert f"Class {name!r} of team/train.py has changed" in caplog.text
+    assert getattr(value, "accuracy", 0.9) == 0.9
+
+
+def test_an_enum_that_has_more_members_is_the_same(round_trip, dag_file: Load) -> None:
+    """A member that was saved is the member of today."""
+    load = round_trip.save(dag_file("v1").Verdict.BETTER)
+    here = dag_file("v2", source=SOURCE.replace('WORSE = "worse"', 'WORSE = "worse"\n    EQUAL = "equal"'))
+
+    assert load(False) is here.Verdict.BETTER
+
+
+def test_a_changed_comment_changes_no_class(round_trip, dag_file: Load) -> None:
+    """What only moves lines is no change."""
+    load = round_trip.save(dag_file("v1").Model())
+    here = dag_file("v2", source=SOURCE.replace("class Model:", "# moved\n\nclass Model:"))
+
+    assert isinstance(load(False), here.Model)
+
+
+def test_nothing_is_imported_for_a_class(round_trip, dag_file: Load, tmp_path: Path) -> None:
+    """The file stands in the path and is not loaded: it stays so."""
+    load = round_trip.save(dag_file("v1").Report(0.5))
+    dag_file("v2", "other.py", "")
+    (tmp_path / "v2" / "team").mkdir()
+    (tmp_path / "v2" / "team" / "train.py").write_text("raise SystemExit")
+
+    assert load(False).accuracy == 0.5
+
+
+PROGRAM = """
+import dataclasses, enum, sys
+from pathlib import Path
+from airflow_model_provider import Client
+
+class Color(enum.Enum):
+    RED = 1
+
+@dataclasses.dataclass
+class Conf:
+    depth: int
+
+folder = Path(__file__).parent
+client = Client(f"sqlite:///{folder / 'registry.db'}", store=str(folder / "store"))
+if sys.argv[1:] == ["load"]:
+    color, conf, seen = client.get_model_version("colors", 1).load_artifact("values")
+    print(color is Color.RED, conf == Conf(3), isinstance(conf, Conf), seen[Color.RED])
+else:
+    with client.new_model_version("colors") as version:
+        version.save_artifact("values", (Color.RED, Conf(3), {Color.RED: True}))
+"""
+
+
+def test_a_program_that_runs_again_knows_its_classes(tmp_path: Path) -> None:
+    """The second run of a program finds its own classes in what the first one saved."""
+    (tmp_path / "colors.py").write_text(PROGRAM)
+    for argument in ("save", "load"):
+        done = subprocess.run(
+            [sys.executable, tmp_path / "colors.py", argument], capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 4
+
+
+class TwoArguments(Exception):
+    """Pickle calls it again with one."""
+
+    def __init__(self, first: str, second: int) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+@pytest.mark.parametrize("value", [TwoArguments("a", 2), {"errors": [TwoArguments("a", 2)]}])
+def test_what_could_not_be_loaded_is_refused_when_it_is_saved(round_trip, value: Any) -> None:
+    """An exception with arguments of its own, alone or in a container."""
+    with pytest.raises(NotSerializable, match=r"cannot be loaded: TypeError: .*__init__"):
+        round_trip(value)
+
+
+def test_a_large_exception_is_looked_at_too(round_trip) -> None:
+    """Large values are not loaded again when they are saved, unless an exception is in them."""
+    with pytest.raises(NotSerializable, match="cannot be loaded"):
+        round_trip((bytearray(5 * 2**20), object, TwoArguments("a", 2)))
+
+
+def test_large_globals_that_come_along_are_named(
+    round_trip, dag_file: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A class of the file takes the globals with it that its methods use; above a megabyte that is said."""
+    source = """
+import numpy as np
+TABLE = np.zeros(200_000)
+class Lookup:
+    def predict(self, rows):
+        return TABLE[: len(rows)]
+"""
+    with caplog.at_level(logging.WARNING):
+        round_trip(dag_file("v1", source=source).Lookup())
+
+    assert (
+        "The global 'TABLE' (1.6 MB) was saved along with the value, because Lookup.predict() uses it"
+        in caplog.text
+    )
+
+
+def test_cached_properties_of_local_classes_are_saved(round_trip) -> None:
+    """A class that nothing can find comes along as it is."""
+
+    class Local:
+        @cached_property
+        def size(self) -> int:
+            return 4
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = round_trip([Local(), np.int64])[0]
+
+    assert (found.size, vars(found)) == (4, {"size": 4})
