@@ -16,6 +16,7 @@ from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
+from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.outputs import declares_tuple
 from airflow_model_provider.pipelines.values import references_in
 
@@ -65,8 +66,15 @@ def _may_be_skipped(task: Any) -> bool:
     rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
     before = task.get_flat_relatives(upstream=True)
     return rule != "all_success" or any(
-        isinstance(item, SkipMixin) or _skips_where_missing(item) for item in [task, *before]
+        isinstance(item, SkipMixin) or _has_condition(item) or _skips_where_missing(item)
+        for item in [task, *before]
     )
+
+
+def _has_condition(task: Any) -> bool:
+    """Whether ``@task.skip_if`` or the like stands before a task's code."""
+    hook = task.partial_kwargs.get("pre_execute") if task.is_mapped else task._pre_execute_hook
+    return hook is not None
 
 
 def _skips_where_missing(task: Any) -> bool:
@@ -82,26 +90,32 @@ def add_step(
     *,
     mapped: Any = None,
     after: Sequence[Any] = (),
+    role: Role | None = None,
 ) -> Any:
     """
     Add a step's call to the DAG whose body runs, and return its output.
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: outputs or task ids that go first without giving an input.
+    :param role: whether it is a setup or a teardown.
     :raises InvalidDefinition: if the arguments don't fit.
     """
+    role = role or Role()
+    role.check(f"step {definition.name!r}", definition.options)
     pipeline = current_pipeline()
     model = definition.model or (pipeline._model if pipeline is not None else None)
     names = tuple(output.name for output in definition.outputs)
     decorator: Any = task_decorator_factory(
         python_callable=definition.function,
-        multiple_outputs=False,
+        multiple_outputs=declares_tuple(definition.function),
         decorated_operator_class=StepDecoratedOperator,
         task_id=definition.name,
         step_model=model,
         substitutions=dict(definition.substitutions),
         **definition.options,
     )
+    for name, value in vars(role).items():
+        setattr(decorator, name, value)
     try:
         output: Any = _called(decorator, args, kwargs, mapped)
     except TypeError as err:
@@ -157,6 +171,25 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
                 raise unknown_output(self.operator.task_id, key, self.names)
             return super().__getitem__(self.names.index(key))
         return super().__getitem__(key)
+
+    def as_setup(self) -> StepOutputs:
+        """Make the step a setup."""
+        XComArg(self.operator).as_setup()
+        return self
+
+    def as_teardown(self, **options: Any) -> StepOutputs:
+        """Make the step a teardown. See Airflow's ``XComArg.as_teardown``."""
+        XComArg(self.operator).as_teardown(**options)
+        return self
+
+    def __enter__(self) -> Any:
+        """Put the tasks of the block behind this setup, or before this teardown."""
+        output: Any = XComArg(self.operator)
+        return output.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        output: Any = XComArg(self.operator)
+        output.__exit__(*error)
 
     def __rshift__(self, other: Any) -> Any:
         return self.operator >> other

@@ -16,6 +16,7 @@ from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.local_run import PipelineResult, StepResult, announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.selectors import Selector
 
@@ -87,7 +88,7 @@ def run(
     failed = [name for name, result in steps.items() if result.state == "failed"]
     if failed:
         error = PipelineFailed(pipeline.name, tuple(failed))
-        if raise_on_failure:
+        if raise_on_failure and str(dag_run.state) == "failed":
             raise error
         for name in failed:
             steps[name].error = error
@@ -99,8 +100,8 @@ def _results(task_instances: list[Any]) -> dict[str, StepResult]:
     found: dict[str, StepResult] = {}
     for task in sorted(task_instances, key=lambda item: item.map_index):
         result = found.setdefault(task.task_id, StepResult(task.task_id, mapped=task.map_index >= 0))
-        if str(task.state) != "success":
-            result.state = str(task.state)
+        result.states.append(str(task.state))
+        result.state = summary(result.states)
     return found
 
 

@@ -14,7 +14,8 @@ from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryEr
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
-from airflow_model_provider.pipelines.calling import call
+from airflow_model_provider.pipelines.arguments import asked_of_context
+from airflow_model_provider.pipelines.calling import call, is_skip
 from airflow_model_provider.pipelines.definition import artifact_name
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -92,22 +93,31 @@ class StepExecution:
         self.task, self.attempt, self.log = task, resolver.attempt, log
         self._resolver, self._workspace = resolver, resolver.workspace
         self._bound: inspect.BoundArguments
+        self._context: Mapping[str, Any] = {}
+        self._filled: Sequence[str] = ()
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
 
     # --- before execute ------------------------------------------------------------------------------------
 
-    def pin(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Resolution]:
+    def pin(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any] | None = None
+    ) -> list[Resolution]:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
 
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
+        :param context: what Airflow fills in where the function asks for it; nothing in it is a reference.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
-        self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        signature = inspect.signature(self.task.function)
+        self._context = context or {}
+        self._filled = asked_of_context(signature, self._context, args, kwargs)
+        given = [item for name, item in signature.parameters.items() if name not in self._filled]
+        self._bound = signature.replace(parameters=given).bind(*args, **kwargs)
         self._bound.apply_defaults()
         self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
         wanted: dict[Reference | OutputReference, None] = {}
@@ -147,8 +157,8 @@ class StepExecution:
         """
         try:
             outputs = self._run()
-        except BaseException:
-            self._settle(failed=True)
+        except BaseException as error:
+            self._settle(failed=not is_skip(error))
             raise
         self._settle(failed=False)
         return outputs
@@ -156,7 +166,7 @@ class StepExecution:
     def _run(self) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
         arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
-        bound = inspect.BoundArguments(self._bound.signature, arguments)
+        bound = self._with_context(arguments)
         context = StepContext(
             step=self.attempt.task_id,
             attempt=self.attempt,
@@ -175,6 +185,19 @@ class StepExecution:
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
+
+    def _with_context(self, arguments: Mapping[str, Any]) -> inspect.BoundArguments:
+        """Add what Airflow's context fills in: parameters of its names, and all of it in ``**context``."""
+        signature = inspect.signature(self.task.function)
+        filled = {**arguments, **{name: self._context[name] for name in self._filled}}
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                rest = {key: value for key, value in self._context.items() if key not in filled}
+                filled[name] = {**rest, **arguments.get(name, {})}
+        return inspect.BoundArguments(
+            signature,
+            {name: filled[name] for name in signature.parameters if name in filled},
+        )
 
     def model_version(self) -> ModelVersion | None:
         """Return the version that this task makes or pinned for its model, or None where it has no model."""

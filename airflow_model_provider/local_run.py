@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -20,7 +20,9 @@ from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless
 from airflow_model_provider.execution import StepExecution, Task
 from airflow_model_provider.local_templates import LocalTemplates
-from airflow_model_provider.pipelines.building import Node, build
+from airflow_model_provider.pipelines import trigger_rules
+from airflow_model_provider.pipelines.building import Node, build, needed_setups
+from airflow_model_provider.pipelines.calling import is_skip
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -52,6 +54,7 @@ class StepResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
     values: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    states: list[str] = field(default_factory=list, repr=False)
     mapped: bool = False
 
     @property
@@ -152,6 +155,7 @@ class _LocalRun:
         self.logical_date = logical_date
         self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
+        self._setups = needed_setups(nodes)
         self.model_version: ModelVersion | None = None
         self._said: set[str] = set()
         announce(workspace)
@@ -159,21 +163,52 @@ class _LocalRun:
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
-        before = {self.results[item].state for item in node.upstream()}
-        if before - {"success"}:
-            result.state = "upstream_failed" if before & {"failed", "upstream_failed"} else "skipped"
+        state = self._state_without_running(node)
+        if state is not None:
+            result.state, result.states = state, [state]
             return
         try:
             for index, mapped, rendered in self._calls(node):
-                self._run_one(node, index, mapped, rendered, result)
-            if result.state == "success":
-                self._close_mapped(node)
+                result.states.append(self._instance(node, index, mapped, rendered, result))
         except Exception as err:
-            result.state, result.error = "failed", err
+            result.states.append(trigger_rules.FAILED)
+            result.error = err
+        result.state = trigger_rules.summary(result.states)
+        if result.state == trigger_rules.SUCCESS:
+            self._close_mapped(node)
         say(
             f"  {node.task_id}: {result.state}"
             + (f" ({type(result.error).__name__})" if result.error else "")
         )
+
+    def _state_without_running(self, node: Node) -> str | None:
+        """Return the state of a step that doesn't run, for what became of those before it; None if it runs."""
+        before = node.upstream()
+        if node.role.is_teardown:
+            setups = [item for item in before if item.role.is_setup]
+        else:
+            setups = [item for item in self._setups[node] if item not in before]
+        return trigger_rules.state_without_running(node.rule, self._states(before), self._states(setups))
+
+    def _states(self, nodes: Iterable[Node]) -> list[str]:
+        return [state for node in nodes for state in self.results[node].states]
+
+    def _instance(
+        self, node: Node, index: int, mapped: Mapping[str, Any], literal: bool, result: StepResult
+    ) -> str:
+        """Run one instance and return its state; the others run, whatever becomes of it."""
+        try:
+            self._run_one(node, index, mapped, literal, result)
+        except VersionMissing as missing:  # one that is not waited for
+            say(f"  {node.task_id}: {missing.error}")
+            return trigger_rules.SKIPPED
+        except Exception as err:
+            if is_skip(err):
+                say(f"  {node.task_id}: {err}")
+                return trigger_rules.SKIPPED
+            result.error = result.error or err
+            return trigger_rules.FAILED
+        return trigger_rules.SUCCESS
 
     def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any], bool]]:
         """
@@ -213,11 +248,13 @@ class _LocalRun:
             settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
         )
         execution = StepExecution(task, resolver, log)
-        if not self._pin(execution, node, resolver, mapped, literal=literal):
-            result.state = "skipped"
-            return
+        context = self.templates.context(attempt)
+        _hook(node, "pre_execute", context)
+        self._pin(execution, node, resolver, mapped, literal=literal)
         self._remember(execution, node)
-        result.values.append(execution.run())
+        values = execution.run()
+        _hook(node, "post_execute", context, values if len(values) > 1 else next(iter(values.values()), None))
+        result.values.append(values)
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
@@ -232,21 +269,21 @@ class _LocalRun:
         mapped: Mapping[str, Any],
         *,
         literal: bool,
-    ) -> bool:
-        """Pin what a step asks for, waiting where it says so; return False where it is to be skipped."""
+    ) -> None:
+        """Pin what a step asks for, waiting where it says so."""
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
                 given = self._evaluated(mapped, resolver) if literal else mapped
                 kwargs = {**self._evaluated(dict(node.kwargs), resolver), **given}
-                execution.pin(self._evaluated(list(node.args), resolver), kwargs)
+                args = self._evaluated(list(node.args), resolver)
+                execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
-                    say(f"  {node.task_id}: {missing.error}")
-                    return False
+                    raise
                 self._wait(node, missing, deadline)
             else:
-                return True
+                return
 
     def _wait(self, node: Node, missing: VersionMissing, deadline: float) -> None:
         if time.monotonic() >= deadline:
@@ -311,23 +348,33 @@ class _LocalRun:
         result = self.results[output.node]
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
-        return values if result.mapped else values[0]
+        return values if result.mapped else next(iter(values), None)
 
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
         self._close_what_was_skipped()
-        if errors and raise_on_failure:
+        failed = self._has_failed()
+        if failed and errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
             self.model_version.refresh()
         return PipelineResult(
             self.key.run_id,
-            "failed" if errors else "success",
+            "failed" if failed else "success",
             self.logical_date,
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
+
+    def _has_failed(self) -> bool:
+        """Whether the run has failed: as in Airflow its last steps decide, teardowns only if they are said to."""
+        counting = [
+            node for node in self.nodes if not node.role.is_teardown or node.role.on_failure_fail_dagrun
+        ]
+        behind = {before for node in counting for before in node.upstream()}
+        last = [node for node in counting if node not in behind] or self.nodes
+        return bool({"failed", "upstream_failed"} & {self.results[node].state for node in last})
 
     def _close_what_was_skipped(self) -> None:
         """A version does not wait for a step that was skipped (R25)."""
@@ -335,6 +382,12 @@ class _LocalRun:
         made = {makes_version_of(node.model, node.definition.outputs) for node in skipped}
         for model in sorted(made - {None}, key=str):
             self.workspace.registry.close_run_version(str(model), self.key)
+
+
+def _hook(node: Node, name: str, *given: Any) -> None:
+    """Call what stands before or after a task's code, such as the condition of Airflow's ``@task.skip_if``."""
+    if (hook := node.definition.options.get(name)) is not None:
+        hook(*given)
 
 
 def _items(node: Node, values: Any) -> list[Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.arguments import check_task_arguments
+from airflow_model_provider.pipelines.arguments import CONTEXT, check_task_arguments
 from airflow_model_provider.pipelines.calling import check_function
-from airflow_model_provider.pipelines.definition import StepDefinition, check_model, first_id
+from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
 from airflow_model_provider.pipelines.outputs import check_outputs
 from airflow_model_provider.references import JsonValue
 
@@ -42,10 +42,38 @@ class Step(Generic[P, R]):
     :param definition: what the decorator was given.
     """
 
-    def __init__(self, definition: StepDefinition, call: _Call | None = None) -> None:
+    #: How Airflow's own decorators (``@setup``, ``@teardown``, ``@result``, ``@task.skip_if``) know a task's.
+    _airflow_is_task_decorator = True
+    is_setup = False
+    is_teardown = False
+    on_failure_fail_dagrun = False
+    returns_dag_result = False
+
+    def __init__(
+        self, definition: StepDefinition, call: _Call | None = None, role: Role | None = None
+    ) -> None:
         self.definition = definition
         self._next = call or _Call()
         functools.update_wrapper(self, definition.function)
+        vars(self).update(vars(role or Role()))
+        host.know_as_task_decorator(Step)
+
+    @property
+    def function(self) -> Callable[P, R]:
+        """The step's code, by Airflow's name for it."""
+        return self.definition.function
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The task arguments, by Airflow's name for them; ``@task.skip_if`` adds to them."""
+        return self.definition.options
+
+    def _role(self) -> Role:
+        return Role(self.is_setup, self.is_teardown, self.on_failure_fail_dagrun, self.returns_dag_result)
+
+    def _again(self, **changes: Any) -> Step[P, R]:
+        """The same step, with more said about its next call."""
+        return Step(self.definition, replace(self._next, **changes), self._role())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - see the class
         after: Any = kwargs.pop("after", ()) if "after" not in self.definition.signature.parameters else ()
@@ -54,13 +82,15 @@ class Step(Generic[P, R]):
             result: R = self.definition.function(*args, **{**self._next.partial, **kwargs})
             return result
         after = (*self._next.after, *_several(after))
-        output: R = builder(self.definition, args, {**self._next.partial, **kwargs}, after=after)
+        output: R = builder(
+            self.definition, args, {**self._next.partial, **kwargs}, after=after, role=self._role()
+        )
         return output
 
     def partial(self, **kwargs: Any) -> Step[P, R]:
         """Fix arguments that are the same for every mapped task instance."""
         self._check_names("partial", kwargs)
-        return Step(self.definition, replace(self._next, partial={**self._next.partial, **kwargs}))
+        return self._again(partial={**self._next.partial, **kwargs})
 
     def expand(self, **kwargs: Any) -> Any:
         """
@@ -93,7 +123,7 @@ class Step(Generic[P, R]):
 
     def after(self, *upstream: Any) -> Step[P, R]:
         """Run after steps that give no input: their outputs, or their names."""
-        return Step(self.definition, replace(self._next, after=(*self._next.after, *upstream)))
+        return self._again(after=(*self._next.after, *upstream))
 
     def with_options(
         self,
@@ -121,7 +151,7 @@ class Step(Generic[P, R]):
             substitutions={**old.substitutions, **(substitutions or {})},
             options={**old.options, **task_arguments},
         )
-        return Step(definition, self._next)
+        return Step(definition, self._next, self._role())
 
     #: Airflow's name for it.
     override = with_options
@@ -134,10 +164,16 @@ class Step(Generic[P, R]):
                 f"{method}() was called outside of a pipeline or DAG",
                 "Call the function itself.",
             )
-        return builder(self.definition, (), self._next.partial, mapped=mapped, after=self._next.after)
+        return builder(
+            self.definition, (), self._next.partial, mapped=mapped, after=self._next.after, role=self._role()
+        )
 
     def _check_names(self, method: str, kwargs: Mapping[str, Any]) -> None:
         parameters = self.definition.signature.parameters
+        if names := CONTEXT & set(kwargs):
+            raise InvalidDefinition(
+                self._subject, f"{method}() was given {min(names)!r}", "Airflow's context fills it in."
+            )
         if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
             return
         for name in kwargs:

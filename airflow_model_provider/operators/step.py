@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -13,10 +12,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
+from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
-from airflow_model_provider.pipelines.outputs import Output, declared_outputs
+from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
@@ -71,7 +71,7 @@ class StepOperator(BaseOperator):
         substitutions: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"multiple_outputs": declares_tuple(python_callable), **kwargs})
         check_function(f"step {self.task_id!r}", python_callable)
         self.python_callable = python_callable
         self.op_args = op_args or ()
@@ -112,7 +112,9 @@ class StepOperator(BaseOperator):
             self._execution = StepExecution(task, resolver_for(context), self.log)
             try:
                 self._execution.pin(
-                    [_listed(value) for value in self.op_args], self._keyword_arguments(context)
+                    [_listed(value) for value in self.op_args],
+                    {name: _listed(value) for name, value in self.op_kwargs.items()},
+                    context,
                 )
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
@@ -126,13 +128,11 @@ class StepOperator(BaseOperator):
         assert self._execution is not None
         if self._missing is not None:
             self._wait(self._missing, datetime.now(UTC))
-        with hopeless_fails_at_once():
+        with hopeless_fails_at_once(), refused_softly():
             outputs = self._execution.run()
-        if len(self.outputs) == 1 and self.outputs[0].name in outputs and not self._returns_tuple():
+        if len(self.outputs) == 1 and not declares_tuple(self.python_callable):
             return next(iter(outputs.values()))
-        for name, value in outputs.items():
-            context["ti"].xcom_push(key=name, value=value)
-        return outputs or None
+        return outputs or None  # of several each is pushed under its name, for multiple_outputs
 
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
         """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
@@ -157,23 +157,6 @@ class StepOperator(BaseOperator):
         if self._missing is not None:  # it came, and was gone again before this task could pin it
             self._wait(self._missing, since)
         return self.execute(context)
-
-    def _returns_tuple(self) -> bool:
-        from airflow_model_provider.pipelines.outputs import declares_tuple
-
-        return declares_tuple(self.python_callable)
-
-    def _keyword_arguments(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """The given arguments, and Airflow's context variables that the function asks for by name."""
-        given = {name: _listed(value) for name, value in self.op_kwargs.items()}
-        parameters = inspect.signature(self.python_callable).parameters
-        positional = list(parameters)[: len(self.op_args)]
-        asked = {
-            name: context[name]
-            for name in parameters
-            if name in context and name not in given and name not in positional
-        }
-        return {**asked, **given}
 
     def _producers(self) -> list[str]:
         """The tasks of this DAG that make a part of the same new version."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
@@ -10,7 +10,8 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.selectors import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import inspect
+    from collections.abc import Collection, Iterable, Mapping
 
 #: What ``@step`` and ``@pipeline`` take by themselves.
 STEP: Final = ("name", "model", "substitutions", "task_id")
@@ -36,6 +37,24 @@ DAG_ARGUMENTS: Final = frozenset(
     sla_miss_callback start_date tags task_group template_searchpath template_undefined user_defined_filters
     user_defined_macros
     """.split()  # noqa: SIM905 - a line each would be all one sees of this file
+)
+#: What Airflow fills in where a function has a parameter of that name.
+CONTEXT: Final = frozenset(
+    """
+    asset_state_store conn dag dag_run data_interval_end data_interval_start ds ds_nodash exception
+    expanded_ti_count inlet_events inlets logical_date macros map_index_template outlet_events outlets params
+    partition_date partition_key prev_data_interval_end_success prev_data_interval_start_success
+    prev_end_date_success prev_start_date_success reason run_id task task_instance task_instance_key_str
+    task_reschedule_count task_state_store templates_dict test_mode ti triggering_asset_events try_number ts
+    ts_nodash ts_nodash_with_tz var
+    """.split()  # noqa: SIM905 - as above
+)
+#: What of it there is in a local run.
+LOCAL_CONTEXT: Final = frozenset(
+    """
+    dag_run data_interval_end data_interval_start ds ds_nodash logical_date params run_id task_instance ti
+    try_number ts ts_nodash
+    """.split()  # noqa: SIM905 - as above
 )
 _OUTPUTS: Final = "Declare several outputs instead: -> tuple[Annotated[float, 'accuracy'], ...]."
 _NO_CACHE: Final = "Airflow runs every task of a Dag run. Leave it out."
@@ -88,3 +107,53 @@ def _check(
         what = "a task" if owner == "BaseOperator" else "a DAG"
         known = f"It takes {', '.join(own[:-1])} and the arguments of {what} in Airflow."
         raise InvalidDefinition(subject, f"it has no argument {quoted(name)}", hint or known)
+
+
+def asked_of_context(
+    signature: inspect.Signature, names: Collection[str], args: Collection[Any], kwargs: Mapping[str, Any]
+) -> list[str]:
+    """Return the parameters that Airflow's context fills in: those called like a part of it that are not given."""
+    positional = list(signature.parameters)[: len(args)]
+    return [
+        name
+        for name, parameter in signature.parameters.items()
+        if name in names
+        and name not in kwargs
+        and (name not in positional or parameter.kind is parameter.KEYWORD_ONLY)
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+
+
+def check_parameters(subject: str, parameters: Mapping[str, inspect.Parameter]) -> None:
+    """
+    Refuse parameters that no task can fill in.
+
+    :raises InvalidDefinition: for ``self``, and for a default of what Airflow's context fills in.
+    """
+    if "self" in parameters:
+        raise InvalidDefinition(
+            subject, "its function takes self, so it is a method", "Use a function, or a @staticmethod."
+        )
+    for name, parameter in parameters.items():
+        if name in CONTEXT and parameter.default not in (None, parameter.empty):
+            raise InvalidDefinition(
+                subject,
+                f"Airflow fills in its parameter {name!r}, so that its default {quoted(parameter.default)} is lost",
+                f"Rename it, or write {name}=None.",
+            )
+
+
+def check_local_context(subject: str, names: Iterable[str], signature: inspect.Signature) -> None:
+    """
+    Refuse what a step needs of Airflow's context and a local run does not have.
+
+    :raises InvalidDefinition: naming it.
+    """
+    for name in names:
+        parameter = signature.parameters[name]
+        if name not in LOCAL_CONTEXT and parameter.default is parameter.empty:
+            raise InvalidDefinition(
+                subject,
+                f"its parameter {name!r} is filled in by Airflow, and a local run has no {name!r}",
+                f"Write {name}=None, which a local run passes.",
+            )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.model import check_option
+from airflow_model_provider.pipelines import arguments, trigger_rules
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.values import WALK, references_in, transform
 
 if TYPE_CHECKING:
@@ -26,16 +29,25 @@ class Node:
     A step's place in a pipeline that is being built for a local run.
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
+    :param role: whether it is a setup or a teardown.
+    :param rule: its trigger rule.
     :param after: nodes that go first without giving an input.
     """
 
+    builder: LocalBuilder
     definition: StepDefinition
     task_id: str
     model: Model | None
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     mapped: Any = None
+    role: Role = field(default_factory=Role)
+    rule: str = trigger_rules.DEFAULT
     after: set[Node] = field(default_factory=set)
+
+    def become_teardown(self) -> None:
+        """Clean up after a setup, whatever becomes of the steps between them."""
+        self.role.is_teardown, self.rule = True, trigger_rules.TEARDOWN
 
     @property
     def output(self) -> StepOutput:
@@ -61,6 +73,7 @@ class LocalBuilder:
 
     def __init__(self, pipeline: PipelineDefinition) -> None:
         self.pipeline, self.nodes = pipeline, list[Node]()
+        self._blocks: list[tuple[Node, int]] = []
 
     def add(
         self,
@@ -70,6 +83,7 @@ class LocalBuilder:
         *,
         mapped: Any = None,
         after: Sequence[Any] = (),
+        role: Role | None = None,
     ) -> StepOutput:
         """
         Add a step's call and return its output.
@@ -77,13 +91,14 @@ class LocalBuilder:
         :raises InvalidDefinition: if the arguments don't fit.
         """
         subject = f"step {definition.name!r}"
-        try:
-            bind = definition.signature.bind if mapped is None else definition.signature.bind_partial
-            bind(*args, **kwargs)
-        except TypeError as err:
-            raise InvalidDefinition(subject, str(err)) from None
+        self._bind(subject, definition.signature, args, kwargs, mapped)
         model = definition.model or self.pipeline.model
-        node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
+        role = replace(role or Role())
+        role.check(subject, definition.options)
+        node = Node(
+            self, definition, self._task_id(definition.name), model, args, kwargs, mapped,
+            role=role, rule=self._trigger_rule(subject, definition),
+        )  # fmt: skip
         taken = [
             name
             for item in references_in([args, kwargs, mapped, model])
@@ -91,8 +106,63 @@ class LocalBuilder:
         ]
         for item in (*after, *(task_id for task_id, _ in taken)):
             node.after.add(self._named(subject, item))
+        if role.is_teardown:
+            node.become_teardown()
         self.nodes.append(node)
         return node.output
+
+    def enter(self, node: Node) -> None:
+        """
+        Begin a block between a setup and its teardown.
+
+        :raises InvalidDefinition: if the step is neither.
+        """
+        if not (node.role.is_setup or node.role.is_teardown):
+            raise InvalidDefinition(
+                f"step {node.task_id!r}",
+                "a with block needs a setup or a teardown",
+                "Call .as_setup() first.",
+            )
+        self._blocks.append((node, len(self.nodes)))
+
+    def leave(self) -> None:
+        """End the block: what was called in it stands behind the setup and before the teardown."""
+        node, start = self._blocks.pop()
+        inside = [item for item in self.nodes[start:] if not (item.role.is_setup or item.role.is_teardown)]
+        setups = [item for item in node.upstream() if item.role.is_setup] if node.role.is_teardown else [node]
+        behind = [item for item in self.nodes if item.role.is_teardown and node in item.upstream()]
+        before = set().union(*(item.upstream() for item in inside))
+        for item in inside:
+            if not item.upstream() & set(inside):
+                item.after.update(setups)
+            if item not in before:
+                for teardown in [node] if node.role.is_teardown else behind:
+                    teardown.after.add(item)
+
+    def _bind(
+        self,
+        subject: str,
+        signature: inspect.Signature,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        mapped: Any,
+    ) -> None:
+        """Refuse arguments that don't fit, or that only Airflow could fill in."""
+        filled = arguments.asked_of_context(signature, arguments.CONTEXT, args, kwargs)
+        given = [item for name, item in signature.parameters.items() if name not in filled]
+        own = signature.replace(parameters=given)
+        try:
+            (own.bind if mapped is None else own.bind_partial)(*args, **kwargs)
+        except TypeError as err:
+            raise InvalidDefinition(subject, str(err)) from None
+        arguments.check_local_context(subject, filled, signature)
+
+    def _trigger_rule(self, subject: str, definition: StepDefinition) -> str:
+        defaults = self.pipeline.options.get("default_args") or {}
+        rule = definition.options.get("trigger_rule", defaults.get("trigger_rule", trigger_rules.DEFAULT))
+        name = str(getattr(rule, "value", rule))
+        check_option(subject, "trigger_rule", name, tuple(trigger_rules.RULES))
+        return name
 
     def _task_id(self, name: str) -> str:
         taken = {node.task_id for node in self.nodes}
@@ -116,8 +186,9 @@ class LocalBuilder:
         """
         Return the nodes so that each comes after its upstream, otherwise as they were called.
 
-        :raises InvalidDefinition: if they wait for each other in a circle.
+        :raises InvalidDefinition: if they wait for each other in a circle, or a step behind a setup ignores it.
         """
+        self._check_setups()
         waiting, done = list(self.nodes), list[Node]()
         while waiting:
             ready = next((node for node in waiting if node.upstream() <= set(done)), None)
@@ -129,6 +200,17 @@ class LocalBuilder:
             waiting.remove(ready)
             done.append(ready)
         return done
+
+    def _check_setups(self) -> None:
+        """Airflow refuses another trigger rule directly behind a setup, too."""
+        for node in self.nodes:
+            setup = next((item.task_id for item in node.upstream() if item.role.is_setup), None)
+            if setup is not None and not node.role.is_teardown and node.rule != trigger_rules.DEFAULT:
+                raise InvalidDefinition(
+                    f"step {node.task_id!r}",
+                    f"it has trigger_rule={node.rule!r} and runs directly after setup {setup!r}",
+                    f"There it must be {trigger_rules.DEFAULT!r}.",
+                )
 
 
 _builder: ContextVar[LocalBuilder | None] = ContextVar("model_local_builder", default=None)
@@ -159,3 +241,29 @@ def build(
     with _building(builder):
         pipeline.function(**{name: PipelineParameter(name) for name in bound.arguments})
     return builder
+
+
+def needed_setups(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
+    """
+    Return the setups that each node needs: those somewhere before it whose teardown is behind it, or that have none.
+
+    :param nodes: in their order.
+    """
+    if not any(node.role.is_setup for node in nodes):
+        return {node: set() for node in nodes}
+    before: dict[Node, set[Node]] = {}
+    for node in nodes:
+        direct = node.upstream()
+        before[node] = direct.union(*(before[item] for item in direct))
+    teardowns = {
+        node: {item for item in nodes if item.role.is_teardown and node in item.upstream()} for node in nodes
+    }
+    return {
+        node: {
+            setup
+            for setup in before[node]
+            if setup.role.is_setup
+            and (not teardowns[setup] or any(node in before[item] for item in teardowns[setup]))
+        }
+        for node in nodes
+    }

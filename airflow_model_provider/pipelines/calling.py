@@ -9,8 +9,9 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, PromotionRefused
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.arguments import check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +37,7 @@ def check_function(subject: str, function: object) -> None:
     for item in (function, code):
         if inspect.isgeneratorfunction(item) or inspect.isasyncgenfunction(item):
             raise InvalidDefinition(subject, "its function is a generator (it has a yield)", _GENERATOR)
-    if "self" in _parameters(function):
-        raise InvalidDefinition(
-            subject, "its function takes self, so it is a method", "Use a function, or a @staticmethod."
-        )
+    check_parameters(subject, _parameters(function))
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
@@ -77,3 +75,17 @@ def _finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(contextvars.copy_context().run, asyncio.run, coroutine).result()
+
+
+def is_skip(error: BaseException) -> bool:
+    """
+    Return whether an error means that a task is skipped, not failed.
+
+    So do Airflow's own exception, which code that knows Airflow raises in a local run too, and soft gates.
+    """
+    if isinstance(error, PromotionRefused):
+        return error.soft
+    return any(
+        kind.__name__ == "AirflowSkipException" and kind.__module__.partition(".")[0] == "airflow"
+        for kind in type(error).__mro__
+    )

@@ -127,6 +127,33 @@ class StepOutput(Deferred):
             self._refuse("iterating over it")
         return iter([self[name] for name in self.names])
 
+    def as_setup(self) -> StepOutput:
+        """Make the step a setup, as Airflow's outputs do."""
+        self.node.role.is_setup = True
+        return self
+
+    def as_teardown(self, *, setups: Any = None, on_failure_fail_dagrun: bool | None = None) -> StepOutput:
+        """
+        Make the step a teardown, as Airflow's outputs do.
+
+        :param setups: the output of its setup, or those of several.
+        :param on_failure_fail_dagrun: whether the run fails if it does.
+        """
+        self.node.become_teardown()
+        if on_failure_fail_dagrun is not None:
+            self.node.role.on_failure_fail_dagrun = on_failure_fail_dagrun
+        for item in setups if isinstance(setups, list | tuple) else [setups] if setups is not None else []:
+            item.as_setup().set_downstream(self)
+        return self
+
+    def __enter__(self) -> StepOutput:
+        """Put the steps that are called in the block behind this setup, or before this teardown."""
+        self.node.builder.enter(self.node)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.node.builder.leave()
+
     def set_upstream(self, other: Any) -> None:
         """Run after ``other``."""
         for item in other if isinstance(other, list | tuple) else [other]:
