@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import DAG, Param, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
@@ -13,9 +13,10 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.close_version import CloseVersionOperator
+from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
 from airflow_model_provider.operators.upstream import upstream_in
-from airflow_model_provider.pipelines.deferred import PipelineParameter, unknown_output
+from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.outputs import declares_tuple
 from airflow_model_provider.pipelines.values import references_in
@@ -128,7 +129,7 @@ def add_step(
         output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
     if declares_tuple(definition.function):
         return StepOutputs(output.operator, names)
-    return output
+    return StepXComArg(output.operator)
 
 
 def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapped: Any) -> Any:
@@ -161,7 +162,7 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
     names: tuple[str, ...]
 
     def __new__(cls, operator: Any, names: tuple[str, ...]) -> StepOutputs:  # noqa: D102 - see the class
-        outputs = super().__new__(cls, [XComArg(operator, key=name) for name in names])
+        outputs = super().__new__(cls, [StepXComArg(operator, key=name) for name in names])
         outputs.operator, outputs.names = operator, names
         return outputs
 
@@ -171,6 +172,12 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
                 raise unknown_output(self.operator.task_id, key, self.names)
             return super().__getitem__(self.names.index(key))
         return super().__getitem__(key)
+
+    def map(self, f: Any) -> NoReturn:
+        """Refuse it. See :meth:`StepXComArg.map`."""
+        raise one_of_several(self.operator.task_id, ", ".join(self.names))
+
+    zip = concat = map
 
     def as_setup(self) -> StepOutputs:
         """Make the step a setup."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import typing
 from hashlib import sha256
 from typing import Any
@@ -17,9 +16,11 @@ from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.arguments import asked_of_context
 from airflow_model_provider.pipelines.calling import call, is_skip
 from airflow_model_provider.pipelines.definition import artifact_name
+from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
+from airflow_model_provider.pipelines.passing import is_plain, read_result, written
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import JsonValue, OutputReference, Reference, read_reference
+from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
 from airflow_model_provider.typecheck import check_recorded, check_value
 from airflow_model_provider.workspace import Saving
@@ -28,6 +29,7 @@ if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from airflow_model_provider.pipelines.mapping import MappedOver
     from airflow_model_provider.resolver import Resolver
 
 
@@ -40,6 +42,7 @@ class Task(typing.NamedTuple):
     :param model: what it belongs to.
     :param producers: the tasks that a new version of the model waits for; asked only when one is made.
     :param settled: the tasks that are over when this one runs.
+    :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
     function: Callable[..., Any]
@@ -47,6 +50,7 @@ class Task(typing.NamedTuple):
     model: Model | None = None
     producers: Callable[[], Sequence[str]] = lambda: ()
     settled: Callable[[], Collection[str]] = lambda: ()
+    mapped_over: MappedOver | None = None
 
 
 class InputCheck(typing.NamedTuple):
@@ -98,6 +102,8 @@ class StepExecution:
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
+        #: What the instances of the tasks that are mapped over the only output get; None where none is.
+        self.entries: Any = None
 
     # --- before execute ------------------------------------------------------------------------------------
 
@@ -106,6 +112,8 @@ class StepExecution:
     ) -> list[Resolution]:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
+
+        Only objects count: JSON that looks like a reference is data, which :mod:`pipelines.passing` has read, or not.
 
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
@@ -119,7 +127,6 @@ class StepExecution:
         given = [item for name, item in signature.parameters.items() if name not in self._filled]
         self._bound = signature.replace(parameters=given).bind(*args, **kwargs)
         self._bound.apply_defaults()
-        self._bound.arguments = {name: _read(value) for name, value in self._bound.arguments.items()}
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
         model = self.task.model
@@ -181,6 +188,7 @@ class StepExecution:
         with running_step(context):
             result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
         values = self._split(result)
+        self._check_mappable(values)
         return {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
@@ -258,48 +266,94 @@ class StepExecution:
             )
         return result
 
+    @property
+    def _mapped_over(self) -> MappedOver | None:
+        """Outputs of a step that declares several can't be mapped over."""
+        return None if declares_tuple(self.task.function) else self.task.mapped_over
+
+    def _check_mappable(self, values: Sequence[Any]) -> None:
+        if self._mapped_over is not None and values:
+            self._mapped_over.check(values[0], self._called(self.task.outputs[0]))
+
+    def _called(self, output: Output) -> str:
+        return f"output {output.name!r} of step {self.attempt.task_id!r}"
+
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
         if (passed := self._passed_on(output, value)) is not None:
+            if self._mapped_over is not None:
+                self.entries = passed
             return passed
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
-        record = workspace.save(
+        entries, parts = self._entries(output, value)
+        record, *records = workspace.save_with_parts(
             value,
             Saving(
                 artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=f"output {output.name!r} of step {self.attempt.task_id!r}",
+                what=self._called(output),
                 kind=output.config.kind,
                 format=output.config.format,
                 output=output.name,
                 metadata={**output.config.run_metadata, **(metadata or {})},
                 environment=_code_digest(self.task.function),
             ),
+            [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
         self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
-        if is_small_json(value) and _read(value) is value:
-            return value
-        return workspace.output_reference(record, [str(version) for version, _ in versions]).to_json()
+        labels = [str(version) for version, _ in versions]
+        for part, saved in zip(parts, records, strict=True):
+            part.put(workspace.output_reference(saved, labels).to_json())
+        if self._mapped_over is not None:
+            self.entries = entries
+            self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
+        return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
+        """Return what travels for each element, where something is mapped over the output, and what it lacks."""
+        over = self._mapped_over
+        return (None, ()) if over is None else split(value, over, _travels)
+
+    def _saving_of(self, output: Output, part: Part) -> Saving:
+        place = f"element {part.place}" + (f", argument {part.key!r}," if part.key is not None else "")
+        whole = artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output)
+        return Saving(
+            name_of_elements(whole),
+            what=f"{place} of {self._called(output)}",
+            kind=output.config.kind,
+            output=f"{output.name}[]" + (f".{part.key}" if part.key is not None else ""),
+            place=part.place,
+            environment=_code_digest(self.task.function),
+        )
 
     def _passed_on(self, output: Output, value: Any) -> Any:
-        """Return the JSON of references and handles, alone or in containers; None for a value to be saved."""
+        """Return the form in which references and handles travel, alone or in containers; else None."""
         found: list[Any] = []
 
-        def visit(part: Any) -> Any:
-            if not isinstance(part, JsonValue | Artifact | ModelVersion):
-                return WALK
-            found.append(part)
-            return part.to_json() if isinstance(part, JsonValue) else part.reference().to_json()
+        def reference(part: Any) -> dict[str, Any] | None:
+            if isinstance(part, Artifact | ModelVersion):
+                found.append(part)
+                return part.reference().to_json()
+            if isinstance(part, JsonValue | OutputReference):
+                found.append(part)
+                return self._as_meant_here(part).to_json()
+            return None
 
-        passed = transform(value, visit)
-        if not found or not _is_json(passed):
+        try:
+            passed = written(value, reference)
+        except TypeError:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        return passed
+        return passed if found else None
+
+    def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
+        """A reference that is returned means what it means in this task: no template leaves it."""
+        reference = part.reference if isinstance(part, Model) and not part.makes_version else part
+        return self._resolver.concrete(reference) if isinstance(reference, Reference) else reference
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
         if self._version is not None and self.task.model is not None and self.task.model.makes_version:
@@ -330,9 +384,26 @@ class StepExecution:
         return list(used.values())
 
 
-def _read(value: Any) -> Any:
-    """Turn the JSON forms that came through XCom back into references."""
-    return transform(value, lambda part: WALK if (found := read_reference(part)) is None else found)
+def loaded(entry: Any, resolver: Resolver) -> Any:
+    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
+    wanted: dict[Reference | OutputReference, None] = {}
+    value = transform(read_result(entry), lambda part: _collect(part, wanted))
+    found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
+
+    def visit(part: Any) -> Any:
+        reference = part.reference if isinstance(part, Model) else part
+        if not isinstance(reference, Reference | OutputReference):
+            return WALK
+        conn_id = reference.conn_id if isinstance(reference, Reference) else None
+        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        return value.load() if isinstance(value, Artifact) else value
+
+    return transform(value, visit)
+
+
+def _travels(value: Any) -> bool:
+    """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
+    return is_small_json(value) and is_plain(value)
 
 
 def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
@@ -341,14 +412,6 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
         wanted[reference] = None
         return part
     return WALK
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _asks_for_handle(annotation: Any) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
@@ -25,8 +25,9 @@ from airflow_model_provider.pipelines.building import Node, build, needed_setups
 from airflow_model_provider.pipelines.calling import is_skip
 from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
+from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import read_reference
+from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
@@ -168,8 +169,8 @@ class _LocalRun:
             result.state, result.states = state, [state]
             return
         try:
-            for index, mapped, rendered in self._calls(node):
-                result.states.append(self._instance(node, index, mapped, rendered, result))
+            for index, mapped in self._calls(node):
+                result.states.append(self._instance(node, index, mapped, result))
         except Exception as err:
             result.states.append(trigger_rules.FAILED)
             result.error = err
@@ -193,12 +194,10 @@ class _LocalRun:
     def _states(self, nodes: Iterable[Node]) -> list[str]:
         return [state for node in nodes for state in self.results[node].states]
 
-    def _instance(
-        self, node: Node, index: int, mapped: Mapping[str, Any], literal: bool, result: StepResult
-    ) -> str:
+    def _instance(self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult) -> str:
         """Run one instance and return its state; the others run, whatever becomes of it."""
         try:
-            self._run_one(node, index, mapped, literal, result)
+            self._run_one(node, index, mapped, result)
         except VersionMissing as missing:  # one that is not waited for
             say(f"  {node.task_id}: {missing.error}")
             return trigger_rules.SKIPPED
@@ -210,29 +209,38 @@ class _LocalRun:
             return trigger_rules.FAILED
         return trigger_rules.SUCCESS
 
-    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any]]]:
         """
-        The index and mapped arguments of each instance, and whether these still hold templates.
+        The index and mapped arguments of each instance.
 
         A step that isn't mapped is one instance, with index -1.
         """
         if node.mapped is None:
-            yield -1, {}, False
+            yield -1, {}
             return
-        mapped = self._evaluated(node.mapped)
-        literal = not isinstance(node.mapped, StepOutput)
-        if isinstance(mapped, Mapping):
-            items = [_items(node, values) for values in mapped.values()]
-            literal = not any(isinstance(values, StepOutput) for values in node.mapped.values())
-            combinations: Any = (dict(zip(mapped, values, strict=True)) for values in product(*items))
+        if isinstance(node.mapped, Mapping):
+            items = [self._items(node, values) for values in node.mapped.values()]
+            combinations: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
         else:
-            combinations = mapped
-        for index, values in enumerate(combinations):
-            yield index, dict(values), literal
+            rows = self._items(node, node.mapped)
+            combinations = (
+                _fields(_Given(self._value(row)) if isinstance(row, StepOutput) else row) for row in rows
+            )
+        yield from enumerate(combinations)
 
-    def _run_one(
-        self, node: Node, index: int, mapped: Mapping[str, Any], literal: bool, result: StepResult
-    ) -> None:
+    def _items(self, node: Node, mapped: Any) -> list[Any]:
+        """What is mapped over: as it stands in the body, or data that came from elsewhere."""
+        values = self._evaluated(mapped) if isinstance(mapped, PipelineParameter | StepOutput) else mapped
+        if isinstance(values, Reference | OutputReference):
+            raise InvalidDefinition(
+                f"step {node.task_id!r}",
+                f"{values!r} is one value and can't be mapped over",
+                "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
+            )
+        items = [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
+        return items if values is mapped else [_Given(item) for item in items]
+
+    def _run_one(self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult) -> None:
         attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
         resolver = Resolver(
             attempt,
@@ -250,7 +258,7 @@ class _LocalRun:
         execution = StepExecution(task, resolver, log)
         context = self.templates.context(attempt)
         _hook(node, "pre_execute", context)
-        self._pin(execution, node, resolver, mapped, literal=literal)
+        self._pin(execution, node, resolver, mapped)
         self._remember(execution, node)
         values = execution.run()
         _hook(node, "post_execute", context, values if len(values) > 1 else next(iter(values.values()), None))
@@ -262,20 +270,13 @@ class _LocalRun:
                 result.outputs[name] = artifact
 
     def _pin(
-        self,
-        execution: StepExecution,
-        node: Node,
-        resolver: Resolver,
-        mapped: Mapping[str, Any],
-        *,
-        literal: bool,
+        self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Mapping[str, Any]
     ) -> None:
         """Pin what a step asks for, waiting where it says so."""
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                given = self._evaluated(mapped, resolver) if literal else mapped
-                kwargs = {**self._evaluated(dict(node.kwargs), resolver), **given}
+                kwargs = self._evaluated({**node.kwargs, **mapped}, resolver)
                 args = self._evaluated(list(node.args), resolver)
                 execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
@@ -326,6 +327,8 @@ class _LocalRun:
         """Replace what was deferred by its value; with a resolver, templates too."""
 
         def visit(part: Any) -> Any:
+            if isinstance(part, _Given):
+                return part.value
             if isinstance(part, PipelineParameter):
                 return part.resolve({"params": self.params})
             if isinstance(part, StepOutput):
@@ -341,10 +344,14 @@ class _LocalRun:
         for node, result in self.results.items():
             if node.task_id == task_id and result.values:
                 output = node.output
-                return self._value(output if key == "return_value" else output[key])
+                return self._result(output if key == "return_value" else output[key])
         return None
 
     def _value(self, output: StepOutput) -> Any:
+        """What a step has returned, as the next one receives it."""
+        return read_result(self._result(output))
+
+    def _result(self, output: StepOutput) -> Any:
         result = self.results[output.node]
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
@@ -390,14 +397,19 @@ def _hook(node: Node, name: str, *given: Any) -> None:
         hook(*given)
 
 
-def _items(node: Node, values: Any) -> list[Any]:
-    if isinstance(values, Mapping) and (reference := read_reference(values)) is not None:
-        raise InvalidDefinition(
-            f"step {node.task_id!r}",
-            f"{reference!r} is one value and can't be mapped over",
-            "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
-        )
-    return [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
+class _Given(NamedTuple):
+    """A value that came from a parameter or a step: whatever it holds, nothing in it is rendered."""
+
+    value: Any
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """The arguments in one row of several; those of a row that is data are data."""
+    return (
+        {name: _Given(value) for name, value in dict(row.value).items()}
+        if isinstance(row, _Given)
+        else dict(row)
+    )
 
 
 def announce(workspace: Workspace) -> None:

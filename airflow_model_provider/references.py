@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -64,6 +65,10 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+#: What can be done with a reference that ``expand()`` does not take.
+MAP_OVER: Final = (
+    "Pass a list of references, the output of a step that returns a list, or use partial() for one value."
+)
 #: How long a version is kept, and what is done where there is none; the first is the default.
 PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
@@ -86,6 +91,16 @@ class JsonValue(dict[str, Any]):
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+    def values(self) -> Any:
+        """
+        Return the parts of the JSON form. Airflow asks for them where ``expand()`` is given a reference.
+
+        :raises InvalidDefinition: there: it would be mapped over its parts.
+        """
+        if _is_expanded():
+            raise InvalidDefinition(repr(self), "it is one value and can't be mapped over", MAP_OVER)
+        return super().values()
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -269,10 +284,10 @@ class Reference(JsonValue):
         """
         Read the JSON form, of this release or an older one.
 
-        :raises InvalidDefinition: if it is not one that this release can read.
+        :raises InvalidDefinition: if it is not one that this release can read, or holds a template.
         """
-        model = data.get("model")
-        if "selector" not in data and isinstance(model, str) and data[REFERENCE_KEY] == f"{model}[new]":
+        if "selector" not in data and _is_new(data):
+            model = data["model"]
             problem = "it names no version, because each run makes a new one"
             raise InvalidDefinition(f"{model}[new]", problem, "Say which: version='latest', version=3.")
         try:
@@ -284,7 +299,8 @@ class Reference(JsonValue):
             _refuse_unknown_words(values)
             if values.get("kind") is not None:
                 values["kind"] = artifact_type(values["kind"])
-            return cls(data["model"], Selector(SelectorKind(data["selector"]), data["version"]), **values)
+            selector = Selector(SelectorKind(data["selector"]), data["version"])
+            made = cls(data["model"], selector, **values)
         except (KeyError, ValueError, TypeError, RecursionError) as err:
             raise InvalidDefinition(
                 quoted(dict(data)),
@@ -292,6 +308,17 @@ class Reference(JsonValue):
                 "It was written by another release of airflow-model-provider: give all workers the same one and "
                 "clear the task that returned it.",
             ) from err
+        if selector.kind is SelectorKind.TEMPLATE:
+            problem = "it holds a template, and it came as data, which is never rendered"
+            advice = "Templates can stand in DAG files only. Return a reference that names its version."
+            raise InvalidDefinition(quoted(repr(made)), problem, advice)
+        return made
+
+
+def _is_new(data: Mapping[str, Any]) -> bool:
+    """Whether it is the JSON form of a model of which each run makes a new version."""
+    model = data.get("model")
+    return isinstance(model, str) and data.get(REFERENCE_KEY) == f"{model}[new]"
 
 
 #: Keys of the JSON form that are no fields.
@@ -382,6 +409,10 @@ class OutputReference:
                 quoted(dict(data)), "this is not an artifact reference that can be read"
             ) from err
 
+    def serialize(self) -> dict[str, Any]:
+        """Return what Airflow shows for it on the page of rendered fields."""
+        return self.to_json()
+
     def __repr__(self) -> str:
         return f"{self.artifact}@{self.number}"
 
@@ -399,13 +430,32 @@ def _texts(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _is_expanded() -> bool:
+    """Whether Airflow looks through what ``expand()`` is given, and has come to an argument, not to what is in one."""
+    frame, depth = sys._getframe(2), 0
+    while frame.f_code.co_name == "ensure_xcomarg_return_value" and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return 0 < depth <= 2
+
+
+#: Without these it is data of the user's that has our key, and no reference of ours, readable or not.
+_OF_OUTPUT: Final = frozenset({OUTPUT_KEY, "registry", "id", "digest"})
+_OF_REFERENCE: Final = frozenset({REFERENCE_KEY, "model", "selector"})
+
+
 def read_reference(value: object) -> Reference | OutputReference | None:
-    """Return the reference that a JSON object is, or None if it is something else."""
+    """
+    Return the reference that a JSON object is, or None if it is something else.
+
+    Only for what may be one: what a task has returned, or the user's own code wants to be read.
+
+    :raises InvalidDefinition: if it is one that this release can't read, or holds a template.
+    """
     if isinstance(value, Reference | OutputReference):
         return value
     if isinstance(value, Mapping):
-        if OUTPUT_KEY in value:
+        if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
-        if REFERENCE_KEY in value:
+        if value.keys() >= _OF_REFERENCE or _is_new(value):
             return Reference.from_json(value)
     return None

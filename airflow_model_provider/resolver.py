@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import (
@@ -131,7 +131,7 @@ class Resolver:
         """
         with self._lock:
             new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
-            concrete = {reference: self._concrete(reference) for reference in new}
+            concrete = {item: self._concrete(item, in_code=in_code) for item in new}
             for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
                 self._resolve_in(
                     conn_id,
@@ -160,13 +160,30 @@ class Resolver:
                 self._pins.setdefault(_pin(resolution.reference), resolution.version)
             self._say(resolution)
 
-    def _concrete(self, reference: Any_Reference) -> Any_Reference:
+    def concrete(self, reference: Reference) -> Reference:
+        """
+        Return a reference that means to any other task what it means to this one's code: a stage stays a stage.
+
+        :raises InvalidSelector: if it holds a template.
+        :raises NoRunDate: if ``as_of`` names dates that the run doesn't have.
+        :raises NothingClaimed: if nothing has started the run that it could mean.
+        """
+        try:
+            return self._concrete(reference, in_code=True)
+        except VersionMissing as missing:
+            raise missing.error from None
+
+    @overload
+    def _concrete(self, reference: Reference, *, in_code: bool) -> Reference: ...
+    @overload
+    def _concrete(self, reference: OutputReference, *, in_code: bool) -> OutputReference: ...
+    def _concrete(self, reference: Any_Reference, *, in_code: bool) -> Any_Reference:
         """Return a reference whose selector and time are those of this task."""
         if isinstance(reference, OutputReference):
             return reference
         changed: dict[str, Any] = {}
         if reference.selector.kind is SelectorKind.TEMPLATE:
-            changed["selector"] = self._rendered(reference)
+            changed["selector"] = self._rendered(reference, in_code=in_code)
         if changed.get("selector", reference.selector).kind is SelectorKind.TRIGGERING:
             changed["selector"] = self._triggering(reference)
         if reference.as_of:
@@ -176,8 +193,13 @@ class Resolver:
             raise InvalidSelector(repr(reference), str(reference.selector), "as_of needs a stage")
         return reference
 
-    def _rendered(self, reference: Reference) -> Selector:
+    def _rendered(self, reference: Reference, *, in_code: bool) -> Selector:
         template = str(reference.selector)
+        if in_code:  # which may have put any text there
+            problem = (
+                "it holds a template, and code that runs is given values; pass the reference as an argument"
+            )
+            raise InvalidSelector(reference.model, template, problem)
         text = self._moment.render(template).strip()
         if not text or text == "None" or is_template(text):
             raise InvalidSelector(

@@ -259,7 +259,7 @@ def _contents(kind: Any, args: tuple[Any, ...], value: Any) -> Iterable[tuple[An
 
 
 def _has_dtype(annotation: Any, dtype: Any) -> bool:
-    """Whether an array's dtype is that of an annotation: ``numpy.dtype[numpy.int8]``, ``numpy.dtype[numpy.floating]``."""
+    """Whether an array has the dtype of an annotation: ``numpy.dtype[numpy.int8]``, ``numpy.dtype[numpy.floating]``."""
     scalars = [member for part in get_args(annotation) for member in _members(part)]
     kinds = [_kind(member) for member in scalars]
     return not kinds or any(kind is Any or issubclass(dtype.type, kind) for kind in kinds)

@@ -39,6 +39,7 @@ class Saving(NamedTuple):
     :param kind: what it is to the version; None takes it from the type (what has ``predict`` is a model).
     :param format: a materializer's key, or None for the one of the value's type.
     :param output: the step's output it is, which makes registering it again in the same try harmless.
+    :param place: where in that output it stands, if it is an element of it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Saving(NamedTuple):
     kind: ArtifactType | None = None
     format: str | None = None
     output: str | None = None
+    place: int = -1
     metadata: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
 
@@ -81,7 +83,25 @@ class Workspace:
         :raises NotSerializable: if no format holds the value.
         :raises StoreUnavailable: if the bytes can't be written; nothing is registered then.
         """
-        return self._register(self.value(value, saving), attempt, links)
+        return self._register(self.value(value, saving), attempt, links)[0]
+
+    def save_with_parts(
+        self,
+        value: Any,
+        saving: Saving,
+        parts: Sequence[tuple[Any, Saving]],
+        *,
+        attempt: Attempt | None = None,
+        links: Sequence[Link] = (),
+    ) -> list[ArtifactRecord]:
+        """
+        Write a value to the store, and elements of it by themselves; register all of them or none.
+
+        :param parts: the elements, each with how it is to be registered.
+        :return: the records of the value and of its parts. See :meth:`save`.
+        """
+        items = [self.value(part, how) for part, how in parts]
+        return self._register(self.value(value, saving), attempt, links, items)
 
     def save_file(
         self, file: Path, saving: Saving, *, attempt: Attempt | None = None, links: Sequence[Link] = ()
@@ -92,7 +112,7 @@ class Workspace:
         :param saving: its format is one of :data:`existing.FORMATS`; None takes it from the file's name.
         :raises FileMissing: if there is no such file.
         """
-        return self._register(self.file(file, saving), attempt, links)
+        return self._register(self.file(file, saving), attempt, links)[0]
 
     def value(self, value: Any, saving: Saving) -> Item:
         """Return a value as it can be stored, in the format that is asked for or the one of its type."""
@@ -158,10 +178,13 @@ class Workspace:
 
         return _until_it_stays(store_and_register)
 
-    def _register(self, item: Item, attempt: Attempt | None, links: Sequence[Link]) -> ArtifactRecord:
-        def store_and_register(intend: bool) -> ArtifactRecord:
+    def _register(
+        self, item: Item, attempt: Attempt | None, links: Sequence[Link], parts: Sequence[Item] = ()
+    ) -> list[ArtifactRecord]:
+        def store_and_register(intend: bool) -> list[ArtifactRecord]:
             new = self._stored(item, attempt, intend)
-            return self.registry.register_artifact(new._replace(links=links))
+            stored = [self._stored(part, attempt, intend) for part in parts]
+            return self.registry.register_artifacts(new._replace(links=links), stored)
 
         return _until_it_stays(store_and_register)
 
@@ -210,6 +233,7 @@ class Workspace:
             output=saving.output,
             attempt=attempt,
             metadata=metadata,
+            map_index=saving.place,
             is_there=is_there,
         )
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.arguments import CONTEXT, check_task_arguments
 from airflow_model_provider.pipelines.calling import check_function
+from airflow_model_provider.pipelines.deferred import PipelineParameter
 from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
+from airflow_model_provider.pipelines.mapping import is_mappable
 from airflow_model_provider.pipelines.outputs import check_outputs
-from airflow_model_provider.references import JsonValue
+from airflow_model_provider.references import MAP_OVER, JsonValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from airflow_model_provider.model import Model
 
@@ -104,21 +108,32 @@ class Step(Generic[P, R]):
             )
         self._check_names("expand", kwargs)
         for name, value in kwargs.items():
-            self._refuse_one(f"expand({name}=)", value)
+            self._check_mapped(
+                f"expand({name}=)", value, "Pass a list, a dict, or the output of a step or task."
+            )
         return self._mapped("expand", kwargs)
 
     def expand_kwargs(self, kwargs: Any) -> Any:
         """Make one task instance per dictionary of arguments in a list, or in what a task returns."""
-        self._refuse_one("expand_kwargs()", kwargs)
+        call, advice = "expand_kwargs()", "Pass a list of dicts, or the output of a step or task."
+        self._check_mapped(call, kwargs, advice)
+        for item in kwargs if isinstance(kwargs, Sequence) else ():
+            if not isinstance(item, Mapping) and not _comes_later(item):
+                raise InvalidDefinition(self._subject, f"{call} was given {quoted(item)} in a list", advice)
+            self._check_mapped(call, item, advice)
         return self._mapped("expand_kwargs", kwargs)
 
-    def _refuse_one(self, call: str, value: Any) -> None:
-        """A reference is a dict, and Airflow would map over its items."""
+    def _check_mapped(self, call: str, value: Any, advice: str) -> None:
+        """Refuse what Airflow can't map over, or would map over otherwise than is meant."""
         if isinstance(value, JsonValue):
             raise InvalidDefinition(
-                self._subject,
-                f"{call} was given {value!r}, which is one value",
-                "Pass a list, or use partial().",
+                self._subject, f"{call} was given {value!r}, which is one value", MAP_OVER
+            )
+        if (refuse := getattr(value, "refuse_unmappable", None)) is not None:
+            refuse()
+        elif not (is_mappable(value) or isinstance(value, Mapping) or _comes_later(value)):
+            raise InvalidDefinition(
+                self._subject, f"{call} was given {quoted(value)}, which can't be mapped over", advice
             )
 
     def after(self, *upstream: Any) -> Step[P, R]:
@@ -190,6 +205,12 @@ class Step(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<step {self.definition.name}>"
+
+
+def _comes_later(value: Any) -> bool:
+    """Whether a value is one that another task returns; a parameter is one of the run, and has no known length."""
+    known = hasattr(value, "iter_references") or hasattr(value, "refuse_unmappable")
+    return known and not isinstance(value, PipelineParameter)
 
 
 def _several(value: Any) -> Sequence[Any]:

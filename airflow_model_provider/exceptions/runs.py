@@ -23,6 +23,20 @@ class PipelineFailed(ModelRegistryError, RuntimeError):
         )
 
 
+class NotMappable(ModelRegistryError, TypeError):
+    """A step returned a value that the tasks behind it can't be mapped over. A retry cannot help; correct the step."""
+
+    def __init__(self, what: str, tasks: Sequence[str], problem: str, advice: str) -> None:
+        super().__init__(what, tasks, problem, advice)
+        self.what, self.tasks, self.problem, self.advice = what, tasks, problem, advice
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} cannot be mapped over: {self.problem}. Mapped over it: {listing(self.tasks)}. "
+            f"{self.advice} Nothing was saved."
+        )
+
+
 class InvalidSelector(ModelRegistryError, ValueError):
     """What was given at run time names no version. A retry cannot help; correct the template or its input."""
 

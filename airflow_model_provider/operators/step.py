@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -13,11 +12,12 @@ from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.base import refused_softly
+from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
+from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.upstream import settled_before, upstream_in
 from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
-from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.resolver import VersionMissing
 
 
-class StepOperator(BaseOperator):
+class StepOperator(Receiving):
     """
     Run a function whose inputs may be references to versions and artifacts.
 
@@ -60,6 +60,7 @@ class StepOperator(BaseOperator):
     ui_color = "#d7ecf3"
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
+    writes_results = True
 
     def __init__(
         self,
@@ -90,6 +91,11 @@ class StepOperator(BaseOperator):
         return declared_outputs(self.python_callable, self.substitutions)
 
     @property
+    def output(self) -> StepXComArg:
+        """What other tasks take of it."""
+        return StepXComArg(self)
+
+    @property
     def used_versions(self) -> Sequence[VersionRecord]:
         """The versions that this try makes or uses."""
         return self._execution.used_versions if self._execution is not None else ()
@@ -105,17 +111,14 @@ class StepOperator(BaseOperator):
             self.step_model,
             producers=self._producers,
             settled=lambda: settled_before(self),
+            mapped_over=mapped_over(self, context["ti"]),
         )
         self._ti, self._missing = context["ti"], None
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = StepExecution(task, resolver_for(context), self.log)
             try:
-                self._execution.pin(
-                    [_listed(value) for value in self.op_args],
-                    {name: _listed(value) for name, value in self.op_kwargs.items()},
-                    context,
-                )
+                self._execution.pin(list(self.op_args), self.op_kwargs, context)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
@@ -128,11 +131,16 @@ class StepOperator(BaseOperator):
         assert self._execution is not None
         if self._missing is not None:
             self._wait(self._missing, datetime.now(UTC))
-        with hopeless_fails_at_once(), refused_softly():
+        with hopeless_fails_at_once(), refused_softly(), unmappable_as_airflow_says():
             outputs = self._execution.run()
-        if len(self.outputs) == 1 and not declares_tuple(self.python_callable):
+        entries = self._execution.entries
+        if entries is not None:
+            for name, value in outputs.items():
+                context["ti"].xcom_push(key=name, value=value)
+            return entries
+        if len(self.outputs) == 1 and not self.returns_tuple:
             return next(iter(outputs.values()))
-        return outputs or None  # of several each is pushed under its name, for multiple_outputs
+        return outputs or None  # Airflow pushes each under its name, for multiple_outputs
 
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
         """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
@@ -157,6 +165,11 @@ class StepOperator(BaseOperator):
         if self._missing is not None:  # it came, and was gone again before this task could pin it
             self._wait(self._missing, since)
         return self.execute(context)
+
+    @property
+    def returns_tuple(self) -> bool:
+        """Whether it declares several outputs, as a tuple."""
+        return declares_tuple(self.python_callable)
 
     def _producers(self) -> list[str]:
         """The tasks of this DAG that make a part of the same new version."""
@@ -201,10 +214,3 @@ class StepDecoratedOperator(DecoratedOperator, StepOperator):
             "op_kwargs": op_kwargs,
         }
         super().__init__(kwargs_to_upstream=upstream, **upstream, **kwargs)
-
-
-def _listed(value: Any) -> Any:
-    """What a mapped task returned is a lazy sequence in Airflow; a step is given a list."""
-    from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
-
-    return transform(value, lambda part: list(part) if isinstance(part, LazyXComSequence) else WALK)

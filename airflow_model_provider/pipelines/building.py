@@ -12,7 +12,7 @@ from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.model import check_option
 from airflow_model_provider.pipelines import arguments, trigger_rules
-from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.deferred import Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.values import WALK, references_in, transform
 
@@ -59,8 +59,8 @@ class Node:
         found = set(self.after)
 
         def visit(part: Any) -> Any:
-            if isinstance(part, StepOutput):
-                found.add(part.node)
+            if isinstance(part, Mappable):
+                found.update(part.steps())
                 return part
             return WALK
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_model_provider.exceptions import DeferredValueUsed, InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.elements import UNFILLED, Element, concatenated, mapped, zipped
+from airflow_model_provider.pipelines.mapping import check_mapping_function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def _called_by_airflow() -> bool:
@@ -98,7 +102,67 @@ class PipelineParameter(Deferred):
         return "{{ params." + self.name + " }}"
 
 
-class StepOutput(Deferred):
+class Mappable(Deferred):
+    """What steps can be mapped over in a local run: the output of a step, and what is composed of outputs."""
+
+    def steps(self) -> list[Any]:
+        """Return the places of the steps behind it."""
+        raise NotImplementedError
+
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over, where that can be known while the pipeline is built.
+
+        :raises InvalidDefinition: saying why.
+        """
+
+    def map(self, f: Callable[[Any], Any]) -> ComposedOutput:
+        """Return what a function makes of each element, in the instance that gets it."""
+        check_mapping_function(f)
+        return self._composed(partial(mapped, f))
+
+    def zip(self, *others: Any, fillvalue: Any = UNFILLED) -> ComposedOutput:
+        """Return tuples of elements: as many as the shortest has, or with a ``fillvalue`` the longest."""
+        return self._composed(partial(zipped, fillvalue), *others)
+
+    def concat(self, *others: Any) -> ComposedOutput:
+        """Return the elements of several outputs, one after the other."""
+        return self._composed(concatenated, *others)
+
+    def _composed(self, compose: Callable[..., list[Element]], *others: Any) -> ComposedOutput:
+        parts = (self, *others)
+        for part in parts:
+            if not isinstance(part, Mappable):
+                raise InvalidDefinition(
+                    repr(self), f"it can't be composed with {quoted(part)}", "Pass the output of a step."
+                )
+            part.refuse_unmappable()
+        return ComposedOutput(parts, compose)
+
+
+class ComposedOutput(Mappable):
+    """
+    What ``map()``, ``zip()`` and ``concat()`` make of outputs.
+
+    :param parts: the outputs.
+    :param compose: makes its elements of theirs, once they are there.
+    """
+
+    def __init__(self, parts: tuple[Mappable, ...], compose: Callable[..., list[Element]]) -> None:
+        self.parts, self.compose = parts, compose
+
+    def steps(self) -> list[Any]:
+        """Return the places of the steps behind it."""
+        return [step for part in self.parts for step in part.steps()]
+
+    def _describe(self) -> str:
+        return f"What is composed of the outputs of {self!r}"
+
+    def __repr__(self) -> str:
+        return ", ".join(dict.fromkeys(f"step {step.task_id!r}" for step in self.steps()))
+
+
+class StepOutput(Mappable):
     """
     What a step will return, in a local run: the whole of it, or one named output.
 
@@ -109,6 +173,21 @@ class StepOutput(Deferred):
 
     def __init__(self, node: Any, names: tuple[str, ...], name: str | None = None) -> None:
         self.node, self.names, self.name = node, names, name
+
+    def steps(self) -> list[Any]:
+        """Return the place of the step."""
+        return [self.node]
+
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over unless it is the only output of its step, as Airflow does.
+
+        :raises InvalidDefinition: if it is one of several, or there is none.
+        """
+        if not self.names:
+            raise nothing_to_map(self.node.task_id)
+        if self.name is not None:
+            raise one_of_several(self.node.task_id, self.name)
 
     def __getitem__(self, key: object) -> StepOutput:
         if key in self.names:
@@ -189,6 +268,24 @@ class StepOutput(Deferred):
 
     def __repr__(self) -> str:
         return f"{self.node.task_id}.{self.name}" if self.name else str(self.node.task_id)
+
+
+def one_of_several(step: str, name: str) -> InvalidDefinition:
+    """Return the error for an output that Airflow can't map over."""
+    return InvalidDefinition(
+        f"step {step!r}",
+        f"its output {name!r} can't be mapped over, because Airflow maps only over the only output of a task",
+        "Pass it to a step that returns it, and map over that step's output.",
+    )
+
+
+def nothing_to_map(step: str) -> InvalidDefinition:
+    """Return the error for a step that returns nothing to map over."""
+    return InvalidDefinition(
+        f"step {step!r}",
+        "it can't be mapped over, because it declares to return nothing",
+        "Return a list, a tuple or a dict, and annotate it.",
+    )
 
 
 def unknown_output(step: str, key: object, names: tuple[str, ...]) -> InvalidDefinition:

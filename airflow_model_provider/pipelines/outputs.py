@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import inspect
 import re
 import types
@@ -128,8 +129,7 @@ def read_annotation(function: Callable[..., Any], name: str) -> Any:
         return raw
     holder = types.SimpleNamespace(__annotations__={name: raw})
     function = inspect.unwrap(function)
-    closure = inspect.getclosurevars(function).nonlocals if function.__closure__ else {}
-    names = _Names(function, closure)
+    names = _Names(function)
     try:
         return typing.get_type_hints(holder, function.__globals__, names, include_extras=True)[name]
     except Exception as err:  # an annotation is code
@@ -153,8 +153,11 @@ class _Lost(Exception):
 class _Names(dict[str, Any]):
     """The names that an annotation can use; one that only type checkers import is unknown, and stands for Any."""
 
-    def __init__(self, function: Any, closure: Mapping[str, Any]) -> None:
-        super().__init__(closure)
+    def __init__(self, function: Any) -> None:
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
+            with contextlib.suppress(ValueError):  # an empty one: its variable is assigned later
+                self[name] = cell.cell_contents
         self._globals = function.__globals__
 
     def __missing__(self, name: str) -> Any:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _artifact, _made, _link = tables.artifact, tables.artifact_version, tables.link
+_is_shown = _made.c.deleted_at.is_(None) & _made.c.part_of.is_(None)
+#: Statements in one round trip, at most.
+_BATCH = 100
 
 
 class NewArtifact(NamedTuple):
@@ -35,7 +38,8 @@ class NewArtifact(NamedTuple):
     :param is_there: whether its bytes are in the store, where they were not intended: what a collector has taken
         meanwhile is noticed by a look once their row is written.
     :param output: the output of a step it is; registering it again in the same try changes nothing.
-    :param map_index: where no try of a task here has made it; else it is the try's.
+    :param map_index: that of an element of an output, or where no try of a task here has made it; else it is the
+        try's.
     """
 
     name: str
@@ -50,22 +54,34 @@ class NewArtifact(NamedTuple):
     is_there: Callable[[], bool] | None = None
 
 
-def register_artifact(database: Database, new: NewArtifact) -> ArtifactRecord:
+def register_artifacts(
+    database: Database, new: NewArtifact, parts: Sequence[NewArtifact] = ()
+) -> list[ArtifactRecord]:
     """
     Make stored bytes visible as the next version of an artifact, with its links, all or nothing.
 
+    :param parts: elements of it that are saved by themselves. No version holds them, and they are deleted with it.
+    :return: its record and those of its parts.
     :raises VersionNotFound: if a version it belongs to was deleted.
     :raises BlobGone: if its bytes were collected since they were intended.
     """
-    check_name("artifact", new.name)
-    values = _values(new)
+    for item in (new, *parts):
+        check_name("artifact", item.name)
+    values, values_of_parts = _values(new), [_values(part) for part in parts]
 
-    def work(connection: Connection) -> ArtifactRecord:
-        return _linked(connection, new, _add(connection, new, values))
+    def work(connection: Connection) -> list[ArtifactRecord]:
+        (record,) = _add(connection, [new], [values])
+        _linked(connection, new, record)
+        of_it = [{**item, "part_of": record.id} for item in values_of_parts]
+        return [record, *_add(connection, parts, of_it)]
 
-    def again(connection: Connection) -> ArtifactRecord | None:
+    def again(connection: Connection) -> list[ArtifactRecord] | None:
         found = _same_output(connection, new)
-        return None if found is None else _linked(connection, new, _by_id(connection, found))
+        if found is None:
+            return None
+        of_it = select_artifacts().where(_made.c.part_of == found).order_by(_made.c.id)
+        registered = [artifact_record(row) for row in connection.execute(of_it)]
+        return [_linked(connection, new, _by_id(connection, found)), *registered]
 
     try:
         return database.write(work)
@@ -173,7 +189,7 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
         if row is None:
             names = connection.execute(
                 select(_artifact.c.name)
-                .where(exists().where(_made.c.artifact_id == _artifact.c.id, _made.c.deleted_at.is_(None)))
+                .where(exists().where(_made.c.artifact_id == _artifact.c.id, _is_shown))
                 .order_by(_artifact.c.name)
                 .limit(1000)
             ).scalars()
@@ -247,7 +263,8 @@ def _values(new: NewArtifact) -> dict[str, Any]:
         "environment": plain_json(payload.environment, f"environment of {what}"),
         "metadata": plain_metadata(new.metadata, what),
         "output": new.output,
-        "map_index": attempt.map_index if attempt else new.map_index,
+        "part_of": None,
+        "map_index": attempt.map_index if attempt and new.map_index < 0 else new.map_index,
         "task_id": attempt.task_id if attempt else None,
         "try_number": attempt.try_number if attempt else None,
         "attempt_id": attempt.attempt_id if attempt else None,
@@ -269,10 +286,23 @@ def _same_output(connection: Connection, new: NewArtifact) -> int | None:
     return found
 
 
-def _add(connection: Connection, new: NewArtifact, values: dict[str, Any]) -> ArtifactRecord:
-    (made,) = together(connection, (_words(new), _asked(new, values)))
-    check_added(new, made)
-    ((made_id, number, created_at, transaction),) = made
+def _add(
+    connection: Connection, items: Sequence[NewArtifact], values: Sequence[dict[str, Any]]
+) -> list[ArtifactRecord]:
+    records: list[ArtifactRecord] = []
+    pairs = list(zip(items, values, strict=True))
+    for start in range(0, len(pairs), _BATCH):
+        batch = pairs[start : start + _BATCH]
+        made = together(connection, *((_words(new), _asked(new, given)) for new, given in batch))
+        records += [_added(connection, *pair, rows) for pair, rows in zip(batch, made, strict=True)]
+    return records
+
+
+def _added(
+    connection: Connection, new: NewArtifact, values: dict[str, Any], rows: list[Any]
+) -> ArtifactRecord:
+    check_added(new, rows)
+    ((made_id, number, created_at, transaction),) = rows
     note_transaction(connection, transaction)
     stored = {name: values[name] for name in ("attributes", "signature", "environment")}
     return ArtifactRecord(

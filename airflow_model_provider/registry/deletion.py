@@ -63,6 +63,16 @@ def _bury(connection: Connection, versions: list[int]) -> None:
         # First the locks, then a look at who links to them.
         connection.execute(select(made.c.id).where(mine).with_for_update()).all()
         connection.execute(update(made).where(mine, ~elsewhere).values(deleted_at=now(), metadata={}))
+        bury_parts(connection, batch)
+
+
+def bury_parts(connection: Connection, ids: list[int]) -> None:
+    """Delete the elements of outputs, of which some ids are given and some of those are deleted."""
+    made = tables.artifact_version
+    whole = made.alias()
+    deleted = select(whole.c.id).where(whole.c.id.in_(ids), whole.c.deleted_at.is_not(None))
+    mine = made.c.part_of.in_(deleted) & made.c.deleted_at.is_(None)
+    connection.execute(update(made).where(mine).values(deleted_at=now(), metadata={}))
 
 
 def _refuse_if_used(

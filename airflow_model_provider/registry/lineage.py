@@ -74,6 +74,7 @@ def made_in(database: Database, run: RunKey) -> list[Made]:
     query = (
         select_artifacts(*producer, _made.c.map_index, _made.c.try_number, _made.c.output)
         .where(*(column == value for column, value in zip(producer, run, strict=False)))
+        .where(_made.c.part_of.is_(None))
         .order_by(_made.c.map_index, _made.c.id)
     )
     return database.read(

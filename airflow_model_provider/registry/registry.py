@@ -350,8 +350,14 @@ class Registry:
         return blobs.intend_blob(self._database, digest, size)
 
     def register_artifact(self, new: artifacts.NewArtifact) -> ArtifactRecord:
-        """Make stored bytes visible. See :func:`artifacts.register_artifact`."""
-        return artifacts.register_artifact(self._database, new)
+        """Make stored bytes visible. See :func:`artifacts.register_artifacts`."""
+        return self.register_artifacts(new)[0]
+
+    def register_artifacts(
+        self, new: artifacts.NewArtifact, parts: Sequence[artifacts.NewArtifact] = ()
+    ) -> list[ArtifactRecord]:
+        """Make stored bytes visible, and those of elements. See :func:`artifacts.register_artifacts`."""
+        return artifacts.register_artifacts(self._database, new, parts)
 
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
+from airflow_model_provider.registry.deletion import bury_parts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +49,7 @@ def forget_outputs(database: Database, days: float) -> int:
         done = connection.execute(
             update(_made).where(_made.c.id.in_(found), is_old).values(deleted_at=now(), metadata={})
         )
+        bury_parts(connection, found)
         return found, done.rowcount
 
     while (page := database.write(work))[0]:

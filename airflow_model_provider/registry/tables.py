@@ -184,6 +184,7 @@ artifact = Table(
     Column("last_number", Id, nullable=False),
 )
 
+#: ``part_of`` is the output of which it is an element: it is saved by itself for a task that is mapped over the output.
 artifact_version = Table(
     "mr_artifact_version",
     metadata,
@@ -205,6 +206,7 @@ artifact_version = Table(
     Column("try_number", Integer),
     Column("attempt_id", FreeText),
     Column("output", FreeText),
+    Column("part_of", Id, ForeignKey("mr_artifact_version.id")),
     Column("created_at", UtcTime, nullable=False),
     Column("deleted_at", UtcTime),
     UniqueConstraint("artifact_id", "number"),
@@ -221,6 +223,14 @@ Index(
     unique=True,
     sqlite_where=_output,
     postgresql_where=_output,
+)
+
+_part = artifact_version.c.part_of.is_not(None)
+Index(
+    "ix_mr_artifact_version_part_of",
+    artifact_version.c.part_of,
+    sqlite_where=_part,
+    postgresql_where=_part,
 )
 
 #: ``own`` is false for outputs of tasks that merely used the version: they never hide what is its own.

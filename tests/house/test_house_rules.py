@@ -208,3 +208,34 @@ def test_versions_are_said_once() -> None:
     newest = re.search(r"^## \[?([0-9][^\] ]*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest.group(1) == __version__
+
+
+def test_the_source_distribution_is_whole(tmp_path: Path) -> None:
+    """It holds what the README links to, the changelog, and tests that can be run with what is beside them."""
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import setuptools; setuptools.setup()",
+            "-q",
+            "egg_info",
+            "--egg-base",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (sources,) = tmp_path.glob("*/SOURCES.txt")
+    held = set(sources.read_text().splitlines())
+    linked = re.findall(r"\]\(((?!https?:)[^)#]+)", (ROOT / "README.md").read_text())
+    wanted = {
+        *linked,
+        "CHANGELOG.md",
+        "LICENSE",
+        "tests/conftest.py",
+        "scripts/test",
+        "requirements/lock.txt",
+    }
+
+    assert wanted - held == set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.sdk.execution_time.context import MacrosAccessor, set_current_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 
@@ -25,6 +25,12 @@ class TaskInstance:
     try_number: int = 1
     pushed: dict[str, Any] = field(default_factory=dict)
     first_reschedule: datetime | None = None
+    #: What other tasks have returned, by task id, or task id and key.
+    results: Mapping[Any, Any] = field(default_factory=dict)
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value", default: Any = None, **_: Any) -> Any:
+        """What another task has returned."""
+        return self.results.get(task_ids if key == "return_value" else (task_ids, key), default)
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep it."""

@@ -171,13 +171,24 @@ def test_an_output_reference_survives_json() -> None:
 
 
 def test_other_values_are_not_references() -> None:
-    """A user's dictionary is left alone, and a broken reference is one clear error."""
+    """A user's dictionary is left alone, also one that has our keys; a broken reference is one clear error."""
     assert read_reference({"model": "x"}) is None
     assert read_reference("x") is None
+    assert read_reference({"__artifact__": "x"}) is None
+    assert read_reference({"__model_reference__": "x", "model": "x"}) is None
     with pytest.raises(InvalidDefinition, match="can be read"):
-        read_reference({"__artifact__": "x"})
+        read_reference({"__artifact__": "x", "registry": "r", "id": 1, "digest": "d"})
     with pytest.raises(InvalidDefinition, match="this release can read"):
         read_reference({"__model_reference__": "x", "model": "x", "version": "y", "selector": "zzz"})
+
+
+@pytest.mark.parametrize("version", ["{{ 1 }}", "{% raw %}", "{{ params.version or 'production' }}"])
+def test_a_template_is_never_read(version: str) -> None:
+    """As data it is refused, whatever it is a template of: it can stand in DAG files only."""
+    data = json.loads(json.dumps(Model("iris", version=version).get_artifact("m")))
+
+    with pytest.raises(InvalidDefinition, match="holds a template, and it came as data"):
+        read_reference(data)
 
 
 def test_a_time_that_utc_does_not_know_is_refused() -> None:

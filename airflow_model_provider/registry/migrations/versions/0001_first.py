@@ -218,12 +218,14 @@ def _artifact_versions() -> None:
         sa.Column("try_number", sa.Integer),
         _text("attempt_id"),
         _text("output"),
+        _id("part_of", nullable=True),
         _time("created_at"),
         _time("deleted_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_mr_artifact_version"),
         sa.UniqueConstraint("artifact_id", "number", name="uq_mr_artifact_version_artifact_id_number"),
         _foreign(table, "artifact_id", "mr_artifact.id"),
         _foreign(table, "digest", "mr_blob.digest"),
+        _foreign(table, "part_of", "mr_artifact_version.id"),
         _one_of(table, "kind", "model", "data", "deployment"),
     )
     _index(table, "digest")
@@ -232,6 +234,7 @@ def _artifact_versions() -> None:
     _partial_index(
         "uq_mr_artifact_version_output", table, ["attempt_id", "output", "map_index"], output, unique=True
     )
+    _partial_index("ix_mr_artifact_version_part_of", table, ["part_of"], "part_of IS NOT NULL")
 
 
 def _belongings() -> None:

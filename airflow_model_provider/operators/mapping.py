@@ -1,0 +1,253 @@
+"""Steps and task mapping in Airflow: what is mapped over a step's output, and how the output reaches who is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.configuration import conf
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.definitions import xcom_arg
+from airflow.sdk.definitions._internal import expandinput
+from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput
+from airflow.sdk.definitions._internal.types import NOTSET
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
+from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushed, XComNotFound
+from airflow.sdk.execution_time.xcom import XCom
+
+from airflow_model_provider.exceptions import NotMappable
+from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several
+from airflow_model_provider.pipelines.mapping import MappedOver, check_mapping_function, ignore
+from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions._internal.abstractoperator import AbstractOperator
+    from airflow.sdk.definitions._internal.expandinput import ExpandInput
+
+#: Airflow's own limit, where an installation sets no other.
+_LONGEST = 1024
+_USES = ("kwargs", "composed", "arguments")
+
+
+def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
+    """
+    Return how tasks and task groups of its DAG are mapped over what a task returns, or over what is composed of it.
+
+    Composed are ``map()``, ``zip()`` and ``concat()``, whose elements other tasks may also take as a list.
+
+    :param ti: the instance that runs, if it does; an instance of a mapped task or group is an element itself.
+    :return: None where nothing is.
+    """
+    if ti is not None and ti.map_index is not None and ti.map_index >= 0:
+        return None
+    found: dict[str, set[str]] = {}
+    for node in task.iter_mapped_dependants():
+        found[str(node.node_id)] = set(_uses(_expand_input(node), task))
+    for consumer in task.downstream_list:
+        for arg in _args_in(_fields(consumer)):
+            if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
+                found.setdefault(consumer.node_id, set()).update(uses)
+    names = sorted(name for name, uses in found.items() if uses)
+    uses = set().union(*found.values())
+    if not names:
+        return None
+    limit = partial(_check_length, ti, task) if ti is not None else ignore
+    return MappedOver(tuple(names), limit, **{use: use in uses for use in _USES})
+
+
+def _expand_input(node: Any) -> ExpandInput:
+    mapped = isinstance(node, MappedOperator)
+    found: ExpandInput = node._get_specified_expand_input() if mapped else node._expand_input
+    return found
+
+
+def _uses(expand_input: ExpandInput, task: AbstractOperator) -> Iterator[str]:
+    """Yield as what an output of a task stands in what is mapped over."""
+    value: Any = expand_input.value
+    if not isinstance(expand_input, ListOfDictsExpandInput):
+        for arg in value.values():
+            yield from _uses_in(arg, task, "elements")
+    elif isinstance(value, XComArg):
+        yield from _uses_in(value, task, "kwargs")
+    else:
+        for arg in value:
+            yield from _uses_in(arg, task, "arguments")
+
+
+def _uses_in(arg: Any, task: AbstractOperator, plain: str) -> Iterator[str]:
+    if not isinstance(arg, XComArg) or all(
+        operator.task_id != task.task_id for operator, _ in arg.iter_references()
+    ):
+        return
+    if isinstance(arg, PlainXComArg):
+        yield plain
+        return
+    yield "composed"
+    if isinstance(arg, ConcatXComArg):  # the others make elements of their own of what they get
+        for part in arg.args:
+            yield from _uses_in(part, task, plain)
+
+
+def _fields(task: Any) -> list[Any]:
+    holder = task.partial_kwargs if task.is_mapped else vars(task)
+    return [holder.get(name) for name in task.template_fields]
+
+
+def _args_in(value: Any) -> list[XComArg]:
+    found: list[XComArg] = []
+
+    def visit(part: Any) -> Any:
+        if not isinstance(part, XComArg):
+            return WALK
+        found.append(part)
+        return part
+
+    transform(value, visit)
+    return found
+
+
+def _check_length(ti: Any, task: AbstractOperator, length: int) -> None:
+    """
+    Let Airflow refuse more elements than it maps over, with its own error, before they are saved.
+
+    The limit that counts is the API server's. What is longer than this worker's is shown to the server first.
+    """
+    if length <= conf.getint("core", "max_map_length", fallback=_LONGEST):
+        return
+    if next(task.iter_mapped_dependants(), None) is None:
+        return
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
+    try:
+        XCom.set(BaseXCom.XCOM_RETURN_KEY, None, **where, _mapped_length=length)
+    except Exception as err:
+        err.add_note(f"Step {task.task_id!r} returned {length} elements. See [core] max_map_length.")
+        raise
+
+
+class UnmappableOutput(UnmappableXComTypePushed, AirflowFailException):
+    """Airflow's error for what can't be mapped over, with what to do. A retry cannot help; correct the step."""
+
+    def __init__(self, error: NotMappable) -> None:
+        super().__init__(error)
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"{UnmappableXComTypePushed.__name__}: {self.error}"
+
+
+@contextmanager
+def unmappable_as_airflow_says() -> Iterator[None]:
+    """
+    Make of our error the one that Airflow has for it.
+
+    :raises UnmappableOutput: where a step returned what can't be mapped over.
+    """
+    try:
+        yield
+    except NotMappable as err:
+        raise UnmappableOutput(err) from err
+
+
+class StepXComArg(PlainXComArg):
+    """
+    What a step returns: an XComArg that gives the whole or an element as it is asked for.
+
+    In XCom are the entries of an output that something is mapped over (see :mod:`pipelines.mapping`), and apart from
+    them the whole, as if nothing were. Whoever takes the whole gets that. A function that is given to ``map()`` gets
+    elements, and no references to them; each instance loads its own.
+    """
+
+    def refuse_unmappable(self) -> None:
+        """
+        Refuse to be mapped over unless it is the only output of its step.
+
+        :raises InvalidDefinition: if it is one of several, or there is none.
+        """
+        if self.key != BaseXCom.XCOM_RETURN_KEY:
+            raise one_of_several(self.operator.task_id, self.key)
+        operator: Any = self.operator
+        if not operator.is_mapped and not operator.outputs:
+            raise nothing_to_map(operator.task_id)
+
+    def map(self, f: Callable[[Any], Any]) -> MapXComArg:
+        """Apply a function to each element, in the task that gets it. See ``XComArg.map()``."""
+        check_mapping_function(f)
+        self.refuse_unmappable()
+        return super().map(f)
+
+    def zip(self, *others: XComArg, fillvalue: Any = NOTSET) -> ZipXComArg:
+        """Make tuples of elements. See ``XComArg.zip()``."""
+        self.refuse_unmappable()
+        return super().zip(*others, fillvalue=fillvalue)
+
+    def concat(self, *others: XComArg) -> ConcatXComArg:
+        """Put elements one after the other. See ``XComArg.concat()``."""
+        self.refuse_unmappable()
+        return super().concat(*others)
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """Return what the task gets whose fields Airflow renders."""
+        mapped, composed = _asked_for()
+        if not composed:
+            return super().resolve(context) if mapped else self._whole(context)
+        found = super().resolve(context)
+        return _Loaded(found, context) if MapXComArg in composed and isinstance(found, Sequence) else found
+
+    def _whole(self, context: Mapping[str, Any]) -> Any:
+        name = _name_of_only_output(self.operator) if self.key == BaseXCom.XCOM_RETURN_KEY else None
+        if name is not None and mapped_over(self.operator) is not None:
+            with suppress(
+                XComNotFound
+            ):  # if it ran before the DAG file said that something is mapped over it
+                return PlainXComArg(self.operator, name).resolve(context)
+        return super().resolve(context)
+
+
+def entries(arg: XComArg, context: Mapping[str, Any]) -> Any:
+    """Return what an XComArg holds for the tasks that are mapped over it."""
+    return PlainXComArg.resolve(arg, context) if isinstance(arg, PlainXComArg) else arg.resolve(context)
+
+
+_RESOLVERS = {kind.resolve.__code__: kind for kind in (MapXComArg, ZipXComArg, ConcatXComArg)}
+
+
+def _asked_for() -> tuple[bool, set[type[XComArg]]]:
+    """
+    Return whether an XComArg is resolved for what is mapped over, and of which others it is a part.
+
+    Airflow resolves each as if it stood alone. Only the frames above know.
+    """
+    composed: set[type[XComArg]] = set()
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") == xcom_arg.__name__ and frame.f_back is not None:
+        if frame.f_code in _RESOLVERS:
+            composed.add(_RESOLVERS[frame.f_code])
+        frame = frame.f_back
+    return frame.f_globals.get("__name__") == expandinput.__name__, composed
+
+
+def _name_of_only_output(operator: Any) -> str | None:
+    """Return the name of a step's only output; None if it is mapped, or declares none or several."""
+    outputs: Sequence[Any] = () if operator.is_mapped else operator.outputs
+    return outputs[0].name if len(outputs) == 1 and not operator.returns_tuple else None
+
+
+class _Loaded(Sequence[Any]):
+    """Elements that are loaded when they are taken, for the function of a ``map()``."""
+
+    def __init__(self, entries: Sequence[Any], context: Mapping[str, Any]) -> None:
+        self._entries, self._context = entries, context
+
+    def __getitem__(self, index: Any) -> Any:
+        from airflow_model_provider.execution import loaded
+
+        with hopeless_fails_at_once():
+            return loaded(self._entries[index], resolver_for(self._context))
+
+    def __len__(self) -> int:
+        return len(self._entries)

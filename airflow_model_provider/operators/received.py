@@ -1,0 +1,215 @@
+"""
+What other tasks returned, as a task of this package receives it.
+
+The only place where Airflow's XCom becomes references: in a task's template fields, where an ``XComArg`` stands, by
+what is known of the task behind it. What a step returned was written by this package, and holds references at any
+depth. What any other task returned is a reference as a whole (of a mapped one, each instance's result; of a list that
+is mapped over, each element), or else data. All other data of a task (params, run configuration, literals, templates'
+results) is never read, and nothing that was received is rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, BaseXCom, XComArg
+from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, MappedArgument
+from airflow.sdk.definitions.xcom_arg import ConcatXComArg, PlainXComArg, ZipXComArg
+from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
+
+from airflow_model_provider.operators.mapping import entries
+from airflow_model_provider.pipelines.passing import read_result, read_whole
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+#: Marks an operator whose results this package has written.
+WRITES_RESULTS = "writes_results"
+
+
+def received(arg: Any, value: Any, context: Mapping[str, Any]) -> Any:
+    """
+    Return what a task receives where an ``XComArg`` stands in its fields.
+
+    :param arg: the ``XComArg``, or the argument of a mapped task group.
+    :param value: what Airflow has resolved it to.
+    :param context: of the task that receives it.
+    """
+    if isinstance(arg, MappedArgument):
+        return _argument_of_group(arg, value, context)
+    if not isinstance(arg, PlainXComArg):
+        return [received_element(arg, item, index, context) for index, item in enumerate(value)]
+    read = _reader(arg)
+    if isinstance(value, LazyXComSequence):
+        return [read(item) for item in value]
+    if isinstance(value, list) and _is_of_several(arg, value, context):
+        return [read(item) for item in value]
+    return read(value)
+
+
+def received_element(arg: Any, item: Any, index: int, context: Mapping[str, Any]) -> Any:
+    """
+    Return what one instance of a mapped task receives of what it is mapped over.
+
+    :param arg: the ``XComArg`` that is mapped over.
+    :param item: the element, as Airflow has taken it from what the arg was resolved to.
+    :param index: its place there.
+    :param context: of the instance.
+    """
+    if isinstance(arg, ZipXComArg):
+        parts = zip(arg.args, item, strict=True)
+        return tuple(
+            part if part is arg.fillvalue else received_element(each, part, index, context)
+            for each, part in parts
+        )
+    if isinstance(arg, ConcatXComArg):
+        return received_element(*_part_at(arg, index, item, context), context)
+    if isinstance(arg, PlainXComArg):
+        return _reader(arg)(item)
+    return item  # what a function of the DAG file has returned: objects count, and JSON is data
+
+
+def received_row(
+    arg: Any, row: Mapping[str, Any], index: int, context: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the arguments of one instance of ``expand_kwargs``; those of a row that is data are data."""
+    if isinstance(arg, ConcatXComArg):
+        return received_row(*_part_at(arg, index, row, context), context)
+    if isinstance(arg, PlainXComArg) and _wrote_results(arg):
+        return {name: read_result(value) for name, value in row.items()}
+    return row
+
+
+def _part_at(arg: ConcatXComArg, index: int, item: Any, context: Mapping[str, Any]) -> tuple[Any, Any, int]:
+    """Which of the parts an element is of, and its index there."""
+    for part in arg.args:
+        length = len(entries(part, context))
+        if index < length:
+            return part, item, index
+        index -= length
+    raise IndexError(f"{arg!r} has become shorter")
+
+
+def _reader(arg: PlainXComArg) -> Callable[[Any], Any]:
+    if _wrote_results(arg):
+        return read_result
+    return read_whole if arg.key == BaseXCom.XCOM_RETURN_KEY else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _wrote_results(arg: PlainXComArg) -> bool:
+    operator = arg.operator
+    return bool(getattr(getattr(operator, "operator_class", type(operator)), WRITES_RESULTS, False))
+
+
+def _is_of_several(arg: PlainXComArg, value: list[Any], context: Mapping[str, Any]) -> bool:
+    """Whether a list holds the results of all instances of a task in a mapped group, seen from outside of it."""
+    group = arg.operator.get_closest_mapped_task_group()
+    if group is None or group.has_task(context["task"]):
+        return False
+    instances = len(LazyXComSequence(xcom_arg=arg, ti=context["ti"]))
+    return instances != 1 and instances == len(value)
+
+
+def _argument_of_group(arg: MappedArgument, value: Any, context: Mapping[str, Any]) -> Any:
+    mapping = _Mapping(arg._input, context)
+    return mapping.received(arg._key, value)
+
+
+class _Mapping:
+    """What a task, or its group, is mapped over, for one instance."""
+
+    def __init__(self, expand_input: Any, context: Mapping[str, Any]) -> None:
+        self._input, self._context = expand_input, context
+        self._index = context["ti"].map_index
+
+    def received(self, name: str, value: Any) -> Any:
+        """Return the argument of a name as the instance receives it."""
+        given = self._input.value
+        if isinstance(self._input, DictOfListsExpandInput):
+            arg = given[name]
+            if isinstance(arg, MappedArgument):
+                return value
+            return received_element(arg, value, self._place(name), self._context)
+        return received_row(self._row(given), {name: value}, self._index, self._context)[name]
+
+    def is_data(self, name: str) -> bool:
+        """Whether an argument came from another task, and does not stand in the DAG file."""
+        given = self._input.value
+        if isinstance(self._input, DictOfListsExpandInput):
+            return isinstance(given.get(name), XComArg | MappedArgument)
+        return isinstance(self._row(given), XComArg)
+
+    def names_of_row(self, *, strict: bool) -> set[str]:
+        """The names in a row that may also replace arguments that are the same for all."""
+        return set() if strict else set(self._input.resolve(self._context)[0])
+
+    def _row(self, given: Any) -> Any:
+        return given[self._index] if isinstance(given, Sequence) else given
+
+    def _place(self, name: str) -> int:
+        """The index among the elements of one argument: the last one varies fastest."""
+        given: dict[str, Any] = self._input.value
+        if not isinstance(given[name], ConcatXComArg | ZipXComArg):
+            return 0  # no matter
+        index: int = self._index
+        for other in reversed(given):
+            length = len(
+                entries(given[other], self._context) if isinstance(given[other], XComArg) else given[other]
+            )
+            if other == name:
+                return index % length
+            index //= length
+        raise KeyError(name)
+
+
+class Receiving(BaseOperator):
+    """A task that reads references from what other tasks returned: mixed into an operator."""
+
+    _is_rendered = False
+    #: The template fields, and arguments of its function, that came from tasks over whose results it is mapped.
+    received_names: frozenset[str] = frozenset()
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Return a field's content as the task receives it: Airflow calls this for each part."""
+        if isinstance(content, XComArg | MappedArgument):
+            return received(content, content.resolve(context), context)
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, context: Any, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        if parent is self:
+            if self._is_rendered:  # a listener's copy: what was rendered is data now
+                return
+            self._receive_mapped(context, seen_oids)
+            self._is_rendered = True
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
+    def _receive_mapped(self, context: Any, seen: set[int]) -> None:
+        """Read what this instance is mapped over; Airflow would render the rows of ``expand_kwargs``."""
+        mapped: Any = self.dag.get_task(self.task_id) if self.has_dag() else self  # type: ignore[no-untyped-call]
+        if not mapped.is_mapped:
+            return
+        mapping = _Mapping(mapped._get_specified_expand_input(), context)
+        values: dict[str, Any] = vars(self)
+        names, fixed = set(self.template_fields), mapped.partial_kwargs
+        if hasattr(mapped, "op_kwargs_expand_input"):  # a decorated function is mapped over its own arguments
+            values, fixed = self.op_kwargs, fixed["op_kwargs"]  # type: ignore[attr-defined]
+            names = set(values)
+        names -= set(fixed) - mapping.names_of_row(strict=mapped._disallow_kwargs_override)
+        self.received_names = frozenset(name for name in names if mapping.is_data(name))
+        for name in self.received_names:
+            values[name] = mapping.received(name, values[name])
+            seen.add(id(values[name]))

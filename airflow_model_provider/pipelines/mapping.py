@@ -1,0 +1,160 @@
+"""
+What is mapped over: an output's entries, one for each instance of the tasks that are mapped over it.
+
+An entry is the element itself where it is small JSON, and otherwise a reference to the element, which is saved by
+itself: each instance loads its own element and no other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.passing import is_plain
+
+#: How the artifact is called that holds the elements of an output.
+_SUFFIX = ".elements"
+
+
+def ignore(_length: int) -> None:
+    """Refuse no number of elements."""
+
+
+class MappedOver(NamedTuple):
+    """
+    How the output of a step is mapped over.
+
+    :param tasks: the tasks that are.
+    :param limit: is called with the number of elements and may refuse it.
+    :param kwargs: whether an element is the arguments of an instance (``expand_kwargs``).
+    :param composed: whether ``.map()``, ``.zip()`` or ``.concat()`` of it is mapped over.
+    :param arguments: whether the output itself is the arguments of an instance (``expand_kwargs([output])``).
+    """
+
+    tasks: tuple[str, ...]
+    limit: Callable[[int], None] = ignore
+    kwargs: bool = False
+    composed: bool = False
+    arguments: bool = False
+
+    def check(self, value: Any, what: str) -> None:
+        """
+        Refuse what can't be mapped over.
+
+        :param what: how errors call it: ``output 'rows' of step 'load'``.
+        :raises NotMappable: if it is no list, tuple or dict, or holds no arguments where these are asked for.
+        """
+        problem = self._problem(value)
+        if problem is not None:
+            raise NotMappable(f"{what[:1].upper()}{what[1:]}", self.tasks, *problem)
+        self.limit(len(value))
+
+    def _problem(self, value: Any) -> tuple[str, str] | None:
+        if not is_mappable(value):
+            return f"its value is {_described(value)}", "Return a list, a tuple or a dict."
+        if self.arguments and not isinstance(value, Mapping):
+            return (
+                f"expand_kwargs() takes a dict here, and its value is {_described(value)}",
+                "Return a dict.",
+            )
+        if self.kwargs and (problem := _no_arguments(value)) is not None:
+            return problem, "Return a list of dicts whose keys are names of arguments."
+        if isinstance(value, Mapping) and self.composed:
+            return "map(), zip() and concat() need an order, and its value is a dict", "Return a list."
+        if isinstance(value, Mapping) and (problem := _wrong_key(value)) is not None:
+            return problem, "Use other texts as keys, or return a list of pairs."
+        return None
+
+
+def is_mappable(value: Any) -> bool:
+    """Return whether Airflow maps over a value: what has an order and elements, and is no text."""
+    return isinstance(value, Sequence | dict) and not isinstance(value, str | bytes | bytearray)
+
+
+def _no_arguments(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        return "expand_kwargs() takes a list of dicts, and its value is a dict"
+    for index, item in enumerate(value):
+        if not isinstance(item, Mapping):
+            return f"expand_kwargs() takes a list of dicts, and its element {index} is {_described(item)}"
+        if (problem := _wrong_key(item)) is not None:
+            return f"{problem} in its element {index}"
+    return None
+
+
+def _wrong_key(value: Mapping[Any, Any]) -> str | None:
+    """XCom is JSON, which would make texts of all keys, and some say what an object is."""
+    for key in value:
+        if not isinstance(key, str):
+            return f"the key {quoted(key)} is {_described(key)}"
+        if not is_plain({key: None}):
+            return f"the key {key!r} is reserved"
+    return None
+
+
+def _described(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__qualname__}"
+
+
+def check_mapping_function(function: object) -> None:
+    """
+    Refuse what ``map()`` can't apply to elements.
+
+    :raises InvalidDefinition: if it is a step, a task, or no function at all.
+    """
+    advice = "Pass a plain function, such as: rows.map(lambda row: row['id'])."
+    if hasattr(function, "definition") or getattr(function, "_airflow_is_task_decorator", False):
+        problem = f"{function!r} is a step or a task, and map() would not run it as one"
+        raise InvalidDefinition("map()", problem, advice)
+    if not callable(function):
+        raise InvalidDefinition("map()", f"{quoted(function)} is not a function", advice)
+
+
+class Part(NamedTuple):
+    """An element, or one argument of it, that is saved by itself; its reference is put where the entries want it."""
+
+    value: Any
+    place: int
+    key: str | None
+    put: Callable[[Any], None]
+
+
+def split(value: Any, over: MappedOver, travels: Callable[[Any], bool]) -> tuple[Any, list[Part]]:
+    """
+    Return the entries of a value that is mapped over, and what of them has to be saved before they are complete.
+
+    :param travels: whether a part can stand in an entry as it is.
+
+    >>> split((1, object()), MappedOver(("use",)), lambda part: isinstance(part, int))  # doctest: +SKIP
+    ([1, None], [Part(value=<object>, place=1, key=None, put=...)])
+    """
+    parts: list[Part] = []
+
+    def entry(container: Any, place: Any, part: Any, index: int, key: str | None = None) -> None:
+        container[place] = part
+        if not travels(part):
+            container[place] = None
+            parts.append(Part(part, index, key, functools.partial(container.__setitem__, place)))
+
+    if isinstance(value, Mapping):
+        named: dict[str, Any] = {}
+        for index, (key, item) in enumerate(value.items()):
+            entry(named, key, item, index)
+        return named, parts
+    entries: list[Any] = [None] * len(value)
+    for index, item in enumerate(value):
+        if over.kwargs:
+            entries[index] = {}
+            for key, argument in item.items():
+                entry(entries[index], key, argument, index, key)
+        else:
+            entry(entries, index, item, index)
+    return entries, parts
+
+
+def name_of_elements(artifact: str) -> str:
+    """Return the name of the artifact whose versions are the elements of another one's, saved by themselves."""
+    return f"{artifact[: 100 - len(_SUFFIX)]}{_SUFFIX}"

@@ -1,0 +1,152 @@
+"""What a step returns comes back as it was: references to any depth, and data that looks like them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_model_provider import Client, Model, load_artifact, pipeline, save_artifact, step
+from airflow_model_provider.exceptions import InvalidSelector
+from airflow_model_provider.pipelines.passing import read_result, read_whole, written
+from airflow_model_provider.references import OutputReference, Reference
+
+IRIS = Model("iris", version="production").get_artifact("m")
+TEMPLATE = {"__model_reference__": "x", "model": "iris", "selector": "template", "version": "{{ 1 / 0 }}"}
+NUMBER = {"__model_reference__": "x", "model": "iris", "selector": "number", "version": 1}
+OUTPUT = OutputReference("r", 7, "predictions", 3, "pandas.Series", "ab" * 32, "/s/ab", 12).to_json()
+LIKE_WORDS: list[Any] = [
+    TEMPLATE,
+    NUMBER,
+    OUTPUT,
+    {"__artifact__": "x"},
+    {"__model_reference__": ["user data"], "a": {"b": 1}},
+    {"__model_registry_data__": [["a", 1]]},
+    {"__model_registry_data__": "x", "more": [NUMBER]},
+    {"__classname__": "builtins.tuple", "__version__": 1, "__data__": [1]},
+    {"__type": "tuple", "__var": [3]},
+    {"rows": [{"__type__": "tuple", "value": 3}, {"__id__": 1}]},
+]
+PLACES = [lambda part: part, lambda part: [part], lambda part: {"a": [{"b": part}]}]
+
+
+def form(value: Any) -> dict[str, Any] | None:
+    """The JSON of a reference."""
+    return value.to_json() if isinstance(value, Reference) else None
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("data", LIKE_WORDS, ids=str)
+def test_data_beside_a_reference_comes_back(data: Any, place: Any) -> None:
+    """Whatever keys it has, beside a reference and around one; nothing of it is read."""
+    value = place({"data": data, "around": {"__artifact__": [IRIS, data]}, 3: IRIS})
+
+    assert read_result(json.loads(json.dumps(written(value, form)))) == value
+
+
+@pytest.mark.parametrize("data", [TEMPLATE, NUMBER, OUTPUT])
+def test_other_data_is_a_reference_as_a_whole_only(data: dict[str, Any]) -> None:
+    """What a task that is no step has returned is not looked into."""
+    assert read_whole([data]) == [data]
+    assert read_whole({"rows": {"a": data}}) == {"rows": {"a": data}}
+    assert isinstance(read_whole(NUMBER), Reference)
+
+
+def passed(value: Any) -> Any:
+    """What a step gets of what another one has returned, in a local run."""
+    got: list[Any] = []
+
+    @step
+    def give() -> Any:
+        return value
+
+    @step
+    def take(given: Any) -> None:
+        got.append(given)
+
+    @pipeline
+    def passing() -> None:
+        take(give())
+
+    passing()
+    return got[0]
+
+
+@pytest.mark.parametrize("data", LIKE_WORDS, ids=str)
+def test_what_a_step_returns_comes_back(data: Any, model_registry: Client) -> None:
+    """By itself as beside a handle, which is loaded."""
+    assert passed(data) == data
+    assert passed([data, save_artifact("it", "it")]) == [data, "it"]
+
+
+@pytest.mark.parametrize("data", LIKE_WORDS, ids=str)
+def test_parameters_and_literals_are_data(data: Any, model_registry: Client) -> None:
+    """At any depth, in arguments of any sort, mapped over or not, nothing is read or rendered."""
+    got: list[Any] = []
+
+    @step
+    def look(given: Any, default: Any = data) -> None:
+        got.extend([given, default])
+
+    @pipeline
+    def looking(given: Any, several: Any, rows: Any) -> None:
+        look(given)
+        look({"a": [given]}["a"])
+        look.expand(given=several)
+        look.expand_kwargs(rows)
+
+    looking(data, [data, "{{ 1 / 0 }}"], [{"given": data}, {"given": "{{ 1 / 0 }}"}])
+
+    assert got == [data, data, [data], data] + [data, data, "{{ 1 / 0 }}", data] * 2
+
+
+def test_objects_of_the_program_are_references(model_registry: Client) -> None:
+    """A local caller's own references and models count, at any depth."""
+    with model_registry.new_model_version("iris") as version:
+        version.save_artifact("m", 1.5)
+    version.set_stage("production")
+    got: list[Any] = []
+
+    @step
+    def look(given: Any) -> None:
+        got.append(given)
+
+    @pipeline
+    def looking(given: Any) -> None:
+        look(given)
+
+    looking({"deep": [IRIS]})
+
+    assert got == [{"deep": [1.5]}]
+
+
+def test_a_template_is_not_rendered_in_code(model_registry: Client) -> None:
+    """A version that a step's code names, or returns a reference to, is a value, also where it has braces."""
+    text = "{{ params.clear() }}"
+
+    @step
+    def use() -> Any:
+        return Model("iris", version=text).number
+
+    @step
+    def give() -> Any:
+        return Model("iris", version=text)
+
+    def run(one: Any) -> None:
+        @pipeline
+        def running() -> None:
+            one()
+
+        running()
+
+    for one in (use, give):
+        with pytest.raises(InvalidSelector, match="holds a template"):
+            run(one)
+
+
+def test_a_users_own_call_reads_what_it_is_given(model_registry: Client) -> None:
+    """``load_artifact`` reads a reference that came as JSON, and no template."""
+    artifact = save_artifact([1, 2], "it")
+
+    assert load_artifact(artifact.reference().to_json()) == [1, 2]
