@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import DAG, Param, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
-from airflow.sdk.bases.skipmixin import SkipMixin
 
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.operators.close_version import CloseVersionOperator
+from airflow_model_provider.operators.close_version import closing_task, may_stay_open
 from airflow_model_provider.operators.mapping import StepXComArg
-from airflow_model_provider.operators.step import StepDecoratedOperator, version_made_by
+from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
-from airflow_model_provider.pipelines.definition import Role
+from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.outputs import declares_tuple
-from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -49,39 +47,19 @@ def build_dag(pipeline: PipelineDefinition) -> DAG:
 
 
 def _close_what_may_stay_open(dag: DAG) -> None:
-    """Where a producing task may be mapped or skipped, no task can know that it was the last: one closes (R25)."""
-    producers = [(task, name) for task in dag.tasks if (name := version_made_by(task))]
-    open_ended = [name for task, name in producers if task.is_mapped or _may_be_skipped(task)]
-    for model in dict.fromkeys(open_ended):
-        made_by = [task for task, name in producers if name == model]
-        first: Any = made_by[0]
-        said = first.partial_kwargs if first.is_mapped else vars(first)
-        close = CloseVersionOperator(
-            task_id=f"close_{model}".replace(" ", "_"), step_model=said["step_model"]
-        )
-        close.as_teardown()
-        made_by >> close
-
-
-def _may_be_skipped(task: Any) -> bool:
-    rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
-    before = task.get_flat_relatives(upstream=True)
-    return rule != "all_success" or any(
-        isinstance(item, SkipMixin) or _has_condition(item) or _skips_where_missing(item)
-        for item in [task, *before]
-    )
-
-
-def _has_condition(task: Any) -> bool:
-    """Whether ``@task.skip_if`` or the like stands before a task's code."""
-    hook = task.partial_kwargs.get("pre_execute") if task.is_mapped else task._pre_execute_hook
-    return hook is not None
-
-
-def _skips_where_missing(task: Any) -> bool:
-    said = task.partial_kwargs if task.is_mapped else vars(task)
-    mapped = getattr(getattr(task, "expand_input", None), "value", None)
-    return any(item.on_missing == "skip" for item in references_in([dict(said), mapped]))
+    """Add the tasks that close versions where those which write into them may be over without a word."""
+    writing: dict[Any, list[Any]] = {}
+    models: dict[Any, Any] = {}
+    for task in dag.tasks:
+        step = step_of(task)
+        key = None if step is None else makes_version_of(step.model)
+        if step is not None and key is not None:
+            writing.setdefault(key, []).append(task)
+            models.setdefault(key, step.model)
+    for key, tasks in writing.items():
+        if may_stay_open(dag, tasks):
+            before = [task for task in tasks if not task.is_setup]
+            closing_task(dag, models[key]).set_upstream(before)
 
 
 def add_step(
@@ -125,6 +103,7 @@ def add_step(
         raise InvalidDefinition(f"step {definition.name!r}", str(err)) from err
     if mapped is not None:  # an operator that isn't mapped sees to this itself
         output.operator.set_upstream(upstream_in(output.operator.dag, [kwargs, mapped, model]))
+        close_behind(output.operator)
     for item in after:
         output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
     if declares_tuple(definition.function):

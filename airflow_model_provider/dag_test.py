@@ -100,8 +100,8 @@ def _results(task_instances: list[Any]) -> dict[str, StepResult]:
     found: dict[str, StepResult] = {}
     for task in sorted(task_instances, key=lambda item: item.map_index):
         result = found.setdefault(task.task_id, StepResult(task.task_id, mapped=task.map_index >= 0))
-        result.states.append(str(task.state))
-        result.state = summary(result.states)
+        result.instances.append(str(task.state))
+        result.state = summary(result.instances)
     return found
 
 

@@ -14,14 +14,22 @@ from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resol
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.arguments import asked_of_context
-from airflow_model_provider.pipelines.calling import call, is_skip
-from airflow_model_provider.pipelines.definition import artifact_name
+from airflow_model_provider.pipelines.calling import call
+from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
 from airflow_model_provider.pipelines.passing import is_plain, read_result, written
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
-from airflow_model_provider.registry.entities import Link, Relation, Resolution, VersionRecord
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    SKIPPED,
+    Link,
+    Relation,
+    Resolution,
+    VersionRecord,
+)
 from airflow_model_provider.typecheck import check_recorded, check_value
 from airflow_model_provider.workspace import Saving
 
@@ -40,16 +48,21 @@ class Task(typing.NamedTuple):
     :param function: its code.
     :param outputs: what it declares to return.
     :param model: what it belongs to.
-    :param producers: the tasks that a new version of the model waits for; asked only when one is made.
+    :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
+        only when one is made.
+    :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
+    :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
     :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
     function: Callable[..., Any]
     outputs: tuple[Output, ...]
     model: Model | None = None
-    producers: Callable[[], Sequence[str]] = lambda: ()
-    settled: Callable[[], Collection[str]] = lambda: ()
+    producers: Callable[[], Mapping[str, bool]] = dict
+    again: Callable[[], Collection[str]] = tuple
+    settled: Callable[[], Collection[str]] = tuple
+    stopped: Callable[[str], Collection[str]] = lambda _: ()
     mapped_over: MappedOver | None = None
 
 
@@ -124,9 +137,12 @@ class StepExecution:
         signature = inspect.signature(self.task.function)
         self._context = context or {}
         self._filled = asked_of_context(signature, self._context, args, kwargs)
-        given = [item for name, item in signature.parameters.items() if name not in self._filled]
-        self._bound = signature.replace(parameters=given).bind(*args, **kwargs)
+        own = [item for name, item in signature.parameters.items() if name not in self._filled]
+        self._bound = signature.replace(parameters=own).bind(*args, **kwargs)
+        given = set(self._bound.arguments)
         self._bound.apply_defaults()
+        defaults = [value for name, value in self._bound.arguments.items() if name not in given]
+        check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
         model = self.task.model
@@ -145,6 +161,7 @@ class StepExecution:
             self.attempt.run,
             producer=self.attempt.producer,
             producers=self.task.producers,
+            again=self.task.again,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
             run_mark=self.attempt.run_mark,
@@ -162,12 +179,9 @@ class StepExecution:
             references.
         :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
         """
-        try:
-            outputs = self._run()
-        except BaseException as error:
-            self._settle(failed=not is_skip(error))
-            raise
-        self._settle(failed=False)
+        outputs = self._run()
+        if (version := self._made()) is not None:
+            self._settle(version, COMMITTED)
         return outputs
 
     def _run(self) -> dict[str, Any]:
@@ -360,19 +374,32 @@ class StepExecution:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
 
-    def _settle(self, *, failed: bool) -> None:
-        """Tell the version that is being made whether this task's part of it is there (R25)."""
-        model = self.task.model
-        if self._version is None or model is None or not model.makes_version or not self.task.outputs:
-            return
-        task, registry = self.attempt.producer, self._workspace(model.conn_id).registry
-        if not failed:
-            registry.commit_producer(self._version.id, task)
-            return
+    def ended(self, state: str) -> None:
+        """
+        Tell the version that is being made that this task did not make its part of it.
+
+        :param state: ``failed`` for good, ``skipped``, or ``pending``: another try is to come.
+        """
         try:
-            registry.fail_producer(self._version.id, task)
+            version, model = self._made(), self.task.model
+            if version is None and state == FAILED and model is not None and model.makes_version:
+                version = self._version = self._new_version(model)  # the run's other tasks would wait for it
+            if version is not None:
+                self._settle(version, state)
         except ModelRegistryError as err:  # the task's own error is the one to be seen
-            self.log.warning("%s could not be marked as failed: %s", self._version, err)
+            self.log.warning("Could not note that %s %s: %s", self.attempt.producer, state, err)
+
+    def _made(self) -> VersionRecord | None:
+        return self._version if makes_version_of(self.task.model) else None
+
+    def _settle(self, version: VersionRecord, state: str) -> None:
+        assert self.task.model is not None
+        stopped = (
+            self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
+        )
+        self._workspace(self.task.model.conn_id).registry.settle_producer(
+            version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
+        )
 
     @property
     def used_versions(self) -> list[VersionRecord]:

@@ -142,6 +142,12 @@ def inside_airflow() -> bool:
     )
 
 
+def is_skip(error: BaseException) -> bool:
+    """Return whether an error is Airflow's, with which a task skips itself."""
+    module = sys.modules.get("airflow.sdk.exceptions")
+    return module is not None and isinstance(error, module.AirflowSkipException)
+
+
 def inside_scheduler() -> bool:
     """Return whether this process is Airflow's scheduler, or was forked from it."""
     return "airflow.jobs.scheduler_job_runner" in sys.modules

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import acting_task, current_step, refuse_io_in_definition
+from airflow_model_provider.deferring import Uncomputed
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
     from pathlib import Path
 
     from airflow_model_provider.handles import Artifact
@@ -66,7 +68,7 @@ def _fields(reference: Reference) -> dict[str, Any]:
     return {name: getattr(reference, name) for name in Reference.__dataclass_fields__}
 
 
-class LazyMetadata:
+class LazyMetadata(Uncomputed):
     """
     Lazy metadata of a version or an artifact; the values are plain when the task runs.
 
@@ -96,6 +98,44 @@ class LazyMetadata:
         else:
             changed = {"attribute": f"metadata:{key}", "default": default}
         return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._all("looking into it")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all("iterating over it"))
+
+    def __len__(self) -> int:
+        return len(self._all("taking its length"))
+
+    def keys(self) -> KeysView[str]:
+        """Return its keys, in a running step."""
+        return self._all("iterating over it").keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return its values, in a running step."""
+        return self._all("iterating over it").values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return its keys with their values, in a running step."""
+        return self._all("iterating over it").items()
+
+    def _all(self, operation: str) -> Mapping[str, Any]:
+        """
+        Return all of it, in a running step.
+
+        :raises DeferredValueUsed: elsewhere.
+        """
+        if current_step() is None:
+            self._refuse(operation)
+        found = resolve_now(self._of, repr(self))
+        everything: Mapping[str, Any] = (
+            found.run_metadata if self._of.wanted is Wanted.VERSION else found.metadata
+        )
+        return everything
+
+    def __bool__(self) -> bool:
+        return self._refuse("testing it") if current_step() is None else len(self) > 0
 
     def __repr__(self) -> str:
         return f"{self._of!r}.metadata"

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,18 +18,18 @@ from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
-from airflow_model_provider.exceptions.base import harmless
-from airflow_model_provider.execution import StepExecution, Task
+from airflow_model_provider.exceptions.base import harmless, quoted
+from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines import trigger_rules
-from airflow_model_provider.pipelines.building import Node, build, needed_setups
+from airflow_model_provider.pipelines.building import Node, build, mapped_over, needed_setups
 from airflow_model_provider.pipelines.calling import is_skip
-from airflow_model_provider.pipelines.deferred import PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
+from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OutputReference, Reference
-from airflow_model_provider.registry.entities import Attempt, RunKey
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from airflow_model_provider.handles import Artifact, ModelVersion
 
 log = logging.getLogger(__name__)
+#: What a step's state means for a version that is being made.
+_PARTS = {
+    "success": COMMITTED, "skipped": SKIPPED, "failed": FAILED, "upstream_failed": FAILED,
+}  # fmt: skip
 
 
 @dataclass
@@ -55,8 +60,19 @@ class StepResult:
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
     values: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    states: list[str] = field(default_factory=list, repr=False)
+    entries: Any = field(default=None, repr=False)
     mapped: bool = False
+    instances: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def states(self) -> list[str]:
+        """The states of its instances; its own if it never ran."""
+        return self.instances or [self.state]
+
+    @property
+    def is_over_well(self) -> bool:
+        """Whether nothing is to come of it, and nothing of it failed."""
+        return not {"failed", "upstream_failed"} & set(self.states)
 
     @property
     def output(self) -> Artifact[Any] | Any:
@@ -156,8 +172,10 @@ class _LocalRun:
         self.logical_date = logical_date
         self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
-        self._setups = needed_setups(nodes)
         self.model_version: ModelVersion | None = None
+        self._made: dict[tuple[str | None, str], ModelVersion] = {}
+        self._settled: set[Node] = set()
+        self._setups = needed_setups(nodes)
         self._said: set[str] = set()
         announce(workspace)
 
@@ -165,22 +183,15 @@ class _LocalRun:
         """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
         state = self._state_without_running(node)
-        if state is not None:
-            result.state, result.states = state, [state]
-            return
-        try:
-            for index, mapped in self._calls(node):
-                result.states.append(self._instance(node, index, mapped, result))
-        except Exception as err:
-            result.states.append(trigger_rules.FAILED)
-            result.error = err
-        result.state = trigger_rules.summary(result.states)
-        if result.state == trigger_rules.SUCCESS:
-            self._close_mapped(node)
-        say(
-            f"  {node.task_id}: {result.state}"
-            + (f" ({type(result.error).__name__})" if result.error else "")
-        )
+        runs = state is None
+        if state is None:
+            self._run_instances(node, result)
+        else:
+            result.state = state
+        self._settle()
+        if runs:
+            error = f" ({type(result.error).__name__})" if result.error else ""
+            say(f"  {node.task_id}: {result.state}{error}")
 
     def _state_without_running(self, node: Node) -> str | None:
         """Return the state of a step that doesn't run, for what became of those before it; None if it runs."""
@@ -194,24 +205,19 @@ class _LocalRun:
     def _states(self, nodes: Iterable[Node]) -> list[str]:
         return [state for node in nodes for state in self.results[node].states]
 
-    def _instance(self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult) -> str:
-        """Run one instance and return its state; the others run, whatever becomes of it."""
+    def _run_instances(self, node: Node, result: StepResult) -> None:
         try:
-            self._run_one(node, index, mapped, result)
-        except VersionMissing as missing:  # one that is not waited for
-            say(f"  {node.task_id}: {missing.error}")
-            return trigger_rules.SKIPPED
-        except Exception as err:
-            if is_skip(err):
-                say(f"  {node.task_id}: {err}")
-                return trigger_rules.SKIPPED
+            calls = list(self._calls(node))
+            for index, mapped in calls:
+                self._run_one(node, index, mapped, result)
+        except Exception as err:  # of what is mapped over
+            result.instances.append("failed")
             result.error = result.error or err
-            return trigger_rules.FAILED
-        return trigger_rules.SUCCESS
+        result.state = trigger_rules.summary(result.instances)
 
-    def _calls(self, node: Node) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
-        The index and mapped arguments of each instance.
+        The index and mapped arguments of each instance, or what they are to be taken from.
 
         A step that isn't mapped is one instance, with index -1.
         """
@@ -219,28 +225,39 @@ class _LocalRun:
             yield -1, {}
             return
         if isinstance(node.mapped, Mapping):
-            items = [self._items(node, values) for values in node.mapped.values()]
-            combinations: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
+            items = [self._items(values) for values in node.mapped.values()]
+            rows: Any = (dict(zip(node.mapped, values, strict=True)) for values in product(*items))
         else:
-            rows = self._items(node, node.mapped)
-            combinations = (
-                _fields(_Given(self._value(row)) if isinstance(row, StepOutput) else row) for row in rows
-            )
-        yield from enumerate(combinations)
+            rows = self._items(node.mapped)
+        yield from enumerate(rows)
 
-    def _items(self, node: Node, mapped: Any) -> list[Any]:
-        """What is mapped over: as it stands in the body, or data that came from elsewhere."""
-        values = self._evaluated(mapped) if isinstance(mapped, PipelineParameter | StepOutput) else mapped
-        if isinstance(values, Reference | OutputReference):
-            raise InvalidDefinition(
-                f"step {node.task_id!r}",
-                f"{values!r} is one value and can't be mapped over",
-                "Map over a list that is small enough to travel in XCom as it is, such as one of names or numbers.",
-            )
-        items = [list(item) for item in values.items()] if isinstance(values, Mapping) else list(values)
-        return items if values is mapped else [_Given(item) for item in items]
+    def _items(self, mapped: Any) -> list[Any]:
+        """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
+        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
+            return list(mapped)
+        if isinstance(mapped, Mappable):
+            return [_Element(element) for element in self._elements(mapped)]
+        return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
 
-    def _run_one(self, node: Node, index: int, mapped: Mapping[str, Any], result: StepResult) -> None:
+    def _elements(self, output: Mappable) -> list[Element]:
+        if isinstance(output, ComposedOutput):
+            return output.compose(*map(self._elements, output.parts))
+        assert isinstance(output, StepOutput)
+        found = self.results[output.node].entries
+        found = self._result(output) if found is None else found
+        return entries(found.items() if isinstance(found, Mapping) else found)
+
+    def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
+        """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
+        if isinstance(mapped, _Element | StepOutput):
+            row = self._evaluated(mapped, resolver)
+            if not isinstance(row, Mapping):
+                problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
+                raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
+            return dict(row)
+        return dict(self._evaluated(dict(mapped), resolver))
+
+    def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
         attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
         resolver = Resolver(
             attempt,
@@ -248,35 +265,59 @@ class _LocalRun:
             log,
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
-        task = Task(
-            node.definition.function,
-            node.definition.outputs,
-            node.model,
-            producers=lambda: self._producers(node),
-            settled=lambda: [before.task_id for before in self.nodes[: self.nodes.index(node)]],
-        )
-        execution = StepExecution(task, resolver, log)
+        execution = StepExecution(self._task(node), resolver, log)
         context = self.templates.context(attempt)
-        _hook(node, "pre_execute", context)
-        self._pin(execution, node, resolver, mapped)
-        self._remember(execution, node)
-        values = execution.run()
-        _hook(node, "post_execute", context, values if len(values) > 1 else next(iter(values.values()), None))
-        result.values.append(values)
+        state = "success"
+        try:
+            _hook(node, "pre_execute", context)
+            self._pin(execution, node, resolver, mapped)
+            self._remember(execution, node)
+            values = execution.run()
+            result.values.append(values)
+            result.entries = execution.entries
+            _hook(
+                node,
+                "post_execute",
+                context,
+                values if len(values) > 1 else next(iter(values.values()), None),
+            )
+        except Exception as err:
+            if isinstance(err, VersionMissing) or is_skip(err):
+                say(f"  {node.task_id}: {err.error if isinstance(err, VersionMissing) else err}")
+                state = "skipped"
+            else:
+                state, result.error = "failed", result.error or err
+        if state != "success":
+            execution.ended(state)
+            self._remember(execution, node)
+        result.instances.append(state)
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
 
-    def _pin(
-        self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Mapping[str, Any]
-    ) -> None:
-        """Pin what a step asks for, waiting where it says so."""
+    def _task(self, node: Node) -> Task:
+        return Task(
+            node.definition.function,
+            node.definition.outputs,
+            node.model,
+            producers=lambda: self._producers(node),
+            settled=lambda: [item.task_id for item, result in self.results.items() if result.is_over_well],
+            mapped_over=mapped_over(node, self.nodes),
+        )
+
+    def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> None:
+        """
+        Pin what a step asks for, waiting where it says so.
+
+        :raises VersionMissing: where it is to be skipped.
+        """
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                kwargs = self._evaluated({**node.kwargs, **mapped}, resolver)
+                fixed = self._evaluated(dict(node.kwargs), resolver)
+                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
                 args = self._evaluated(list(node.args), resolver)
                 execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
@@ -298,42 +339,50 @@ class _LocalRun:
             say(text)
 
     def _remember(self, execution: StepExecution, node: Node) -> None:
+        version, key = execution.model_version(), makes_version_of(node.model)
+        if version is not None and key is not None:
+            self._made.setdefault(key, version)
         if self.model_version is None and node.model is not None and node.model == self.pipeline.model:
-            self.model_version = execution.model_version()
+            self.model_version = version
 
-    def _close_mapped(self, node: Node) -> None:
-        """All instances of a mapped step have committed, so the version waits for it no longer."""
-        if (
-            node.mapped is not None
-            and makes_version_of(node.model, node.definition.outputs)
-            and self.model_version
-        ):
-            self.workspace.registry.commit_producer(self.model_version.id, node.task_id)
+    def _settle(self) -> None:
+        """A version that is being made does not wait for steps that were skipped, or can no longer run."""
+        for node, result in self.results.items():
+            key = makes_version_of(node.model)
+            version = None if key is None else self._made.get(key)
+            if version is None or node in self._settled:
+                continue
+            self._settled.add(node)
+            if result.mapped or result.state != "success":
+                state = _PARTS[result.state]
+                registry = self._connected(None if node.model is None else node.model.conn_id).registry
+                declares = bool(node.definition.outputs)
+                registry.settle_producer(version.id, node.task_id, state, declares=declares)
 
-    def _producers(self, node: Node) -> list[str]:
-        wanted = makes_version_of(node.model, node.definition.outputs) or (
-            node.model.name if node.model else None
-        )
-        return [
-            item.task_id
+    def _producers(self, node: Node) -> dict[str, bool]:
+        wanted = makes_version_of(node.model)
+        return {
+            item.task_id: bool(item.definition.outputs)
             for item in self.nodes
-            if makes_version_of(item.model, item.definition.outputs) == wanted
-        ]
+            if makes_version_of(item.model) == wanted
+        }
 
     def _connected(self, conn_id: str | None) -> Workspace:
         return self.workspace if conn_id is None else open_workspace(find_address(conn_id))
 
-    def _evaluated(self, value: Any, resolver: Resolver | None = None) -> Any:
-        """Replace what was deferred by its value; with a resolver, templates too."""
+    def _evaluated(self, value: Any, resolver: Resolver) -> Any:
+        """Replace what was deferred by its value, and templates by what they say."""
 
         def visit(part: Any) -> Any:
-            if isinstance(part, _Given):
-                return part.value
+            if isinstance(part, _Element):
+                return part.take(partial(loaded, resolver=resolver), False)
             if isinstance(part, PipelineParameter):
                 return part.resolve({"params": self.params})
+            if isinstance(part, ComposedOutput):
+                return [self._evaluated(item, resolver) for item in self._items(part)]
             if isinstance(part, StepOutput):
                 return self._value(part)
-            if isinstance(part, str) and resolver is not None and is_template(part):
+            if isinstance(part, str) and is_template(part):
                 return self.templates.render(part, resolver)
             return WALK
 
@@ -344,6 +393,8 @@ class _LocalRun:
         for node, result in self.results.items():
             if node.task_id == task_id and result.values:
                 output = node.output
+                if key == "return_value" and result.entries is not None:
+                    return result.entries
                 return self._result(output if key == "return_value" else output[key])
         return None
 
@@ -355,12 +406,14 @@ class _LocalRun:
         result = self.results[output.node]
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
-        return values if result.mapped else next(iter(values), None)
+        if not result.mapped:
+            return next(iter(values), None)
+        # As in Airflow, where a task that returns None leaves nothing for those behind it.
+        return values if output.name is not None else [value for value in values if value is not None]
 
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
-        self._close_what_was_skipped()
         failed = self._has_failed()
         if failed and errors and raise_on_failure:
             raise errors[0]
@@ -383,13 +436,6 @@ class _LocalRun:
         last = [node for node in counting if node not in behind] or self.nodes
         return bool({"failed", "upstream_failed"} & {self.results[node].state for node in last})
 
-    def _close_what_was_skipped(self) -> None:
-        """A version does not wait for a step that was skipped (R25)."""
-        skipped = [node for node, result in self.results.items() if result.state == "skipped"]
-        made = {makes_version_of(node.model, node.definition.outputs) for node in skipped}
-        for model in sorted(made - {None}, key=str):
-            self.workspace.registry.close_run_version(str(model), self.key)
-
 
 def _hook(node: Node, name: str, *given: Any) -> None:
     """Call what stands before or after a task's code, such as the condition of Airflow's ``@task.skip_if``."""
@@ -397,19 +443,10 @@ def _hook(node: Node, name: str, *given: Any) -> None:
         hook(*given)
 
 
-class _Given(NamedTuple):
-    """A value that came from a parameter or a step: whatever it holds, nothing in it is rendered."""
+class _Element(NamedTuple):
+    """An element of what another step returned: whatever it holds, nothing in it is rendered."""
 
-    value: Any
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    """The arguments in one row of several; those of a row that is data are data."""
-    return (
-        {name: _Given(value) for name, value in dict(row.value).items()}
-        if isinstance(row, _Given)
-        else dict(row)
-    )
+    take: Element
 
 
 def announce(workspace: Workspace) -> None:

@@ -140,6 +140,17 @@ class Model(JsonValue):
                 self._subject, "on_missing='wait' would wait for the past", "Leave as_of or on_missing out."
             )
 
+    __eq__ = JsonValue.__eq__
+
+    def _equals(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            getattr(self, item.name) == getattr(other, item.name) for item in fields(self)
+        )
+
+    def __bool__(self) -> bool:
+        """Return True, so that ``model or Model("iris")`` works: a model is there, whatever its version is."""
+        return True
+
     @property
     def _subject(self) -> str:
         return f"Model({self.name!r})"

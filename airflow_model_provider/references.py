@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
+from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.expressions import jinja_expression
@@ -78,7 +79,7 @@ _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", 
 _LARGEST: Final = 499
 
 
-class JsonValue(dict[str, Any]):
+class JsonValue(UncomputedDict):
     """
     A value that is its own JSON form, and never changes.
 
@@ -86,11 +87,11 @@ class JsonValue(dict[str, Any]):
     name that no task may read without an allow-list (R4).
     """
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _never(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self!r} can't be changed")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = _never
+    clear = pop = popitem = setdefault = update = _never
 
     def values(self) -> Any:
         """
@@ -100,10 +101,7 @@ class JsonValue(dict[str, Any]):
         """
         if _is_expanded():
             raise InvalidDefinition(repr(self), "it is one value and can't be mapped over", MAP_OVER)
-        return super().values()
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+        return super().values() if called_by_machinery() else self._refuse("iterating over it")
 
     def __copy__(self) -> Self:
         return self
@@ -116,11 +114,11 @@ class JsonValue(dict[str, Any]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form as a plain dict."""
-        return dict(self)
+        return dict(dict.items(self))
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow shows for it and keeps in the serialized DAG."""
-        return dict(self)
+        return self.to_json()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """
@@ -225,9 +223,9 @@ class Reference(JsonValue):
     def _facts(self) -> tuple[Any, ...]:
         return tuple(getattr(self, item.name) for item in fields(Reference))
 
-    def __eq__(self, other: object) -> bool:
+    def _equals(self, other: UncomputedDict) -> bool:
         if not isinstance(other, Reference):
-            return NotImplemented
+            return False
         same = self._facts() == other._facts()
         # 0, 0.0 and False are equal to Python, and three defaults.
         return same and (not self.has_default or json.dumps(self.default) == json.dumps(other.default))

@@ -98,7 +98,7 @@ class DeferredValueUsed(DefinitionError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.value} has no value while the pipeline is built, so {self.operation} is not possible here. "
+            f"{self.value} has no value until a task runs, so {self.operation} is not possible here. "
             "Pass it to a step and compute there."
         )
 

@@ -251,20 +251,21 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
         self.version, self.state, self.missing = version, state, missing
 
     def __str__(self) -> str:
-        tasks = (
-            f": tasks that have not committed their outputs: {listing(self.missing)}" if self.missing else ""
-        )
+        tasks = listing([repr(task) for task in self.missing])
+        several = "s" if len(self.missing) > 1 else ""
         if self.state == "failed":
-            what, advice = (
-                "was not made to its end",
-                "Run them again" if self.missing else "Make another version",
+            what = (
+                f"task{several} {tasks} failed"
+                if self.missing
+                else "the run that made it did not complete it"
             )
-        else:
-            what, advice = (
-                "is still being produced",
-                "Wait for them" if self.missing else "Wait until it is ready",
-            )
-        return f"{self.version} {what}{tasks}. {advice}, or pass allow_incomplete=True (--allow-incomplete)."
+            clear = f"Clear the task{several} and let the run end" if self.missing else "Make another version"
+            return f"{self.version} is incomplete: {what}. {clear}. Nothing was changed."
+        what = f": task{several} {tasks} can still write into it" if self.missing else ""
+        return (
+            f"{self.version} is still being produced{what}. Promote it when it is ready, or pass "
+            "allow_incomplete=True (--allow-incomplete). Nothing was changed."
+        )
 
 
 class VersionSealed(ModelRegistryError, RuntimeError):

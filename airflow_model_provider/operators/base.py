@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
-from airflow_model_provider.operators.upstream import settled_before, upstream_in
+from airflow_model_provider.operators.upstream import over_in_run, settled_before, upstream_in
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
@@ -89,7 +89,12 @@ class RegistryTask:
         """Which try of which task acts, once; the tasks before it are done."""
         from airflow_model_provider.promoting import Origin
 
-        return Origin(self.resolver.attempt, lambda: settled_before(self), person, once=True)
+        task: Any = self
+
+        def settled() -> set[str]:
+            return settled_before(task) | over_in_run(self._ti, task.dag.task_ids)
+
+        return Origin(self.resolver.attempt, settled, person, once=True)
 
     def _version(self, model: str, value: Any, person: str | None = None) -> ModelVersion:
         """

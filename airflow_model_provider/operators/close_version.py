@@ -1,23 +1,33 @@
-"""The closing task of a training pipeline whose producing tasks may be mapped or skipped."""
+"""The closing task of a Dag whose runs make versions: where it is needed, and what it does."""
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.operators.upstream import OVER, rule_of, states_in_run
+from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow_model_provider.model import Model
+
+#: Under these it is known that a task runs, or why not, once the tasks right before it have said what became of them.
+_KNOWN_RULES = frozenset({"all_success", "none_failed", "all_done", "always"})
+#: What a state of Airflow's means for a version; what is not over is left alone.
+_PARTS = {"success": "committed", "skipped": "skipped", "removed": "skipped"}
 
 
 class CloseVersionOperator(BaseOperator):
     """
-    Close the version that this Dag run made: ready, or failed where a task that makes a part of it failed.
+    Close the version that this Dag run made: ready, or failed if a task that writes into it failed.
 
-    ``@pipeline`` adds it by itself where it is needed.
+    It is added by itself, as a teardown, where the tasks cannot know that they were the last.
 
     :param step_model: the model of which the run made a version.
     """
@@ -32,10 +42,66 @@ class CloseVersionOperator(BaseOperator):
 
         ti = context["ti"]
         registry = ModelRegistryHook(self.step_model.conn_id).get_conn().registry
-        version = registry.close_run_version(
-            self.step_model.name, RunKey(settings.deployment(), ti.dag_id, ti.run_id)
-        )
+        run = RunKey(settings.deployment(), ti.dag_id, ti.run_id)
+        version = registry.close_run_version(self.step_model.name, run, self._outcomes(ti))
         if version is None:
             return None
         self.log.info("%s is %s", version, version.state.value)
         return str(version)
+
+    def _outcomes(self, ti: Any) -> dict[str, str]:
+        """What became of the tasks before it, by the names that a version has for them."""
+        return {
+            task if index < 0 else f"{task}[{index}]": _PARTS.get(str(state), "failed")
+            for task, states in states_in_run(ti, self.upstream_task_ids).items()
+            for index, state in states.items()
+            if state in OVER
+        }
+
+
+def closing_id(dag: Any, model: Model) -> str | None:
+    """Return the id of the task of a DAG that closes the version of a model; None if there is none."""
+    for task in dag.tasks:
+        if isinstance(task, CloseVersionOperator) and _key(task.step_model) == _key(model):
+            return str(task.task_id)
+    return None
+
+
+def closing_task(dag: Any, model: Model) -> CloseVersionOperator:
+    """Return the task of a DAG that closes the version of a model; it is added if it is missing."""
+    stem = "_".join(["close", *([model.conn_id] if model.conn_id else []), model.name.replace(" ", "_")])
+    found = dag.task_dict.get(stem) or dag.task_dict.get(closing_id(dag, model))
+    if isinstance(found, CloseVersionOperator) and _key(found.step_model) == _key(model):
+        return found
+    ids = (f"{stem}__{number}" if number else stem for number in count())
+    task_id = next(task_id for task_id in ids if not dag.has_task(task_id))
+    close = CloseVersionOperator(task_id=task_id, step_model=model, dag=dag, task_group=dag.task_group)
+    close.as_teardown()
+    return close
+
+
+def _key(model: Model) -> tuple[str | None, str]:
+    return model.conn_id, model.name
+
+
+def may_stay_open(dag: Any, producers: Collection[Any]) -> bool:
+    """
+    Return whether the tasks that write into a version may be over without a word.
+
+    A plain step says what became of it, and what can no longer run because of that. One behind any other task, a mapped
+    one, and one that Airflow may skip by itself do not.
+    """
+    names = {task.task_id for task in producers}
+    return bool(dag.fail_fast) or any(not _is_plain(task, names) for task in producers)
+
+
+def _is_plain(task: Any, producers: Collection[str]) -> bool:
+    if task.is_mapped or task.get_closest_mapped_task_group() is not None:
+        return False
+    if task.is_setup or task.is_teardown or rule_of(task) not in _KNOWN_RULES:
+        return False
+    if getattr(task, "_pre_execute_hook", None) is not None or not set(task.upstream_task_ids) <= set(
+        producers
+    ):
+        return False
+    return all(item.on_missing != "skip" for item in references_in(dict(vars(task))))

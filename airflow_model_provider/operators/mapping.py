@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 #: Airflow's own limit, where an installation sets no other.
 _LONGEST = 1024
-_USES = ("kwargs", "composed", "arguments")
 
 
 def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
@@ -52,12 +51,9 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
         for arg in _args_in(_fields(consumer)):
             if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
                 found.setdefault(consumer.node_id, set()).update(uses)
-    names = sorted(name for name, uses in found.items() if uses)
-    uses = set().union(*found.values())
-    if not names:
-        return None
+    found = {name: uses for name, uses in found.items() if uses}
     limit = partial(_check_length, ti, task) if ti is not None else ignore
-    return MappedOver(tuple(names), limit, **{use: use in uses for use in _USES})
+    return MappedOver.by(found, limit) if found else None
 
 
 def _expand_input(node: Any) -> ExpandInput:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_model_provider.context import current_pipeline
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.base import refused_softly
+from airflow_model_provider.operators.close_version import closing_id, closing_task
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.received import Receiving
-from airflow_model_provider.operators.upstream import settled_before, upstream_in
+from airflow_model_provider.operators.upstream import (
+    OVER,
+    over_in_run,
+    settled_before,
+    states_in_run,
+    stopped_behind,
+    upstream_in,
+)
 from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
-from airflow_model_provider.task_context import claim_promotions, hopeless_fails_at_once, resolver_for
+from airflow_model_provider.pipelines.values import check_arguments
+from airflow_model_provider.task_context import (
+    claim_promotions,
+    hopeless_fails_a_running_task,
+    hopeless_fails_at_once,
+    resolver_for,
+)
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
@@ -82,8 +97,13 @@ class StepOperator(Receiving):
         self._execution: StepExecution | None = None
         self._missing: VersionMissing | None = None
         self._ti: Any = None
+        self._tells = False
+        with hopeless_fails_a_running_task():
+            check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
+            if not getattr(self, "_BaseOperator__from_mapped", False):
+                close_behind(self)
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -102,27 +122,57 @@ class StepOperator(Receiving):
 
     def pre_execute(self, context: Any) -> None:
         """Pin every reference of the task and record it (R7, R8, R11)."""
-        from airflow_model_provider.execution import StepExecution, Task
         from airflow_model_provider.resolver import VersionMissing
 
-        task = Task(
-            self.python_callable,
-            self.outputs,
-            self.step_model,
-            producers=self._producers,
-            settled=lambda: settled_before(self),
-            mapped_over=mapped_over(self, context["ti"]),
-        )
-        self._ti, self._missing = context["ti"], None
+        self._missing = None
+        self._tell_the_end(context)
         with hopeless_fails_at_once():
             claim_promotions(context)
-            self._execution = StepExecution(task, resolver_for(context), self.log)
+            self._execution = self._new_execution(context)
             try:
                 self._execution.pin(list(self.op_args), self.op_kwargs, context)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
                 self._missing = missing
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Render them; a failure of that is told to the version that is being made, like any other."""
+        self._tell_the_end(context)
+        super().render_template_fields(context, jinja_env)
+
+    def _new_execution(self, context: Any) -> StepExecution:
+        from airflow_model_provider.execution import StepExecution, Task
+
+        self._ti = context["ti"]
+        task = Task(
+            self.python_callable,
+            self.outputs,
+            self.step_model,
+            producers=self._producers,
+            again=self._to_run,
+            settled=lambda: settled_before(self) | over_in_run(self._ti, self._producers()),
+            stopped=lambda state: stopped_behind(self, state),
+            mapped_over=mapped_over(self, context["ti"]),
+        )
+        return StepExecution(task, resolver_for(context), self.log)
+
+    def _tell_the_end(self, context: Any) -> None:
+        """
+        Let Airflow tell the version that is being made if this try does not succeed.
+
+        Airflow alone knows whether another one is to come. It calls these in the task's process.
+        """
+        if self._tells or makes_version_of(self.step_model) is None:
+            return
+        self._tells = True
+
+        def ended(state: str) -> Callable[[Any], None]:
+            return lambda _: (self._execution or self._new_execution(context)).ended(state)
+
+        self.on_failure_callback = [ended("failed"), *self.on_failure_callback]
+        self.on_skipped_callback = [ended("skipped"), *self.on_skipped_callback]
+        self.on_retry_callback = [ended("pending"), *self.on_retry_callback]
 
     def execute(self, context: Context) -> Any:
         """Load the inputs, run the function, save its outputs, return what travels in XCom (R14, R16)."""
@@ -171,26 +221,65 @@ class StepOperator(Receiving):
         """Whether it declares several outputs, as a tuple."""
         return declares_tuple(self.python_callable)
 
-    def _producers(self) -> list[str]:
-        """The tasks of this DAG that make a part of the same new version."""
-        wanted = makes_version_of(self.step_model, self.outputs) or (
-            self.step_model.name if self.step_model else None
-        )
-        return [task.task_id for task in self.dag.tasks if version_made_by(task) == wanted]
+    def _producers(self) -> dict[str, bool]:
+        """The tasks of this DAG that write into the same new version, and whether each declares outputs."""
+        wanted = makes_version_of(self.step_model)
+        return {
+            task.task_id: bool(step.outputs)
+            for task in self.dag.tasks
+            if (step := step_of(task)) is not None and makes_version_of(step.model) == wanted
+        }
+
+    def _to_run(self) -> list[str]:
+        """Of these, those that are to run, or running, by the names that a version has for them."""
+        assert self.step_model is not None
+        close = closing_id(self.dag, self.step_model)
+        states = states_in_run(self._ti, [*self._producers(), *([close] if close else [])])
+        closes = not set(states.pop(close or "", {}).values()) <= OVER
+        found: list[str] = []
+        for task, by_index in states.items():
+            waiting = [index for index, state in by_index.items() if state not in OVER]
+            if waiting and (closes or waiting == [-1]):
+                found.append(task)
+            else:  # no task is to come that says when all instances are over
+                found += [f"{task}[{index}]" for index in waiting]
+        return found
 
 
-def version_made_by(task: Any) -> str | None:
-    """Return the model of which a task (mapped or not) makes a part of a new version, or None."""
+class StepTask(NamedTuple):
+    """A step's task in a DAG, mapped or not."""
+
+    model: Model | None
+    outputs: tuple[Output, ...]
+
+
+def step_of(task: Any) -> StepTask | None:
+    """Return what a task (mapped or not) is as a step; None if it is none."""
     operator_class = getattr(task, "operator_class", type(task))
     if not (isinstance(operator_class, type) and issubclass(operator_class, StepOperator)):
         return None
     if isinstance(task, StepOperator):
-        return makes_version_of(task.step_model, task.outputs)
+        return StepTask(task.step_model, task.outputs)
     said = task.partial_kwargs
     function = getattr(task, "python_callable", None) or said["python_callable"]
-    return makes_version_of(
-        said.get("step_model"), declared_outputs(function, said.get("substitutions") or {})
-    )
+    outputs = declared_outputs(function, said.get("substitutions") or {})
+    return StepTask(said.get("step_model"), outputs)
+
+
+def close_behind(task: Any) -> None:
+    """
+    Add the task that closes the version into which a step writes, where nobody can tell whether it will be needed.
+
+    Of a pipeline all tasks are known at the end of its body.
+    """
+    step = step_of(task)
+    if (
+        step is not None
+        and step.model is not None
+        and step.model.makes_version
+        and current_pipeline() is None
+    ):
+        task.set_downstream(closing_task(task.dag, step.model))
 
 
 class StepDecoratedOperator(DecoratedOperator, StepOperator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,14 @@ from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.model import check_option
 from airflow_model_provider.pipelines import arguments, trigger_rules
-from airflow_model_provider.pipelines.deferred import Mappable, PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import Role
-from airflow_model_provider.pipelines.values import WALK, references_in, transform
+from airflow_model_provider.pipelines.elements import concatenated
+from airflow_model_provider.pipelines.mapping import MappedOver
+from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_model_provider.model import Model
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -29,9 +32,9 @@ class Node:
     A step's place in a pipeline that is being built for a local run.
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
+    :param after: nodes that go first without giving an input.
     :param role: whether it is a setup or a teardown.
     :param rule: its trigger rule.
-    :param after: nodes that go first without giving an input.
     """
 
     builder: LocalBuilder
@@ -41,9 +44,9 @@ class Node:
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     mapped: Any = None
+    after: set[Node] = field(default_factory=set)
     role: Role = field(default_factory=Role)
     rule: str = trigger_rules.DEFAULT
-    after: set[Node] = field(default_factory=set)
 
     def become_teardown(self) -> None:
         """Clean up after a setup, whatever becomes of the steps between them."""
@@ -66,6 +69,46 @@ class Node:
 
         transform([self.args, self.kwargs, self.mapped], visit)
         return found
+
+
+def mapped_over(node: Node, nodes: Sequence[Node]) -> MappedOver | None:
+    """Return how other steps are mapped over what a step returns, or over what is composed of it; None if none is."""
+    if node.mapped is not None:
+        return None  # each of its instances is an element
+    found = {other.task_id: uses for other in nodes if (uses := set(_uses(other, node)))}
+    return MappedOver.by(found) if found else None
+
+
+def _uses(other: Node, node: Node) -> Iterator[str]:
+    """Yield as what a step's output stands in what another one is mapped over, or in what is composed for it."""
+    if isinstance(other.mapped, Mappable):
+        yield from _uses_in(other.mapped, node, "kwargs")
+    elif other.mapped is not None:
+        by_name = isinstance(other.mapped, Mapping)
+        for item in other.mapped.values() if by_name else other.mapped:
+            yield from _uses_in(item, node, "elements" if by_name else "arguments")
+    composed: list[ComposedOutput] = []
+
+    def visit(part: Any) -> Any:
+        if not isinstance(part, ComposedOutput):
+            return WALK
+        composed.append(part)
+        return part
+
+    transform([other.args, other.kwargs], visit)
+    for item in composed:
+        yield from _uses_in(item, node, "")
+
+
+def _uses_in(value: Any, node: Node, plain: str) -> Iterator[str]:
+    if not isinstance(value, Mappable) or node not in value.steps():
+        return
+    if not isinstance(value, ComposedOutput):
+        yield plain
+        return
+    yield "composed"
+    for part in value.parts if value.compose is concatenated else ():
+        yield from _uses_in(part, node, plain)
 
 
 class LocalBuilder:
@@ -92,6 +135,7 @@ class LocalBuilder:
         """
         subject = f"step {definition.name!r}"
         self._bind(subject, definition.signature, args, kwargs, mapped)
+        check_arguments(subject, [args, kwargs, mapped])
         model = definition.model or self.pipeline.model
         role = replace(role or Role())
         role.check(subject, definition.options)

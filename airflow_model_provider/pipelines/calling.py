@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, PromotionRefused
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.arguments import check_parameters
@@ -83,9 +84,4 @@ def is_skip(error: BaseException) -> bool:
 
     So do Airflow's own exception, which code that knows Airflow raises in a local run too, and soft gates.
     """
-    if isinstance(error, PromotionRefused):
-        return error.soft
-    return any(
-        kind.__name__ == "AirflowSkipException" and kind.__module__.partition(".")[0] == "airflow"
-        for kind in type(error).__mro__
-    )
+    return host.is_skip(error) or (isinstance(error, PromotionRefused) and error.soft)

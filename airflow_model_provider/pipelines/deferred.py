@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_model_provider.exceptions import DeferredValueUsed, InvalidDefinition
+from airflow_model_provider.deferring import Uncomputed, called_by_machinery
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.elements import UNFILLED, Element, concatenated, mapped, zipped
 from airflow_model_provider.pipelines.mapping import check_mapping_function
@@ -15,25 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def _called_by_airflow() -> bool:
-    """Airflow compares and tests what it is given; only the user's own computing is refused."""
-    return str(sys._getframe(2).f_globals.get("__name__", "")).split(".")[0] in ("airflow", "attr", "copy")
-
-
-class Deferred:
+class Deferred(Uncomputed):
     """A value that a task will have. Pass it to a step; nothing else can be done with it here."""
 
-    def _describe(self) -> str:
-        return repr(self)
-
-    def _refuse(self, operation: str) -> NoReturn:
-        raise DeferredValueUsed(self._describe(), operation)
-
     def __bool__(self) -> bool:
-        return True if _called_by_airflow() else self._refuse("testing it")
+        return True if called_by_machinery() else self._refuse("testing it")
 
     def __eq__(self, other: object) -> bool:
-        return self is other if _called_by_airflow() or other is self else self._refuse("comparing it")
+        return self is other if called_by_machinery() or other is self else self._refuse("comparing it")
 
     def __hash__(self) -> int:
         return id(self)
@@ -46,25 +35,6 @@ class Deferred:
 
     def __len__(self) -> int:
         self._refuse("taking its length")
-
-
-def _refusing(symbol: str) -> Any:
-    def operator(self: Deferred, *_: object) -> NoReturn:
-        self._refuse(symbol)
-
-    return operator
-
-
-_OPERATORS = {
-    "add": "adding", "radd": "adding", "sub": "subtracting", "rsub": "subtracting", "mul": "multiplying",
-    "rmul": "multiplying", "truediv": "dividing", "rtruediv": "dividing", "floordiv": "dividing",
-    "rfloordiv": "dividing", "mod": "taking a remainder", "rmod": "taking a remainder", "pow": "raising to a power",
-    "rpow": "raising to a power", "neg": "negating it", "abs": "taking its absolute value", "lt": "comparing it",
-    "le": "comparing it", "gt": "comparing it", "ge": "comparing it", "int": "converting it",
-    "float": "converting it", "index": "using it as an index", "round": "rounding it",
-}  # fmt: skip
-for _name, _operation in _OPERATORS.items():
-    setattr(Deferred, f"__{_name}__", _refusing(_operation))
 
 
 class PipelineParameter(Deferred):
@@ -177,6 +147,11 @@ class StepOutput(Mappable):
     def steps(self) -> list[Any]:
         """Return the place of the step."""
         return [self.node]
+
+    @property
+    def is_all_of_several(self) -> bool:
+        """Whether it stands for several outputs, of which it is a list."""
+        return len(self.names) > 1 and self.name is None
 
     def refuse_unmappable(self) -> None:
         """

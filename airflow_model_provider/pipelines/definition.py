@@ -97,9 +97,9 @@ class PipelineDefinition:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-def makes_version_of(model: Model | None, outputs: tuple[Output, ...]) -> str | None:
-    """Return the name of the model whose new version waits for a step with these outputs, or None."""
-    return model.name if model is not None and model.makes_version and outputs else None
+def makes_version_of(model: Model | None) -> tuple[str | None, str] | None:
+    """Return connection and name of the model whose new version a step with this model writes into, or None."""
+    return (model.conn_id, model.name) if model is not None and model.makes_version else None
 
 
 def artifact_name(dag_id: str, task_id: str, output: Output) -> str:

@@ -7,9 +7,11 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, Final
 
+from airflow_model_provider.pipelines.passing import read_result
+
 #: Returns what an entry of a step's output stands for.
 Load = Callable[[Any], Any]
-#: Takes an element, as it travels or itself: ``element(load, loaded)``.
+#: Takes an element, with references to what is not loaded yet or loaded: ``element(load, loaded)``.
 Element = Callable[[Load, bool], Any]
 
 #: No ``fillvalue`` was given to ``zip()``.
@@ -40,7 +42,7 @@ def concatenated(*parts: Sequence[Element]) -> list[Element]:
 
 
 def _entry(item: Any, load: Load, loaded: bool) -> Any:
-    return load(item) if loaded else item
+    return load(item) if loaded else read_result(item)
 
 
 def _applied(function: Callable[[Any], Any], element: Element, load: Load, _loaded: bool) -> Any:

@@ -8,8 +8,8 @@ itself: each instance loads its own element and no other.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
 from airflow_model_provider.exceptions.base import quoted
@@ -39,6 +39,18 @@ class MappedOver(NamedTuple):
     kwargs: bool = False
     composed: bool = False
     arguments: bool = False
+
+    @classmethod
+    def by(cls, uses: Mapping[str, Collection[str]], limit: Callable[[int], None] = ignore) -> Self:
+        """
+        Return how an output is mapped over.
+
+        :param uses: by task, as what the output stands in what it is mapped over: ``elements``, ``kwargs``,
+            ``arguments``, ``composed``.
+        """
+        all_uses = {use for found in uses.values() for use in found}
+        kwargs, composed, arguments = (use in all_uses for use in ("kwargs", "composed", "arguments"))
+        return cls(tuple(sorted(uses)), limit, kwargs=kwargs, composed=composed, arguments=arguments)
 
     def check(self, value: Any, what: str) -> None:
         """

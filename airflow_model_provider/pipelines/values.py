@@ -1,37 +1,67 @@
-"""Walking through the values that may hold references: lists, tuples, dicts, sets and dataclasses, at any depth."""
+"""Walking through the values that may hold references: containers, dataclasses and their kind."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType, MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
-from airflow_model_provider.references import JsonValue, Reference
+from airflow_model_provider.deferring import Uncomputed
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.lazy import LazyMetadata
+from airflow_model_provider.references import JsonValue, OutputReference, Reference
 
 #: Returned by a visitor that leaves a value to be walked into.
 WALK: Final = object()
+_LEAVES: Final = (str, int, float, bool, bytes, type(None))
 
 
 def transform(value: Any, visit: Callable[[Any], Any]) -> Any:
     """
     Return ``value`` with every part replaced for which ``visit`` returns something else than ``WALK``.
 
-    Containers without a replaced part are returned as they are, so that nothing is copied for nothing.
+    Containers without a replaced part are returned as they are, so that nothing is copied for nothing. What holds a
+    part in a place that can't be looked into is refused by :func:`check_arguments`.
     """
     visited = visit(value)
     if visited is not WALK:
         return visited
-    if type(value) in (str, int, float, bool, bytes, type(None)) or isinstance(value, JsonValue):
+    if type(value) in _LEAVES or _is_whole(value):
         return value
-    if isinstance(value, Mapping) and type(value) is dict:
-        items = {key: transform(item, visit) for key, item in value.items()}
-        return items if any(items[key] is not value[key] for key in value) else value
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, dict | MappingProxyType):
+        return _mapping(value, visit)
+    if isinstance(value, list | tuple | set | frozenset | deque):
         return _sequence(value, [transform(item, visit) for item in value])
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _dataclass(value, visit)
-    return value
+    if isinstance(value, functools.partial):
+        return _partial(value, visit)
+    names = _fields(value)
+    return value if names is None else _object(value, names, visit)
+
+
+def _is_whole(value: Any) -> bool:
+    """Return whether nobody looks into a value: it stands for another one, or belongs to Airflow, as an operator."""
+    if isinstance(value, Uncomputed | OutputReference | type | ModuleType):
+        return True
+    return any(kind.__module__.partition(".")[0] == "airflow" for kind in type(value).__mro__)
+
+
+def _mapping(value: Any, visit: Callable[[Any], Any]) -> Any:
+    items = {key: transform(item, visit) for key, item in value.items()}
+    changed = {key: item for key, item in items.items() if item is not value[key]}
+    if not changed:
+        return value
+    if type(value) is dict:
+        return items
+    if isinstance(value, MappingProxyType):
+        return MappingProxyType(items)
+    clone = copy.copy(value)  # as a defaultdict, it knows more than its items
+    clone.update(changed)
+    return clone
 
 
 def _sequence(value: Any, items: list[Any]) -> Any:
@@ -39,18 +69,44 @@ def _sequence(value: Any, items: list[Any]) -> Any:
         return value
     if hasattr(value, "_make"):  # a named tuple
         return value._make(items)
-    return type(value)(items)
+    if isinstance(value, deque):
+        return type(value)(items, value.maxlen)
+    try:
+        return type(value)(items)
+    except TypeError as err:
+        kind = type(value).__name__
+        raise InvalidDefinition(
+            f"a {kind}", f"it can't hold what is given to it ({err})", "Use a list."
+        ) from err
 
 
-def _dataclass(value: Any, visit: Callable[[Any], Any]) -> Any:
+def _partial(value: Any, visit: Callable[[Any], Any]) -> Any:
+    given = transform([value.args, value.keywords], visit)
+    return value if given == [value.args, value.keywords] else type(value)(value.func, *given[0], **given[1])
+
+
+def _fields(value: Any) -> list[str] | None:
+    """Return the attributes that make a value, of a dataclass, an attrs or pydantic class, a namespace; else None."""
+    if dataclasses.is_dataclass(value):
+        return [item.name for item in dataclasses.fields(value)]
+    if hasattr(type(value), "__attrs_attrs__"):
+        return [item.name for item in type(value).__attrs_attrs__]
+    if isinstance(value, SimpleNamespace) or hasattr(type(value), "__pydantic_core_schema__"):
+        return [*vars(value), *(getattr(value, "__pydantic_extra__", None) or ())]
+    return None
+
+
+def _object(value: Any, names: list[str], visit: Callable[[Any], Any]) -> Any:
     changed = {}
-    for item in dataclasses.fields(value):
-        old = getattr(value, item.name)
+    for name in names:
+        old = getattr(value, name, None)
         new = transform(old, visit)
         if new is not old:
-            changed[item.name] = new
+            changed[name] = new
     if not changed:
         return value
+    if hasattr(value, "model_copy"):  # of pydantic
+        return value.model_copy(update=changed)
     clone = copy.copy(value)
     for name, new in changed.items():
         object.__setattr__(clone, name, new)  # frozen ones too
@@ -70,3 +126,83 @@ def references_in(value: Any) -> list[Any]:
 
     transform(value, visit)
     return found
+
+
+def check_arguments(subject: str, value: Any) -> None:
+    """
+    Refuse references in places that can't be looked into: they would reach the step's code as they are (R3).
+
+    :param subject: the step, for the error.
+    :raises InvalidDefinition: for an iterator, and for a key of a dict, a closure or an object that holds one.
+    """
+
+    def visit(part: Any) -> Any:
+        if isinstance(part, LazyMetadata):
+            advice = "Pass the version itself, or a value: run_metadata['accuracy']."
+            raise InvalidDefinition(
+                subject, f"it is given {part!r} as a whole, which can't be resolved", advice
+            )
+        if type(part) in _LEAVES or _is_whole(part):
+            return part
+        if isinstance(part, Iterator):
+            problem = f"it is given {quoted(part)}, which can be read only once"
+            raise InvalidDefinition(subject, problem, "Pass a list.")
+        for held, place in _out_of_reach(part):
+            problem = f"it is given {held!r} {place}, where it can't be resolved"
+            raise InvalidDefinition(
+                subject, problem, "Pass it as an argument, or in a list, a dict or a dataclass."
+            )
+        return WALK
+
+    transform(value, visit)
+
+
+def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
+    """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
+    if isinstance(part, Mapping):
+        yield from ((held, "as the key of a dict") for key in part for held in _held(key, JsonValue))
+    if isinstance(part, FunctionType):
+        cells = [_content(cell) for cell in part.__closure__ or ()]
+        named = [part.__globals__.get(name) for name in part.__code__.co_names]
+        inside = [cells, named, part.__defaults__, part.__kwdefaults__]
+        # A model in a function is what its code uses.
+        yield from ((held, f"inside of function {part.__name__!r}") for held in _held(inside, Reference))
+    elif not _is_walked(part):
+        kind = type(part).__name__
+        yield from ((held, f"inside of a {kind}") for held in _held(_attributes(part), JsonValue))
+
+
+def _is_walked(part: Any) -> bool:
+    known = (dict, list, tuple, set, frozenset, deque, MappingProxyType, functools.partial)
+    return isinstance(part, known) or _fields(part) is not None
+
+
+def _held(value: Any, kind: type) -> list[Any]:
+    found: list[Any] = []
+
+    def visit(part: Any) -> Any:
+        if not isinstance(part, kind):
+            return WALK
+        found.append(part)
+        return part
+
+    transform(value, visit)
+    return found
+
+
+def _attributes(value: Any) -> list[Any]:
+    if str(getattr(value, "dtype", "")) == "object" and hasattr(value, "tolist"):  # an array of objects
+        return [value.tolist()]
+    slots = [name for kind in type(value).__mro__ for name in _named(vars(kind).get("__slots__", ()))]
+    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+
+
+def _named(slots: Any) -> list[str]:
+    return [slots] if isinstance(slots, str) else list(slots)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty yet
+        return None

@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
+#: What a task's part of a version can be.
+PENDING: Final = "pending"
+COMMITTED: Final = "committed"
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
+
+
 class VersionState(StrEnum):
     """Where a version is in its life."""
 
-    #: Some task that declares outputs into it has not committed.
+    #: A task that writes into it is still to end.
     PRODUCING = "producing"
-    #: Everything declared has committed; ``latest`` sees it, and it can be promoted.
+    #: All tasks that write into it have ended well; ``latest`` sees it, and it can be promoted.
     READY = "ready"
-    #: A task that declares outputs into it failed.
+    #: A task that writes into it failed, or none has written anything.
     FAILED = "failed"
     #: A tombstone: the number stays taken, nothing is left of the rest.
     DELETED = "deleted"

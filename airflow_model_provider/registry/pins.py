@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import as_time
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.selectors import check_name
 
@@ -56,18 +58,63 @@ def drop_run_pins(
     return database.write(lambda connection: connection.execute(delete(_pin).where(where)).rowcount)
 
 
-def check_same_run(run: RunKey, mine: str | None, mark: str | None) -> None:
+def is_newer_run(connection: Connection, run: RunKey, mine: str | None, mark: str | None) -> bool:
     """
-    Refuse what another Airflow's run of the same name has written.
+    Return whether a run goes on under the id of one that has written here: it was deleted and made again, or queued.
 
-    A run's mark is how often it was cleared and when it started: at the same count the start is the same.
+    A run's mark is how often it was cleared and when it started. In one Airflow, runs of one id come one after the
+    other: a run of the same count that starts once the other has gone silent goes on in its place.
 
-    :raises DeploymentClash: if it is not.
+    :raises DeploymentClash: if they run at the same time, so that there must be two Airflows of one name.
     """
-    if mark is None or mine is None or mark == mine:
-        return
-    if mark.split(" ")[0] == mine.split(" ")[0]:
+    if mine is None or mine == mark:
+        return False
+    if mark is None:
+        return True
+    (cleared, start), (cleared_there, start_there) = _parts(mine), _parts(mark)
+    if cleared == cleared_there and (start < start_there or start < _last_seen(connection, run)):
         raise DeploymentClash(*run)
+    return start > start_there
+
+
+def take_over_run(database: Database, run: RunKey, mark: str | None) -> int:
+    """
+    Let a run go on with what one of the same id has made and pinned.
+
+    :param mark: of the run; None for the next one that comes.
+    :return: how many rows are its own now.
+    """
+
+    def work(connection: Connection) -> int:
+        changed = 0
+        for table in (_pin, tables.run_version):
+            mine = [table.c[name] == value for name, value in run._asdict().items()]
+            changed += connection.execute(update(table).where(*mine).values(run_mark=mark)).rowcount
+        return changed
+
+    return database.write(work)
+
+
+def _parts(mark: str) -> tuple[str, datetime]:
+    cleared, _, start = mark.partition(" ")
+    try:
+        return cleared, as_time(start)
+    except ValueError:  # of a mark that another release has written
+        return mark, datetime.min.replace(tzinfo=UTC)
+
+
+def _last_seen(connection: Connection, run: RunKey) -> datetime:
+    """When a task of a run last wrote something here."""
+    record, made, producer = tables.resolution, tables.run_version, tables.producer
+
+    def of(table: Table) -> list[ColumnElement[bool]]:
+        return [table.c[name] == value for name, value in run._asdict().items()]
+
+    newest = select(record.c.at).where(*of(record)).order_by(record.c.id.desc()).limit(1)
+    parts = select(func.max(producer.c.at)).join(made, made.c.version_id == producer.c.version_id)
+    queries = (newest, select(func.max(_pin.c.at)).where(*of(_pin)), parts.where(*of(made)))
+    times = [connection.execute(query).scalar() for query in queries]
+    return max((time for time in times if time is not None), default=datetime.min.replace(tzinfo=UTC))
 
 
 #: FOR SHARE: a version that is being deleted is not pinned, and a pinned one not deleted (R24).

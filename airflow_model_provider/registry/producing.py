@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import locked_model
-from airflow_model_provider.registry.columns import now
-from airflow_model_provider.registry.database import Database, insertion
-from airflow_model_provider.registry.database import run as execute
-from airflow_model_provider.registry.entities import RunKey, VersionRecord, VersionState
-from airflow_model_provider.registry.pins import check_same_run
+from airflow_model_provider.registry.entities import COMMITTED, PENDING, RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.pins import is_newer_run, take_over_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
+from airflow_model_provider.registry.settling import become, close_producers, reopen_producers
 from airflow_model_provider.registry.versions import NewVersion, add_version, read_version, version_label
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
+    from airflow_model_provider.registry.database import Database
+
+    Producers = Mapping[str, bool] | Callable[[], Mapping[str, bool]]
+    Again = Callable[[], Collection[str]]
 #: Characters of a name that has a number behind it.
 _STEM = 90
 _version, _producer, _run_version = tables.version, tables.producer, tables.run_version
@@ -33,33 +35,49 @@ def version_for_run(
     run: RunKey,
     *,
     producer: str,
-    producers: Sequence[str] | Callable[[], Sequence[str]],
+    producers: Producers,
     new: NewVersion,
+    again: Again = tuple,
 ) -> VersionRecord:
     """
     Return the version that a Dag run makes of a model; the first task that asks makes it.
 
-    A sealed version into which this very task has committed stays as it is: the cleared run gets another one.
+    A version that was promoted with this very task's part in it stays as it is: the cleared run gets another one.
 
     :param producer: the task that asks.
-    :param producers: the tasks that a new version waits for; a callable is asked only when one is made.
+    :param producers: the tasks that a new version waits for, and whether each declares outputs; asked only when one is
+        made.
     :param new: what is said of a new one; its name gets a number behind it if another version has it.
+    :param again: the tasks that are to run, or running, where this one has settled its part before: of a cleared run.
     :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
     check_name("model", model)
-    found = database.read(lambda connection: _newest(connection, model, run, producer))
-    if found is not None and not _used_up(found, run, new.run_mark):
-        return version_record(found)
-    tasks = producers() if callable(producers) else producers
-    tasks = [check_id("task_id", task) for task in tasks] or [producer]
-    new = new._replace(state=VersionState.PRODUCING, run=run, producers=tasks)
+
+    def look(connection: Connection) -> _Found:
+        return _found(connection, model, run, producer, new.run_mark)
+
+    found = database.read(look)
+    if found.is_newer:
+        take_over_run(database, run, new.run_mark)
+    if found.row is not None and not found.is_used_up:
+        record = version_record(found.row)
+        if found.row.mine in (None, PENDING) or record.sealed_at is not None:
+            return record
+        return record._replace(state=reopen_producers(database, record.id, {producer, *again()}))
+    parts = dict(producers() if callable(producers) else producers)
+    if found.row is not None and (waiting := set(again())):
+        parts = _still_to_run(parts, waiting)
+    parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
+    new = new._replace(state=VersionState.PRODUCING, run=run, producers=parts)
 
     def work(connection: Connection) -> VersionRecord:
         model_id = locked_model(connection, model, new.card, create=True).id
-        found = _newest(connection, model, run, producer)
-        if found is not None and not _used_up(found, run, new.run_mark):
-            return version_record(found)
-        generation = 0 if found is None else found.generation + 1
+        found = look(connection)
+        if found.row is not None and not found.is_used_up:
+            return version_record(found.row)
+        generation = 0 if found.row is None else found.row.generation + 1
+        if found.row is not None and found.row.v_state != VersionState.DELETED.value:
+            close_producers(connection, found.row.v_id, {})
         name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
@@ -68,6 +86,11 @@ def version_for_run(
         return version
 
     return database.write(work)
+
+
+def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:
+    """The parts that a further version of a cleared run waits for: of the others nothing is to come."""
+    return {task: declares for task in waiting if (declares := parts.get(task.partition("[")[0])) is not None}
 
 
 def _free_name(connection: Connection, model_id: int, name: str) -> str:
@@ -80,28 +103,6 @@ def _free_name(connection: Connection, model_id: int, name: str) -> str:
     return next(free for free in chain([name], numbered) if free not in taken)
 
 
-def settle_producer(database: Database, version_id: int, producer: str, *, committed: bool) -> VersionState:
-    """
-    Note that a task has committed its part of a version, or failed; harmless to repeat.
-
-    :raises VersionNotFound: if the version was deleted meanwhile.
-    """
-    state = "committed" if committed else "failed"
-
-    def work(connection: Connection) -> VersionState:
-        version_label(connection, version_id, lock=True)
-        insert = insertion(connection, _producer).values(
-            version_id=version_id, task_id=producer, state=state, at=now()
-        )
-        changed = insert.on_conflict_do_update(
-            index_elements=[_producer.c.version_id, _producer.c.task_id], set_={"state": state, "at": now()}
-        )
-        connection.execute(changed)
-        return _recomputed(connection, version_id)
-
-    return database.write(work)
-
-
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
     End the making of a version that waits for no tasks; harmless to repeat.
@@ -110,16 +111,19 @@ def finish_version(database: Database, version_id: int, state: VersionState) -> 
     """
 
     def work(connection: Connection) -> None:
-        if not _become(connection, version_id, state):
+        if not become(connection, version_id, state):
             version_label(connection, version_id)
 
     database.repeat(work)
 
 
-def close_run_version(database: Database, model: str, run: RunKey) -> VersionRecord | None:
+def close_run_version(
+    database: Database, model: str, run: RunKey, outcomes: Mapping[str, str] | None = None
+) -> VersionRecord | None:
     """
-    End the making of the version of a Dag run whose tasks are all done: what is still pending was skipped.
+    End the making of the version of a Dag run whose tasks are all over.
 
+    :param outcomes: what became of tasks and mapped instances; what is pending and not named was skipped.
     :return: the version: ready, or failed where a producer failed or none committed; None if the run made
         none.
     """
@@ -129,36 +133,45 @@ def close_run_version(database: Database, model: str, run: RunKey) -> VersionRec
         if found is None or found.v_state == VersionState.DELETED.value:
             return None
         version_label(connection, found.v_id, lock=True)
-        _skip_pending(connection, found.v_id)
-        _recomputed(connection, found.v_id)
+        close_producers(connection, found.v_id, outcomes or {})
         return read_version(connection, _version.c.id == found.v_id)
 
     check_name("model", model)
     return database.write(work)
 
 
-def missing_producers(connection: Connection, version_id: int) -> list[tuple[str, str]]:
-    """Return the producers that have not committed, with their state, by name."""
-    query = select(_producer.c.task_id, _producer.c.state).where(
-        _producer.c.version_id == version_id, _producer.c.state.in_(("pending", "failed"))
-    )
-    return [(row.task_id, row.state) for row in connection.execute(query.order_by(_producer.c.task_id))]
+class _Found(NamedTuple):
+    """The newest version of a run: whether the run needs another one, and whether it goes on in another's place."""
+
+    row: Row[Any] | None
+    is_used_up: bool = False
+    is_newer: bool = False
+
+
+def _found(connection: Connection, model: str, run: RunKey, producer: str, mark: str | None) -> _Found:
+    row = _newest(connection, model, run, producer)
+    if row is None:
+        return _Found(None)
+    is_newer = is_newer_run(connection, run, mark, row.run_mark)
+    deleted = row.v_state == VersionState.DELETED.value
+    return _Found(row, deleted or _is_in_seal(connection, row, run, producer), is_newer)
 
 
 def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> Row[Any] | None:
-    committed = select(_producer.c.state).where(
-        _producer.c.version_id == _version.c.id,
-        _producer.c.task_id == producer,
-        _producer.c.state == "committed",
-    )
+    part = (_producer.c.version_id == _version.c.id) & (_producer.c.task_id == producer)
     condition: list[ColumnElement[bool]] = [
         _run_version.c[key] == value for key, value in run_columns(run).items()
     ]
     query = (
         select_versions(
-            _run_version.c.generation, _run_version.c.run_mark, committed.exists().label("committed")
+            _run_version.c.generation,
+            _run_version.c.run_mark,
+            _producer.c.state.label("mine"),
+            _producer.c.declares,
+            _producer.c.at,
         )
         .join(_run_version, _run_version.c.version_id == _version.c.id)
+        .outerjoin(_producer, part)
         .where(tables.model.c.name == model, *condition)
         .order_by(_run_version.c.generation.desc())
         .limit(1)
@@ -166,31 +179,21 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
     return connection.execute(query).one_or_none()
 
 
-def _used_up(row: Row[Any], run: RunKey, mark: str | None) -> bool:
-    """Whether this run needs another version: this one is deleted, or sealed with this task's part in it."""
-    check_same_run(run, mark, row.run_mark)
-    return row.v_state == VersionState.DELETED.value or (row.v_sealed_at is not None and bool(row.committed))
-
-
-def _skip_pending(connection: Connection, version_id: int) -> None:
-    words = (
-        "UPDATE mr_producer SET state = 'skipped', at = {now} WHERE version_id = :id AND state = 'pending'"
-    )
-    execute(connection, words, {"id": version_id})
-
-
-def _become(connection: Connection, version_id: int, state: VersionState) -> bool:
-    words = "UPDATE mr_version SET state = :state WHERE id = :id AND state <> 'deleted'"
-    return execute(connection, words, {"id": version_id, "state": state.value}).rowcount > 0
-
-
-def _recomputed(connection: Connection, version_id: int) -> VersionState:
-    query = select(_producer.c.state).where(_producer.c.version_id == version_id).distinct()
-    states = set(connection.execute(query).scalars())
-    state = VersionState.READY
-    if "failed" in states or not states - {"skipped"}:
-        state = VersionState.FAILED
-    elif "pending" in states:
-        state = VersionState.PRODUCING
-    _become(connection, version_id, state)
-    return state
+def _is_in_seal(connection: Connection, row: Row[Any], run: RunKey, producer: str) -> bool:
+    """Whether what a task has made was there when its run's version was first promoted."""
+    if row.v_sealed_at is None or row.mine != COMMITTED:
+        return False
+    if row.declares and row.at <= row.v_sealed_at:
+        return True
+    task, _, index = producer.partition("[")
+    link, made, logged = tables.link, tables.artifact_version, tables.version_metadata
+    linked = select(link.c.version_id).join(made, made.c.id == link.c.artifact_version_id)
+    for table, query in ((made, linked), (logged, select(logged.c.version_id))):
+        sealed = link if table is made else logged
+        own = [table.c[key] == value for key, value in run_columns(run).items()]
+        if index:
+            own.append(table.c.map_index == int(index[:-1]))
+        query = query.where(sealed.c.version_id == row.v_id, sealed.c.sealed, table.c.task_id == task, *own)
+        if connection.execute(query.limit(1)).first() is not None:
+            return True
+    return False

@@ -11,7 +11,6 @@ from airflow_model_provider.exceptions import (
     StageConflict,
     StageOccupied,
     VersionNotFound,
-    VersionNotReady,
 )
 from airflow_model_provider.limits import check_limit, check_number
 from airflow_model_provider.references import UNSET
@@ -32,13 +31,13 @@ from airflow_model_provider.registry.events import (
     last_event,
     select_events,
 )
-from airflow_model_provider.registry.producing import missing_producers
 from airflow_model_provider.registry.rows import event_record, run_columns
+from airflow_model_provider.registry.settling import check_ready
 from airflow_model_provider.registry.versions import described_versions
 from airflow_model_provider.selectors import ModelStages, check_name, check_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from airflow_model_provider.registry.change import Change
     from airflow_model_provider.registry.database import Database
@@ -230,8 +229,7 @@ class _Turn:
             raise _NothingToDo
         if held is not None and not self._may_replace(stage):
             raise StageOccupied(self.model, stage, held, version.number)
-        if not self.change.allow_incomplete:
-            self._check_ready(version)
+        self._check_ready(version)
         if self.change.gates:
             self._ask_gates(version, stage)
         return self._write(_Move(stage, version, last, _behind(last)))
@@ -343,15 +341,16 @@ class _Turn:
         ask_gates(self.change.gates, place, self.change.verdict)
 
     def _check_ready(self, version: _Candidate) -> None:
-        if version.state == VersionState.READY:
+        state, change = VersionState(version.state), self.change
+        if state is VersionState.READY or (change.allow_incomplete and state is not VersionState.FAILED):
             return
-        unfinished = missing_producers(self.connection, version.id)
-        settled = self.change.settled() if callable(self.change.settled) else self.change.settled
-        missing = [
-            task for task, state in unfinished if state == "failed" or task.partition("[")[0] not in settled
-        ]
-        if missing or not unfinished:
-            raise VersionNotReady(f"{self.model}@{version.number}", version.state, tuple(missing))
+        settled = change.settled
+
+        def over() -> Collection[str]:
+            return settled() if callable(settled) else settled
+
+        label = f"{self.model}@{version.number}"
+        check_ready(self.connection, label, version.id, state, change.attempt, over)
 
     def _write(self, *moves: _Move) -> StageEvent:
         """

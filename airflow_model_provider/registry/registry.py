@@ -21,12 +21,16 @@ from airflow_model_provider.registry import (
     resolution,
     retention,
     schema,
+    settling,
     transfer,
     versions,
 )
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    NOTHING,
     ArtifactRecord,
     Attempt,
     Made,
@@ -221,7 +225,8 @@ class Registry:
         run: RunKey,
         *,
         producer: str,
-        producers: Sequence[str] | Callable[[], Sequence[str]] = (),
+        producers: producing.Producers = NOTHING,
+        again: producing.Again = tuple,
         name: str | None = None,
         card: Mapping[str, Any] | None = None,
         run_mark: str | None = None,
@@ -230,24 +235,44 @@ class Registry:
         self._check_name(name)
         new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
         return producing.version_for_run(
-            self._database, model, run, producer=producer, producers=producers, new=new
+            self._database, model, run, producer=producer, producers=producers, new=new, again=again
+        )
+
+    def settle_producer(
+        self,
+        version_id: int,
+        producer: str,
+        state: str,
+        *,
+        declares: bool = True,
+        stopped: Collection[str] = (),
+    ) -> VersionState:
+        """Note what became of a task's part of a version. See :func:`settling.settle_producer`."""
+        return settling.settle_producer(
+            self._database, version_id, producer, state, declares=declares, stopped=stopped
         )
 
     def commit_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task has committed its part of a version. See :func:`producing.settle_producer`."""
-        return producing.settle_producer(self._database, version_id, producer, committed=True)
+        """Note that a task has committed its part of a version. See :func:`settling.settle_producer`."""
+        return self.settle_producer(version_id, producer, COMMITTED)
 
     def fail_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task failed to make its part of a version. See :func:`producing.settle_producer`."""
-        return producing.settle_producer(self._database, version_id, producer, committed=False)
+        """Note that a task failed to make its part of a version. See :func:`settling.settle_producer`."""
+        return self.settle_producer(version_id, producer, FAILED)
 
     def finish_version(self, version_id: int, state: VersionState) -> None:
         """End the making of a version. See :func:`producing.finish_version`."""
         producing.finish_version(self._database, version_id, state)
 
-    def close_run_version(self, model: str, run: RunKey) -> VersionRecord | None:
+    def close_run_version(
+        self, model: str, run: RunKey, outcomes: Mapping[str, str] | None = None
+    ) -> VersionRecord | None:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
-        return producing.close_run_version(self._database, model, run)
+        return producing.close_run_version(self._database, model, run, outcomes)
+
+    def take_over_run(self, run: RunKey) -> int:
+        """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""
+        return pins.take_over_run(self._database, run, None)
 
     # --- stages --------------------------------------------------------------------------------------------
 

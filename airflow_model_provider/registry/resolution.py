@@ -43,7 +43,9 @@ def resolve(
     if not references:
         return []
     while True:
-        found, free = _read(database, references, attempt, stages)
+        found, free, is_newer = _read(database, references, attempt, stages)
+        if attempt is not None and is_newer:
+            pins.take_over_run(database, attempt.run, attempt.run_mark)
         if attempt is None or not free:
             return found
         pins.pin_run(database, attempt, free)
@@ -63,28 +65,31 @@ def _read(
     references: Sequence[Reference | OutputReference],
     attempt: Attempt | None,
     stages: Sequence[str],
-) -> tuple[list[Resolution], list[pins.RunPin]]:
-    """Return what is found, and what the run is still to pin."""
+) -> tuple[list[Resolution], list[pins.RunPin], bool]:
+    """Return what is found, what the run is still to pin, and whether it goes on in place of one of the same id."""
     asked = [_asked(index, item, sqlite=database.is_sqlite) for index, item in enumerate(references)]
     run = attempt.run._asdict() if attempt else dict.fromkeys(RunKey._fields)
     values = {"attempt": attempt.attempt_id if attempt else None, **run}
 
-    def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin]]:
+    def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin], bool]:
         pairs = list(zip(references, read(connection, asked, values), strict=True))
-        free = [pin for item, row in pairs if (pin := _pinned(item, row, attempt)) is not None]
-        return [_resolution(connection, item, row, stages) for item, row in pairs], free
+        by_run = [(item, row) for item, row in pairs if isinstance(item, Reference) and item.pin == "run"]
+        marks = {row.run_mark for _, row in by_run if row.v_id is not None and row.run_version_id is not None}
+        is_newer = attempt is not None and any(
+            pins.is_newer_run(connection, attempt.run, attempt.run_mark, mark) for mark in marks
+        )
+        free = [pin for item, row in by_run if (pin := _pinned(item, row)) is not None]
+        return [_resolution(connection, item, row, stages) for item, row in pairs], free, is_newer
 
     return database.read(work)
 
 
-def _pinned(reference: Reference | OutputReference, row: Any, attempt: Attempt | None) -> pins.RunPin | None:
+def _pinned(reference: Reference, row: Any) -> pins.RunPin | None:
     """Check a reference's pins against each other; return the pin that its run does not have yet."""
-    if isinstance(reference, OutputReference) or reference.pin != "run" or row.v_id is None:
+    if row.v_id is None:
         return None
     if row.run_version_id is None:
         return pins.RunPin(row.model_id, reference.pin_key, row.v_id)
-    if attempt is not None:
-        pins.check_same_run(attempt.run, attempt.run_mark, row.run_mark)
     if row.task_version_id not in (None, row.run_version_id):
         raise PinConflict(repr(reference), row.v_number)
     return None

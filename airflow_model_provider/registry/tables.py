@@ -104,13 +104,16 @@ Index(
     "ix_mr_version_ready", version.c.model_id, version.c.number, sqlite_where=_ready, postgresql_where=_ready
 )
 
-#: What a version waits for (R25). A mapped task has a row of its own name and one per index, ``task[3]``.
+#: What a version waits for. A mapped task has a row of its own name and one per index, ``task[3]``. ``declares`` is
+#: whether the task declares outputs; ``attempt_id`` is that of a task which makes a version by itself.
 producer = Table(
     "mr_producer",
     metadata,
     _version(key=True),
     Column("task_id", FreeText, primary_key=True),
     Column("state", String(16), nullable=False),
+    Column("declares", Boolean, nullable=False),
+    Column("attempt_id", FreeText),
     Column("at", UtcTime, nullable=False),
     CheckConstraint("state IN ('pending', 'committed', 'failed', 'skipped')", name="state"),
 )

@@ -31,7 +31,8 @@ class NewVersion(NamedTuple):
     """
     What a version begins with.
 
-    :param producers: tasks that it waits for before it is ready.
+    :param producers: tasks that it waits for before it is ready, and whether each declares outputs.
+    :param attempt_id: of the task that makes it by itself.
     :param card: what is said about the model, should that be missing.
     :param run_mark: see :class:`Attempt`.
     """
@@ -42,7 +43,8 @@ class NewVersion(NamedTuple):
     environment: Mapping[str, Any] | None = None
     state: VersionState = VersionState.READY
     run: RunKey | None = None
-    producers: Sequence[str] = ()
+    producers: Mapping[str, bool] = NOTHING
+    attempt_id: str | None = None
     card: Mapping[str, Any] = NOTHING
     run_mark: str | None = None
 
@@ -107,12 +109,7 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
         raise model_not_found(connection, model)
     ((version_id, created_at, model_id, number, transaction),) = made
     note_transaction(connection, transaction)
-    if new.producers:
-        rows = [
-            {"version_id": version_id, "task_id": task, "state": "pending"}
-            for task in dict.fromkeys(new.producers)
-        ]
-        connection.execute(insert(tables.producer).values([row | {"at": now()} for row in rows]))
+    _add_producers(connection, version_id, new)
     version = VersionRecord(
         version_id,
         model,
@@ -127,6 +124,16 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
         environment=environment,
     )
     return Numbered(version, model_id, answers)
+
+
+def _add_producers(connection: Connection, version_id: int, new: NewVersion) -> None:
+    rows = [
+        {"version_id": version_id, "task_id": task, "state": "pending", "declares": declares}
+        for task, declares in new.producers.items()
+    ]
+    if rows:
+        more = {"attempt_id": new.attempt_id, "at": now()}
+        connection.execute(insert(tables.producer).values([{**row, **more} for row in rows]))
 
 
 _MAKE = """

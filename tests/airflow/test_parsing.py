@@ -108,7 +108,7 @@ WRONG = {
     ),
     "computes": (
         "@pipeline(**START)\ndef p(n: int = 1):\n    use(n + 1)",
-        "has no value while the pipeline",
+        "has no value until a task runs",
         11,
     ),
     "same_output": (

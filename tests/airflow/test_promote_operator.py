@@ -57,8 +57,8 @@ def forms(registry: Client) -> dict[str, Any]:
         "model": Model("iris", version=2),
         "reference": Model("iris", version="with-0.95").number,
         "artifact": Model("iris", version=2).get_artifact("trained_model"),
-        "output of a step": dict(second.get_artifact("trained_model").reference().to_json()),
-        "version": dict(second.reference()),
+        "output of a step": second.get_artifact("trained_model").reference().to_json(),
+        "version": second.reference().to_json(),
         "event": {"model": "iris", "stage": "staging", "version": 2, "sequence": 1},
         "printed": "iris@2",
     }
@@ -214,7 +214,7 @@ def test_a_version_of_another_model_is_refused(registry: Client) -> None:
     """Also if it came through XCom."""
     registry.register_model_version("rose", {"petals": 5})
     rose = registry.get_model_version("rose", 1)
-    for value in (dict(rose.reference()), rose.get_artifact("petals").reference().to_json(), "rose@1"):
+    for value in (rose.reference().to_json(), rose.get_artifact("petals").reference().to_json(), "rose@1"):
         with pytest.raises((AirflowFailException, DefinitionError), match=r"'rose'|rose@1"):
             run(promote(version="{{ params.it }}" if isinstance(value, str) else value), params={"it": value})
 
@@ -254,7 +254,10 @@ def test_a_producer_that_may_never_have_run_is_waited_for(registry: Client, rule
     """A task before this one is over; one that failed before a trigger rule let the others go on may not be (R25)."""
     workspace = registry.workspace.registry
     made = workspace.version_for_run(
-        "iris", RunKey("default", "stages", "manual__1"), producer="train", producers=["train", "evaluate"]
+        "iris",
+        RunKey("default", "stages", "manual__1"),
+        producer="train",
+        producers={"train": True, "evaluate": True},
     )
     workspace.commit_producer(made.id, "train")
     act = promote(version=made.number, force=True)

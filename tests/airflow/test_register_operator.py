@@ -83,11 +83,11 @@ def test_each_task_map_index_and_run_makes_its_own(registry: Client, file: Path)
         TaskInstance("ti-3", task_id="other"),
         TaskInstance("ti-4", run_id="manual__2"),
     ]
-    made = [[run(register(files={"m": str(file)}), ti)["version"] for _ in range(2)] for ti in tasks]
+    made = [[run(register(files={"m": str(file)}), ti).selector.value for _ in range(2)] for ti in tasks]
     assert made == [[1, 1], [2, 2], [3, 3], [4, 4]]
 
     joblib.dump(LogisticRegression(C=9.0), file)
-    assert run(register(files={"m": str(file)}), TaskInstance("cleared", try_number=2))["version"] == 5
+    assert run(register(files={"m": str(file)}), TaskInstance("cleared", try_number=2)).selector.value == 5
 
 
 def test_upstream_artifacts_are_linked(registry: Client) -> None:
@@ -103,13 +103,13 @@ def test_upstream_artifacts_are_linked(registry: Client) -> None:
     held = [
         {
             item.name: item.record.id
-            for item in registry.get_model_version("iris", made["version"]).list_artifacts()
+            for item in registry.get_model_version("iris", made.selector.value).list_artifacts()
         }
         for made in (first, second, third[0])
     ]
     assert held[0] == {"trained_model": trained["id"], "report": report["id"]}
     assert held[1]["trained_model"] == held[2]["trained_model"] == trained["id"]
-    assert registry.get_model_version("iris", second["version"]).load_artifact("limits") == [0, 1]
+    assert registry.get_model_version("iris", second.selector.value).load_artifact("limits") == [0, 1]
     assert third[0] == third[1]
 
 

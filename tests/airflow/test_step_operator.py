@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+from collections import deque
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_model_provider import Client, Model, host
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.step import StepOperator
 from tests.support.tasks import TaskInstance, predicting
 
@@ -72,6 +76,19 @@ def test_rendering_and_copying_change_nothing(registry: Client) -> None:
     assert ti.pushed["model_versions"] == ["iris@1"]
 
 
+def test_a_reference_where_nobody_looks_is_refused(registry: Client) -> None:
+    """While the file is parsed; in what can be looked into it is resolved in Airflow as well."""
+    with pytest.raises(InvalidDefinition, match=r"step 'predict': it is given iris\[production\] as the key"):
+        operator(factor={Model("iris", version="production"): 1})
+
+    reference = Model("iris", version="production").run_metadata.get("factor", default=2.0)
+    task, ti = operator(factor=SimpleNamespace(a=deque([reference]))), predicting()
+    task.python_callable = lambda model, factor: model * factor.a[0]
+    begin(task, ti)
+
+    assert task.execute({"ti": ti, "task": task}) == 3.0
+
+
 def test_a_resumed_try_keeps_its_version(registry: Client) -> None:
     """After a deferral pre_execute runs again, in another process perhaps: same try, same pin (R14)."""
     ti = predicting()
@@ -90,7 +107,7 @@ def test_a_reference_survives_what_airflow_does_to_it() -> None:
     reference = operator().op_kwargs["model"]
 
     assert pickle.loads(pickle.dumps(reference)) == copy.deepcopy(reference) == reference
-    assert bool(reference)
+    assert json.loads(json.dumps(reference))
     assert not callable(reference)
 
 

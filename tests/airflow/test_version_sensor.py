@@ -90,7 +90,7 @@ def test_it_waits_until_a_version_is_promoted(registry: Client) -> None:
     payload = fired(waiting)
 
     assert payload["state"] == "there"
-    assert resumed(sensor(), waiting, payload)["version"] == 1
+    assert resumed(sensor(), waiting, payload).selector.value == 1
 
 
 def test_a_version_that_is_gone_again_is_waited_for_on(registry: Client) -> None:
@@ -112,7 +112,7 @@ def newer_than(registry: Client) -> dict[str, Any]:
         "number": 1,
         "template": "{{ params.mine }}",
         "reference": Model("iris", version="staging"),
-        "metadata": dict(registry.get_model_version("iris", 1).reference()),
+        "metadata": registry.get_model_version("iris", 1).reference().to_json(),
         "event": {"model": "iris", "stage": "staging", "version": 1, "sequence": 1},
     }
 
@@ -127,13 +127,13 @@ def test_newer_than_the_one_i_have(registry: Client, form: str) -> None:
     waiting = deferred(sensor(**given), params=params)
     registry.register_model_version("iris", stage="production", force=True)
 
-    assert resumed(sensor(**given), waiting, fired(waiting), params=params)["version"] == 2
+    assert resumed(sensor(**given), waiting, fired(waiting), params=params).selector.value == 2
 
 
 def test_nothing_to_be_newer_than_means_any(registry: Client) -> None:
     """A stage that nobody holds, an empty field of the trigger form."""
     for mine in (Model("iris", version="production"), "{{ '' }}", None):
-        assert run(sensor(version="latest", newer_than=mine))["version"] == 1
+        assert run(sensor(version="latest", newer_than=mine)).selector.value == 1
 
 
 def test_the_time_ends(registry: Client) -> None:
@@ -166,7 +166,7 @@ def test_without_deferring_it_is_a_sensor_like_others(registry: Client) -> None:
         run(sensor(**given))
     registry.get_model_version("iris", 1).set_stage("staging")
 
-    assert run(sensor(**given))["version"] == 1
+    assert run(sensor(**given)).selector.value == 1
 
 
 @pytest.mark.parametrize(

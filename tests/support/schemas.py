@@ -99,7 +99,9 @@ def fill(registry: Registry) -> None:
     _artifact(registry, "trained_model", "1", [first.id])
     registry.log_version_metadata(first.id, {"accuracy": 0.5, "notes": {"größe": [1, None]}})
     registry.set_stage("iris", 1, "production", who="alice", reason="the first")
-    made = registry.version_for_run("iris", TRAINING.run, producer="train", producers=["train"], run_mark="0")
+    made = registry.version_for_run(
+        "iris", TRAINING.run, producer="train", producers={"train": True}, run_mark="0"
+    )
     _artifact(registry, "trained_model", "2", [made.id], TRAINING)
     for shard in range(2):
         _artifact(registry, "shards", f"{3 + shard}", [made.id], TRAINING._replace(map_index=shard))

@@ -40,7 +40,7 @@ def ask_for_version(url: str, _index: int) -> int:
     """Ask for the version of a run."""
     with Registry.open(url) as registry:
         run = RunKey("default", "training", "manual__1")
-        return registry.version_for_run("iris", run, producer="train", producers=["train"]).number
+        return registry.version_for_run("iris", run, producer="train", producers={"train": True}).number
 
 
 def compare_and_set(url: str, index: int) -> int:

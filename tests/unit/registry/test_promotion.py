@@ -119,27 +119,41 @@ def test_archiving_takes_a_version_out_of_all_its_stages(three: Registry) -> Non
 
 def test_a_version_that_is_not_ready_is_refused(registry: Registry) -> None:
     """The error names the tasks that have not committed; those upstream of the promoting task need not have."""
-    version = registry.version_for_run("iris", RUN, producer="train", producers=["train", "evaluate"])
+    version = registry.version_for_run(
+        "iris", RUN, producer="train", producers={"train": True, "evaluate": True}
+    )
     registry.commit_producer(version.id, "train")
     with pytest.raises(VersionNotReady, match="evaluate") as refused:
         registry.set_stage("iris", 1, "production")
     assert refused.value.missing == ("evaluate",)
     assert registry.history("iris") == []
 
-    assert registry.set_stage("iris", 1, "staging", settled=["evaluate"]) is not None
+    promoting = Attempt(RUN, "promote", "try 1")
+    other = Attempt(RUN._replace(run_id="manual__2"), "promote", "try 1")
+    with pytest.raises(VersionNotReady, match="evaluate"):  # the tasks of another run are others
+        registry.set_stage("iris", 1, "staging", attempt=other, settled=["evaluate"])
+    assert registry.set_stage("iris", 1, "staging", attempt=promoting, settled=["evaluate"]) is not None
     assert registry.set_stage("iris", 1, "production", allow_incomplete=True) is not None
 
 
 def test_a_failed_version_is_refused(registry: Registry) -> None:
     """A failed producer is never excused by standing upstream."""
-    version = registry.version_for_run("iris", RUN, producer="train", producers=["train"])
+    version = registry.version_for_run("iris", RUN, producer="train", producers={"train": True})
     registry.fail_producer(version.id, "train")
 
-    with pytest.raises(VersionNotReady):
-        registry.set_stage("iris", 1, "production", settled=["train"])
+    promoting = Attempt(RUN, "promote", "try 1")
+    for allowed in (False, True):
+        with pytest.raises(VersionNotReady, match="iris@1 is incomplete: task 'train' failed") as refused:
+            registry.set_stage(
+                "iris", 1, "production", attempt=promoting, settled=["train"], allow_incomplete=allowed
+            )
+        assert "incomplete=True" not in str(refused.value)
     block = registry.create_version("iris", state=VersionState.PRODUCING)
-    with pytest.raises(VersionNotReady):
+    with pytest.raises(VersionNotReady, match="iris@2 is still being produced"):
         registry.set_stage("iris", block.number, "production")
+    registry.finish_version(block.id, VersionState.FAILED)
+    with pytest.raises(VersionNotReady, match="iris@2 is incomplete"):
+        registry.set_stage("iris", block.number, "production", allow_incomplete=True)
 
 
 @pytest.mark.parametrize("stage", ["prodction", "none", "latest", "Production"])

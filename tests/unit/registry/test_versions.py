@@ -17,6 +17,7 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 
 RUN = RunKey("default", "training", "scheduled__1")
+PARTS = {"train": True, "evaluate": True}
 
 
 def number(registry: Registry, selector: object, model: str = "iris") -> int:
@@ -117,7 +118,7 @@ def test_what_is_said_about_a_model_and_a_version_can_be_changed(registry: Regis
 
 def version_for_run(registry: Registry, producer: str = "train", run: RunKey = RUN) -> int:
     """The id of the version that a run makes."""
-    return registry.version_for_run("iris", run, producer=producer, producers=["train", "evaluate"]).id
+    return registry.version_for_run("iris", run, producer=producer, producers=PARTS).id
 
 
 def test_a_run_makes_one_version(registry: Registry) -> None:
@@ -162,6 +163,7 @@ def test_a_cleared_run_whose_version_is_sealed_opens_one_more(registry: Registry
     registry.commit_producer(first, "train")
     registry.commit_producer(first, "evaluate")
     assert version_for_run(registry) == first
+    assert registry.commit_producer(first, "train") is VersionState.READY
     registry.set_stage("iris", 1, "production")
 
     second = version_for_run(registry, "train")

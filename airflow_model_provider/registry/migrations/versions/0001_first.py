@@ -117,6 +117,8 @@ def _making_of_versions() -> None:
         _id("version_id"),
         _text("task_id", nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("declares", sa.Boolean(), nullable=False),
+        _text("attempt_id"),
         _time("at"),
         sa.PrimaryKeyConstraint("version_id", "task_id", name="pk_mr_producer"),
         _foreign("mr_producer", "version_id", "mr_version.id"),

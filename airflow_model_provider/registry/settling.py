@@ -1,0 +1,215 @@
+"""What becomes of a version in the making: its tasks settle their parts, and its state follows from these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from airflow_model_provider.exceptions import VersionNotReady
+from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.database import Database, insertion
+from airflow_model_provider.registry.database import run as execute
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, PENDING, SKIPPED, VersionState
+from airflow_model_provider.registry.rows import run_columns
+from airflow_model_provider.registry.versions import version_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from airflow_model_provider.registry.entities import Attempt
+
+_version, _producer = tables.version, tables.producer
+
+
+def settle_producer(
+    database: Database,
+    version_id: int,
+    producer: str,
+    state: str,
+    *,
+    declares: bool = True,
+    stopped: Collection[str] = (),
+) -> VersionState:
+    """
+    Note what became of a task's part of a version; harmless to repeat.
+
+    :param state: ``committed``, ``failed`` or ``skipped``; ``pending`` if the task is to run again.
+    :param declares: whether the task declares outputs.
+    :param stopped: tasks that can no longer run because of this one; of these, those that are pending share its state.
+    :raises VersionNotFound: if the version was deleted meanwhile.
+    """
+
+    def work(connection: Connection) -> VersionState:
+        version_label(connection, version_id, lock=True)
+        _put(connection, version_id, {producer: state}, declares=declares)
+        change_pending(connection, version_id, dict.fromkeys(stopped, state))
+        return recomputed(connection, version_id)
+
+    return database.write(work)
+
+
+def reopen_producers(database: Database, version_id: int, producers: Collection[str]) -> VersionState:
+    """
+    Note that tasks which had settled their parts run again: a version that was never promoted waits for them.
+
+    :raises VersionNotFound: if the version was deleted meanwhile.
+    """
+
+    def work(connection: Connection) -> VersionState:
+        version_label(connection, version_id, lock=True)
+        mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(producers)
+        connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
+        return recomputed(connection, version_id)
+
+    return database.write(work)
+
+
+def close_producers(connection: Connection, version_id: int, outcomes: Mapping[str, str]) -> VersionState:
+    """
+    Settle what is pending once all tasks of the run are over.
+
+    :param outcomes: what became of each task and mapped instance; one that is not named was skipped.
+    """
+    rows = producer_rows(connection, version_id)
+    known = {row.task_id: row for row in rows}
+    pending = {row.task_id: outcomes.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
+    change_pending(connection, version_id, pending)
+    for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
+        base = known.get(task.partition("[")[0])
+        if state == FAILED and task not in known and base is not None:
+            _put(connection, version_id, {task: FAILED}, declares=base.declares)
+    return recomputed(connection, version_id)
+
+
+def change_pending(connection: Connection, version_id: int, states: Mapping[str, str]) -> None:
+    """Change the parts of a version that are pending, by task."""
+    if not states:
+        return
+    changed = update(_producer).where(
+        _producer.c.version_id == version_id,
+        _producer.c.task_id == bindparam("task"),
+        _producer.c.state == PENDING,
+    )
+    rows = [{"task": task, "new": state} for task, state in states.items()]
+    connection.execute(changed.values(state=bindparam("new"), at=now()), rows)
+
+
+def producer_rows(connection: Connection, version_id: int) -> list[Row[Any]]:
+    """Return the parts of a version, by task."""
+    query: Any = select(_producer.c.task_id, _producer.c.state, _producer.c.declares)
+    query = query.where(_producer.c.version_id == version_id).order_by(_producer.c.task_id)
+    return list(connection.execute(query))
+
+
+def become(connection: Connection, version_id: int, state: VersionState) -> bool:
+    """Give a version a state. One that was promoted when it was ready stays ready."""
+    words = (
+        "UPDATE mr_version SET state = :state WHERE id = :id AND state <> 'deleted'"
+        " AND NOT (state = 'ready' AND sealed_at IS NOT NULL)"
+    )
+    return execute(connection, words, {"id": version_id, "state": state.value}).rowcount > 0
+
+
+def recomputed(connection: Connection, version_id: int) -> VersionState:
+    """Give a version the state that follows from its parts, and return that."""
+    rows = producer_rows(connection, version_id)
+    state = state_of(rows, lambda: _is_empty(connection, version_id))
+    return state if become(connection, version_id, state) else VersionState.READY
+
+
+def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[], bool]) -> VersionState:
+    """
+    Return the state of a version.
+
+    Tasks that declare outputs decide. Where there are none, skipped ones are missed only if nothing was written.
+    """
+    states = {row.state for row in rows}
+    if FAILED in states:
+        return VersionState.FAILED
+    if PENDING in states:
+        return VersionState.PRODUCING
+    declared = {row.state for row in rows if row.declares}
+    if COMMITTED not in (declared or states) or (not declared and SKIPPED in states and is_empty()):
+        return VersionState.FAILED
+    return VersionState.READY
+
+
+def check_ready(
+    connection: Connection,
+    label: str,
+    version_id: int,
+    state: VersionState,
+    attempt: Attempt | None,
+    settled: Callable[[], Collection[str]],
+) -> None:
+    """
+    Refuse to promote a version that is not ready; if it is but for the task that promotes it, it becomes ready.
+
+    A task waits neither for itself nor, in its own run, for those that are over, nor for those beside and behind it
+    that declare no outputs: what these write is added beside the seal.
+
+    :param state: of the version now.
+    :param attempt: the task that promotes, if one does.
+    :param settled: the tasks that are over when it runs.
+    :raises VersionNotReady: naming the tasks that have not committed.
+    """
+    rows = producer_rows(connection, version_id)
+    failed = [row.task_id for row in rows if row.state == FAILED]
+    pending = [row for row in rows if row.state == PENDING]
+    own = attempt is not None and _made_in(connection, version_id, attempt)
+    if own and attempt is not None:
+        done = {*settled(), attempt.task_id}
+        pending = [row for row in pending if row.declares and _task(row) not in done]
+        others = [row for row in rows if row.declares and _task(row) != attempt.task_id]
+        if others and all(row.state == SKIPPED for row in others):
+            state = VersionState.FAILED
+    if failed:
+        state = VersionState.FAILED
+    if state is VersionState.FAILED or pending or not own:
+        raise VersionNotReady(label, state, tuple(sorted([*failed, *map(_name, pending)])))
+    become(connection, version_id, VersionState.READY)
+
+
+def _name(row: Row[Any]) -> str:
+    return str(row.task_id)
+
+
+def _task(row: Row[Any]) -> str:
+    """The task of a part, which may be one of its mapped instances."""
+    return _name(row).partition("[")[0]
+
+
+def _made_in(connection: Connection, version_id: int, attempt: Attempt) -> bool:
+    """Whether the run of a task makes a version."""
+    made = tables.run_version
+    columns = [made.c[name] == value for name, value in run_columns(attempt.run).items()]
+    query = select(made.c.version_id).where(made.c.version_id == version_id, *columns)
+    return connection.execute(query).first() is not None
+
+
+def _is_empty(connection: Connection, version_id: int) -> bool:
+    holds = (tables.link, tables.version_metadata)
+    queries = [select(table.c.version_id).where(table.c.version_id == version_id).limit(1) for table in holds]
+    return not any(connection.execute(query).first() for query in queries)
+
+
+def _put(connection: Connection, version_id: int, states: Mapping[str, str], *, declares: bool) -> None:
+    for task, state in states.items():
+        values = {
+            "version_id": version_id,
+            "task_id": task,
+            "state": state,
+            "declares": declares,
+            "at": now(),
+        }
+        changed = (
+            insertion(connection, _producer)
+            .values(values)
+            .on_conflict_do_update(
+                index_elements=[_producer.c.version_id, _producer.c.task_id],
+                set_={"state": state, "at": now()},
+            )
+        )
+        connection.execute(changed)

@@ -1,0 +1,191 @@
+"""References are resolved in all containers that can be looked into, and refused in all others."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict, defaultdict, deque
+from dataclasses import dataclass, field
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import attrs
+import numpy as np
+import pydantic
+import pytest
+
+from airflow_model_provider import Client, Model, pipeline, step
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IRIS = Model("iris", version="production")
+ROWS = IRIS.get_artifact("rows")
+
+
+class Pair(NamedTuple):
+    """A named tuple."""
+
+    a: Any
+    b: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A dataclass that nobody changes."""
+
+    a: Any
+    b: list[Any] = field(default_factory=list)
+
+
+@attrs.frozen
+class Attrs:
+    """A class of attrs."""
+
+    a: Any
+
+
+class Pydantic(pydantic.BaseModel, extra="allow", frozen=True):
+    """A class of pydantic."""
+
+    a: Any
+
+
+class Plain:
+    """An object of a class that nobody knows."""
+
+    def __init__(self, a: Any) -> None:
+        self.a = a
+
+
+class Slotted:
+    """Likewise, without a dictionary."""
+
+    __slots__ = ("a",)
+
+    def __init__(self, a: Any) -> None:
+        self.a = a
+
+
+CONTAINERS: dict[str, Callable[[Any], Any]] = {
+    "list": lambda item: [item],
+    "tuple": lambda item: (1, item),
+    "named tuple": Pair,
+    "dict": lambda item: {"a": item},
+    "ordered dict": lambda item: OrderedDict(b=1, a=item),
+    "defaultdict": lambda item: defaultdict(list, a=item),
+    "deque": lambda item: deque([1, item], maxlen=3),
+    "proxy": lambda item: MappingProxyType({"a": item}),
+    "namespace": lambda item: SimpleNamespace(a=item),
+    "dataclass": lambda item: Frozen(1, [item]),
+    "attrs": Attrs,
+    "pydantic": lambda item: Pydantic(a=[item]),
+    "pydantic, extra": lambda item: Pydantic(a=1, more=item),
+    "partial": lambda item: functools.partial(Pair, item, b=2),
+    "nested": lambda item: deque([OrderedDict(a=SimpleNamespace(b=Attrs([item])))]),
+}
+#: A partial is equal to itself only.
+WITHOUT_EQUALITY = ("partial",)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_reference_in_a_container_is_resolved(name: str) -> None:
+    """In a copy of the same kind: what was given stays as it was."""
+    given = CONTAINERS[name](ROWS)
+    found = transform(given, lambda part: [7] if part is ROWS else WALK)
+    expected = CONTAINERS[name]([7])
+
+    assert type(found) is type(expected)
+    if name in WITHOUT_EQUALITY:
+        assert found() == expected()
+    else:
+        assert found == expected
+    assert references_in(given) == [ROWS]
+
+
+def closed(item: Any) -> Callable[[], Any]:
+    """Return a function that holds something."""
+    return lambda: item
+
+
+OUT_OF_REACH: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "key": (lambda item: [{item: 1}], "as the key of a dict"),
+    "closure": (closed, "inside of function '<lambda>'"),
+    "global": (lambda _: lambda: ROWS, "inside of function '<lambda>'"),
+    "default of a function": (lambda item: [lambda given=item: given], "inside of function"),
+    "object": (lambda item: {"a": Plain([item])}, "inside of a Plain"),
+    "slots": (Slotted, "inside of a Slotted"),
+    "array": (lambda item: np.array([None, item], dtype=object), "inside of a ndarray"),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_REACH)
+def test_a_reference_where_nobody_looks_is_refused_by_name(name: str) -> None:
+    """While the pipeline is built, naming the step, the reference and the place."""
+    make, place = OUT_OF_REACH[name]
+
+    @step
+    def use(value: Any) -> None: ...
+
+    @pipeline
+    def using() -> None:
+        use(make(ROWS))
+
+    with pytest.raises(InvalidDefinition, match=rf"step 'use': it is given iris\[production\]/rows {place}"):
+        using()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: (item for item in [ROWS]), lambda: map(str, [1]), lambda: iter([1])]
+)
+def test_an_iterator_is_no_argument(make: Callable[[], Any]) -> None:
+    """Whoever looked into it would leave nothing for the step."""
+    with pytest.raises(
+        InvalidDefinition, match=r"step 's': it is given <.*can be read only once. Pass a list"
+    ):
+        check_arguments("step 's'", [make()])
+
+
+def test_what_holds_no_reference_is_passed_as_it_is() -> None:
+    """Functions, objects and arrays too; a function may use a model, which acts when it is called."""
+    given = [Plain(1), closed(IRIS), np.array([1, None], dtype=object), Plain, functools.partial(print, 1)]
+    check_arguments("step 's'", given)
+
+    assert all(new is old for new, old in zip(transform(given, lambda _: WALK), given, strict=True))
+
+
+def test_metadata_as_a_whole_is_refused() -> None:
+    """Its values are references, it is none."""
+    with pytest.raises(
+        InvalidDefinition, match=r"iris\[production\]\.metadata as a whole.*run_metadata\['acc"
+    ):
+        check_arguments("step 's'", {"a": IRIS.run_metadata})
+
+
+def test_a_step_is_given_what_stands_in_containers(model_registry: Client) -> None:
+    """In defaults too; what can't be held when it is loaded is an error that says so."""
+    model_registry.register_model_version("iris", {"rows": [1, 2]}, stage="production")
+    seen: list[Any] = []
+
+    @step
+    def use(value: Any, other: Any = MappingProxyType({"a": ROWS})) -> None:
+        seen.append((value, other))
+
+    @step
+    def hidden(other: Any = Plain(ROWS)) -> None: ...  # noqa: B008 - what is tried
+
+    def running(body: Callable[[], object]) -> None:
+        @pipeline
+        def using() -> None:
+            body()
+
+        using()
+
+    running(lambda: use(Pydantic(a=deque([ROWS]))))
+    with pytest.raises(InvalidDefinition, match=r"a set: it can't hold what is given to it.*Use a list"):
+        running(lambda: use({ROWS}))
+    with pytest.raises(InvalidDefinition, match=r"step 'hidden': it is given .* inside of a Plain"):
+        running(hidden)
+
+    assert seen == [(Pydantic(a=deque([[1, 2]])), MappingProxyType({"a": [1, 2]}))]
