@@ -38,6 +38,8 @@ class PipelineContext:
 
     name: str
     _model: Model | None = None
+    #: Its function, behind those of the pipelines whose bodies call it.
+    _bodies: tuple[Any, ...] = ()
 
     @property
     def model(self) -> Model:

@@ -6,18 +6,24 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import DAG, Param, XComArg
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
+from airflow_model_provider import host
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.operators.close_version import closing_task, may_stay_open
 from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
+from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.outputs import declares_tuple
+from airflow_model_provider.pipelines.values import WALK, transform
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -38,7 +44,7 @@ def build_dag(pipeline: PipelineDefinition) -> DAG:
             if parameter.name not in dag.params:
                 required = parameter.default is parameter.empty
                 dag.params[parameter.name] = Param() if required else parameter.default
-        with building_pipeline(PipelineContext(pipeline.name, pipeline.model)):
+        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             pipeline.function(
                 **{parameter.name: PipelineParameter(parameter.name) for parameter in parameters}
             )
@@ -84,6 +90,7 @@ def add_step(
     pipeline = current_pipeline()
     model = definition.model or (pipeline._model if pipeline is not None else None)
     names = tuple(output.name for output in definition.outputs)
+    _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
     decorator: Any = task_decorator_factory(
         python_callable=definition.function,
         multiple_outputs=declares_tuple(definition.function),
@@ -105,7 +112,7 @@ def add_step(
         output.operator.set_upstream(upstream_in(output.operator.dag, [kwargs, mapped, model]))
         close_behind(output.operator)
     for item in after:
-        output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
+        output.operator.set_upstream(_operator(output.operator.dag, f"step {definition.name!r}", item))
     if declares_tuple(definition.function):
         return StepOutputs(output.operator, names)
     return StepXComArg(output.operator)
@@ -118,15 +125,65 @@ def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapp
     return partial.expand(**mapped) if isinstance(mapped, Mapping) else partial.expand_kwargs(mapped)
 
 
-def _operator(dag: DAG, step: str, item: Any) -> Any:
-    if isinstance(item, str):
-        if not dag.has_task(item):
-            known = ", ".join(dag.task_ids)
+class PipelineGroup(TaskGroup):
+    """The task group of a pipeline that is called in a body."""
+
+
+def add_pipeline(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Sequence[Any] = ()
+) -> Any:
+    """
+    Add a called pipeline's steps as a task group to the DAG whose body runs, and return what its body returns.
+
+    :param after: outputs or names of what goes first.
+    :raises InvalidDefinition: if the arguments don't fit.
+    """
+    context, bound = nested(pipeline, args, kwargs)
+    dag: Any = host.dag_being_built()
+    around: Any = TaskGroupContext.get_current(dag)
+    taken = {*dag.task_ids, *dag.task_group.get_task_group_dict()}
+    defaults: Any = pipeline.options.get("default_args") or {}
+    group = PipelineGroup(
+        group_id=group_id(pipeline, around.child_id(""), taken),
+        tooltip=inspect.cleandoc(pipeline.function.__doc__ or ""),
+        default_args=defaults,
+    )
+    for name, value in (pipeline.options.get("params") or {}).items():
+        if name not in dag.params and name not in bound.arguments:
+            dag.params[name] = value
+    with group, building_pipeline(context):
+        returned = pipeline.function(*bound.args, **bound.kwargs)
+    for item in after:
+        group.set_upstream(_operator(dag, f"pipeline {pipeline.name!r}", item))
+    return group if returned is None else returned_by(returned, group)
+
+
+def _operator(dag: DAG, subject: str, item: Any) -> Any:
+    """The task, group or output that something is to run after, or the one of that name."""
+    if not isinstance(item, str):
+        return item if getattr(item, "group", None) is not None else getattr(item, "operator", item)
+    around: Any = TaskGroupContext.get_current(dag)
+    groups = dag.task_group.get_task_group_dict()
+    for name in dict.fromkeys((around.child_id(item), item)):
+        if dag.has_task(name):
+            return dag.get_task(name)
+        if name in groups:
+            return groups[name]
+    known = ", ".join(dag.task_ids)
+    raise InvalidDefinition(subject, f"there is no step {item!r} to run after", f"Steps so far: {known}.")
+
+
+def _check_values(subject: str, value: Any) -> None:
+    """Refuse objects of Airflow that are no values, which would reach the step's code as they are."""
+
+    def visit(part: Any) -> Any:
+        if isinstance(part, DAG | TaskGroup | BaseOperator):
             raise InvalidDefinition(
-                f"step {step!r}", f"there is no step {item!r} to run after", f"Steps so far: {known}."
+                subject, f"it is given {quoted(part)}, which is no value", "Pass an output."
             )
-        return dag.get_task(item)
-    return getattr(item, "operator", item)
+        return WALK
+
+    transform(value, visit)
 
 
 class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attributes on it
@@ -190,3 +247,71 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
     def __rlshift__(self, other: Any) -> Any:
         self.operator >> other
         return self
+
+
+class _Returned:
+    """An output that a called pipeline returned: what is ordered by it is ordered by all tasks of the group."""
+
+    group: TaskGroup
+
+    @property
+    def roots(self) -> Any:
+        return self.group.roots
+
+    @property
+    def leaves(self) -> Any:
+        return self.group.leaves
+
+    def set_upstream(self, *others: Any, **options: Any) -> None:
+        self.group.set_upstream(*others, **options)
+
+    def set_downstream(self, *others: Any, **options: Any) -> None:
+        self.group.set_downstream(*others, **options)
+
+    def update_relative(self, *others: Any, **options: Any) -> None:
+        self.group.update_relative(*others, **options)
+
+
+class ReturnedXComArg(_Returned, PlainXComArg):
+    """What a task of a called pipeline returns."""
+
+
+class ReturnedStepXComArg(_Returned, StepXComArg):
+    """What a step of a called pipeline returns."""
+
+
+class ReturnedOutputs(_Returned, StepOutputs):
+    """What a step of a called pipeline returns, which declares several outputs."""
+
+    def __rshift__(self, other: Any) -> Any:
+        return self.group >> other
+
+    def __lshift__(self, other: Any) -> Any:
+        return self.group << other
+
+    def __rrshift__(self, other: Any) -> Any:
+        self.group << other
+        return self
+
+    def __rlshift__(self, other: Any) -> Any:
+        self.group >> other
+        return self
+
+
+def returned_by(value: Any, group: TaskGroup) -> Any:
+    """Return what a called pipeline's body returned, ordered by the whole group."""
+
+    def visit(part: Any) -> Any:
+        found: Any
+        if isinstance(part, StepOutputs):
+            found = tuple.__new__(ReturnedOutputs, [visit(item) for item in tuple(part)])
+            found.operator, found.names = part.operator, part.names
+        elif isinstance(part, PlainXComArg):
+            kind = ReturnedStepXComArg if isinstance(part, StepXComArg) else ReturnedXComArg
+            found = kind(part.operator, part.key)
+        else:
+            return WALK
+        found.group = group
+        return found
+
+    return transform(value, visit)

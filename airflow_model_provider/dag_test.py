@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
-from airflow_model_provider.dag_builder import build_dag
+from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.local_run import PipelineResult, StepResult, announce, chosen_workspace, say
@@ -39,7 +39,11 @@ def dag_with_other_tasks(pipeline: PipelineDefinition) -> DAG | None:
 
 def _other_tasks(dag: DAG) -> list[str]:
     ours = (StepOperator, CloseVersionOperator)
-    return [
+    groups = dag.task_group.get_task_group_dict().values()
+    others = [
+        str(group.group_id) for group in groups if group.group_id and not isinstance(group, PipelineGroup)
+    ]
+    return others + [
         task.task_id
         for task in dag.tasks
         if not issubclass(getattr(task, "operator_class", type(task)), ours)

@@ -132,11 +132,17 @@ def run(
             f"logical_date={date!r} has no time zone",
             "Give an aware datetime.",
         )
-    local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
+    params = {**_declared(builder.params), **parameters(pipeline, args, kwargs)}
+    local = _LocalRun(pipeline, nodes, params, chosen_workspace(registry), date)
     with own_threads():
         for node in nodes:
             local.run_node(node)
     return local.result(raise_on_failure=raise_on_failure)
+
+
+def _declared(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of params that are declared to Airflow, some as its ``Param``."""
+    return {name: item.value if type(item).__name__ == "Param" else item for name, item in params.items()}
 
 
 def parameters(

@@ -46,6 +46,7 @@ class Step(Generic[P, R]):
     :param definition: what the decorator was given.
     """
 
+    not_an_argument = "a step that was not called"
     #: How Airflow's own decorators (``@setup``, ``@teardown``, ``@result``, ``@task.skip_if``) know a task's.
     _airflow_is_task_decorator = True
     is_setup = False

@@ -9,14 +9,22 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.context import PipelineContext, building_pipeline
+from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.model import check_option
 from airflow_model_provider.pipelines import arguments, trigger_rules
-from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
+from airflow_model_provider.pipelines.deferred import (
+    ComposedOutput,
+    Mappable,
+    Ordered,
+    PipelineParameter,
+    StepGroup,
+    StepOutput,
+)
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import MappedOver
+from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
@@ -117,6 +125,11 @@ class LocalBuilder:
     def __init__(self, pipeline: PipelineDefinition) -> None:
         self.pipeline, self.nodes = pipeline, list[Node]()
         self._blocks: list[tuple[Node, int]] = []
+        self._open: list[StepGroup] = []
+        #: Those that were declared to Airflow, of it and the pipelines that it calls.
+        self.params: dict[str, Any] = dict(pipeline.options.get("params") or {})
+        self._groups: dict[str, StepGroup] = {}
+        self._defaults: list[Mapping[str, Any]] = [pipeline.options.get("default_args") or {}]
 
     def add(
         self,
@@ -136,7 +149,8 @@ class LocalBuilder:
         subject = f"step {definition.name!r}"
         self._bind(subject, definition.signature, args, kwargs, mapped)
         check_arguments(subject, [args, kwargs, mapped])
-        model = definition.model or self.pipeline.model
+        pipeline = current_pipeline()
+        model = definition.model or (None if pipeline is None else pipeline._model)
         role = replace(role or Role())
         role.check(subject, definition.options)
         node = Node(
@@ -149,11 +163,48 @@ class LocalBuilder:
             for name in item.selector.upstream_tasks
         ]
         for item in (*after, *(task_id for task_id, _ in taken)):
-            node.after.add(self._named(subject, item))
+            node.after.update(self._named(subject, item))
         if role.is_teardown:
             node.become_teardown()
         self.nodes.append(node)
+        for group in self._open:
+            group.nodes.append(node)
         return node.output
+
+    def call(
+        self,
+        pipeline: PipelineDefinition,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        after: Sequence[Any] = (),
+    ) -> Any:
+        """
+        Run the body of another pipeline, whose steps become a group, and return what it returns.
+
+        :raises InvalidDefinition: if the arguments don't fit.
+        """
+        context, bound = nested(pipeline, args, kwargs)
+        taken = {*(node.task_id for node in self.nodes), *self._groups}
+        group = StepGroup(self._prefix + group_id(pipeline, self._prefix, taken))
+        self._groups[group.group_id] = group
+        own = pipeline.options.get("params") or {}
+        self.params = {**{name: own[name] for name in own if name not in bound.arguments}, **self.params}
+        self._open.append(group)
+        self._defaults.append({**self._defaults[-1], **(pipeline.options.get("default_args") or {})})
+        try:
+            with building_pipeline(context):
+                returned = pipeline.function(*bound.args, **bound.kwargs)
+        finally:
+            self._open.pop()
+            self._defaults.pop()
+        for item in after:
+            for root in group.roots():
+                root.after.update(self._named(f"pipeline {pipeline.name!r}", item))
+        return group if returned is None else _returned_by(returned, group)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._open[-1].group_id}." if self._open else ""
 
     def enter(self, node: Node) -> None:
         """
@@ -202,27 +253,30 @@ class LocalBuilder:
         arguments.check_local_context(subject, filled, signature)
 
     def _trigger_rule(self, subject: str, definition: StepDefinition) -> str:
-        defaults = self.pipeline.options.get("default_args") or {}
-        rule = definition.options.get("trigger_rule", defaults.get("trigger_rule", trigger_rules.DEFAULT))
+        default = self._defaults[-1].get("trigger_rule", trigger_rules.DEFAULT)
+        rule = definition.options.get("trigger_rule", default)
         name = str(getattr(rule, "value", rule))
         check_option(subject, "trigger_rule", name, tuple(trigger_rules.RULES))
         return name
 
     def _task_id(self, name: str) -> str:
-        taken = {node.task_id for node in self.nodes}
+        taken, name = {*(node.task_id for node in self.nodes), *self._groups}, self._prefix + name
         return next(
             candidate
             for index in range(len(taken) + 1)
             if (candidate := f"{name}__{index}" if index else name) not in taken
         )
 
-    def _named(self, subject: str, item: Any) -> Node:
-        if isinstance(item, StepOutput):
-            node: Node = item.node
-            return node
-        for node in self.nodes:
-            if node.task_id == item:
-                return node
+    def _named(self, subject: str, item: Any) -> list[Node]:
+        """The steps that go first if something runs after a step or group, or one of that name."""
+        if isinstance(item, Ordered):
+            return item.leaves()
+        for name in dict.fromkeys((f"{self._prefix}{item}", item)):
+            if name in self._groups:
+                return self._groups[name].leaves()
+            for node in self.nodes:
+                if node.task_id == name:
+                    return [node]
         known = ", ".join(node.task_id for node in self.nodes) or "none"
         raise InvalidDefinition(subject, f"there is no step {item!r} to run after", f"Steps so far: {known}.")
 
@@ -260,6 +314,10 @@ class LocalBuilder:
 _builder: ContextVar[LocalBuilder | None] = ContextVar("model_local_builder", default=None)
 
 
+def _returned_by(value: Any, group: StepGroup) -> Any:
+    return transform(value, lambda part: part.returned_by(group) if isinstance(part, StepOutput) else WALK)
+
+
 def current_builder() -> LocalBuilder | None:
     """Return the builder of the pipeline whose body runs for a local run, or None."""
     return _builder.get()
@@ -269,7 +327,8 @@ def current_builder() -> LocalBuilder | None:
 def _building(builder: LocalBuilder) -> Iterator[None]:
     token = _builder.set(builder)
     try:
-        with building_pipeline(PipelineContext(builder.pipeline.name, builder.pipeline.model)):
+        pipeline = builder.pipeline
+        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             yield
     finally:
         _builder.reset(token)

@@ -115,4 +115,13 @@ def test_what_both_ways_tell_is_right(answers: dict[str, list[dict[str, Any]]]) 
         for name in ("nothing_there", "nothing_there__1")
     ]
     assert seen == [[None], [None]]
+    assert list(told["calling"]) == [
+        *("fitting.note", "fitting.fitted", "another.note", "another.fitted"),
+        *("splitting.fitting.note", "splitting.fitting.fitted", "splitting.halves"),
+        *("skipping", "fitting__1.note", "fitting__1.fitted", "silent.log", "silent.log__1", "last", "named"),
+        *("sees_low", "sees_high"),
+    ]
+    assert told["calling"]["sees_low"][1]["seen"][0] == [6.0]
+    assert told["calling"]["another.note"][1]["text"][0] == "hello another.note"
+    assert answers["calling"][0]["version"] == ["outer@1", "ready"]
     assert answers["conditional"][0]["version"] == ["asked@1", "ready"]

@@ -249,3 +249,50 @@ def several_outputs_of_a_skipped_one():
     accuracy, _ = task.skip_if(lambda _: True)(measured)()
     nothing_there.with_options(trigger_rule="all_done")(accuracy)
     nothing_there.with_options(trigger_rule="all_done")(skipping())
+
+
+@step
+def fitted(c: float = 1.0) -> Annotated[float, "fitted"]:
+    return c * 2
+
+
+@step
+def halves(value: float) -> tuple[Annotated[float, "low"], Annotated[float, "high"]]:
+    return value / 2, value
+
+
+@pipeline(schedule=None, model=Model("inner"), default_args={"trigger_rule": "all_done"})
+def fitting(c: float = 1.0):
+    """Fit something."""
+    log.with_options(name="note")("{{ params.word }} {{ ti.task_id }}")
+    return fitted(c)
+
+
+@pipeline(schedule=None)
+def splitting(value: float):
+    fitting(0.25)
+    return halves(value)
+
+
+@step
+def log(text: str = "") -> Annotated[str, "text"]:
+    return text
+
+
+@pipeline(schedule=None, model=Model("outer"))
+def calling(c: float = 3.0, word: str = "hello"):
+    one = fitting(c)
+    two = fitting.with_options(name="another")(one)
+    low, high = splitting(two)
+    skipping() >> fitting(4.0)
+    nothing = silent.after(one)()
+    nothing >> log.with_options(name="last")()
+    log.with_options(name="named").after("silent")()
+    nothing_there.with_options(name="sees_low")(low)
+    nothing_there.with_options(name="sees_high")(high)
+
+
+@pipeline(schedule=None)
+def silent():
+    log()
+    log()
