@@ -128,6 +128,11 @@ def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapp
 class PipelineGroup(TaskGroup):
     """The task group of a pipeline that is called in a body."""
 
+    not_an_argument = "a pipeline that returns nothing"
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.group_id}>"
+
 
 def add_pipeline(
     pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Sequence[Any] = ()
@@ -178,9 +183,8 @@ def _check_values(subject: str, value: Any) -> None:
 
     def visit(part: Any) -> Any:
         if isinstance(part, DAG | TaskGroup | BaseOperator):
-            raise InvalidDefinition(
-                subject, f"it is given {quoted(part)}, which is no value", "Pass an output."
-            )
+            problem = getattr(part, "not_an_argument", "which is no value")
+            raise InvalidDefinition(subject, f"it is given {quoted(part)}, {problem}", "Pass an output.")
         return WALK
 
     transform(value, visit)
@@ -214,6 +218,28 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
         raise one_of_several(self.operator.task_id, ", ".join(self.names))
 
     zip = concat = map
+
+    @property
+    def roots(self) -> Any:
+        """The step, for Airflow: what goes first."""
+        return self.operator.roots
+
+    @property
+    def leaves(self) -> Any:
+        """The step, for Airflow: what goes last."""
+        return self.operator.leaves
+
+    def set_upstream(self, *others: Any, **options: Any) -> None:
+        """Run after others."""
+        self.operator.set_upstream(*others, **options)
+
+    def set_downstream(self, *others: Any, **options: Any) -> None:
+        """Run before others."""
+        self.operator.set_downstream(*others, **options)
+
+    def update_relative(self, *others: Any, **options: Any) -> None:
+        """Note an edge to another, for Airflow."""
+        self.operator.update_relative(*others, **options)
 
     def as_setup(self) -> StepOutputs:
         """Make the step a setup."""

@@ -50,6 +50,7 @@ def by_after() -> None:
     number.after(first)()
     one.after("one", "number")(first)
     number.after(nothing.after(first)())()
+    [both(), number()] >> number.with_options(name="end")()  # type: ignore[operator]
 
 
 def by_lists() -> None:
@@ -57,7 +58,7 @@ def by_lists() -> None:
 
 
 def twice_nested() -> None:
-    output, (a, b) = nested()
+    output, (a, _) = nested()
     number.with_options(name="of_a")(a)
     number.with_options(name="of_output")(output)
     nested()
