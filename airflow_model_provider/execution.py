@@ -180,15 +180,26 @@ class StepExecution:
         :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
         """
         outputs = self._run()
-        if (version := self._made()) is not None:
-            self._settle(version, COMMITTED)
+        self.committed()
         return outputs
 
     def _run(self) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
         arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
         bound = self._with_context(arguments)
-        context = StepContext(
+        context = self.context(inputs)
+        with running_step(context):
+            result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
+        values = self._split(result)
+        self._check_mappable(values)
+        return {
+            output.name: self._save(output, value, context.output_metadata.get(output.name))
+            for output, value in zip(self.task.outputs, values, strict=True)
+        }
+
+    def context(self, inputs: Mapping[str, Any]) -> StepContext:
+        """Return what the task's code can ask for while it runs."""
+        return StepContext(
             step=self.attempt.task_id,
             attempt=self.attempt,
             inputs=inputs,
@@ -199,14 +210,6 @@ class StepExecution:
             promotions=self._resolver.promotions,
             named_outputs=[output.name for output in self.task.outputs if output.config.name is not None],
         )
-        with running_step(context):
-            result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
-        values = self._split(result)
-        self._check_mappable(values)
-        return {
-            output.name: self._save(output, value, context.output_metadata.get(output.name))
-            for output, value in zip(self.task.outputs, values, strict=True)
-        }
 
     def _with_context(self, arguments: Mapping[str, Any]) -> inspect.BoundArguments:
         """Add what Airflow's context fills in: parameters of its names, and all of it in ``**context``."""
@@ -373,6 +376,11 @@ class StepExecution:
         if self._version is not None and self.task.model is not None and self.task.model.makes_version:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
+
+    def committed(self) -> None:
+        """Tell the version that is being made that this task has made its part of it."""
+        if (version := self._made()) is not None:
+            self._settle(version, COMMITTED)
 
     def ended(self, state: str) -> None:
         """
