@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import did_you_mean, quoted
 from airflow_model_provider.limits import check_key, is_address
 
 DEFAULT_CONN_ID = "model_registry_default"
@@ -40,6 +40,7 @@ class Address(NamedTuple):
     :param source: which setting said so, for messages.
     :param storage_options: arguments for fsspec.
     :param defaults: the halves (``url``, ``store``) that no setting names, and that are under AIRFLOW_HOME therefore.
+    :param conn_id: the connection that was asked for; None for the default one.
     """
 
     url: str
@@ -47,10 +48,16 @@ class Address(NamedTuple):
     source: str
     storage_options: Mapping[str, Any] = MappingProxyType({})
     defaults: tuple[str, ...] = ()
+    conn_id: str | None = None
 
     def __repr__(self) -> str:
         """All but the source may hold secrets."""
         return f"Address(source={self.source!r})"
+
+    @property
+    def named(self) -> str | None:
+        """Return what ``--conn-id`` of a command is for this registry; None where none is needed."""
+        return "CONNECTION" if self.source == "argument" else self.conn_id
 
     @property
     def is_stored(self) -> bool:
@@ -80,7 +87,9 @@ def find_address(
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."
         raise InvalidConfiguration(f"connection {conn_id!r}", "there is no such connection", advice)
-    return _reached_by_workers(found or _configured() or _default())
+    if found is not None:
+        return _reached_by_workers(found._replace(conn_id=conn_id))
+    return _reached_by_workers(_configured() or _default())
 
 
 def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:
@@ -230,6 +239,11 @@ def address_from_text(text: str, *, source: str) -> Address:
         parts = urlsplit(text)
     except ValueError:  # whose message holds the password
         raise InvalidConfiguration(source, "this is neither JSON nor a URI", _FORMS) from None
+    if text.startswith(
+        f"{CONN_TYPE}://"
+    ):  # which RFC 3986 forbids, so that Airflow reads no type in it either
+        problem = "a URI's scheme cannot have an underscore"
+        raise InvalidConfiguration(source, problem, "Write model-registry:// instead.")
     if not parts.scheme:
         raise InvalidConfiguration(source, "this is neither JSON nor a URI", _FORMS)
     try:
@@ -250,6 +264,8 @@ def address_from_text(text: str, *, source: str) -> Address:
     )
 
 
+#: What the extra field can have.
+_EXTRAS = ("url", "store", "storage_options")
 _FORMS = (
     'Examples: {"conn_type": "model_registry", "extra": {"url": "postgresql://...", "store": "s3://..."}} or '
     "model-registry://user:password@host:5432/database?store=s3%3A%2F%2Fbucket%2Fmodels."
@@ -301,6 +317,7 @@ def address_from_fields(
         extras = None
     if not isinstance(extras, Mapping):
         raise InvalidConfiguration(source, "the extra field is not a JSON object", _FORMS)
+    _check_extras(source, extras)
     url, store = _text("url", extras.get("url"), source), _text("store", extras.get("store"), source)
     if not url and host:
         user = f"{quote(login, safe='')}:{quote(password, safe='')}@" if login else ""
@@ -308,7 +325,12 @@ def address_from_fields(
     elif url and password and "://" in url and "@" not in url.split("://", 1)[1].split("/")[0]:
         scheme, rest = url.split("://", 1)
         url = f"{scheme}://{quote(login, safe='')}:{quote(password, safe='')}@{rest}" if login else url
-    options = extras.get("storage_options") or {}
-    if not isinstance(options, Mapping):
+    return _address(url, store, source, extras.get("storage_options") or {})
+
+
+def _check_extras(source: str, extras: Mapping[str, Any]) -> None:
+    if unknown := [name for name in extras if name not in _EXTRAS]:
+        known = f"{did_you_mean(unknown[0], _EXTRAS)} Known: {', '.join(_EXTRAS)}.".strip()
+        raise InvalidConfiguration(source, f"the extra {quoted(unknown[0])} does not exist", known)
+    if not isinstance(extras.get("storage_options") or {}, Mapping):
         raise InvalidConfiguration(source, "storage_options is not a JSON object", _FORMS)
-    return _address(url, store, source, options)

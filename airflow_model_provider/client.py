@@ -13,7 +13,7 @@ from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryEr
 from airflow_model_provider.handles import Artifact, ModelVersion, Origin
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
-from airflow_model_provider.registering import gather
+from airflow_model_provider.registering import gates_for, gather
 from airflow_model_provider.registry.entities import (
     NOTHING,
     ModelRecord,
@@ -26,7 +26,6 @@ from airflow_model_provider.selectors import (
     ArtifactType,
     ModelStages,
     Selector,
-    SelectorKind,
     check_name,
     check_stage,
 )
@@ -37,9 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider.comparing import Comparison
-    from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.transfer.exporting import Exported
     from airflow_model_provider.transfer.importing import Imported
+    from airflow_model_provider.upkeep import Signature
 
 
 class RegisteredModel:
@@ -68,14 +68,22 @@ class RegisteredModel:
         """The model's tags."""
         return self.record.tags
 
-    def versions(self) -> list[ModelVersion]:
-        """Return its versions, newest first."""
-        return self._client.list_model_versions(self.name)
+    def versions(self, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return its versions, newest first; all, unless ``limit`` is given."""
+        return self._client.list_model_versions(self.name, limit=limit)
 
-    def history(self, stage: ModelStages | str | None = None) -> list[StageEvent]:
-        """Return who held a stage, from when, by whom, why and from which Dag run, newest first."""
+    def history(
+        self, stage: ModelStages | str | None = None, *, limit: int | None = None
+    ) -> list[StageEvent]:
+        """
+        Return who held a stage, from when, by whom, why and from which Dag run, newest first.
+
+        :param stage: only this stage; None for all.
+        :param limit: how many events, at most; None for all.
+        :raises UnknownStage: if the stage is not declared, and never was in use.
+        """
         chosen = stage.value if isinstance(stage, ModelStages) else stage
-        return self._client.workspace.registry.history(self.name, chosen)
+        return self._client.workspace.registry.history(self.name, chosen, limit=limit)
 
     def rollback(
         self,
@@ -165,9 +173,9 @@ class Client:
         """
         return RegisteredModel(self, self.workspace.registry.get_model(name))
 
-    def list_models(self) -> list[RegisteredModel]:
-        """Return all models by name."""
-        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models()]
+    def list_models(self, *, limit: int | None = None) -> list[RegisteredModel]:
+        """Return models by name; all, unless ``limit`` is given."""
+        return [RegisteredModel(self, record) for record in self.workspace.registry.list_models(limit=limit)]
 
     def update_model(self, name: str, **card: Any) -> RegisteredModel:
         """Change what is said about a model. See :meth:`create_model`."""
@@ -200,9 +208,9 @@ class Client:
             self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
         )
 
-    def list_model_versions(self, model: str) -> list[ModelVersion]:
-        """Return the versions of a model, newest first."""
-        records = self.workspace.registry.list_versions(model)
+    def list_model_versions(self, model: str, *, limit: int | None = None) -> list[ModelVersion]:
+        """Return the versions of a model, newest first; all, unless ``limit`` is given."""
+        records = self.workspace.registry.list_versions(model, limit=limit)
         return [ModelVersion(self.workspace, record, self.origin) for record in records]
 
     def compare(
@@ -282,7 +290,7 @@ class Client:
         workspace, origin = self.workspace, self.origin
         if stage is not None:
             stage = check_stage(stage, workspace.registry.stages)
-        chosen = () if gates is None else _gates(model, stage, gates)
+        chosen = () if gates is None else gates_for(model, stage, gates)
         held = gather(workspace, check_name("model", model), artifacts, files, formats, kinds)
         made = workspace.register_version(
             model,
@@ -356,12 +364,47 @@ class Client:
         :param purge: also if it once held a stage.
         :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
         """
-        selector = Selector.parse(version, settings.declared_stages())
-        if selector.kind is not SelectorKind.NUMBER:
-            selector = Selector(
-                SelectorKind.NUMBER, self.workspace.registry.get_version(model, selector).number
+        number = self._selected(model, version).number
+        self.workspace.registry.delete_version(model, number, purge=purge)
+
+    def sign_artifacts(
+        self,
+        model: str | None = None,
+        version: ModelStages | str | int | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[Signature]:
+        """
+        Sign stored artifacts that can execute code, after their bytes were hashed once more.
+
+        Do so once after ``[model_registry] signing_keys`` was set, for artifacts that you trust: without a signature
+        they cannot be loaded any more. What bears the signature of the first key already is left alone.
+
+        :param model: only artifacts that versions of this model hold; None for all of the registry.
+        :param version: only those of this version: a stage, ``latest``, a number or a name.
+        :param dry_run: return what would be signed, and sign nothing.
+        :return: each artifact; ``problem`` says why one was not signed: its bytes are ``missing`` or ``changed``.
+        :raises InvalidConfiguration: if no key is set.
+        :raises InvalidDefinition: if a version is given without its model.
+
+        >>> Client().sign_artifacts("iris_classifier", "production")  # doctest: +SKIP
+        [Signature(artifact='iris_classifier@2/trained_model@2', digest='9f86...', problem=None)]
+        """
+        from airflow_model_provider.upkeep import sign
+
+        registry, number = self.workspace.registry, None
+        if model is not None:
+            registry.get_model(model)
+            number = None if version is None else self._selected(model, version).number
+        elif version is not None:
+            raise InvalidDefinition(
+                "sign_artifacts()", "version= is given, and model= is not", "Name the model."
             )
-        self.workspace.registry.delete_version(model, int(selector.value), purge=purge)
+        return list(sign(self.workspace, model, number, who=self.origin.who, dry_run=dry_run))
+
+    def _selected(self, model: str, version: ModelStages | str | int) -> VersionRecord:
+        selector = Selector.parse(version, settings.declared_stages())
+        return self.workspace.registry.get_version(model, selector)
 
     # --- from registry to registry -------------------------------------------------------------------------
 
@@ -404,14 +447,17 @@ class Client:
 
     # --- artifacts and records -----------------------------------------------------------------------------
 
-    def get_artifact(self, name: str, version: int | None = None) -> Artifact[Any]:
+    def get_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None
+    ) -> Artifact[Any]:
         """
         Return an artifact by its own name, whatever model it belongs to.
 
         :param version: its own version number; None for the newest.
+        :param map_index: only those that this element of a mapped step made.
         :raises ArtifactNotFound: if there is none.
         """
-        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version))
+        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version, map_index))
 
     def list_resolutions(
         self,
@@ -446,13 +492,3 @@ class Client:
         """
         run = RunKey(deployment or settings.deployment(), dag_id, run_id)
         return self.workspace.registry.drop_run_pins(run, model)
-
-
-def _gates(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
-    from airflow_model_provider.gates import Gates
-
-    chosen = Gates.of(gates)
-    if chosen and stage is None:
-        called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
-    return chosen

@@ -62,7 +62,7 @@ class StepContext:
 
     :param step: its task id.
     :param attempt: the Dag run, task, map index and try.
-    :param inputs: handles of the artifacts that its parameters were loaded from, by parameter.
+    :param inputs: handles of the artifacts that its parameters came from, by parameter.
     """
 
     step: str

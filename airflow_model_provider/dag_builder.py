@@ -213,11 +213,11 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
             return super().__getitem__(self.names.index(key))
         return super().__getitem__(key)
 
-    def map(self, f: Any) -> NoReturn:
-        """Refuse it. See :meth:`StepXComArg.map`."""
+    def refuse_unmappable(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be mapped over. See :meth:`StepXComArg.refuse_unmappable`."""
         raise one_of_several(self.operator.task_id, ", ".join(self.names))
 
-    zip = concat = map
+    map = zip = concat = refuse_unmappable
 
     @property
     def roots(self) -> Any:

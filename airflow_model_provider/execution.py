@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import typing
@@ -10,14 +11,22 @@ from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.handles import (
+    Artifact,
+    ModelVersion,
+    Origin,
+    conn_id_of,
+    resolved_value,
+    save_or_adopt,
+)
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.pipelines.arguments import asked_of_context
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
+from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
-from airflow_model_provider.pipelines.outputs import Output, declares_tuple, read_annotation
+from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
 from airflow_model_provider.pipelines.passing import is_plain, read_result, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
@@ -30,7 +39,7 @@ from airflow_model_provider.registry.entities import (
     Resolution,
     VersionRecord,
 )
-from airflow_model_provider.typecheck import check_recorded, check_value
+from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
 
 if typing.TYPE_CHECKING:
@@ -64,37 +73,6 @@ class Task(typing.NamedTuple):
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()
     mapped_over: MappedOver | None = None
-
-
-class InputCheck(typing.NamedTuple):
-    """What one parameter of a step accepts (R15)."""
-
-    step: str
-    parameter: str
-    annotation: Any
-    optional: bool
-
-    def recorded(self, artifact: Artifact[Any]) -> None:
-        """Refuse an artifact that is known not to fit, before it is loaded."""
-        check_recorded(
-            self.annotation,
-            artifact.record.payload.type_names,
-            step=self.step,
-            parameter=self.parameter,
-            what=repr(artifact),
-            optional=self.optional,
-        )
-
-    def value(self, value: Any, what: str) -> None:
-        """Refuse a value that does not fit."""
-        check_value(
-            self.annotation,
-            value,
-            step=self.step,
-            parameter=self.parameter,
-            what=what,
-            optional=self.optional,
-        )
 
 
 class StepExecution:
@@ -144,16 +122,27 @@ class StepExecution:
         defaults = [value for name, value in self._bound.arguments.items() if name not in given]
         check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
-        transform(list(self._bound.arguments.values()), lambda value: _collect(value, wanted))
+        transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
-        if model is not None and not model.makes_version:
-            wanted[model.reference] = None
-        found = self._resolver.resolve(list(wanted))
+        belonging = (
+            None if model is None or model.makes_version or model.reference in wanted else model.reference
+        )
+        if belonging is not None:
+            wanted[belonging] = None
+        found = self._resolver.resolve(list(wanted), belonging=belonging, tell_later=True)
         self._pinned = dict(zip(wanted, found, strict=True))
         if model is not None:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
             self._version = pinned.version if pinned else self._new_version(model)
         return found
+
+    def _collect(self, part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+        if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
+            wanted[part.reference()] = (
+                None  # a handle that was taken elsewhere is an input like its reference
+            )
+            return part
+        return _collect(part, wanted)
 
     def _new_version(self, model: Model) -> VersionRecord:
         version = self._workspace(model.conn_id).registry.version_for_run(
@@ -184,18 +173,20 @@ class StepExecution:
         return outputs
 
     def _run(self) -> dict[str, Any]:
-        inputs: dict[str, Any] = {}
-        arguments = {name: self._load(name, value, inputs) for name, value in self._bound.arguments.items()}
-        bound = self._with_context(arguments)
-        context = self.context(inputs)
+        self._resolver.tell()
+        inputs = Inputs(self.attempt.task_id, self._bound, self._resolved)
+        bound = self._with_context(inputs.load(self.task.function).arguments)
+        context = self.context(inputs.handles)
         with running_step(context):
             result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
         values = self._split(result)
+        self._check_outputs(values)
         self._check_mappable(values)
-        return {
+        outputs = {
             output.name: self._save(output, value, context.output_metadata.get(output.name))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
+        return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
 
     def context(self, inputs: Mapping[str, Any]) -> StepContext:
         """Return what the task's code can ask for while it runs."""
@@ -231,42 +222,15 @@ class StepExecution:
         origin = Origin(self.attempt, self.task.settled)
         return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
 
-    def _load(self, parameter: str, value: Any, inputs: dict[str, Any]) -> Any:
-        """Replace the references in one argument by what they are pinned to, and check what it is given (R15)."""
-        annotation = read_annotation(self.task.function, parameter)
-        keep_handle = _asks_for_handle(annotation)
-        check = self._check(parameter, annotation)
-        handles: list[Artifact[Any]] = []
-        labels: list[str] = []
+    def _resolved(self, reference: Reference | OutputReference) -> Any:
+        pinned = self._pinned[reference]
+        return resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
 
-        def visit(part: Any) -> Any:
-            reference = part.reference if isinstance(part, Model) else part
-            if not isinstance(reference, Reference | OutputReference):
-                return WALK
-            conn_id = reference.conn_id if isinstance(reference, Reference) else None
-            found = resolved_value(self._workspace(conn_id), self._pinned[reference], Origin(self.attempt))
-            labels.append(repr(found) if isinstance(found, Artifact | ModelVersion) else repr(reference))
-            if not isinstance(found, Artifact):
-                return found
-            handles.append(found)
-            if part is value:
-                check.recorded(found)
-            return found if keep_handle else found.load()
-
-        loaded = transform(value, visit)
-        if handles:
-            inputs[parameter] = handles[0] if len(handles) == 1 else handles
-        if labels:
-            check.value(loaded, labels[0] if len(labels) == 1 else f"[{', '.join(labels)}]")
-        return loaded
-
-    def _check(self, parameter: str, annotation: Any) -> InputCheck:
-        declared = self._bound.signature.parameters[parameter]
-        if declared.kind is declared.VAR_POSITIONAL:
-            annotation = tuple[annotation, ...]
-        elif declared.kind is declared.VAR_KEYWORD:
-            annotation = dict[str, annotation]
-        return InputCheck(self.attempt.task_id, parameter, annotation, optional=declared.default is None)
+    def _check_outputs(self, values: Sequence[Any]) -> None:
+        """Refuse a result that does not fit the return annotation, before any part of it is saved."""
+        annotations = output_annotations(self.task.function)
+        for output, annotation, value in zip(self.task.outputs, annotations, values, strict=True):
+            check_output(annotation, value, step=self.attempt.task_id, output=output.name)
 
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
@@ -296,25 +260,24 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
+        if (
+            self._makes_version
+        ):  # which lacks nothing that the step declares, though the step only hands it on
+            if isinstance(value, Artifact):
+                return self._adopt(output, value, metadata)
+            value = with_handles_loaded(value)
         if (passed := self._passed_on(output, value)) is not None:
             if self._mapped_over is not None:
                 self.entries = passed
             return passed
+        value = with_handles_loaded(value)
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
         entries, parts = self._entries(output, value)
         record, *records = workspace.save_with_parts(
             value,
-            Saving(
-                artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
-                what=self._called(output),
-                kind=output.config.kind,
-                format=output.config.format,
-                output=output.name,
-                metadata={**output.config.run_metadata, **(metadata or {})},
-                environment=_code_digest(self.task.function),
-            ),
+            self._saving(output, metadata),
             [(part.value, self._saving_of(output, part)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
@@ -328,6 +291,33 @@ class StepExecution:
             self.entries = entries
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
         return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+
+    def _saving(self, output: Output, metadata: Mapping[str, Any] | None) -> Saving:
+        return Saving(
+            artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output),
+            what=self._called(output),
+            kind=output.config.kind,
+            format=output.config.format,
+            output=output.name,
+            metadata={**output.config.run_metadata, **(metadata or {})},
+            environment=_code_digest(self.task.function),
+        )
+
+    @property
+    def _makes_version(self) -> bool:
+        return self._version is not None and makes_version_of(self.task.model) is not None
+
+    def _adopt(self, output: Output, handle: Artifact[Any], metadata: Mapping[str, Any] | None) -> Any:
+        """Make the artifact of a handle that was returned the declared output of the version in the making."""
+        assert self._version is not None
+        assert self.task.model is not None
+        workspace, links = self._workspace(self.task.model.conn_id), [Link(self._version.id, Relation.OUTPUT)]
+        record = save_or_adopt(
+            workspace, handle, self._saving(output, metadata), attempt=self.attempt, links=links
+        )
+        self.saved[output.name] = Artifact(workspace, record, str(self._version))
+        self.log.info("Linked %r as %r", handle, self.saved[output.name])
+        return workspace.output_reference(record, [str(self._version)]).to_json()
 
     def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
         """Return what travels for each element, where something is mapped over the output, and what it lacks."""
@@ -373,7 +363,7 @@ class StepExecution:
         return self._resolver.concrete(reference) if isinstance(reference, Reference) else reference
 
     def _belongs_to(self, conn_id: str | None) -> list[tuple[VersionRecord, Relation]]:
-        if self._version is not None and self.task.model is not None and self.task.model.makes_version:
+        if self._version is not None and self._makes_version:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
 
@@ -429,8 +419,8 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
         reference = part.reference if isinstance(part, Model) else part
         if not isinstance(reference, Reference | OutputReference):
             return WALK
-        conn_id = reference.conn_id if isinstance(reference, Reference) else None
-        value = resolved_value(resolver.workspace(conn_id), found[reference], Origin(resolver.attempt))
+        pinned = found[reference]
+        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
         return value.load() if isinstance(value, Artifact) else value
 
     return transform(value, visit)
@@ -449,11 +439,18 @@ def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
     return WALK
 
 
-def _asks_for_handle(annotation: Any) -> bool:
-    """Whether a parameter is annotated ``Artifact[...]``, alone or inside a list, a dict or an optional."""
-    if annotation is Artifact or typing.get_origin(annotation) is Artifact:
-        return True
-    return any(_asks_for_handle(part) for part in typing.get_args(annotation))
+def with_handles_loaded(value: Any) -> Any:
+    """Return a container with the values of the handles in it; one that also holds references stays as it is."""
+    others: list[Any] = []
+
+    def load(part: Any) -> Any:
+        if isinstance(part, JsonValue | OutputReference | ModelVersion):
+            others.append(part)
+            return part
+        return part.load() if isinstance(part, Artifact) else WALK
+
+    transform(value, lambda part: part if isinstance(part, Artifact) else load(part))
+    return value if others else transform(value, load)
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:

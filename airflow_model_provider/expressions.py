@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_model_provider.references import Reference
+
+
+#: The variable of a template that holds a version which another template gives.
+_CHOSEN: Final = "model_version_chosen"
 
 
 def jinja_expression(reference: Reference) -> str:
@@ -21,8 +25,14 @@ def jinja_expression(reference: Reference) -> str:
         # A default serves where there is no version either, so the version is not asked for by itself.
         "optional": True if reference.has_default else None,
     }
-    text = "macros.model_registry.version" + _called([reference.model, reference.selector.value], options)
-    default = {"default": reference.default} if reference.has_default else {}
+    before, version = "", _literal(reference.selector.value)
+    if reference.selector.kind.value == "template":  # rendered here, where it stands: a macro renders nothing
+        before, version = (
+            f"{{% set {_CHOSEN} %}}{reference.selector.value}{{% endset %}}",
+            f"{_CHOSEN} | trim",
+        )
+    text = "macros.model_registry.version" + _called([_literal(reference.model), version], options)
+    default = _default(reference)
     # What has a default is asked for in one call: there may be no artifact to take a part of.
     attribute = "" if reference.has_default else reference.attribute or ""
     if reference.wanted.value == "metadata":
@@ -34,24 +44,34 @@ def jinja_expression(reference: Reference) -> str:
             "map_index": reference.map_index,
             "attribute": reference.attribute if reference.has_default else None,
         }
-        text += ".artifact" + _called([reference.name], asked, default)
+        text += ".artifact" + _called([_literal(reference.name)], asked, default)
     if attribute.startswith("metadata:"):
         text += f".metadata[{_literal(attribute.removeprefix('metadata:'))}]"
     elif attribute:
         text += f".{attribute}"
-    return "{{ " + text + " }}"
+    return before + "{{ " + text + " }}"
 
 
 def _item(key: Any, default: Mapping[str, Any]) -> str:
-    return f".get({_literal(key)}, {_literal(default['default'])})" if default else f"[{_literal(key)}]"
+    if not default:
+        return f"[{_literal(key)}]"
+    if "default" in default:
+        return f".get({_literal(key)}, {_literal(default['default'])})"
+    return ".get" + _called([_literal(key)], default)
+
+
+def _default(reference: Reference) -> dict[str, Any]:
+    """A reference is told by its JSON: as an expression of its own it would be resolved in any case."""
+    if reference.fallback is not None:
+        return {"default_reference": reference.fallback.to_json()}
+    return {"default": reference.default} if reference.has_default else {}
 
 
 def _called(
-    arguments: list[Any], options: Mapping[str, Any], default: Mapping[str, Any] | None = None
+    arguments: list[str], options: Mapping[str, Any], default: Mapping[str, Any] | None = None
 ) -> str:
     named = {key: value for key, value in options.items() if value is not None} | dict(default or {})
-    said = [_literal(value) for value in arguments]
-    return f"({', '.join([*said, *(f'{key}={_literal(value)}' for key, value in named.items())])})"
+    return f"({', '.join([*arguments, *(f'{key}={_literal(value)}' for key, value in named.items())])})"
 
 
 def _literal(value: Any) -> str:

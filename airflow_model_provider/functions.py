@@ -16,7 +16,7 @@ from airflow_model_provider.context import (
 )
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.handles import Artifact
+from airflow_model_provider.handles import Artifact, ModelVersion, handle_of, save_or_adopt
 from airflow_model_provider.lazy import resolve_now
 from airflow_model_provider.references import OutputReference, Reference, read_reference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
@@ -106,7 +106,7 @@ def save_artifact(
         metadata=user_metadata,
     )
     workspace = _here()
-    record = workspace.save(data, saving, attempt=_attempt(), links=_links(step))
+    record = save_or_adopt(workspace, data, saving, attempt=_attempt(), links=_links(step))
     return Artifact(workspace, record)
 
 
@@ -161,16 +161,31 @@ def load_artifact(
     )
 
 
-def link_artifact_to_model(artifact: Artifact[Any], model: Model | None = None) -> None:
+def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion | None = None) -> None:
     """
-    Link a saved artifact to a model version.
+    Link a saved artifact to a model version, without a copy of its bytes.
 
     :param artifact: the handle of the artifact.
-    :param model: the version; None for the one that the running step makes or uses.
+    :param model: the version, or a reference to it; None for the one that the running step makes or uses.
+    :raises InvalidDefinition: if the artifact is no handle, or the model no version.
+
+    >>> link_artifact_to_model(older.get_artifact("vectorizer"), version)  # doctest: +SKIP
     """
     refuse_io_in_definition("link_artifact_to_model()")
-    version = get_step_context().model if model is None else model.load()
-    _here().registry.link_artifact(version.id, artifact.record.id, Relation.LINKED)
+    handle = handle_of(artifact)
+    if handle is None:
+        problem = f"{quoted(artifact)} is no handle of an artifact"
+        raise InvalidDefinition("link_artifact_to_model()", problem, "Pass version.get_artifact(name).")
+    if model is None:
+        version = get_step_context().model
+    elif isinstance(model, ModelVersion):
+        version = model
+    elif hasattr(model, "load"):
+        version = model.load()
+    else:
+        problem = f"model={quoted(model)} is no version of a model"
+        raise InvalidDefinition("link_artifact_to_model()", problem, "Pass Model(name, version=...).")
+    version.link_artifact(handle)
 
 
 def _here() -> Workspace:

@@ -104,6 +104,11 @@ class Gates:
     check: str | None = None
     soft: bool = False
 
+    def __new__(cls, *_values: object, **given: object) -> Self:
+        """Refuse an argument that is none, with the nearest that is one."""
+        _refuse_unknown(given)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "require", _requirements(self.require))
         object.__setattr__(self, "artifacts", _several("artifacts", self.artifacts))
@@ -218,12 +223,16 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
-def _fields(given: Mapping[Any, Any]) -> dict[str, Any]:
+def _refuse_unknown(given: Mapping[Any, Any]) -> None:
     for name in given:
         if name not in _DEFAULTS:
             close = nearest(name, _DEFAULTS)
             hint = f"Did you mean {close!r}?" if close else f"Fields: {', '.join(_DEFAULTS)}."
             raise _invalid(f"there is no field {quoted(name)}", hint)
+
+
+def _fields(given: Mapping[Any, Any]) -> dict[str, Any]:
+    _refuse_unknown(given)
     found = dict(given)
     for name in ("max_age", "min_age"):
         if is_number(found.get(name)):

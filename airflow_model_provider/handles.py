@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.references import OutputReference
 
-__all__ = ["NO_ORIGIN", "Artifact", "ModelVersion", "Origin", "RunMetadata", "resolved_value"]
+__all__ = [
+    "NO_ORIGIN",
+    "Artifact",
+    "ModelVersion",
+    "Origin",
+    "RunMetadata",
+    "conn_id_of",
+    "handle_of",
+    "resolved_value",
+    "save_or_adopt",
+]
 
 T = TypeVar("T")
 
@@ -117,16 +127,14 @@ class Artifact(Generic[T]):
         """
         Return the versions that the task which made it had resolved: the models behind this output.
 
+        One that was deleted since is among them, with its number and the state ``deleted``.
+
         >>> Client().get_artifact("predictions").used_versions()  # doctest: +SKIP
         [iris_classifier@2]
         """
-        attempt, registry = self.made_by, self._workspace.registry
-        if attempt is None:
-            return []
-        records = registry.resolutions(attempt_id=attempt.attempt_id, limit=None)
-        used = {(item.model, item.number) for item in records if item.model and item.number}
-        found = [registry.get_version(str(model), Selector.parse(number)) for model, number in sorted(used)]
-        return [ModelVersion(self._workspace, record) for record in found]
+        attempt = self.made_by
+        records = [] if attempt is None else self._workspace.registry.used_versions(attempt.attempt_id)
+        return [ModelVersion(self._workspace, record) for record in records]
 
     def load(self, *, mmap: bool = False) -> T:
         """
@@ -156,6 +164,9 @@ class Artifact(Generic[T]):
     def path(self) -> Path:
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""
         return self._workspace.store.source(self.digest, self.size, what=repr(self)).path()
+
+    def __deepcopy__(self, memo: object) -> Artifact[T]:
+        return self
 
     def __repr__(self) -> str:
         return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
@@ -243,13 +254,7 @@ class ModelVersion(Promotable):
         return RunMetadata(str(self.record), self._workspace.registry.get_metadata(self.id))
 
     def get_artifact(
-        self,
-        name: str,
-        version: int | None = None,
-        *,
-        map_index: int | None = None,
-        default: Any = UNSET,
-        kind: ArtifactType | None = None,
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
     ) -> Any:
         """
         Return an artifact of this version, unloaded.
@@ -259,6 +264,16 @@ class ModelVersion(Promotable):
         :param default: returned where there is no such artifact, instead of the error.
         :raises ArtifactNotFound: naming the artifacts that exist.
         """
+        return self._get(name, version, map_index, default, None)
+
+    def _get(
+        self,
+        name: str,
+        version: int | None,
+        map_index: int | None,
+        default: Any,
+        kind: ArtifactType | None,
+    ) -> Any:
         wanted = Reference(
             self.record.model,
             Selector(SelectorKind.NUMBER, self.number),
@@ -274,17 +289,23 @@ class ModelVersion(Promotable):
             return default
         return Artifact(self._workspace, found.artifact, str(self.record))
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a model artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.MODEL)
+        return self._get(name, version, map_index, default, ArtifactType.MODEL)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a data artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DATA)
+        return self._get(name, version, map_index, default, ArtifactType.DATA)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Return a deployment artifact of this version, unloaded. See :meth:`get_artifact`."""
-        return self.get_artifact(name, version, default=default, kind=ArtifactType.DEPLOYMENT)
+        return self._get(name, version, map_index, default, ArtifactType.DEPLOYMENT)
 
     def load_artifact(self, name: str, version: int | None = None) -> Any:
         """Return the object that an artifact of this version holds."""
@@ -307,14 +328,27 @@ class ModelVersion(Promotable):
         """
         Save a value as an artifact of this version.
 
+        :param value: the value; a handle of an artifact is linked, or registered under this name, without a copy of
+            its bytes.
         :param kind: ``model``, ``data`` or ``deployment``; None takes it from the type.
         :param format: ``skops.file`` for a scikit-learn model that executes nothing when loaded: no other is
             tried then. None for the default.
         :raises NotSerializable: if no format holds the value.
         """
         saving = self._saving(name, kind, format, metadata)
-        record = self._workspace.save(value, saving, attempt=self._origin.attempt, links=[self._link()])
+        attempt, links = self._origin.attempt, [self._link()]
+        record = save_or_adopt(self._workspace, value, saving, attempt=attempt, links=links)
         return Artifact(self._workspace, record, str(self.record))
+
+    def link_artifact(self, artifact: Artifact[Any]) -> None:
+        """
+        Make an artifact that is there one of this version too, under its own name and without a copy of its bytes.
+
+        :param artifact: its handle.
+
+        >>> version.link_artifact(older.get_artifact("vectorizer"))  # doctest: +SKIP
+        """
+        self.save_artifact(artifact.name, artifact)
 
     def save_file(
         self,
@@ -376,14 +410,18 @@ class ModelVersion(Promotable):
         """
         self._workspace.registry.log_version_metadata(self.id, metadata, self._origin.attempt)
 
-    def used_by(self, *, limit: int | None = 100) -> list[ResolutionRecord]:
+    def used_by(self, *, limit: int | None = 100, belonging: bool = False) -> list[ResolutionRecord]:
         """
-        Return which tasks, of which runs, got this version, newest first (R11).
+        Return which tasks, of which runs, took this version or something of it, newest first.
+
+        :param limit: how many, at most; None for all.
+        :param belonging: also steps whose ``model=`` it merely is, and which took nothing of it as an argument.
 
         >>> {record.attempt.run for record in version.used_by()}  # doctest: +SKIP
         """
         registry = self._workspace.registry
-        return registry.resolutions(model=self.record.model, number=self.number, limit=limit)
+        taken = None if belonging else False
+        return registry.resolutions(model=self.record.model, number=self.number, belongs=taken, limit=limit)
 
     def reference(self) -> Reference:
         """Return what travels in XCom for it: this very version, by its number."""
@@ -394,8 +432,45 @@ class ModelVersion(Promotable):
         selector = Selector(SelectorKind.NUMBER, self.number)
         self.record = self._workspace.registry.get_version(self.record.model, selector)
 
+    def __deepcopy__(self, memo: object) -> ModelVersion:
+        return self
+
     def __repr__(self) -> str:
         return str(self.record)
+
+
+def conn_id_of(resolution: Resolution) -> str | None:
+    """Return the connection of the registry in which something was found: that of a default may be another."""
+    reference = resolution.reference
+    return reference.conn_id if isinstance(reference, Reference) else None
+
+
+def handle_of(value: Any) -> Artifact[Any] | None:
+    """Return the handle that a value is, or that a pinned handle of a stock task holds; None for any other value."""
+    found = getattr(value, "handle", None) if isinstance(value, str) else value
+    return found if isinstance(found, Artifact) else None
+
+
+def save_or_adopt(
+    workspace: Workspace,
+    value: Any,
+    saving: Saving,
+    *,
+    attempt: Attempt | None = None,
+    links: Sequence[Link] = (),
+) -> ArtifactRecord:
+    """
+    Save a value; link or register what is a handle of an artifact.
+
+    :raises InvalidDefinition: if a handle is to be saved in a format: it is stored already.
+    """
+    handle = handle_of(value)
+    if handle is None:
+        return workspace.save(value, saving, attempt=attempt, links=links)
+    if saving.format not in (None, handle.record.payload.materializer):
+        problem = f"format={saving.format!r} is given for {handle!r}, which is stored already"
+        raise InvalidDefinition(saving.what, problem, "Leave out format=, or save the value: handle.load().")
+    return workspace.adopt(handle._workspace, handle.record, saving, attempt=attempt, links=links)
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:

@@ -45,7 +45,7 @@ class LazyArtifact(Reference):
         return self._plain("local_path")
 
     def _plain(self, attribute: str) -> Reference:
-        return Reference(**{**_fields(self), "attribute": attribute})
+        return self.with_attribute(attribute)
 
     def load(self, *, mmap: bool = False) -> Any:
         """
@@ -95,9 +95,10 @@ class LazyMetadata(Uncomputed):
         check_key(key)
         if self._of.wanted is Wanted.VERSION:
             changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
-        else:
-            changed = {"attribute": f"metadata:{key}", "default": default}
-        return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+            return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
+        plain = self._of.with_attribute(f"metadata:{key}")
+        follows = default is UNSET and plain.fallback is not None
+        return lazy_or_now(plain if follows else plain.but(default=default))
 
     def __contains__(self, key: object) -> bool:
         return key in self._all("looking into it")
@@ -153,14 +154,17 @@ def resolve_now(reference: Reference, operation: str) -> Any:
     :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
     """
     from airflow_model_provider.addresses import find_address
-    from airflow_model_provider.handles import Origin, resolved_value
+    from airflow_model_provider.handles import Origin, conn_id_of, resolved_value
     from airflow_model_provider.workspace import open_workspace
 
     refuse_io_in_definition(operation)
     task = acting_task()
     if task is not None:
         (resolution,) = task.resolve([reference])
-        return resolved_value(task.workspace(reference.conn_id), resolution, Origin(task.attempt))
-    workspace = open_workspace(find_address(reference.conn_id))
-    (resolution,) = workspace.registry.resolve([reference])
-    return resolved_value(workspace, resolution)
+        return resolved_value(task.workspace(conn_id_of(resolution)), resolution, Origin(task.attempt))
+    while True:
+        workspace = open_workspace(find_address(reference.conn_id))
+        (resolution,) = workspace.registry.resolve([reference])
+        if resolution.missing is None or reference.fallback is None:
+            return resolved_value(workspace, resolution)
+        reference = reference.fallback

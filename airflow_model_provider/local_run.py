@@ -24,9 +24,11 @@ from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines import trigger_rules
 from airflow_model_provider.pipelines.building import Node, build, mapped_over, needed_setups
 from airflow_model_provider.pipelines.calling import is_skip
+from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
+from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
@@ -123,6 +125,7 @@ def run(
     :param raise_on_failure: raise the first step's error once all that can run has run.
     :return: state, model version and step results.
     """
+    warn_of_safe_mode(pipeline.function)
     builder = build(pipeline, args, kwargs)
     nodes = builder.ordered()
     date = logical_date or datetime.now(UTC)
@@ -239,8 +242,6 @@ class _LocalRun:
 
     def _items(self, mapped: Any) -> list[Any]:
         """What is mapped over: as it stands in the body, or elements that came from elsewhere."""
-        if isinstance(mapped, StepOutput) and mapped.is_all_of_several:
-            return list(mapped)
         if isinstance(mapped, Mappable):
             return [_Element(element) for element in self._elements(mapped)]
         return list(mapped.items() if isinstance(mapped, Mapping) else mapped)
@@ -256,7 +257,8 @@ class _LocalRun:
     def _arguments(self, node: Node, mapped: Any, resolver: Resolver) -> dict[str, Any]:
         """What an instance is mapped over, by argument; nothing that another step returned is rendered."""
         if isinstance(mapped, _Element | StepOutput):
-            row = self._evaluated(mapped, resolver)
+            whole = self.results[mapped.node].entries if isinstance(mapped, StepOutput) else None
+            row = self._evaluated(mapped, resolver) if whole is None else read_result(whole)
             if not isinstance(row, Mapping):
                 problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
                 raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
@@ -322,9 +324,13 @@ class _LocalRun:
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
             try:
-                fixed = self._evaluated(dict(node.kwargs), resolver)
-                kwargs = {**fixed, **self._arguments(node, mapped, resolver)}
                 args = self._evaluated(list(node.args), resolver)
+                fixed = with_sources(
+                    dict(node.kwargs), self._evaluated(dict(node.kwargs), resolver), self._source
+                )
+                own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
+                kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
+                args = with_sources(list(node.args), args, self._source)
                 execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
@@ -403,6 +409,17 @@ class _LocalRun:
                     return result.entries
                 return self._result(output if key == "return_value" else output[key])
         return None
+
+    def _source(self, part: Any) -> Source | None:
+        """The step whose output an argument is, if it is one: what it saved is known here."""
+        if not isinstance(part, StepOutput):
+            return None
+        result = self.results[part.node]
+        name = part.name or (part.names[0] if len(part.names) == 1 else None)
+        saved = result.outputs.get(str(name))
+        if not result.mapped:
+            return Source(lambda _index, _value: saved)
+        return Source(lambda index, value: that_holds(value, saved or [], index), mapped=True)
 
     def _value(self, output: StepOutput) -> Any:
         """What a step has returned, as the next one receives it."""

@@ -93,7 +93,7 @@ class LocalTemplates:
         def version(model: str, version: Any, **options: Any) -> Any:
             return version_of(task, model, version, options)
 
-        task = TaskSide(resolve, fail)
+        task = TaskSide(resolve, fail, in_template=True)
 
         macros = SimpleNamespace(model_registry=SimpleNamespace(version=version))
         known = self.context(resolver.attempt)

@@ -69,6 +69,9 @@ class Model(JsonValue):
     :param on_missing: where no version is there when the task runs: ``fail``, ``skip`` the task, or ``wait``
         for one.
     :param conn_id: the connection of the registry; None means the default one.
+    :param description: this and ``license``, ``audience``, ``use_cases``, ``limitations``, ``trade_offs``, ``ethics``
+        are the model's card. A run that makes a version writes them to the registry, and logs what it changed there.
+    :param tags: of the model, and of each version that a run makes; tags that it has otherwise stay.
     :raises UnknownStage: for a near miss of a declared stage.
     :raises InvalidName: for a name the registry doesn't accept.
     :raises InvalidDefinition: for an option that doesn't exist or doesn't fit the others.
@@ -268,17 +271,23 @@ class Model(JsonValue):
         """
         return self._artifact(name, version, None, map_index, default)
 
-    def get_model_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_model_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a model artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.MODEL, None, default)
+        return self._artifact(name, version, ArtifactType.MODEL, map_index, default)
 
-    def get_data_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_data_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a data artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DATA, None, default)
+        return self._artifact(name, version, ArtifactType.DATA, map_index, default)
 
-    def get_deployment_artifact(self, name: str, version: int | None = None, *, default: Any = UNSET) -> Any:
+    def get_deployment_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """Refer to a deployment artifact. See :meth:`get_artifact`."""
-        return self._artifact(name, version, ArtifactType.DEPLOYMENT, None, default)
+        return self._artifact(name, version, ArtifactType.DEPLOYMENT, map_index, default)
 
     def _artifact(
         self, name: str, version: int | None, kind: ArtifactType | None, map_index: int | None, default: Any

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound, UnknownAttribute
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, conn_id_of, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
-from airflow_model_provider.selectors import artifact_type
+from airflow_model_provider.selectors import artifact_type, is_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_model_provider.exceptions import ModelRegistryError
-    from airflow_model_provider.registry.entities import Resolution
+    from airflow_model_provider.registry.entities import Resolution, VersionRecord
     from airflow_model_provider.resolver import Resolver
 
 
 class PinnedText(str):
-    """A text with more behind it. Pickled, as for a task in another environment, it is the text alone."""
+    """
+    A text with more behind it. Pickled, as for a task in another environment, it is the text alone.
 
-    __slots__ = ("_task",)
-    _task: TaskSide
+    What is behind has names that Jinja's sandbox keeps from templates: those may read, and nothing else.
+    """
+
+    __slots__ = ("__task__",)
+    __task__: TaskSide
 
     def __reduce__(self) -> Any:
         return str, (str(self),)
@@ -40,8 +45,14 @@ class PinnedText(str):
             known = [
                 name for kind in type(self).__mro__[:-2] for name in vars(kind) if not name.startswith("_")
             ]
-            self._task.fail(UnknownAttribute(f"{str(self)!r}", key, sorted(known)))
+            self.__task__.fail(UnknownAttribute(f"{str(self)!r}", key, sorted(known)))
         return super().__getitem__(key)
+
+    def _refuse_in_template(self, what: str) -> None:
+        if self.__task__.in_template:
+            problem = "a template reads, and with this it could write"
+            advice = "Pass the reference as an argument instead: the task's code is given the whole handle."
+            self.__task__.fail(InvalidDefinition(f"{str(self)!r}.{what}", problem, advice))
 
 
 class TaskSide(NamedTuple):
@@ -50,10 +61,12 @@ class TaskSide(NamedTuple):
 
     :param resolve: resolves further references under the task's pins.
     :param fail: raises an error as the task's surroundings want it.
+    :param in_template: a template has asked for the handle, not the task's code.
     """
 
     resolve: Callable[[Reference], Any]
     fail: Callable[[ModelRegistryError], NoReturn]
+    in_template: bool = False
 
 
 class KnownKeys(dict[str, Any]):
@@ -78,66 +91,67 @@ class PinnedArtifact(PinnedText):
     (1, '9f86d081', LogisticRegression())
     """
 
-    __slots__ = ("_artifact",)
-    _artifact: Artifact[Any]
+    __slots__ = ("__pinned__",)
+    __pinned__: Artifact[Any]
 
     def __new__(cls, artifact: Artifact[Any], task: TaskSide) -> Self:  # noqa: D102 - see the class
         made = super().__new__(cls, artifact.uri)
-        made._artifact, made._task = artifact, task
+        made.__pinned__, made.__task__ = artifact, task
         return made
 
     @property
     def handle(self) -> Artifact[Any]:
-        """The handle itself, which tells all there is to know."""
-        return self._artifact
+        """The handle itself, which tells all there is to know; not in a template."""
+        self._refuse_in_template("handle")
+        return self.__pinned__
 
     @property
     def name(self) -> str:
         """The artifact's name."""
-        return self._artifact.name
+        return self.__pinned__.name
 
     @property
     def number(self) -> int:
         """The artifact's own version number."""
-        return self._artifact.number
+        return self.__pinned__.number
 
     @property
     def model_version(self) -> str | None:
         """The printed form of the model version, ``iris_classifier@2``."""
-        return self._artifact.model_version
+        return self.__pinned__.model_version
 
     @property
     def type(self) -> str:
         """The value's type as ``module.Class``."""
-        return self._artifact.type
+        return self.__pinned__.type
 
     @property
     def uri(self) -> str:
         """Where the bytes are."""
-        return self._artifact.uri
+        return self.__pinned__.uri
 
     @property
     def digest(self) -> str:
         """SHA-256 of the bytes, hexadecimal."""
-        return self._artifact.digest
+        return self.__pinned__.digest
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What was logged onto the artifact."""
-        return KnownKeys(repr(self._artifact), self._artifact.metadata, self._task)
+        return KnownKeys(repr(self.__pinned__), self.__pinned__.metadata, self.__task__)
 
     @property
     def local_path(self) -> str:
         """A verified local file with the bytes, as text."""
-        return str(self._artifact.path())
+        return str(self.__pinned__.path())
 
     def load(self, *, mmap: bool = False) -> Any:
         """Return the object; the bytes are verified first. See :meth:`Artifact.load`."""
-        return self._artifact.load(mmap=mmap)
+        return self.__pinned__.load(mmap=mmap)
 
     def path(self) -> Path:
         """Return a verified local file with the bytes. See :meth:`Artifact.path`."""
-        return self._artifact.path()
+        return self.__pinned__.path()
 
     def env(self, prefix: str) -> dict[str, str]:
         """
@@ -152,8 +166,8 @@ class PinnedArtifact(PinnedText):
 
         rules = {name: settings.option(name) for name in ("allow_pickle", "skops_trusted_types")}
         said = {settings.variable(name): value for name, value in rules.items() if value is not None}
-        self._artifact.check_signature()  # the isolated task has no key to do it
-        return {**environment(prefix, self.uri, self._artifact.record.payload), **said}
+        self.__pinned__.check_signature()  # the isolated task has no key to do it
+        return {**environment(prefix, self.uri, self.__pinned__.record.payload), **said}
 
 
 class PinnedMetadata:
@@ -165,8 +179,10 @@ class PinnedMetadata:
     def __getitem__(self, key: str) -> Any:
         return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key))
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or ``default``."""
+    def get(self, key: str, default: Any = None, default_reference: Mapping[str, Any] | None = None) -> Any:
+        """Return the value, or ``default``, or what the JSON form of a reference stands for."""
+        if default_reference is not None:
+            default = Reference.from_json(default_reference)
         return self._task.resolve(self._of.but(wanted=Wanted.METADATA, name=key, default=default))
 
     def __repr__(self) -> str:
@@ -198,12 +214,16 @@ class OptionalVersion:
         map_index: int | None = None,
         attribute: str | None = None,
         default: Any = UNSET,
+        default_reference: Mapping[str, Any] | None = None,
     ) -> Any:
         """
         Return an artifact of the version. See :meth:`Model.get_artifact`.
 
         :param attribute: a plain value of it instead: ``uri``, ``digest``, ``number``, ``metadata:<key>``.
+        :param default_reference: the JSON form of a reference that is resolved where the artifact is missing.
         """
+        if default_reference is not None:
+            default = Reference.from_json(default_reference)
         return self._task.resolve(
             self._of.but(
                 wanted=Wanted.ARTIFACT,
@@ -229,57 +249,63 @@ class PinnedVersion(PinnedText):
     :param task: the task that it was made for.
     """
 
-    __slots__ = ("_asked", "_version")
-    _version: ModelVersion
-    _asked: OptionalVersion
+    __slots__ = ("__asked__", "__pinned__")
+    __pinned__: ModelVersion
+    __asked__: OptionalVersion
 
     def __new__(cls, version: ModelVersion, of: Reference, task: TaskSide) -> Self:  # noqa: D102 - see the class
         made = super().__new__(cls, str(version))
-        made._version, made._asked, made._task = version, OptionalVersion(of, task), task
+        made.__pinned__, made.__asked__, made.__task__ = version, OptionalVersion(of, task), task
         return made
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._version.name
+        return self.__pinned__.name
 
     @property
     def number(self) -> int:
         """The version's number."""
-        return self._version.number
+        return self.__pinned__.number
 
     @property
     def id(self) -> int:
         """The version's id in its registry."""
-        return self._version.id
+        return self.__pinned__.id
 
     @property
     def version_name(self) -> str | None:
         """The name that the version was given; None if it has none."""
-        return self._version.version_name
+        return self.__pinned__.version_name
 
     @property
     def stage(self) -> str:
         """The version's stage."""
-        return self._version.stage
+        return self.__pinned__.stage
 
     @property
     def metadata(self) -> PinnedMetadata:
         """The version's metadata."""
-        return self._asked.metadata
+        return self.__asked__.metadata
 
     def artifact(self, name: str, **options: Any) -> Any:
         """Return an artifact of the version. See :meth:`OptionalVersion.artifact`."""
-        return self._asked.artifact(name, **options)
+        return self.__asked__.artifact(name, **options)
 
     @property
     def registry_id(self) -> str:
         """Id of the registry that holds it."""
-        return self._version._workspace.registry.id
+        return self.__pinned__._workspace.registry.id
+
+    @property
+    def record(self) -> VersionRecord:
+        """What the registry says of the version."""
+        return self.__pinned__.record
 
     def load(self) -> ModelVersion:
-        """Return the version itself, which can be read, loaded from and promoted."""
-        return self._version
+        """Return the version itself, which can be read, loaded from and promoted; not in a template."""
+        self._refuse_in_template("load()")
+        return self.__pinned__
 
 
 def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
@@ -289,8 +315,7 @@ def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     :param task: the task that asks.
     """
     reference = resolution.reference
-    conn_id = reference.conn_id if isinstance(reference, Reference) else None
-    value = resolved_value(resolver.workspace(conn_id), resolution, Origin(resolver.attempt))
+    value = resolved_value(resolver.workspace(conn_id_of(resolution)), resolution, Origin(resolver.attempt))
     if isinstance(value, Artifact):
         return PinnedArtifact(value, task)
     if isinstance(value, ModelVersion) and isinstance(reference, Reference):
@@ -316,6 +341,11 @@ def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, A
             "macros.model_registry.version()",
             f"it was given {', '.join(sorted(unknown))}",
             f"It takes: {words}.",
+        )
+    if isinstance(version, str) and is_template(version):
+        problem = f"version={quoted(version)} is a template, and what a template is given is not rendered"
+        raise InvalidDefinition(
+            "macros.model_registry.version()", problem, "Give it a value: params.version."
         )
     reference = Model(model, version=version, **terms).reference
     return OptionalVersion(reference, task) if optional else task.resolve(reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from airflow_model_provider.exceptions import GateFailed, InvalidDefinition, VersionNotFound
@@ -41,6 +42,7 @@ class Origin(NamedTuple):
 
 
 NO_ORIGIN: Final = Origin()
+log = logging.getLogger(__name__)
 
 
 class Promotable:
@@ -107,6 +109,8 @@ class Promotable:
         )
         if not dry_run:
             self._moved(stage, event)
+        if event is not None and self._origin.attempt is not None:  # a task's log tells of it
+            log.info("%s", event)
         return event
 
     def promote(

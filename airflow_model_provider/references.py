@@ -146,7 +146,8 @@ class Reference(JsonValue):
     :param map_index: the element of a collection that a mapped step made.
     :param attribute: a plain value instead of the whole: ``number``, ``version_name``, ``stage``, ``id`` of a
         version; ``uri``, ``digest``, ``number``, ``local_path`` of an artifact, or ``metadata:<key>``.
-    :param default: a JSON value used where stage, artifact or key is missing.
+    :param default: used where stage, artifact or key is missing: a JSON value, or another reference, which is
+        resolved in turn.
     :param conn_id: the connection of the registry; None means the default one.
     :param pin: ``task``, or ``run``: all tasks of a Dag run get the same version.
     :param as_of: the version that the stage pointed to then: times, or names of the run's dates; the first
@@ -176,7 +177,9 @@ class Reference(JsonValue):
 
     def __post_init__(self) -> None:
         self._check_names()
-        if self.default is not UNSET:
+        if isinstance(self.default, JsonValue):
+            object.__setattr__(self, "default", getattr(self.default, "reference", self.default))
+        elif self.default is not UNSET:
             try:
                 # As it comes out of XCom; and what is done to the user's object later doesn't count.
                 kept = json.loads(json.dumps(self.default, allow_nan=False))
@@ -210,6 +213,17 @@ class Reference(JsonValue):
     def has_default(self) -> bool:
         """Whether something is to be used where stage, artifact or key is missing; None counts."""
         return self.default is not UNSET
+
+    @property
+    def fallback(self) -> Reference | None:
+        """The reference that is resolved in its place where stage, artifact or key is missing, if there is one."""
+        return self.default if isinstance(self.default, Reference) else None
+
+    def with_attribute(self, attribute: str) -> Reference:
+        """Return a plain value instead of the whole, of its fallback too."""
+        default = self.default if self.fallback is None else self.fallback.with_attribute(attribute)
+        facts = {item.name: getattr(self, item.name) for item in fields(Reference)}
+        return Reference(**{**facts, "attribute": attribute, "default": default})
 
     @property
     def pin_key(self) -> str:
@@ -271,7 +285,8 @@ class Reference(JsonValue):
         else:
             data["wanted"] = self.wanted.value
         if self.default is not UNSET:
-            data["default"] = self.default
+            data.pop("default", None)
+            data[_FALLBACK if self.fallback else "default"] = _plain(self.default)
         excess = len(json.dumps(data)) - _LARGEST
         if excess > 0:  # names as long as they may be: the printed form, which only people read, gives way
             data[REFERENCE_KEY] = f"{repr(self)[: -excess - 3]}..."
@@ -291,7 +306,10 @@ class Reference(JsonValue):
         try:
             more = {name: data[name] for name in data if name not in _SELECTED}
             values = {item.name: more.pop(item.name) for item in fields(Reference)[2:] if item.name in more}
+            fallback = more.pop(_FALLBACK, None)
             _refuse_unknown(more)
+            if fallback is not None:
+                values["default"] = Reference.from_json(fallback)
             values["wanted"] = Wanted(values.get("wanted", "artifact" if "name" in values else "version"))
             values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
             _refuse_unknown_words(values)
@@ -303,8 +321,8 @@ class Reference(JsonValue):
             raise InvalidDefinition(
                 quoted(dict(data)),
                 f"this is not a model reference that this release can read ({type(err).__name__}: {err})",
-                "It was written by another release of airflow-model-provider: give all workers the same one and "
-                "clear the task that returned it.",
+                "Pass a reference as a task of this package returned it. If another release did, give all workers the "
+                "same release and clear that task.",
             ) from err
         if selector.kind is SelectorKind.TEMPLATE:
             problem = "it holds a template, and it came as data, which is never rendered"
@@ -319,6 +337,8 @@ def _is_new(data: Mapping[str, Any]) -> bool:
     return isinstance(model, str) and data.get(REFERENCE_KEY) == f"{model}[new]"
 
 
+#: Holds the default in the JSON form where it is a reference: data can't be taken for one.
+_FALLBACK: Final = "default_reference"
 #: Keys of the JSON form that are no fields.
 _SELECTED: Final = frozenset({REFERENCE_KEY, "model", "version", "selector"})
 
@@ -340,6 +360,8 @@ def _refuse_unknown_words(values: Mapping[str, Any]) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, JsonValue):
+        return value.to_json()
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -451,7 +473,7 @@ def read_reference(value: object) -> Reference | OutputReference | None:
     """
     if isinstance(value, Reference | OutputReference):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
         if value.keys() >= _OF_OUTPUT:
             return OutputReference.from_json(value)
         if value.keys() >= _OF_REFERENCE or _is_new(value):

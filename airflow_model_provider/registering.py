@@ -17,6 +17,8 @@ from airflow_model_provider.workspace import Item, Saving, Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_model_provider.gates import Gates
+
 
 class Gathered(NamedTuple):
     """What is stored, and the ids of artifact versions that are linked."""
@@ -62,13 +64,14 @@ def gather(
 def _there(workspace: Workspace, called: str, name: str, value: Any) -> int | None:
     """The id of an artifact version that is there; None for a value that is to be stored."""
     if isinstance(value, PinnedArtifact):
-        value = value.handle
+        value = value.__pinned__
     if isinstance(value, Artifact):
         if value.registry_id != workspace.registry.id:
             raise WrongRegistry(repr(value), value.registry_id, workspace.registry.id)
         number, own = value.record.id, value.name
     elif isinstance(value, OutputReference):
         workspace.check_own(value)
+        workspace.registry.resolve([value])
         number, own = value.id, value.artifact
     else:
         return None
@@ -96,3 +99,18 @@ def _items(
         else:
             called = f"register_model_version({model!r})"
             raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")
+
+
+def gates_for(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
+    """
+    Return the gates of a version that is to be made.
+
+    :raises InvalidDefinition: if there are some, and no stage.
+    """
+    from airflow_model_provider.gates import Gates
+
+    chosen = Gates.of(gates)
+    if chosen and stage is None:
+        called = f"register_model_version({model!r})"
+        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Name the stage they are for.")
+    return chosen

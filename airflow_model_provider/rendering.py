@@ -56,10 +56,10 @@ def version(model: str, version: Any, **options: Any) -> Any:
             "macros.model_registry.version()", "no task is running here", "Use it in a template field."
         )
     with hopeless_fails_at_once():
-        return version_of(_task_side(context), model, version, options)
+        return version_of(_task_side(context, in_template=True), model, version, options)
 
 
-def _pinned(reference: Reference, context: Mapping[str, Any]) -> Any:
+def _pinned(reference: Reference, context: Mapping[str, Any], *, in_template: bool = False) -> Any:
     from airflow_model_provider.pinned import pinned
     from airflow_model_provider.resolver import VersionMissing
 
@@ -68,21 +68,21 @@ def _pinned(reference: Reference, context: Mapping[str, Any]) -> Any:
         (found,) = resolver.resolve([reference])
     except VersionMissing as missing:
         _skip_or_wait(missing, context)
-    return pinned(found, resolver, _task_side(context))
+    return pinned(found, resolver, _task_side(context, in_template=in_template))
 
 
-def _task_side(context: Mapping[str, Any]) -> TaskSide:
+def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:
     from airflow_model_provider.pinned import TaskSide
 
     def resolve(reference: Reference) -> Any:
         with hopeless_fails_at_once():
-            return _pinned(reference, context)
+            return _pinned(reference, context, in_template=in_template)
 
     def fail(error: ModelRegistryError) -> NoReturn:
         with hopeless_fails_at_once():
             raise error
 
-    return TaskSide(resolve, fail)
+    return TaskSide(resolve, fail, in_template)
 
 
 def _skip_or_wait(missing: Any, context: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
 )
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.references import OutputReference, Reference
+from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.selectors import RUN_DATES, ModelStages, Selector, SelectorKind, is_template
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Resolver:
         self._lock = threading.RLock()  # threads of the task see the same pins
         self._known: dict[Any_Reference, Resolution] = {}
         self._pins: dict[_Pin, VersionRecord] = {}
+        self._untold: list[tuple[Any_Reference, Resolution]] = []
 
     @property
     def versions(self) -> list[tuple[str | None, VersionRecord]]:
@@ -121,11 +122,20 @@ class Resolver:
         """The promotions that the Dag run has claimed, in their order."""
         return [event for _, event in self.claimed.promotions]
 
-    def resolve(self, references: Sequence[Any_Reference], *, in_code: bool = False) -> list[Resolution]:
+    def resolve(
+        self,
+        references: Sequence[Any_Reference],
+        *,
+        in_code: bool = False,
+        belonging: Reference | None = None,
+        tell_later: bool = False,
+    ) -> list[Resolution]:
         """
         Pin references, in one read per registry, and record them in one write.
 
         :param in_code: the task's own code asks, so that skipping or waiting is no longer possible.
+        :param belonging: the one among them that the task takes nothing of: it merely belongs to that version.
+        :param tell_later: log them at :meth:`tell`: Airflow folds away what is logged before a task executes.
         :raises VersionMissing: if a version is not there, and the reference says what to do then.
         :raises ModelRegistryError: the error that says what is missing, where a reference has no default.
         """
@@ -137,11 +147,28 @@ class Resolver:
                     conn_id,
                     {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
                     in_code,
+                    belonging,
                 )
+            for reference in new:
+                if (fallback := _fallback(self._known[reference])) is not None:
+                    (self._known[reference],) = self.resolve([fallback], in_code=in_code)
+            if not tell_later:
+                self.tell()
             return [self._known[reference] for reference in references]
 
+    def tell(self) -> None:
+        """Log the resolutions that were not logged yet."""
+        while self._untold:
+            asked, resolution = self._untold.pop(0)
+            level, text = said_of(asked, resolution)
+            (self._log.warning if level == "warning" else self._log.info)("%s", text)
+
     def _resolve_in(
-        self, conn_id: str | None, concrete: Mapping[Any_Reference, Any_Reference], in_code: bool
+        self,
+        conn_id: str | None,
+        concrete: Mapping[Any_Reference, Any_Reference],
+        in_code: bool,
+        belonging: Reference | None,
     ) -> None:
         workspace = self.workspace(conn_id)
         for reference in concrete:
@@ -151,14 +178,17 @@ class Resolver:
         found = workspace.registry.resolve(
             [self._under_pins(reference) for reference in asked], self.attempt, keep_missing=True
         )
-        found = [item._replace(reference=reference) for item, reference in zip(found, asked, strict=True)]
+        found = [
+            item._replace(reference=reference, belongs=said is not None and said == belonging)
+            for item, reference, said in zip(found, asked, concrete, strict=True)
+        ]
         _refuse_missing(found, in_code=in_code)
         workspace.registry.record(found, self.attempt)
         for reference, resolution in zip(concrete, found, strict=True):
             self._known[reference] = resolution
             if isinstance(resolution.reference, Reference) and resolution.version is not None:
                 self._pins.setdefault(_pin(resolution.reference), resolution.version)
-            self._say(resolution)
+            self._untold.append((reference, resolution))
 
     def concrete(self, reference: Reference) -> Reference:
         """
@@ -211,9 +241,9 @@ class Resolver:
         """The version whose promotion started the run, or else the one that holds the stage now (R32)."""
         claimed, asked = self.claimed, (reference.conn_id, reference.model)
         numbers = [
-            event.number
+            event.version
             for conn_id, event in claimed.promotions
-            if (conn_id, event.model) == asked and event.number
+            if (conn_id, event.model) == asked and event.version
         ]
         if numbers:
             return Selector(SelectorKind.NUMBER, numbers[-1])
@@ -241,21 +271,23 @@ class Resolver:
             return reference
         return reference.but(selector=Selector(SelectorKind.NUMBER, version.number), as_of=())
 
-    def _say(self, resolution: Resolution) -> None:
-        if resolution.missing is not None:
-            default = quoted(resolution.value)
-            self._log.info("%r is not there, its default %s is used", resolution.reference, default)
-        elif resolution.version is not None and resolution.artifact is not None:
-            digest = resolution.artifact.payload.digest
-            self._log.info(
-                "%r is %s (%s, sha256:%s)",
-                resolution.reference,
-                resolution.version,
-                resolution.artifact,
-                digest[:12],
-            )
-        elif resolution.version is not None:
-            self._log.info("%r is %s", resolution.reference, resolution.version)
+
+def said_of(asked: Any_Reference, resolution: Resolution) -> tuple[str, str]:
+    """
+    Return the level and the text of a log line: which version a reference was resolved to, or that its default is used.
+
+    A version that is there and lacks what is wanted of it is worth a warning: the name may be mistyped.
+    """
+    version, artifact = resolution.version, resolution.artifact
+    if resolution.missing is not None:
+        text = f"{asked!r} not found; using default {quoted(resolution.value)}"
+        return ("warning", f"{text}. {resolution.missing}") if version is not None else ("info", text)
+    if artifact is not None and resolution.value is None:
+        of = f"{version}/" if version is not None else ""
+        return "info", f"Resolved {asked!r} to {of}{artifact} (sha256:{artifact.payload.digest[:12]})"
+    if isinstance(asked, Reference) and (asked.attribute or asked.wanted is Wanted.METADATA):
+        return "info", f"Resolved {asked!r} to {quoted(resolution.value)} (of {version})"
+    return "info", f"Resolved {asked!r} to {version}"
 
 
 def _same_pins(references: Any) -> list[Any_Reference]:
@@ -281,6 +313,12 @@ def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
     for policy in ("skip", "wait"):
         if policy in policies:
             raise policies[policy]
+
+
+def _fallback(resolution: Resolution) -> Reference | None:
+    """Return the reference that is resolved in the place of one whose version, artifact or key is missing."""
+    reference = resolution.reference
+    return reference.fallback if resolution.missing is not None and isinstance(reference, Reference) else None
 
 
 def _pin(reference: Reference) -> _Pin:

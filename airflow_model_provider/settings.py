@@ -69,7 +69,8 @@ def _stages(extra: tuple[str, ...]) -> tuple[str, ...]:
     for stage in extra:
         check_name("stage", stage)
         if stage in RESERVED or stage.isdigit():
-            raise InvalidConfiguration(f"[{SECTION}] stages", f"{stage!r} is a reserved word")
+            reason = "is a number, which means a version" if stage.isdigit() else "is a reserved word"
+            raise InvalidConfiguration(f"[{SECTION}] stages", f"{stage!r} {reason}", "Choose another name.")
     return tuple(dict.fromkeys((*BUILT_IN_STAGES, *extra)))
 
 

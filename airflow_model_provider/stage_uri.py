@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote, unquote, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCHEME: Final = "model"
 #: How a URI calls the default connection.
@@ -33,14 +36,33 @@ def stage_uri(conn_id: str | None, model: str, stage: str) -> str:
     return f"{SCHEME}://" + "/".join(quote(part, safe="") for part in (conn_id or DEFAULT, model, stage))
 
 
+def consumer_uri(conn_id: str | None, model: str, stage: str, dag_id: str) -> str:
+    """
+    Return the URI of what wakes one Dag that waits for a stage.
+
+    >>> consumer_uri(None, "iris", "production", "scoring")
+    'model://default/iris/production?dag=scoring'
+    """
+    return f"{stage_uri(conn_id, model, stage)}?{urlencode({'dag': dag_id})}"
+
+
 def read_stage_uri(uri: str) -> StageAddress | None:
-    """Return the stage that a URI means; None where it means none."""
-    scheme, _, rest = uri.partition("://")
+    """Return the stage that a URI means, of a consumer's too; None where it means none."""
+    scheme, _, rest = uri.partition("?")[0].partition("://")
     parts = [unquote(part) for part in rest.split("/")]
     if scheme != SCHEME or len(parts) != len(StageAddress._fields) or not all(parts):
         return None
     conn_id, model, stage = parts
     return StageAddress(None if conn_id == DEFAULT else conn_id, model, stage)
+
+
+def stages_in(condition: Any) -> Iterator[StageAddress]:
+    """Return the stages in what a Dag is scheduled on, in the order in which they stand there."""
+    for part in getattr(condition, "objects", ()):
+        yield from stages_in(part)
+    uri = getattr(condition, "uri", None) or getattr(condition, "name", "")
+    if (address := read_stage_uri(str(uri))) is not None:
+        yield address
 
 
 @dataclass(frozen=True)

@@ -49,14 +49,14 @@ def resolver_for(context: Mapping[str, Any]) -> Resolver:
 
 def claim_promotions(context: Mapping[str, Any]) -> None:
     """
-    Claim for a task's run the promotions that started it, before its code runs (R32).
+    Claim for a task's run the promotions that started it, before its code runs.
 
-    :raises AirflowSkipException: if the run was only woken again, for promotions that others have claimed.
+    :raises AirflowSkipException: if other runs have claimed all of them.
     """
-    resolver = resolver_for(context)
-    if claiming.is_idle(context, resolver.claimed):
-        claiming.forget_deleted(context, resolver.workspace)
-        raise AirflowSkipException("The promotions that this run was started for were claimed by other runs.")
+    if claiming.is_idle(context, resolver_for(context).claimed):
+        raise AirflowSkipException(
+            "Other runs of this Dag have claimed the promotions that started this run."
+        )
 
 
 def attempt_of(context: Mapping[str, Any]) -> Attempt:

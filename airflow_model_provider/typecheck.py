@@ -1,5 +1,5 @@
 """
-Whether an artifact fits the annotation of the parameter it is for (R15): by its recorded type, then by its value.
+Whether a value fits an annotation: an artifact by its recorded type, then by its value; any other by its value.
 
 Only what is understood is refused: a name that can't be evaluated, a form not known here, or a class whose own check
 fails accepts everything. Nothing is imported for the record's sake: a type that isn't loaded yet is unknown.
@@ -15,7 +15,7 @@ from itertools import islice
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
 
-from airflow_model_provider.exceptions import WrongType
+from airflow_model_provider.exceptions import WrongOutput, WrongType
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -89,6 +89,24 @@ def check_value(
         raise WrongType(step, parameter, _printed(annotation), _found(annotation, value), what)
 
 
+def check_output(annotation: Any, value: Any, *, step: str, output: str) -> None:
+    """
+    Refuse a step's result that does not fit what the step declares; of a handle, one whose recorded type does not.
+
+    :raises WrongOutput: if it does not fit.
+    """
+    try:
+        fits = _fits(annotation, value)
+        if not fits and _is_handle(type(value)):
+            fits = _may_hold(annotation, value.record.payload.type_names)
+        elif not fits:
+            fits = _stands_for_another(value)
+    except Exception:  # as above
+        return
+    if not fits:
+        raise WrongOutput(step, output, _printed(annotation), _found(annotation, value))
+
+
 # --- annotations -------------------------------------------------------------------------------------------
 
 
@@ -121,6 +139,15 @@ def _kind(member: Any) -> Any:
 
 def _is_handle(kind: Any) -> bool:
     return (kind.__module__, kind.__qualname__) == ("airflow_model_provider.handles", "Artifact")
+
+
+def _stands_for_another(value: Any) -> bool:
+    """Whether a value is a reference, a handle or a version, or holds one: what it stands for is not known here."""
+    kind = type(value)
+    if kind.__module__.startswith("airflow_model_provider."):
+        return True
+    items = value.values() if kind is dict else value
+    return kind in (list, tuple, set, dict) and any(map(_stands_for_another, items))
 
 
 def _is_typed_dict(kind: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Upkeep of a registry and its store: whether everything is there, and what nobody needs any more (R17)."""
+"""Upkeep of a registry and its store: whether everything is there and signed, and what nobody needs any more."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import DigestMismatch, PayloadMissing
+from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
 from airflow_model_provider.registry.blobs import PAGE, Blob
+from airflow_model_provider.workspace import is_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +74,63 @@ def verify(workspace: Workspace, told: Callable[[Blob], None] = _nobody) -> Iter
             if artifacts := tuple(registry.labels_of(blob.digest)):  # else it was deleted meanwhile
                 yield Damage(blob.digest, artifacts, problem, str(err))
         told(blob)
+
+
+class Signature(NamedTuple):
+    """
+    An artifact version that can execute code and was signed, or is to be.
+
+    :param artifact: its printed form: ``iris@3/trained_model@1``.
+    :param digest: the SHA-256 of its bytes.
+    :param problem: why it was not signed: its bytes are ``missing`` or ``changed``; None if nothing is wrong.
+    """
+
+    artifact: str
+    digest: str
+    problem: str | None = None
+
+
+def sign(
+    workspace: Workspace,
+    model: str | None = None,
+    number: int | None = None,
+    *,
+    who: str | None = None,
+    dry_run: bool = False,
+) -> Iterator[Signature]:
+    """
+    Sign what can execute code and does not bear the signature of the first key; its bytes are hashed once more before.
+
+    :param model: only what versions of this model hold; None for all that is registered.
+    :param number: only what this version holds.
+    :param who: who says that it can be trusted; kept beside the signature.
+    :param dry_run: sign nothing.
+    :raises InvalidConfiguration: if there is no key.
+    """
+    signing = settings.signing()
+    if not signing.keys:
+        problem = "no key is set, so nothing can be signed"
+        advice = "Set AIRFLOW__MODEL_REGISTRY__SIGNING_KEYS where this runs, and where consumers do."
+        raise InvalidConfiguration(f"[{settings.SECTION}] signing_keys", problem, advice)
+    for label, artifact in workspace.registry.held_artifacts(model, number):
+        payload = artifact.payload
+        if not is_unsigned(payload, signing, by_first=True):
+            continue
+        damage = _problem(workspace, payload.digest, payload.size, label)
+        if damage is None and not dry_run:
+            attributes = signing.sign(payload.digest, payload.materializer, payload.format_version)
+            workspace.registry.sign(artifact.id, attributes, who)
+        yield Signature(label, payload.digest, damage)
+
+
+def _problem(workspace: Workspace, digest: str, size: int, what: str) -> str | None:
+    try:
+        workspace.store.check(digest, size, what=what)
+    except DigestMismatch:
+        return "changed"
+    except PayloadMissing:
+        return "missing"
+    return None
 
 
 def collect(

@@ -80,8 +80,9 @@ def _copies(count: int, resolutions: int, *, sqlite: bool) -> list[str]:
         "INSERT INTO mr_metadata (version_id, key, value, sealed, at) "
         "SELECT v.id, t.key, t.value, FALSE, t.at FROM mr_metadata t, mr_version v WHERE v.number > 1",
         *(f"DROP INDEX {name}" for name in RESOLUTION_INDEXES),
-        f"INSERT INTO mr_resolution (attempt_id, reference_key, {resolved}, version_id, resolved, sequence, at) "
-        f"SELECT 'old ' || (1000000000 + s.n), 'key', {run}, v.id, {true}, 1, v.created_at "
+        f"INSERT INTO mr_resolution (attempt_id, reference_key, {resolved}, "
+        "version_id, resolved, belongs, sequence, at) "
+        f"SELECT 'old ' || (1000000000 + s.n), 'key', {run}, v.id, {true}, NOT {true}, 1, v.created_at "
         f"FROM {_series(1, resolutions, sqlite=sqlite)} JOIN mr_version v "
         f"ON v.model_id = (SELECT id FROM mr_model) AND v.number = 1 + s.n - (s.n / {count}) * {count}",
         *(

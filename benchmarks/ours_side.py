@@ -55,7 +55,7 @@ class Ours:
         found = self._client.get_model(model)
         versions = found.versions()
         assert form == "no file" or all(version.list_artifacts() for version in versions)
-        promoted = sorted(event.number or 0 for event in found.history("production"))
+        promoted = sorted(event.version or 0 for event in found.history("production"))
         assert promoted == sorted(version.number for version in versions)
         return len(versions)
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def score(model: ClassifierMixin) -> Annotated[pd.Series, "promoted_predictions"]:
     """Score with the version that this run was started for."""
     for event in get_step_context().promotions:
-        log.info("version %s, by %s: %s", event.number, event.who or event.task_id, event.reason)
+        log.info("version %s, by %s: %s", event.version, event.who or event.task_id, event.reason)
     flowers = load_iris(as_frame=True).data.sample(30, random_state=1)
     return pd.Series(model.predict(flowers), index=flowers.index)
 

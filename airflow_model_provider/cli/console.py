@@ -6,11 +6,12 @@ import io
 import json
 import math
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.exceptions.base import harmless
@@ -51,9 +52,7 @@ def told(args: Any, row: Mapping[str, Any], text: str) -> None:
 
 def client(args: Any) -> Client:
     """Return the client of the registry that ``--conn-id`` names, as tasks find it."""
-    hook = ModelRegistryHook(args.conn_id)
-    hook.get_address()  # refuses a default that workers would not share
-    return hook.get_client()
+    return ModelRegistryHook(args.conn_id).get_client()
 
 
 def show(args: Any, rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") -> None:
@@ -124,17 +123,33 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def _shown(value: object) -> str | None:
+    if isinstance(value, Mapping):
+        return harmless(", ".join(f"{key}: {part}" for key, part in value.items()))
     if isinstance(value, tuple):
         return harmless(", ".join(map(str, value)))
     return None if value is None else harmless(str(value))
 
 
+def write_bytes(args: Any, reader: IO[bytes]) -> None:
+    """Write bytes as the result."""
+    if args.stdout is not None:
+        with _piped(args):
+            shutil.copyfileobj(reader, args.stdout.buffer)
+            args.stdout.flush()
+
+
 def _write(args: Any, text: str) -> None:
-    if args.stdout is None:
-        return
+    if args.stdout is not None:
+        with _piped(args):
+            args.stdout.write(text)
+            args.stdout.flush()
+
+
+@contextmanager
+def _piped(args: Any) -> Iterator[None]:
+    """End quietly if nobody reads stdout any more."""
     try:
-        args.stdout.write(text)
-        args.stdout.flush()
+        yield
     except BrokenPipeError:
         # What is buffered has to go somewhere when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), args.stdout.fileno())
@@ -149,7 +164,9 @@ def agreed(args: Any, question: str) -> bool:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except (EOFError, RuntimeError):  # at the end of what can be read, or without anything to read from
         note("")
-        raise SystemExit("Nobody could be asked, so nothing was done: no terminal; pass --yes.") from None
+        raise SystemExit(
+            "Cannot prompt without a terminal. Nothing was changed. Pass --yes to confirm."
+        ) from None
 
 
 @contextmanager
@@ -194,6 +211,7 @@ def command(function: Callable[[Any], None]) -> Callable[[Any], None]:
             with redirect_stdout(sys.stderr or io.StringIO()):
                 function(args)
         except ModelRegistryError as err:
+            err.conn_id, err.on_command_line = err.conn_id or args.conn_id, True
             raise SystemExit(f"{type(err).__name__}: {err}") from None
 
     return run

@@ -94,6 +94,14 @@ ARG_OLDER_THAN = Arg(
     default=24.0,
     metavar="HOURS",
 )
+ARG_OF_MODEL = Arg(("--model",), help="Artifacts of this model only")
+ARG_OF_VERSION = Arg(
+    ("--version",), help="Artifacts of this version only: a number, a name, latest, or a stage"
+)
+ARG_ALL = Arg(("--all",), help="All artifacts of the registry", action="store_true")
+ARG_SIGN_ONLY = Arg(
+    ("--dry-run",), help="Show the artifacts that would be signed, and sign none", action="store_true"
+)
 ARG_FILE = Arg(("file",), help="The file: joblib, pickle, skops, npy, or any other")
 ARG_ARTIFACT = Arg(("--artifact",), help="Name of its artifact (default: model)")
 ARG_ARTIFACT_NAME = Arg(("artifact",), help="Name of the artifact")
@@ -103,7 +111,7 @@ ARG_FORMAT = Arg(
     help="How it is loaded (default: as its name says)",
     choices=("joblib", "pickle", "skops", "npy", "file"),
 )
-ARG_KIND = Arg(("--kind",), help="What it is to the version", choices=("model", "data", "deployment"))
+ARG_KIND = Arg(("--kind",), help="Artifact type", choices=("model", "data", "deployment"))
 ARG_METADATA = Arg(
     ("--metadata",),
     help="Metadata of the version, such as accuracy=0.97; can be repeated",
@@ -113,7 +121,11 @@ ARG_METADATA = Arg(
 ARG_CHECK = Arg(
     ("--check",), help="Load it, too; this executes what a pickle or joblib file holds", action="store_true"
 )
-ARG_TO_FILE = Arg(("--to",), help="The file to write (default: the artifact's name)", metavar="FILE")
+ARG_TO_FILE = Arg(
+    ("--to",), help="File to write, or - for stdout (default: the artifact's name)", metavar="FILE"
+)
+ARG_PURGE = Arg(("--purge",), help="Delete it even if it has been in a stage", action="store_true")
+ARG_PAIRS = Arg(("metadata",), help="Metadata such as accuracy=0.97", nargs="+", metavar="KEY=VALUE")
 ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
 ARG_EXPORT = Arg(("file",), help="The file to write: a zip file")
 ARG_IMPORT = Arg(("file",), help="The file to read: one that export has written")
@@ -163,7 +175,7 @@ ARGS_GATES = (
 
 
 COMMANDS = (
-    _command("models", "reading.models", "List the models", ARG_OUTPUT),
+    _command("models", "reading.models", "List the models", ARG_LIMIT, ARG_OUTPUT),
     _command(
         "versions", "reading.versions", "List the versions of a model", ARG_MODEL, ARG_LIMIT, ARG_OUTPUT
     ),
@@ -273,9 +285,39 @@ COMMANDS = (
         ARG_RESULT,
     ),
     _command(
+        "delete",
+        "versions.delete",
+        "Delete a version; asks first",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_PURGE,
+        ARG_YES,
+        ARG_RESULT,
+    ),
+    _command(
+        "log-metadata",
+        "versions.log_metadata",
+        "Log metadata onto a version",
+        ARG_MODEL,
+        ARG_VERSION,
+        ARG_PAIRS,
+        ARG_RESULT,
+    ),
+    _command(
         "verify",
         "upkeep.verify",
         "Hash the stored files once more; exits with 1 if one is damaged",
+        ARG_OUTPUT,
+    ),
+    _command(
+        "sign",
+        "upkeep.sign",
+        "Sign stored artifacts that can execute code, for consumers with signing_keys",
+        ARG_OF_MODEL,
+        ARG_OF_VERSION,
+        ARG_ALL,
+        ARG_SIGN_ONLY,
+        ARG_YES,
         ARG_OUTPUT,
     ),
     _command(

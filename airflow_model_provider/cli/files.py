@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.artifacts.scratch import replacing
 from airflow_model_provider.artifacts.trouble import reason
-from airflow_model_provider.cli.console import client, command, say, told
+from airflow_model_provider.cli.console import client, command, note, say, told, write_bytes
+from airflow_model_provider.cli.values import metadata_of
 from airflow_model_provider.exceptions import (
     AlreadyExists,
     DigestMismatch,
@@ -21,6 +21,7 @@ from airflow_model_provider.exceptions.base import quoted
 
 if TYPE_CHECKING:
     from airflow_model_provider.artifacts.source import VerifiedSource
+    from airflow_model_provider.handles import Artifact
 
 
 @command
@@ -39,7 +40,7 @@ def register(args: Any) -> None:
         kinds={name: args.kind} if args.kind else {},
         check=(lambda _name, value: loaded.append(type(value).__name__)) if args.check else None,
         name=args.name,
-        metadata=_metadata(args.metadata or ()),
+        metadata=metadata_of("--metadata", args.metadata or ()),
     )
     artifact = version.get_artifact(name)
     row = {
@@ -63,6 +64,9 @@ def download(args: Any) -> None:
     """Write the verified bytes of an artifact into a file."""
     registry = client(args)
     artifact = registry.get_model_version(args.model, args.version).get_artifact(args.artifact)
+    if args.to == "-":
+        _print(args, artifact)
+        return
     target = Path(args.to or artifact.name)
     if os.path.lexists(target) and not args.force:
         raise AlreadyExists("file", str(target))
@@ -82,6 +86,15 @@ def download(args: Any) -> None:
     told(args, row, f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
 
 
+def _print(args: Any, artifact: Artifact[Any]) -> None:
+    """Write the verified bytes to stdout, and nothing else."""
+    if args.output is not None:
+        raise InvalidDefinition("--to -", "stdout is for the artifact's bytes", "Leave --output out.")
+    with artifact.path().open("rb") as reader:
+        write_bytes(args, reader)
+    note(f"{artifact!r} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+
+
 def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:
     """Copy into a file that is there when all of it is, and is what was registered."""
     try:
@@ -96,19 +109,3 @@ def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:
         raise InvalidDefinition(
             "--to", f"{quoted(str(target))} cannot be written ({reason(err)})", advice
         ) from None
-
-
-def _metadata(said: Any) -> dict[str, Any]:
-    """Read ``accuracy=0.97``: JSON where it is some, else text."""
-    found: dict[str, Any] = {}
-    for item in said:
-        key, equals, text = item.partition("=")
-        if not equals:
-            raise InvalidDefinition(
-                "--metadata", f"{quoted(item)} has no '='", "Write: --metadata accuracy=0.97."
-            )
-        try:
-            found[key] = json.loads(text)
-        except (ValueError, RecursionError):
-            found[key] = text
-    return found

@@ -10,6 +10,7 @@ from airflow_model_provider.cli.rows import event_row, no_event_row
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.references import UNSET
+from airflow_model_provider.selectors import ModelStages
 
 if TYPE_CHECKING:
     from airflow_model_provider.gates import Gates
@@ -31,11 +32,9 @@ def promote(args: Any) -> None:
     )
     if event is None:
         row = {"model": args.model, "changed": False, **no_event_row(args.stage, version.number)}
-        told(args, row, f"{version} holds {args.stage} already.")
+        told(args, row, _unchanged(version, args.stage))
     else:
-        before = f", before: version {event.previous}" if event.previous else ""
-        text = f"{version} is {args.stage} now{before} (event {event.sequence})."
-        told(args, {"model": args.model, "changed": True, **event_row(event)}, text)
+        told(args, {"model": args.model, "changed": True, **event_row(event)}, f"{event}.")
 
 
 @command
@@ -43,9 +42,13 @@ def rollback(args: Any) -> None:
     """Give a stage back to an earlier holder."""
     model = client(args).get_model(args.model)
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
-    before = f", before: version {event.previous}" if event.previous else ""
-    text = f"{args.model}@{event.number} is {args.stage} again{before} (event {event.sequence})."
-    told(args, {"model": args.model, **event_row(event)}, text)
+    told(args, {"model": args.model, **event_row(event)}, f"{event}.")
+
+
+def _unchanged(version: object, stage: str) -> str:
+    if stage == ModelStages.ARCHIVED:
+        return f"{version} is in no stage. Nothing was changed."
+    return f"{version} is {stage} already. Nothing was changed."
 
 
 def _expected(text: str | None) -> Any:

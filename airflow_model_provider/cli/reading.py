@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import LARGEST, check_number
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, check_stage, read_as_of
+from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, read_as_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +27,16 @@ T = TypeVar("T")
 def models(args: Any) -> None:
     """List the models."""
     registry = client(args).workspace.registry
-    found, holders = registry.list_models(), registry.holders()
+    found = _page(args, lambda limit: registry.list_models(limit=limit), "first")
+    holders = registry.holders()
     latest = Selector(SelectorKind.LATEST, ModelStages.LATEST.value)
     newest = registry.numbers([Reference(model.name, latest, Wanted.VERSION) for model in found])
     rows = [
         {
             "model": model.name,
             "newest_version": number,
-            "stages": ", ".join(f"{stage}: {held}" for stage, held in holders.get(model.name, {}).items()),
-            "tags": ", ".join(model.tags),
+            "stages": holders.get(model.name, {}),
+            "tags": model.tags,
             "description": model.card.get("description"),
             "created_at": time_text(model.created_at),
         }
@@ -78,9 +79,10 @@ def show_version(args: Any) -> None:
         "state": record.state.value,
         "stages": _stages(record),
         "created_at": time_text(record.created_at),
-        "made_by": f"{record.run.dag_id}, run {record.run.run_id}" if record.run else None,
+        "dag_id": record.run.dag_id if record.run else None,
+        "run_id": record.run.run_id if record.run else None,
         "description": record.description,
-        "tags": ", ".join(record.tags) or None,
+        "tags": record.tags,
     }
     rows = [{"part": "version", "name": name, "value": value} for name, value in facts.items()]
     rows += [
@@ -97,7 +99,7 @@ def show_version(args: Any) -> None:
 def compare(args: Any) -> None:
     """Show the metadata of versions of a model side by side."""
     found = client(args).compare(args.model, args.versions)
-    stages = {label: ", ".join(held) or None for label, held in found.stages.items()}
+    stages = {label: tuple(held) for label, held in found.stages.items()}
     rows = [{"metadata": key, **values} for key, values in found.metadata.items()]
     show(args, [{"metadata": "(stages)", **stages}, *rows])
 
@@ -107,8 +109,6 @@ def history(args: Any) -> None:
     """Show who held a stage, from when, by whom, why and from which Dag run."""
     registry = client(args).workspace.registry
     events = _page(args, lambda limit: registry.history(args.model, args.stage, limit=limit))
-    if args.stage is not None and not events:
-        check_stage(args.stage, registry.stages)
     show(
         args,
         [event_row(event) for event in events],
@@ -145,20 +145,30 @@ def lineage(args: Any) -> None:
         _link("made", item.made_by, str(item.record), item.digest, item.record.created_at)
         for item in version.list_artifacts()
     ]
-    used = [
-        _link("used", record.attempt, record.wanted, record.digest, record.at)
-        for record in _page(args, lambda limit: version.used_by(limit=limit))
-    ]
-    rows = [*made, *used]
-    show(args, rows, f"{version} was used by no task yet.")
+
+    def read(limit: int) -> list[dict[str, Any]]:
+        used = [
+            _link(
+                "belongs" if record.belongs else "used",
+                record.attempt,
+                record.wanted,
+                record.digest,
+                record.at,
+            )
+            for record in version.used_by(limit=limit, belonging=True)
+        ]
+        return [*made, *used][:limit]
+
+    found = _page(args, read)
+    show(args, found, f"{version} was used by no task yet.")
 
 
-def _page(args: Any, read: Callable[[int], list[T]]) -> list[T]:
-    """Return as many as ``--limit`` allows, and say so where there are more."""
+def _page(args: Any, read: Callable[[int], list[T]], which: str = "newest") -> list[T]:
+    """Return as many as ``--limit`` allows, and say so if there are more."""
     limit = check_number("--limit", args.limit, largest=LARGEST - 1)
     found = read(limit + 1)
     if len(found) > limit:
-        note(f"These are the newest {limit:,}, and there are more: say --limit.")
+        note(f"Showing the {which} {limit:,}. Use --limit for more.")
     return found[:limit]
 
 
@@ -177,13 +187,18 @@ def _link(
     }
 
 
-def _stages(record: VersionRecord) -> str | None:
-    return ", ".join(record.stages) or ("archived" if record.archived else None)
+def _stages(record: VersionRecord) -> tuple[str, ...]:
+    return record.stages or (("archived",) if record.archived else ())
 
 
-def _artifact(artifact: Artifact[Any]) -> str:
-    kind, size = artifact.kind.value, f"{artifact.size:,} bytes"
-    return f"{artifact.record} ({kind}, {artifact.type}, {size}, sha256:{artifact.digest})"
+def _artifact(artifact: Artifact[Any]) -> dict[str, Any]:
+    return {
+        "version": artifact.number,
+        "kind": artifact.kind.value,
+        "type": artifact.type,
+        "bytes": artifact.size,
+        "digest": artifact.digest,
+    }
 
 
 def _as_of(text: str | None) -> tuple[str, ...]:
@@ -192,6 +207,9 @@ def _as_of(text: str | None) -> tuple[str, ...]:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        problem = f"{quoted(text)} is no time"
-        raise InvalidDefinition("--as-of", problem, "Write: 2026-03-01T12:00+00:00.") from None
-    return read_as_of("--as-of", time if time.tzinfo else time.replace(tzinfo=UTC))
+        problem = f"{quoted(text)} is not a time"
+        raise InvalidDefinition("--as-of", problem, "Example: 2026-03-01T12:00+00:00.") from None
+    if time.tzinfo is None:
+        problem = f"{quoted(text)} has no time zone"
+        raise InvalidDefinition("--as-of", problem, f"In UTC it is {time.replace(tzinfo=UTC).isoformat()}.")
+    return read_as_of("--as-of", time)

@@ -20,7 +20,7 @@ _EVENT: Final[dict[str, Callable[[StageEvent], Any]]] = {
     "sequence": lambda event: event.sequence,
     "at": lambda event: time_text(event.at),
     "stage": lambda event: event.stage,
-    "version": lambda event: event.number,
+    "version": lambda event: event.version,
     "previous": lambda event: event.previous,
     "rollback": lambda event: event.restores is not None,
     "who": lambda event: event.who,

@@ -48,13 +48,13 @@ def import_model(args: Any) -> None:
 
 
 def _row(found: Imported, item: ImportedVersion) -> dict[str, Any]:
-    result = "is here already" if not item.is_new else "imported" if item.number else "would be imported"
+    result = "present" if not item.is_new else "imported" if item.number else "valid"
     version = f"{found.model}@{item.number}" if item.number else None
     return {
         "source": item.source,
         "result": result,
         "version": version,
-        "stages_there": ", ".join(item.stages),
+        "stages_there": item.stages,
     }
 
 

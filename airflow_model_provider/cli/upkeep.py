@@ -1,4 +1,4 @@
-"""``airflow model-registry verify`` and ``gc``."""
+"""``airflow model-registry verify``, ``sign`` and ``gc``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verify(args: Any) -> None:
         found = list(damages(client(args).workspace, told))
     rows = [
         {
-            "artifacts": ", ".join(item.artifacts),
+            "artifacts": item.artifacts,
             "problem": item.problem,
             "digest": item.digest,
             "error": item.error,
@@ -36,17 +36,47 @@ def verify(args: Any) -> None:
 
 
 @command
+def sign(args: Any) -> None:
+    """Sign artifacts that can execute code; exit code 1 if the bytes of one are damaged."""
+    if args.all == (args.model is not None) or (args.version is not None and args.model is None):
+        raise InvalidDefinition(
+            "sign",
+            "it needs --model, with or without --version, or --all",
+            "Example: --model iris --version 3.",
+        )
+    registry = client(args)
+    what = (
+        "all artifacts"
+        if args.all
+        else f"the artifacts of {args.model}{f' {args.version}' * bool(args.version)}"
+    )
+    found = registry.sign_artifacts(args.model, args.version, dry_run=True)
+    if any(item.problem is None for item in found) and not args.dry_run:
+        question = f"Sign {len(found):,} of {what}? Consumers will load them, which can execute code."
+        if not agreed(args, question):
+            raise SystemExit("Nothing was signed.")
+        found = registry.sign_artifacts(args.model, args.version)
+    result = "unsigned" if args.dry_run else "signed"
+    rows = [
+        {"artifact": item.artifact, "result": item.problem or result, "digest": item.digest} for item in found
+    ]
+    show(args, rows, f"Of {what} none needs a signature.")
+    if any(item.problem for item in found):
+        raise SystemExit(1)
+
+
+@command
 def gc(args: Any) -> None:
     """Remove what no version needs any more; says first what that is."""
     if not 0 <= args.older_than < 1e6:
         raise InvalidDefinition(
-            "--older-than", f"{args.older_than} is no number of hours", "Write: --older-than 24."
+            "--older-than", f"{args.older_than} is not a number of hours", "Write: --older-than 24."
         )
     workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
         found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
-        result = "would be removed" if args.dry_run else "removed"
+        result = "found" if args.dry_run else "removed"
         told(args, _row(result, found), f"Not needed: {_said(found)}.")
         return
     if not agreed(args, f"Remove {_said(found)}?"):

@@ -17,6 +17,7 @@ from airflow_model_provider.pipelines.deferred import PipelineParameter
 from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
 from airflow_model_provider.pipelines.mapping import is_mappable
 from airflow_model_provider.pipelines.outputs import check_outputs
+from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import MAP_OVER, JsonValue
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class Step(Generic[P, R]):
             )
         if (refuse := getattr(value, "refuse_unmappable", None)) is not None:
             refuse()
+        elif isinstance(value, list | tuple | dict):
+            transform(value, _refuse_part)
         elif not (is_mappable(value) or isinstance(value, Mapping) or _comes_later(value)):
             raise InvalidDefinition(
                 self._subject, f"{call} was given {quoted(value)}, which can't be mapped over", advice
@@ -206,6 +209,13 @@ class Step(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<step {self.definition.name}>"
+
+
+def _refuse_part(part: Any) -> Any:
+    if (refuse := getattr(part, "refuse_part", None)) is None:
+        return WALK
+    refuse()
+    return part
 
 
 def _comes_later(value: Any) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import re
 import reprlib
+import shlex
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Characters of a sentence, at most, before what can't be seen is escaped: a name of megabytes must not fill a log.
 LONGEST: Final = 4000
+#: What Airflow puts before the name of a DAG file's module: it tells a reader nothing.
+_DAG_FILE: Final = re.compile(r"\bunusual_prefix_[0-9a-f]{40}_")
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
@@ -46,16 +51,42 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
+def did_you_mean(name: object, known: Sequence[str]) -> str:
+    """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    close = difflib.get_close_matches(name, known[:1000], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 class ModelRegistryError(Exception):
     """Base of all errors of this package. A retry does not help unless ``transient`` is true."""
 
     transient: ClassVar[bool] = False
+    #: The connection of the registry that it is about; None for the default one.
+    conn_id: str | None = None
+
+    #: Whether a command gives it, whose options have another spelling.
+    on_command_line: bool = False
+
+    def option(self, name: str, value: object = True) -> str:
+        """Return an argument as the surface spells it: ``force=True`` in Python, ``--force`` on the command line."""
+        if not self.on_command_line:
+            return f"{name}={value!r}"
+        flag = f"--{name.replace('_', '-')}"
+        said = value if isinstance(value, list) else [str(value).lower()]
+        return flag if value is True else " ".join([flag, *map(str, said)])
+
+    def command(self, *words: str) -> str:
+        """Return the ``airflow model-registry`` command that helps, for the registry that it is about."""
+        where = ("--conn-id", self.conn_id) if self.conn_id else ()
+        return shlex.join(("airflow", "model-registry", *words, *where))
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""
         super().__init_subclass__(**options)
         if (sentence := vars(cls).get("__str__")) is not None:
-            shown = functools.wraps(sentence)(lambda self: harmless(sentence(self)))
+            shown = functools.wraps(sentence)(lambda self: harmless(_DAG_FILE.sub("", sentence(self))))
             cls.__str__ = shown  # type: ignore[method-assign]
 
     def __repr__(self) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from airflow_model_provider.exceptions.base import ModelRegistryError
 
+#: The command that advice to upgrade names; the error adds which registry it is for.
+UPGRADE = "airflow model-registry db upgrade"
+
 
 class InvalidConfiguration(ModelRegistryError, ValueError):
     """A setting cannot be used. A retry cannot help; correct the setting."""
@@ -43,7 +46,7 @@ class OutcomeUnknown(RegistryUnavailable):
         return (
             f"The model registry at {self.url} went away while a change was committed: {self.reason}. Whether the "
             "change is done is not known; it is done as a whole or not at all. Once the registry answers, look "
-            "before you repeat it: airflow model-registry versions, show or history."
+            f"before you repeat it: {self.command('history', 'MODEL')}."
         )
 
 
@@ -57,9 +60,12 @@ class StoreUnavailable(ModelRegistryError, OSError):
         self.uri, self.operation, self.reason = uri, operation, reason
 
     def __str__(self) -> str:
+        written = self.operation.startswith("write")
+        advice = "free space, permissions and" if written else "permissions and"
+        done = " Nothing was registered." if written else ""
         return (
             f"The artifact store could not {self.operation} {self.uri}: {self.reason}. "
-            "Check free space, permissions and [model_registry] store; nothing was registered."
+            f"Check {advice} [model_registry] store.{done}"
         )
 
 
@@ -71,9 +77,10 @@ class SchemaMismatch(ModelRegistryError, RuntimeError):
         self.url, self.found, self.expected, self.advice = url, found, expected, advice
 
     def __str__(self) -> str:
+        advice = self.advice.replace(UPGRADE, self.command("db", "upgrade"))
         return (
             f"The model registry at {self.url} has schema {self.found!r}; this release needs {self.expected!r}. "
-            f"{self.advice}"
+            f"{advice}"
         )
 
 

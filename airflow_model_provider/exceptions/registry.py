@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing
+
+#: The argument that deletes a version which has been in a stage; the error spells it for its surface.
+PURGE = "purge=True"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +22,8 @@ class ModelNotFound(ModelRegistryError, KeyError):
 
     def __str__(self) -> str:
         return (
-            f"The registry has no model {self.model!r}. Models: {listing(self.existing)}. "
+            f"The registry has no model {self.model!r}.{did_you_mean(self.model, self.existing)} "
+            f"Models: {listing(self.existing)}. "
             f"A pipeline with model=Model(name={self.model!r}) makes it at its first run."
         )
 
@@ -43,14 +47,14 @@ class StageNotAssigned(ModelRegistryError, KeyError):
     def __str__(self) -> str:
         if self.stage == "latest":
             return (
-                f"No version of {self.model!r} is ready, so that there is no latest one. "
-                f"Versions: {listing(self.versions)}. Wait until all tasks of one have committed, or name a version."
+                f"{self.model!r} has no ready version, so 'latest' selects nothing. "
+                f"Versions: {listing(self.versions)}. Name a version, or train a new one."
             )
         if self.as_of is None:
             return (
                 f"No version of {self.model!r} is in stage {self.stage!r}. "
                 f"Versions: {listing(self.versions)}. Promote one: "
-                f"airflow model-registry promote {self.model!r} <number> {self.stage}"
+                f"{self.command('promote', self.model, 'NUMBER', self.stage)}"
             )
         if self.left:
             since = f"its last holder left it at {self.left}"
@@ -87,6 +91,20 @@ class PinConflict(ModelRegistryError, RuntimeError):
         return (
             f"{self.reference} is version {self.number} for this Dag run (pin='run'), and this task has already used "
             "another version for it (pin='task'). Use the same pin for all references of the task."
+        )
+
+
+class PinnedToNothing(ModelRegistryError, KeyError):
+    """The Dag run found no version when it first looked, and keeps that. A retry cannot help."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference)
+        self.reference = reference
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference} had no version when this Dag run first used it (pin='run'), and a default was used. "
+            "Start a new run, or release the run's pins: Client().drop_run_pins()."
         )
 
 
@@ -127,7 +145,8 @@ class ArtifactNotFound(ModelRegistryError, KeyError):
         self.version, self.artifact, self.existing = version, artifact, existing
 
     def __str__(self) -> str:
-        return f"{self.version} has no artifact {self.artifact!r}. It has: {listing(self.existing)}."
+        hint = did_you_mean(self.artifact, self.existing)
+        return f"{self.version} has no artifact {self.artifact!r}.{hint} It has: {listing(self.existing)}."
 
 
 class AmbiguousArtifact(ModelRegistryError, KeyError):
@@ -158,8 +177,8 @@ class MetadataNotFound(ModelRegistryError, KeyError):
 
     def __str__(self) -> str:
         return (
-            f"{self.subject} has no metadata {self.key!r}. It has: {listing(self.existing)}. "
-            "Give default= where it may be missing."
+            f"{self.subject} has no metadata {self.key!r}.{did_you_mean(self.key, self.existing)} "
+            f"It has: {listing(self.existing)}. Use .get({self.key!r}, default=...) if it may be missing."
         )
 
 
@@ -171,6 +190,11 @@ class AlreadyExists(ModelRegistryError, ValueError):
         self.what, self.name = what, name
 
     def __str__(self) -> str:
+        if self.what == "file":
+            return (
+                f"The file {self.name!r} exists already. Nothing was written. "
+                f"Pass {self.option('force')} to replace it, or choose another name."
+            )
         return f"The {self.what} {self.name!r} exists already. Use it, or choose another name."
 
 
@@ -184,7 +208,7 @@ class StageOccupied(ModelRegistryError, RuntimeError):
     def __str__(self) -> str:
         return (
             f"{self.model}[{self.stage}] is held by {self.model}@{self.holder}. "
-            f"Pass force=True (--force) to replace it by {self.model}@{self.candidate}."
+            f"Pass {self.option('force')} to replace it by {self.model}@{self.candidate}."
         )
 
 
@@ -196,14 +220,14 @@ class StageConflict(ModelRegistryError, RuntimeError):
         self.model, self.stage, self.expected, self.holder = model, stage, expected, holder
 
     def __str__(self) -> str:
-        held, expected = (
-            "free" if number is None else f"held by {self.model}@{number}"
+        found, expected = (
+            "no version" if number is None else f"{self.model}@{number}"
             for number in (self.holder, self.expected)
         )
         return (
-            f"{self.model}[{self.stage}] is {held}, and was expected to be {expected}. Somebody else has changed it: "
-            f"look at its history, and say expected={self.holder} (--expected {str(self.holder).lower()}) if that is "
-            "what you mean to change."
+            f"Expected {expected} in {self.model}[{self.stage}], found {found}. Nothing was changed. "
+            f"Check its history: {self.command('history', self.model, self.stage)}. "
+            f"Pass {self.option('expected', self.holder)} to change it anyway."
         )
 
 
@@ -231,15 +255,20 @@ class NothingToRestore(ModelRegistryError, LookupError):
         self.model, self.stage, self.to, self.holders = model, stage, to, holders
 
     def __str__(self) -> str:
-        there = listing([f"{self.model}@{number}" for number in self.holders])
         why = (
-            "there is no version that held it before"
+            "no version was in it before its current one"
             if self.to is None
-            else (f"{self.model}@{self.to} is not an earlier holder")
+            else f"{self.model}@{self.to} is not an earlier version in it"
+        )
+        left = listing([f"{self.model}@{number}" for number in self.holders])
+        advice = (
+            f"Choose one: {self.option('to', self.holders[0])}"
+            if self.holders
+            else "Promote a version instead"
         )
         return (
-            f"{self.model}[{self.stage}] cannot be rolled back: {why}. Earlier holders that are left: {there}. "
-            "Promote the version that it should have."
+            f"{self.model}[{self.stage}] cannot be rolled back: {why}. Nothing was changed. "
+            f"Other versions that have been in it: {left}. {advice}."
         )
 
 
@@ -264,7 +293,7 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
         what = f": task{several} {tasks} can still write into it" if self.missing else ""
         return (
             f"{self.version} is still being produced{what}. Promote it when it is ready, or pass "
-            "allow_incomplete=True (--allow-incomplete). Nothing was changed."
+            f"{self.option('allow_incomplete')}. Nothing was changed."
         )
 
 
@@ -290,7 +319,8 @@ class VersionInUse(ModelRegistryError, RuntimeError):
         self.version, self.use, self.advice = version, use, advice
 
     def __str__(self) -> str:
-        return f"{self.version} cannot be deleted: {self.use}. {self.advice}".rstrip()
+        advice = self.advice.replace(PURGE, self.option("purge"))
+        return f"{self.version} cannot be deleted: {self.use}. {advice}".rstrip()
 
 
 class MetadataConflict(ModelRegistryError, ValueError):
@@ -304,4 +334,19 @@ class MetadataConflict(ModelRegistryError, ValueError):
         return (
             f"Metadata {self.key!r} of {self.version} was written by another map index of this task. "
             "Attach it to each index's output: log_metadata(..., infer_artifact=True)."
+        )
+
+
+class ReferenceMismatch(ModelRegistryError, ValueError):
+    """A reference says something else of an artifact than the registry does. A retry cannot help."""
+
+    def __init__(self, reference: str, said: str, found: str) -> None:
+        super().__init__(reference, said, found)
+        self.reference, self.said, self.found = reference, said, found
+
+    def __str__(self) -> str:
+        return (
+            f"The reference to {self.reference} does not match the registry. The reference says: {self.said}. The "
+            f"registry says: {self.found}. Nothing was loaded. Clear the task that returned the reference: it saves "
+            "its output again. (An older copy of the registry's database may have been restored since.)"
         )

@@ -20,9 +20,11 @@ class NotExportable(ModelRegistryError, RuntimeError):
     def __str__(self) -> str:
         if not self.versions:
             return f"{self.model!r} has no version to export. Make one first."
+        producing = all("(producing)" in version for version in self.versions)
+        advice = "Wait until they are ready, or name" if producing else "Name"
         return (
             f"Only versions of {self.model!r} that are ready can be exported, not {listing(self.versions)}. "
-            "Wait until they are ready, or name others: --versions."
+            f"{advice} others: {self.option('versions', [1])}."
         )
 
 

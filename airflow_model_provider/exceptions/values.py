@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, listing, quoted
+from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,9 @@ class UnknownFormat(ModelRegistryError, LookupError):
         self.key, self.format_version, self.existing, self.broken = key, format_version, existing, broken
 
     def __str__(self) -> str:
+        if not self.format_version:  # somebody has chosen it
+            hint = did_you_mean(self.key, self.existing)
+            return f"format={quoted(self.key)} does not exist.{hint} Formats: {listing(self.existing, limit=30)}."
         broken = f" Could not be imported: {listing(self.broken)}." if self.broken else ""
         return (
             f"No materializer here reads format {quoted(self.key)} version {self.format_version}. "
@@ -111,6 +114,23 @@ class NotSigned(ModelRegistryError, PermissionError):
         )
 
 
+class VersionNotSigned(ModelRegistryError, PermissionError):
+    """Consumers could not load artifacts of the version that was to be promoted. A retry cannot help; sign them."""
+
+    def __init__(self, version: str, stage: str, artifacts: Sequence[str]) -> None:
+        super().__init__(version, stage, artifacts)
+        self.version, self.stage, self.artifacts = version, stage, artifacts
+
+    def __str__(self) -> str:
+        model, _, number = self.version.rpartition("@")
+        command = self.command("sign", "--model", model, "--version", number)
+        return (
+            f"{self.version} was not promoted to {self.stage!r}: consumers could not load {listing(self.artifacts)}, "
+            "which can execute code and bears no signature of a key in [model_registry] signing_keys. "
+            f"If you trust it, sign it: {command}. Nothing was changed."
+        )
+
+
 class UntrustedTypes(ModelRegistryError, PermissionError):
     """A skops file names types outside the trusted list. A retry cannot help."""
 
@@ -156,14 +176,12 @@ class PayloadMissing(ModelRegistryError, FileNotFoundError):
 class FileMissing(ModelRegistryError, FileNotFoundError):
     """The file that is to be kept is not there. A retry cannot help unless somebody puts it there."""
 
-    def __init__(self, artifact: str, path: str) -> None:
-        super().__init__(artifact, path)
-        self.artifact, self.path = artifact, path
+    def __init__(self, artifact: str, path: str, problem: str = "does not exist") -> None:
+        super().__init__(artifact, path, problem)
+        self.artifact, self.path, self.problem = artifact, path, problem
 
     def __str__(self) -> str:
-        return (
-            f"{self.artifact} can't be made of {self.path!r}: there is no such file. Give the path of a file."
-        )
+        return f"{self.artifact} cannot be saved: {self.path!r} {self.problem}. Pass the path of a file."
 
 
 class PayloadReplaced(PayloadMissing):
@@ -189,7 +207,7 @@ class LoadFailed(ModelRegistryError, RuntimeError):
 
 
 class WrongType(ModelRegistryError, TypeError):
-    """An artifact does not fit the annotation of the parameter it is given to. A retry cannot help."""
+    """An input does not fit the annotation of its parameter. A retry cannot help."""
 
     def __init__(self, step: str, parameter: str, expected: str, found: str, what: str) -> None:
         super().__init__(step, parameter, expected, found, what)
@@ -202,8 +220,39 @@ class WrongType(ModelRegistryError, TypeError):
         )
 
     def __str__(self) -> str:
-        article = "" if self.found == "None" else "an " if self.found[:1] in "aeio" else "a "
         return (
-            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, "
-            f"and {self.what} is {article}{self.found}. Pass another artifact, or correct the annotation."
+            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, and {self.what} is "
+            f"{_article(self.found)}{self.found}. Pass another value, or correct the annotation."
         )
+
+
+class WrongOutput(ModelRegistryError, TypeError):
+    """A step's result does not fit its return annotation; nothing was saved. A retry cannot help."""
+
+    def __init__(self, step: str, output: str, expected: str, found: str) -> None:
+        super().__init__(step, output, expected, found)
+        self.step, self.output, self.expected, self.found = step, output, expected, found
+
+    def __str__(self) -> str:
+        return (
+            f"Step {self.step!r} declares output {self.output!r} as {self.expected}, and returned "
+            f"{_article(self.found)}{self.found}. Nothing was saved. Return another value, or correct the annotation."
+        )
+
+
+class InputNotFound(ModelRegistryError, KeyError):
+    """A step's parameter did not come from an artifact. A retry cannot help."""
+
+    def __init__(self, step: str, parameter: str, existing: Sequence[str] = ()) -> None:
+        super().__init__(step, parameter, existing)
+        self.step, self.parameter, self.existing = step, parameter, existing
+
+    def __str__(self) -> str:
+        return (
+            f"Step {self.step!r} has no artifact for parameter {self.parameter!r}. Parameters that came from "
+            f"artifacts: {listing(self.existing)}."
+        )
+
+
+def _article(name: str) -> str:
+    return "" if name == "None" else "an " if name[:1] in "aeio" else "a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -21,6 +22,10 @@ from airflow_model_provider.exceptions import ModelRegistryError
 if TYPE_CHECKING:
     from airflow_model_provider.client import Client
     from airflow_model_provider.workspace import Workspace
+
+
+#: Loaded in a process that runs ``airflow connections``.
+_CONNECTION_COMMAND = "airflow.cli.commands.connection_command"
 
 
 class ModelRegistryHook(BaseHook):
@@ -72,7 +77,12 @@ class ModelRegistryHook(BaseHook):
         return Client(conn_id=self.model_registry_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Open the registry and write, read and remove a probe in the store."""
+        """
+        Open the registry and write, read and remove a probe in the store.
+
+        :return: whether that went well, and which registry and store it was, or the error. Airflow's command shows the
+            text of a failure only, as rich markup; so a success is logged, too.
+        """
         from airflow_model_provider.workspace import connect
 
         try:
@@ -82,11 +92,20 @@ class ModelRegistryHook(BaseHook):
             finally:
                 workspace.close()
         except ModelRegistryError as err:
-            return False, str(err)
-        return (
-            True,
-            f"Registry {workspace.registry.id} at {workspace.registry.url}, artifacts {workspace.store.url}",
-        )
+            return False, _as_markup(str(err))
+        registry = workspace.registry
+        said = f"Connected to registry {registry.id} at {registry.url}, artifact store {workspace.store.url}"
+        self.log.info("%s", said)
+        return True, said
+
+
+def _as_markup(text: str) -> str:
+    """Return a text as Airflow's command for connections, which prints it as rich markup, shows all of it."""
+    if _CONNECTION_COMMAND not in sys.modules:
+        return text
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def airflow_address(conn_id: str) -> Address | None:

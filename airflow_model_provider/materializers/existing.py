@@ -61,7 +61,8 @@ def take(path: Path, target: Path, *, format: str, what: str, allow_pickle: bool
     if materializer.executes_code and not allow_pickle:
         raise PickleForbidden(what, format)
     if not os.path.isfile(path):  # noqa: PTH113 - Path's own raises where a name is too long
-        raise FileMissing(what, str(path))
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - likewise
+        raise FileMissing(what, str(path), "is a folder" if is_folder else "does not exist")
     shutil.copyfile(path, target)
     is_file = materializer.key == "path"
     attributes: Mapping[str, Any] = {"name": path.name, "folder": False} if is_file else {}

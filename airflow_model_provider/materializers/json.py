@@ -199,7 +199,8 @@ def is_small_json(value: Any) -> bool:
     """
     Return whether a value is plain JSON of at most 1 KiB, which stays readable in XCom.
 
-    Lone surrogates and NULs are not: the network or Airflow's database would refuse them.
+    Lone surrogates and NULs are not: the network or Airflow's database would refuse them. Nor are floats that
+    PostgreSQL's JSON gives back as whole numbers, or without their sign.
     """
     try:
         return _is_plain(value, 0) and len(json.dumps(value, allow_nan=False)) <= SMALL
@@ -209,8 +210,10 @@ def is_small_json(value: Any) -> bool:
 
 def _is_plain(value: Any, depth: int) -> bool:
     kind: type = type(value)
-    if value is None or kind in (bool, float):
+    if value is None or kind is bool:
         return True
+    if kind is float:
+        return abs(value) < 1e16 and (value != 0 or math.copysign(1, value) > 0)
     if kind is str:
         return len(value) <= SMALL and _UNSENT.search(value) is None
     if kind is int:

@@ -94,10 +94,12 @@ def _files(module: ModuleType | None) -> list[str]:
 
 
 def _file(module: object) -> str:
-    if not isinstance(module, ModuleType):
+    """Return a module's file without asking the module, which may load something then, or be no real one."""
+    try:
+        names: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    except AttributeError:
         return ""
-    file = object.__getattribute__(module, "__dict__").get("__file__")  # a module that loads lazily stays so
-    return _INTERACTIVE if file is None else str(file)
+    return str(names.get("__file__") or _INTERACTIVE)
 
 
 def _member(module: ModuleType | None, name: str) -> Any:

@@ -145,7 +145,9 @@ class _Noting:
             self.packages.add(_package(obj))
         elif isinstance(obj, FunctionType):
             self._note_globals(obj)
-        elif found[1][-1:] == (None,):  # cloudpickle keeps this place free for more that is said of a class
+        elif (
+            len(found) > 2 and found[1][-1] is None
+        ):  # cloudpickle keeps this place free for more that is said of a class
             return found[0], (*found[1][:-1], own_classes.identity(obj)), *found[2:]
         return found
 

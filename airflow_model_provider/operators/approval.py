@@ -60,7 +60,10 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
     :param subject: the request's headline; None means ``Promote iris@3 to production?``.
     :param body: Markdown above the comparison.
     :param allow_incomplete: promote a version that is not ready.
+    :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
     :param conn_id: the connection of the registry; None means the default one.
+    :param require: this and all that follow are fields of one more gate, as of :meth:`ModelVersion.promote`; see
+        :class:`Gates`.
     :param kwargs: of :class:`ApprovalOperator`: ``response_timeout`` (``execution_timeout`` by itself means that too),
         ``assigned_users``, ``notifiers``, ``params``, ``fail_on_reject``.
     :raises UnknownStage: for a stage that is not declared.
@@ -88,13 +91,41 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         subject: str | None = None,
         body: str | None = None,
         allow_incomplete: bool = False,
+        start_dags: bool | None = None,
         conn_id: str | None = None,
+        require: Any = None,
+        better_than: Any = None,
+        metric: Any = None,
+        mode: Any = None,
+        min_delta: Any = None,
+        if_vacant: Any = None,
+        artifacts: Any = None,
+        metadata: Any = None,
+        max_age: Any = None,
+        min_age: Any = None,
+        check: Any = None,
+        soft: Any = None,
         **kwargs: Any,
     ) -> None:
         if kwargs.get("execution_timeout") and not kwargs.get("response_timeout"):
             kwargs["response_timeout"] = kwargs.pop("execution_timeout")
         super().__init__(subject=subject or "", body=body, **kwargs)
-        self.model, self.version, self.stage, self.gates = model, version, stage, gates
+        self.model, self.version, self.stage, self.start_dags = model, version, stage, start_dags
+        self.gates = fields.gates_with(
+            gates,
+            require=require,
+            better_than=better_than,
+            metric=metric,
+            mode=mode,
+            min_delta=min_delta,
+            if_vacant=if_vacant,
+            artifacts=artifacts,
+            metadata=metadata,
+            max_age=max_age,
+            min_age=min_age,
+            check=check,
+            soft=soft,
+        )
         self.expected, self.reason = expected, reason
         self.force, self.allow_incomplete = False, allow_incomplete
         self._set_up(conn_id)
@@ -117,7 +148,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
             holder = self.workspace.registry.holders(self.model).get(self.model, {}).get(stage)
             if holder == candidate.number:
                 return self._promote(candidate.number, UNSET)
-            expected = fields.expected(self.called, self.model, self.expected)
+            expected = self._expected_number(self.model, self.expected)
             if expected is not UNSET and expected != holder:
                 raise StageConflict(self.model, stage, expected, holder)
             self._rehearse(candidate, stage, holder)
@@ -195,7 +226,7 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
                 stage,
                 expected=holder,
                 allow_incomplete=self.allow_incomplete,
-                gates=self.gates or None,
+                gates=self._asked_gates(),
                 dry_run=True,
             )
 

@@ -11,8 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
+from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.upstream import over_in_run, settled_before, upstream_in
-from airflow_model_provider.selectors import Selector
+from airflow_model_provider.references import OutputReference, Reference, Wanted
+from airflow_model_provider.selectors import Selector, SelectorKind
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.workspace import Workspace
 
 
-class RegistryTask:
+class RegistryTask(Receiving):
     """
     What a task that acts on the registry has; mixed into an operator, whose ``__init__`` calls :meth:`_set_up`.
 
@@ -41,6 +43,7 @@ class RegistryTask:
     _resolver: Resolver | None = None
     _context: Any = None
     _ti: Any = None
+    _checks: frozenset[str] = frozenset()
 
     @property
     def called(self) -> str:
@@ -61,6 +64,7 @@ class RegistryTask:
         """Check the arguments; wait for the tasks whose output names a version in a reference."""
         with hopeless_fails_a_running_task():
             self._check_arguments()
+            self._checks = fields.checks_in(getattr(self, "gates", None))
             self.conn_id = fields.check_conn_id(conn_id)
         task: Any = self
         if task.has_dag():
@@ -96,6 +100,31 @@ class RegistryTask:
 
         return Origin(self.resolver.attempt, settled, person, once=True)
 
+    def _asked_gates(self) -> Any:
+        """The rendered gates; functions that they name must stand in the DAG file."""
+        known = frozenset[str]() if "gates" in self.received_names else self._checks
+        return fields.asked_gates(self.called, getattr(self, "gates", None), known)
+
+    def _meant(self, model: str, value: Any) -> Any:
+        """
+        What a rendered field says of a version: a step's output says the one that it belongs to.
+
+        :raises ReferenceMismatch: if the registry says something else of the output.
+        :raises ArtifactNotFound: if the version does not hold it.
+        """
+        if not isinstance(value, OutputReference):
+            return value
+        number = fields.number_of_output(self.called, model, value)
+        self.workspace.check_own(value)
+        selector = Selector(SelectorKind.NUMBER, number)
+        held = Reference(model, selector, Wanted.ARTIFACT, value.artifact, artifact_version=value.number)
+        self.workspace.registry.resolve([value, held])
+        return number
+
+    def _expected_number(self, model: str, value: Any) -> Any:
+        """The number in ``expected=``. See :func:`fields.expected`."""
+        return fields.expected(self.called, model, self._meant(model, value))
+
     def _version(self, model: str, value: Any, person: str | None = None) -> ModelVersion:
         """
         Return the version that a rendered field means, pinned and recorded.
@@ -107,9 +136,9 @@ class RegistryTask:
         from airflow_model_provider.pinned import PinnedVersion
 
         if isinstance(value, PinnedVersion):
-            record, registry = value.load().record, value.registry_id
+            record, registry = value.record, value.registry_id
         else:
-            reference = fields.reference(self.called, model, value, self.conn_id)
+            reference = fields.reference(self.called, model, self._meant(model, value), self.conn_id)
             (found,) = self.resolver.resolve([reference])
             assert found.version is not None
             record, registry = found.version, self.resolver.workspace(reference.conn_id).registry.id

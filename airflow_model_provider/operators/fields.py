@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.gates import Gates
 from airflow_model_provider.limits import check_key, check_number, check_text, whole
-from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference, read_reference
+from airflow_model_provider.references import UNSET, JsonValue, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ def check_fields(subject: str, model: object, *, stage: object = "{{ }}", versio
         check_stage(stage, settings.declared_stages())
     if version is not None and not is_late(version):
         selector(subject, str(model), version)
+    _check_model_of(subject, model, version)
+
+
+def _check_model_of(subject: str, model: object, version: object) -> None:
+    """Refuse a reference to a version of another model."""
     named = version if isinstance(version, Reference) else getattr(version, "name", None)
     meant = named.model if isinstance(named, Reference) else named
     if isinstance(version, Mapping) and isinstance(meant, str) and not is_late(model):
@@ -56,6 +61,7 @@ def check_numbers(subject: str, model: object, *, expected: object = UNSET, **ot
     :raises InvalidDefinition: naming the field.
     """
     for name, value in {"expected": expected, **others}.items():
+        _check_model_of(subject, model, value)
         if value is not UNSET and not is_late(value):
             number(subject, name, str(model), value)
 
@@ -66,12 +72,58 @@ def gates_json(value: Any) -> Any:
 
     :raises InvalidDefinition: for gates that can't be asked, as far as they hold no templates.
     """
-    if value is None or isinstance(value, str) or not isinstance(value, Gates | Mapping | list | tuple):
-        return value  # a template, or what another task returns
+    if value is None or not isinstance(value, Gates | Mapping | list | tuple):
+        return (
+            value if is_late(value) else Gates.of(value) or None
+        )  # a template, or what another task returns
     plain = [item.to_dict() if isinstance(item, Gates) else item for item in _listed(value)]
     if not _holds_late(plain):
         Gates.of(plain)
     return plain
+
+
+def checks_in(gates: Any) -> frozenset[str]:
+    """Return the import paths of functions that gates ask, as they stand there; a template is none."""
+    paths = [item.get("check") for item in _listed(gates) if type(item) is dict]
+    return frozenset(path for path in paths if isinstance(path, str) and not is_template(path))
+
+
+def asked_gates(subject: str, gates: Any, checks: frozenset[str]) -> Any:
+    """
+    Return rendered gates, or None where there are none.
+
+    :param checks: the import paths that stand in the DAG file.
+    :raises InvalidDefinition: for another one, which has come as data: it would be imported and called.
+    """
+    for item in _listed(gates or []):
+        path = item.get("check") if type(item) is dict else None
+        if path is not None and path not in checks:
+            problem = f"its gates came with check={quoted(path)}, which does not stand in the DAG file"
+            advice = (
+                "A function that is called must be named there: gates=Gates(check='package.module:function')."
+            )
+            raise InvalidDefinition(subject, problem, f"{advice} Nothing was changed.")
+    return gates or None
+
+
+def gates_with(gates: Any, **given: Any) -> Any:
+    """Return gates, and before them the one of which fields were given as arguments of the operator."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return [said, *_listed(gates or ())] if said else gates
+
+
+def check_by_name(subject: str, **given: object) -> None:
+    """
+    Refuse what is not given by artifact name, while the DAG file is parsed.
+
+    :raises InvalidDefinition: naming the argument.
+    """
+    for name, value in given.items():
+        if isinstance(value, list | tuple | set) or not (
+            value is None or isinstance(value, Mapping) or is_late(value)
+        ):
+            problem = f"{name}={quoted(value)} must be a mapping by artifact name"
+            raise InvalidDefinition(subject, problem, f"Example: {name}={{'trained_model': ...}}.")
 
 
 def _listed(value: Any) -> list[Any]:
@@ -152,11 +204,10 @@ def reference(subject: str, model: str, value: object, conn_id: str | None) -> R
 
     :raises InvalidDefinition: if it means no version of the model.
     """
-    found = read_reference(value) if isinstance(value, Mapping) and OUTPUT_KEY not in value else None
-    if isinstance(found, Reference):
-        check_same_model(subject, model, found.model)
-        conn_id = found.conn_id or conn_id
-        return Reference(model, found.selector, conn_id=conn_id, pin=found.pin, as_of=found.as_of)
+    if isinstance(value, Reference):
+        check_same_model(subject, model, value.model)
+        conn_id = value.conn_id or conn_id
+        return Reference(model, value.selector, conn_id=conn_id, pin=value.pin, as_of=value.as_of)
     return Reference(model, selector(subject, model, value), conn_id=conn_id)
 
 
@@ -172,7 +223,11 @@ def selector(subject: str, model: str, value: object) -> Selector:
     if found is None or (isinstance(found, str) and found.strip() in ("", "None")):
         problem = f"version={quoted(value)} names no version"
         raise InvalidDefinition(subject, problem, "Give a stage, 'latest', a number, or a version name.")
-    return Selector.parse(found, settings.declared_stages())
+    chosen = Selector.parse(found, settings.declared_stages())
+    if chosen.kind is SelectorKind.TEMPLATE:
+        problem = f"version={quoted(value)} is a template, and what came as data is not rendered"
+        raise InvalidDefinition(subject, problem, "Give a stage, 'latest', a number, or a version name.")
+    return chosen
 
 
 def _of_version(subject: str, model: str, value: object) -> Any:
@@ -191,26 +246,37 @@ def _of_version(subject: str, model: str, value: object) -> Any:
 
 
 def _number_in(subject: str, model: str, value: Mapping[str, Any]) -> int:
-    """The version in what another task returned: an artifact of a step, a reference, or an event."""
-    if OUTPUT_KEY in value:
-        printed = OutputReference.from_json(value).versions
-        numbers = [int(text.rpartition("@")[2]) for text in printed if text.rpartition("@")[0] == model]
-        if len(numbers) == 1:
-            return numbers[0]
-        problem = f"{value[OUTPUT_KEY]} belongs to {listing(printed)}, not to one version of {model!r}"
-        raise InvalidDefinition(subject, problem, "Give the output of the task that made the version.")
-    if "sequence" in value and isinstance(value.get("version"), int):
+    """The version in a reference to it, or in the event of a promotion, which says no more than its number."""
+    if isinstance(value, JsonValue):
+        if isinstance(value, Reference) and value.selector.kind is SelectorKind.NUMBER:
+            check_same_model(subject, model, value.model)
+            return int(value.selector.value)
+    elif "sequence" in value and isinstance(value.get("version"), int):
         check_same_model(subject, model, str(value.get("model")))
         return int(value["version"])
-    found = read_reference(value)
-    if isinstance(found, Reference) and found.selector.kind is SelectorKind.NUMBER:
-        check_same_model(subject, model, found.model)
-        return int(found.selector.value)
     raise InvalidDefinition(
         subject,
         f"{quoted(value)} names no version",
-        "Give a number, or what a task of this provider returned.",
+        "Give a number, or the output of a task of this provider itself: JSON within other data is data.",
     )
+
+
+def number_of_output(subject: str, model: str, output: OutputReference) -> int:
+    """
+    Return the version of a model to which a step's output says that it belongs; whoever asks has it checked.
+
+    :raises InvalidDefinition: if that is not one version of the model.
+    """
+    printed = output.versions
+    numbers = [
+        int(text.rpartition("@")[2])
+        for text in printed
+        if re.fullmatch(rf"{re.escape(model)}@[0-9]{{1,18}}", text)
+    ]
+    if len(numbers) == 1:
+        return numbers[0]
+    problem = f"{output!r} belongs to {listing(printed)}, not to one version of {model!r}"
+    raise InvalidDefinition(subject, problem, "Give the output of the task that made the version.")
 
 
 def check_same_model(subject: str, model: str, named: str) -> None:
@@ -220,7 +286,7 @@ def check_same_model(subject: str, model: str, named: str) -> None:
     :raises InvalidDefinition: naming both.
     """
     if named != model:
-        problem = f"it is about {model!r}, and was given a version of {named!r}"
+        problem = f"it expects a version of {model!r} but got one of {named!r}"
         raise InvalidDefinition(subject, problem, "Give a version of the same model.")
 
 
@@ -234,7 +300,7 @@ def event_json(event: StageEvent, *, changed: bool = True) -> dict[str, Any]:
     return {
         "model": event.model,
         "stage": event.stage,
-        "version": event.number,
+        "version": event.version,
         "previous": event.previous,
         "sequence": event.sequence,
         "at": event.at.isoformat(),

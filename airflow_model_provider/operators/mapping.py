@@ -158,14 +158,22 @@ class StepXComArg(PlainXComArg):
     elements, and no references to them; each instance loads its own.
     """
 
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over if it is one of several outputs.
+
+        :raises InvalidDefinition: in that case.
+        """
+        if self.key != BaseXCom.XCOM_RETURN_KEY:
+            raise one_of_several(self.operator.task_id, self.key)
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over unless it is the only output of its step.
 
         :raises InvalidDefinition: if it is one of several, or there is none.
         """
-        if self.key != BaseXCom.XCOM_RETURN_KEY:
-            raise one_of_several(self.operator.task_id, self.key)
+        self.refuse_part()
         operator: Any = self.operator
         if not operator.is_mapped and not operator.outputs:
             raise nothing_to_map(operator.task_id)

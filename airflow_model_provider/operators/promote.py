@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.references import UNSET
@@ -29,6 +30,7 @@ class PromotingTask(RegistryTask):
     reason: str | None
     force: bool
     allow_incomplete: bool
+    start_dags: bool | None
 
     def _check_arguments(self) -> None:
         """
@@ -37,6 +39,9 @@ class PromotingTask(RegistryTask):
         :raises UnknownStage: for a stage that is not declared.
         :raises InvalidDefinition: for gates that can't be asked, or a version of another model.
         """
+        if self.version is None:
+            advice = "Give a stage, 'latest', a number, or a version name."
+            raise InvalidDefinition(self.called, "version=None names no version", advice)
         fields.check_fields(self.called, self.model, stage=self.stage, version=self.version)
         fields.check_numbers(self.called, self.model, expected=self.expected)
         self.gates = fields.gates_json(self.gates)
@@ -57,20 +62,16 @@ class PromotingTask(RegistryTask):
                 expected=expected,
                 reason=fields.text("reason", self.reason),
                 allow_incomplete=self.allow_incomplete,
-                gates=self.gates or None,
+                gates=self._asked_gates(),
+                start_dags=self.start_dags,
             )
         if event is not None:
-            before = f", before: version {event.previous}" if event.previous else ""
-            self._say("%s is %s now%s (event %d)", chosen, stage, before, event.sequence)
             return fields.event_json(event)
         last = self.workspace.registry.last_event(self.model, stage)
         assert last is not None
-        self._say("%s holds %s already (event %d)", chosen, stage, last.sequence)
-        return fields.event_json(last, changed=False)
-
-    def _say(self, text: str, *values: object) -> None:
         task: Any = self
-        task.log.info(text, *values)
+        task.log.info("%s is %s already (event %d)", chosen, stage, last.sequence)
+        return fields.event_json(last, changed=False)
 
 
 class ModelPromoteOperator(PromotingTask, BaseOperator):
@@ -90,7 +91,10 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
     :param reason: kept in the stage's history.
     :param force: replace another holder.
     :param allow_incomplete: promote a version that is not ready.
+    :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
     :param conn_id: the connection of the registry; None means the default one.
+    :param require: this and all that follow are fields of one more gate, as of :meth:`ModelVersion.promote`; see
+        :class:`Gates`.
     :raises UnknownStage: for a stage that is not declared.
     :raises InvalidDefinition: for gates that can't be asked.
 
@@ -113,11 +117,39 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
         reason: str | None = None,
         force: bool = False,
         allow_incomplete: bool = False,
+        start_dags: bool | None = None,
         conn_id: str | None = None,
+        require: Any = None,
+        better_than: Any = None,
+        metric: Any = None,
+        mode: Any = None,
+        min_delta: Any = None,
+        if_vacant: Any = None,
+        artifacts: Any = None,
+        metadata: Any = None,
+        max_age: Any = None,
+        min_age: Any = None,
+        check: Any = None,
+        soft: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model, self.version, self.stage, self.gates = model, version, stage, gates
+        self.model, self.version, self.stage, self.start_dags = model, version, stage, start_dags
+        self.gates = fields.gates_with(
+            gates,
+            require=require,
+            better_than=better_than,
+            metric=metric,
+            mode=mode,
+            min_delta=min_delta,
+            if_vacant=if_vacant,
+            artifacts=artifacts,
+            metadata=metadata,
+            max_age=max_age,
+            min_age=min_age,
+            check=check,
+            soft=soft,
+        )
         self.expected, self.reason = expected, reason
         self.force, self.allow_incomplete = force, allow_incomplete
         self._set_up(conn_id)
@@ -132,5 +164,5 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
         """
         with hopeless_fails_at_once():
             self._begin(context)
-            expected = fields.expected(self.called, self.model, self.expected)
+            expected = self._expected_number(self.model, self.expected)
             return self._promote(self.version, expected)

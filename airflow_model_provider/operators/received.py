@@ -147,6 +147,10 @@ class _Mapping:
 
     def names_of_row(self, *, strict: bool) -> set[str]:
         """The names in a row that may also replace arguments that are the same for all."""
+        if isinstance(
+            self._input, DictOfListsExpandInput
+        ):  # to resolve it would call functions of map() again
+            return set(self._input.value)
         return set() if strict else set(self._input.resolve(self._context)[0])
 
     def _row(self, given: Any) -> Any:

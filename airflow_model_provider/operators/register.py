@@ -13,7 +13,7 @@ from airflow_model_provider.gates import Gates
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.pinned import PinnedArtifact
-from airflow_model_provider.references import OUTPUT_KEY, UNSET, OutputReference, Reference
+from airflow_model_provider.references import UNSET, JsonValue, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name
 from airflow_model_provider.task_context import hopeless_fails_at_once
 
@@ -94,6 +94,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
             raise InvalidDefinition(
                 self.called, "it has gates and no stage", "Say which stage they are for: stage='staging'."
             )
+        fields.check_by_name(self.called, files=self.files)
         if not self.files and not self.artifacts:
             raise InvalidDefinition(
                 self.called,
@@ -143,9 +144,9 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
             attempt=self.resolver.attempt,
             stage=fields.stage_of(self.stage) if self.stage else None,
             force=self.force,
-            expected=fields.expected(self.called, model, self.expected),
+            expected=self._expected_number(model, self.expected),
             reason=fields.text("reason", self.reason),
-            gates=Gates.of(self.gates or None) if self.stage else (),
+            gates=Gates.of(self._asked_gates()) if self.stage else (),
         )
 
 
@@ -158,27 +159,20 @@ def _mapping(subject: str, name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _by_name(subject: str, value: Any) -> dict[str, Any]:
-    """Artifacts by name, with what was returned by steps as references."""
+    """Artifacts by name: a mapping of them, or what steps have returned, which have names of their own."""
     if value is None:
         return {}
-    if isinstance(value, Mapping) and OUTPUT_KEY not in value:
-        return {name: _artifact(item) for name, item in value.items()}
-    several = isinstance(value, list | tuple) or (
-        hasattr(value, "__iter__") and not isinstance(value, str | Mapping)
-    )
+    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
+        return dict(value)
+    several = hasattr(value, "__iter__") and not isinstance(value, str | Mapping)
     found: dict[str, Any] = {}
     for item in value if several else [value]:
-        artifact = _artifact(item)
-        name = getattr(artifact, "artifact", None) or getattr(artifact, "name", None)
-        if not isinstance(artifact, OutputReference | PinnedArtifact) or not isinstance(name, str):
+        name = getattr(item, "artifact", None) or getattr(item, "name", None)
+        if not isinstance(item, OutputReference | PinnedArtifact) or not isinstance(name, str):
             problem = f"{quoted(item)} in artifacts= is no artifact"
             raise InvalidDefinition(subject, problem, "Give what a step returned, or {name: value}.")
         if name in found:
             problem = f"two of its artifacts are called {name!r}"
             raise InvalidDefinition(subject, problem, "Give each step's output a name of its own.")
-        found[name] = artifact
+        found[name] = item
     return found
-
-
-def _artifact(value: Any) -> Any:
-    return OutputReference.from_json(value) if isinstance(value, Mapping) and OUTPUT_KEY in value else value

@@ -72,19 +72,12 @@ class ModelRollbackOperator(RegistryTask, BaseOperator):
             event = registry.rollback(
                 self.model,
                 fields.stage_of(self.stage),
-                to=fields.number(self.called, "to", self.model, self.to),
-                expected=fields.expected(self.called, self.model, self.expected),
+                to=fields.number(self.called, "to", self.model, self._meant(self.model, self.to)),
+                expected=self._expected_number(self.model, self.expected),
                 reason=fields.text("reason", self.reason),
                 attempt=attempt,
                 once=True,
             )
-            self._used = (self.model, event.number)
-        self.log.info(
-            "%s@%s is %s again, before: %s (event %d)",
-            event.model,
-            event.number,
-            event.stage,
-            event.previous,
-            event.sequence,
-        )
+            self._used = (self.model, event.version)
+        self.log.info("%s", event)
         return fields.event_json(event)

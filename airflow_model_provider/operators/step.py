@@ -16,6 +16,7 @@ from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.close_version import closing_id, closing_task
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.received import Receiving
+from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
     over_in_run,
@@ -73,6 +74,8 @@ class StepOperator(Receiving):
     shallow_copy_attrs: Sequence[str] = ("python_callable", "_execution", "_missing", "_ti")
     operator_extra_links = (ModelVersionLink(),)
     ui_color = "#d7ecf3"
+    #: A Dag with such a task is woken until a run of it has claimed what was promoted.
+    claims_promotions: ClassVar[bool] = True
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
     writes_results = True
@@ -129,8 +132,12 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
+            args, kwargs = list(self.op_args), dict(self.op_kwargs)
+            if self.has_dag():  # type: ignore[no-untyped-call]
+                defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
+                args, kwargs = with_sources_of(defined, args, kwargs, resolver)
             try:
-                self._execution.pin(list(self.op_args), self.op_kwargs, context)
+                self._execution.pin(args, kwargs, context)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing

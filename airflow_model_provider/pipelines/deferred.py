@@ -79,6 +79,13 @@ class Mappable(Deferred):
         """Return the places of the steps behind it."""
         raise NotImplementedError
 
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over, where Airflow can't have it there.
+
+        :raises InvalidDefinition: saying why.
+        """
+
     def refuse_unmappable(self) -> None:
         """
         Refuse to be mapped over, where that can be known while the pipeline is built.
@@ -231,10 +238,14 @@ class StepOutput(Ordered, Mappable):
         """Return the place of the step."""
         return [self.node]
 
-    @property
-    def is_all_of_several(self) -> bool:
-        """Whether it stands for several outputs, of which it is a list."""
-        return len(self.names) > 1 and self.name is None
+    def refuse_part(self) -> None:
+        """
+        Refuse to stand in what is mapped over if it is one of several outputs, or all of them.
+
+        :raises InvalidDefinition: in that case.
+        """
+        if self.name is not None or len(self.names) > 1:
+            raise one_of_several(self.node.task_id, self.name or ", ".join(self.names))
 
     def refuse_unmappable(self) -> None:
         """
@@ -244,8 +255,7 @@ class StepOutput(Ordered, Mappable):
         """
         if not self.names:
             raise nothing_to_map(self.node.task_id)
-        if self.name is not None:
-            raise one_of_several(self.node.task_id, self.name)
+        self.refuse_part()
 
     def __getitem__(self, key: object) -> StepOutput:
         if key in self.names:

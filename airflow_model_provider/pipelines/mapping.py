@@ -8,6 +8,7 @@ itself: each instance loads its own element and no other.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -123,6 +124,11 @@ def check_mapping_function(function: object) -> None:
         raise InvalidDefinition("map()", problem, advice)
     if not callable(function):
         raise InvalidDefinition("map()", f"{quoted(function)} is not a function", advice)
+    try:
+        inspect.getfile(inspect.unwrap(function))
+    except TypeError as err:
+        problem = f"{quoted(function)} has no source, which Airflow keeps with the DAG"
+        raise InvalidDefinition("map()", problem, advice) from err
 
 
 class Part(NamedTuple):

@@ -111,6 +111,15 @@ def declares_tuple(function: Callable[..., Any]) -> bool:
     return _elements(return_annotation(function)) is not None
 
 
+def output_annotations(function: Callable[..., Any]) -> tuple[Any, ...]:
+    """Return the annotations of the declared outputs, in their order."""
+    annotation = return_annotation(function)
+    if annotation is None or annotation is type(None):
+        return ()
+    elements = _elements(annotation)
+    return (annotation,) if elements is None else elements
+
+
 def return_annotation(function: Callable[..., Any]) -> Any:
     """Return what the function declares to return; ``Any`` where nothing or nothing that can be read here."""
     return read_annotation(function, "return")

@@ -114,14 +114,16 @@ def _object(value: Any, names: list[str], visit: Callable[[Any], Any]) -> Any:
 
 
 def references_in(value: Any) -> list[Any]:
-    """Return the references that a value holds, at any depth; a ``Model`` that names a version counts as one."""
+    """Return the references that a value holds, at any depth, their defaults and ``Model``s too."""
     found: list[Any] = []
 
     def visit(part: Any) -> Any:
         reference = getattr(part, "reference", None) if not getattr(part, "makes_version", True) else part
         if not isinstance(reference, Reference):
             return WALK
-        found.append(reference)
+        while reference is not None:
+            found.append(reference)
+            reference = reference.fallback
         return part
 
     transform(value, visit)

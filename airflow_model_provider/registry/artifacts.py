@@ -10,12 +10,20 @@ from sqlalchemy import Connection, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
-from airflow_model_provider.limits import check_number
+from airflow_model_provider.limits import LARGEST_INDEX, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.blobs import PRESENT, STORED, BlobGone
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
 from airflow_model_provider.registry.database import Database, Statement, note_transaction, run, together
-from airflow_model_provider.registry.entities import NOTHING, ArtifactRecord, Attempt, Link, Payload, Relation
+from airflow_model_provider.registry.entities import (
+    NOTHING,
+    ArtifactRecord,
+    Attempt,
+    Link,
+    Payload,
+    Relation,
+    RunKey,
+)
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
 from airflow_model_provider.registry.versions import version_label
@@ -171,7 +179,22 @@ def get_artifact(database: Database, artifact_version_id: int) -> ArtifactRecord
     return database.read(lambda connection: _by_id(connection, artifact_version_id))
 
 
-def find_artifact(database: Database, name: str, number: int | None) -> ArtifactRecord:
+def outputs_of(database: Database, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
+    """Return what a task of a run has saved as an output, newest first: of each map index, and of each attempt."""
+    made_by = (
+        (_made.c.deployment == run.deployment)
+        & (_made.c.dag_id == run.dag_id)
+        & (_made.c.run_id == run.run_id)
+        & (_made.c.task_id == task_id)
+    )
+    query = select_artifacts().where(made_by, _made.c.output == output, _made.c.deleted_at.is_(None))
+    newest = query.order_by(_made.c.id.desc())
+    return database.read(lambda connection: [artifact_record(row) for row in connection.execute(newest)])
+
+
+def find_artifact(
+    database: Database, name: str, number: int | None, map_index: int | None = None
+) -> ArtifactRecord:
     """
     Return an artifact by its own name, whatever model it belongs to.
 
@@ -181,6 +204,8 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
     check_name("artifact", name)
     named = (_artifact.c.name == name) & _made.c.deleted_at.is_(None)
     query = select_artifacts().where(named).order_by(_made.c.number.desc()).limit(1)
+    if map_index is not None:
+        query = query.where(_made.c.map_index == check_number("map index", map_index, -1, LARGEST_INDEX))
     if number is not None:
         query = query.where(_made.c.number == check_number("artifact version", number))
 
@@ -193,12 +218,15 @@ def find_artifact(database: Database, name: str, number: int | None) -> Artifact
                 .order_by(_artifact.c.name)
                 .limit(1000)
             ).scalars()
-            raise ArtifactNotFound(
-                "The registry", name if number is None else f"{name}@{number}", tuple(names)
-            )
+            raise ArtifactNotFound("The registry", _asked_for(name, number, map_index), tuple(names))
         return artifact_record(row)
 
     return database.read(work)
+
+
+def _asked_for(name: str, number: int | None, map_index: int | None) -> str:
+    of = name if number is None else f"{name}@{number}"
+    return of if map_index is None else f"{of}[{map_index}]"
 
 
 def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:
@@ -363,7 +391,7 @@ INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_i
 VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
-_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at")
+_FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at", "signed")
 _GIVEN = [column.name for column in _made.columns if column.name not in _FOUND]
 #: Makes none where the bytes are gone. Whoever has numbered one holds its name's row, so that the last one is its own.
 _MAKE = f"""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from airflow_model_provider.exceptions import AlreadyExists, InvalidDefinition, ModelNotFound
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.limits import check_tags, check_text
+from airflow_model_provider.limits import check_limit, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
@@ -53,9 +53,11 @@ def get_model(database: Database, name: str) -> ModelRecord:
     return database.read(lambda connection: model_record(_found(connection, name)))
 
 
-def list_models(database: Database) -> list[ModelRecord]:
-    """Return all models by name."""
-    query = select(_model).where(_model.c.deleted_at.is_(None)).order_by(_model.c.name)
+def list_models(database: Database, limit: int | None = None) -> list[ModelRecord]:
+    """Return models by name."""
+    query = (
+        select(_model).where(_model.c.deleted_at.is_(None)).order_by(_model.c.name).limit(check_limit(limit))
+    )
     return database.read(lambda connection: [model_record(row) for row in connection.execute(query)])
 
 
@@ -110,6 +112,21 @@ def locked_model(connection: Connection, name: str, card: Mapping[str, Any], *, 
     if row is None and create:
         _made(connection, name, _said(name, card))
     return row or _found(connection, name, lock=True)
+
+
+def complete_card(connection: Connection, row: Row[Any], card: Mapping[str, Any]) -> list[str]:
+    """
+    Bring what is said of a model, whose row is locked, to what a Dag says: texts are replaced, tags are added.
+
+    :return: the parts that changed.
+    """
+    said = _said(row.name, card)
+    texts = {key: text for key, text in said.get("card", {}).items() if row.card.get(key) != text}
+    tags = [tag for tag in said.get("tags", ()) if tag not in row.tags]
+    if texts or tags:
+        values = {"card": {**row.card, **texts}, "tags": [*row.tags, *tags]}
+        connection.execute(update(_model).where(_model.c.id == row.id).values(values))
+    return [*texts, *(["tags"] if tags else [])]
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFound:

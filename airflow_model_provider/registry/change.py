@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.entities import ArtifactRecord
     from airflow_model_provider.registry.gating import Verdict
 
 
@@ -33,6 +34,7 @@ class Change(NamedTuple):
     :param ask: calls a gate's function, with numbers of the version and of a holder; gives its objection.
     :param verdict: what those functions have said.
     :param once: where this task of this Dag run has made that change already, give its event.
+    :param admit: refuses a version of whose artifacts consumers could not load some.
     :param dry_run: refuse what would be refused, and change nothing.
     """
 
@@ -51,6 +53,7 @@ class Change(NamedTuple):
     once: bool = False
     quiet: bool | None = None
     dry_run: bool = False
+    admit: Callable[[str, str, Sequence[ArtifactRecord]], None] | None = None
 
     @property
     def is_quiet(self) -> bool:

@@ -21,7 +21,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from airflow_model_provider.exceptions import InvalidConfiguration, OutcomeUnknown, RegistryUnavailable
+from airflow_model_provider.exceptions import (
+    InvalidConfiguration,
+    ModelRegistryError,
+    OutcomeUnknown,
+    RegistryUnavailable,
+)
 from airflow_model_provider.registry.engine import (
     ENDS,
     LET_GO,
@@ -79,6 +84,8 @@ class Database:
         self.address = parse_url(url)
         #: The address as it may be shown.
         self.url = masked(self.address)
+        #: The connection that commands name to mean this registry; None for the default one.
+        self.conn_id: str | None = None
         self.is_sqlite = self.address.get_backend_name() == "sqlite"
         self.patience = patience
         #: SQLite's file.
@@ -197,6 +204,13 @@ class Database:
         return outcome == "committed"
 
     def _patiently(self, once: Callable[[], T], unsure: Sequence[object] = ()) -> T:
+        try:
+            return self._retried(once, unsure)
+        except ModelRegistryError as err:
+            err.conn_id = self.conn_id
+            raise
+
+    def _retried(self, once: Callable[[], T], unsure: Sequence[object]) -> T:
         begun = time.monotonic()
         try:
             return once()
@@ -204,14 +218,16 @@ class Database:
             # SQLite itself has waited for another writer.
             if not is_transient(err) or time.monotonic() - begun >= self.patience:
                 raise self._explained(err, unsure) from err
-            self._warn(err)
+            self._warn(err, 1, begun)
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = Retrying(
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(multiplier=0.1, max=3),
             retry=retry_if_exception(is_transient),
-            before_sleep=lambda state: self._warn(state.outcome.exception() if state.outcome else None),
+            before_sleep=lambda state: self._warn(
+                state.outcome.exception() if state.outcome else None, state.attempt_number + 1, begun
+            ),
             reraise=True,
         )
         try:
@@ -219,9 +235,14 @@ class Database:
         except (DBAPIError, NoConnectionFree, _StillUnderWay) as err:
             raise self._explained(err, unsure) from err
 
-    def _warn(self, err: BaseException | None) -> None:
-        reason = self._reason(err)
-        log.warning("The model registry at %s does not answer (%s); trying again.", self.url, reason)
+    def _warn(self, err: BaseException | None, attempt: int, begun: float) -> None:
+        """Warn at the first attempt, the second, the fourth and so on: trouble of half a minute is a few lines."""
+        if attempt & (attempt - 1) == 0:
+            left = max(0.0, begun + self.patience - time.monotonic())
+            said = (
+                "The model registry at %s does not answer (attempt %d, giving up in %.0f s; trying again): %s"
+            )
+            log.warning(said, self.url, attempt, left, self._reason(err))
 
     def _explained(self, err: Exception, unsure: Sequence[object]) -> Exception:
         """Trouble with the database in our words; a constraint that was violated stays what it is."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
+from airflow_model_provider.exceptions.registry import PURGE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -87,7 +88,7 @@ def _refuse_if_used(
         ),
     ]
     if not purge:
-        uses.append((event, ["stage"], "it was in stage {!r}", "Pass purge=True to delete it still."))
+        uses.append((event, ["stage"], "it has been in stage {!r}", f"Pass {PURGE} to delete it anyway."))
     for table, names, use, advice in uses:
         columns = [_version.c.number, *(table.c[name] for name in names)]
         its = table.c.version_id == _version.c.id

@@ -162,7 +162,7 @@ class VersionRecord(NamedTuple):
 
 class StageEvent(NamedTuple):
     """
-    One change of one stage. ``number`` is the new holder or None; events are never edited or deleted.
+    One change of one stage. ``version`` is the number of the new holder, or None; events are never edited or deleted.
 
     ``restores`` is the sequence number of the event that a rollback went back to; None for all other changes. A
     ``quiet`` one starts no Dags.
@@ -171,7 +171,7 @@ class StageEvent(NamedTuple):
     sequence: int
     model: str
     stage: str
-    number: int | None
+    version: int | None
     previous: int | None
     at: datetime
     who: str | None = None
@@ -180,6 +180,14 @@ class StageEvent(NamedTuple):
     task_id: str | None = None
     restores: int | None = None
     quiet: bool = False
+
+    def __str__(self) -> str:
+        """Return it as a log line: ``Promoted iris@2 to production (was iris@1, event 5)``."""
+        was = f"was {self.model}@{self.previous}, " if self.previous else ""
+        if self.version is None:
+            return f"Moved {self.model}@{self.previous} out of {self.stage} (event {self.sequence})"
+        done = "Promoted {} to {}" if self.restores is None else "Rolled back: {} is {} again"
+        return f"{done.format(f'{self.model}@{self.version}', self.stage)} ({was}event {self.sequence})"
 
 
 class Payload(NamedTuple):
@@ -234,7 +242,7 @@ class Resolution(NamedTuple):
 
     ``value`` is the plain value for metadata and attributes; ``missing`` is the error that says what is not
     there; where the reference has a default, ``value`` is that. ``sequence`` is the end of the history of
-    stages that was seen.
+    stages that was seen. ``belongs``: the step took nothing of the version, which is merely that of its ``model=``.
     """
 
     reference: Reference | OutputReference
@@ -243,13 +251,15 @@ class Resolution(NamedTuple):
     value: Any = None
     missing: ModelRegistryError | None = None
     sequence: int = 0
+    belongs: bool = False
 
 
 class ResolutionRecord(NamedTuple):
     """
     A recorded resolution: which task, at which try, got what, and when (R11).
 
-    ``model`` and ``selector`` are None for an artifact that came through XCom.
+    ``model`` and ``selector`` are None for an artifact that came through XCom. ``belongs`` is True if the task took
+    nothing of the version as an argument, which is merely the one of its ``model=``.
     """
 
     attempt: Attempt
@@ -262,3 +272,4 @@ class ResolutionRecord(NamedTuple):
     digest: str | None
     resolved: bool
     at: datetime
+    belongs: bool = False

@@ -9,10 +9,17 @@ from sqlalchemy import Row, select
 from airflow_model_provider.limits import check_key, check_limit, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import Attempt, Made, ResolutionRecord, RunKey
-from airflow_model_provider.registry.rows import artifact_record, attempt_record, select_artifacts
+from airflow_model_provider.registry.rows import (
+    artifact_record,
+    attempt_record,
+    select_artifacts,
+    select_versions,
+    version_record,
+)
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import VersionRecord
 
 _resolution, _version, _made, _artifact = (
     tables.resolution,
@@ -30,6 +37,7 @@ class Asked(NamedTuple):
     dag_id: str | None = None
     run_id: str | None = None
     attempt_id: str | None = None
+    belongs: bool | None = None
 
     def checked(self) -> Self:
         """
@@ -38,7 +46,7 @@ class Asked(NamedTuple):
         :raises InvalidName: naming it.
         """
         for what, value in self._asdict().items():
-            if what != "number" and value is not None:
+            if what not in ("number", "belongs") and value is not None:
                 check_key(value, what)
         return (
             self if self.number is None else self._replace(number=check_number("version number", self.number))
@@ -66,6 +74,13 @@ def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> li
         column = _version.c.number if name == "number" else _resolution.c[name]
         query = query if value is None else query.where(column == value)
     return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
+
+
+def used_versions(database: Database, attempt_id: str) -> list[VersionRecord]:
+    """Return the versions that a try of a task got, by model and number; of deleted ones the tombstones."""
+    got = select(_resolution.c.version_id).where(_resolution.c.attempt_id == attempt_id)
+    query = select_versions().where(_version.c.id.in_(got)).order_by(tables.model.c.name, _version.c.number)
+    return database.read(lambda connection: [version_record(row) for row in connection.execute(query)])
 
 
 def made_in(database: Database, run: RunKey) -> list[Made]:
@@ -103,4 +118,5 @@ def _record(row: Row[Any]) -> ResolutionRecord:
         digest=row.digest,
         resolved=bool(row.resolved),
         at=row.at,
+        belongs=bool(row.belongs),
     )

@@ -12,6 +12,7 @@ from airflow_model_provider.exceptions import (
     ArtifactNotFound,
     MetadataNotFound,
     ModelRegistryError,
+    PinnedToNothing,
     StageNotAssigned,
     VersionDeleted,
     VersionNotFound,
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 
 class Missing(NamedTuple):
-    """A reference with as much of it as was found."""
+    """A reference with as much of it as was found. ``pinned``: the run keeps what its first task found, or didn't."""
 
     reference: Reference | OutputReference
     model_id: int | None
     version: VersionRecord | None
     artifact: ArtifactRecord | None
+    pinned: bool = False
 
     def what(self, *, metadata_found: bool) -> str | None:
         """Return which part is not there; None if nothing is missing."""
@@ -70,6 +72,8 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     reference, version, artifact = missing.reference, missing.version, missing.artifact
     if isinstance(reference, OutputReference):
         return ArtifactNotFound("The registry", repr(reference))
+    if version is None and missing.pinned:
+        return PinnedToNothing(repr(reference))
     if version is None:
         return _no_version(connection, reference, missing.model_id)
     if reference.wanted is Wanted.METADATA:

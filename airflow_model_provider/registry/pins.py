@@ -22,20 +22,22 @@ _pin = tables.run_pin
 
 
 class RunPin(NamedTuple):
-    """A version that a Dag run is to keep for a selector of a model."""
+    """A version that a Dag run is to keep for a selector of a model; None: that there was none."""
 
     model_id: int
     selector: str
-    version_id: int
+    version_id: int | None
 
 
 def pin_run(database: Database, attempt: Attempt, wanted: Sequence[RunPin]) -> None:
     """Pin versions for the run of a task; where another task was faster, or the version is gone, nothing changes."""
 
     def work(connection: Connection) -> None:
-        for pin in sorted(set(wanted)):  # in one order everywhere, so that no two tasks wait for each other
+        for pin in sorted(
+            set(wanted), key=str
+        ):  # in one order everywhere, so that no two tasks wait for each other
             values = {**attempt.run._asdict(), **pin._asdict(), "run_mark": attempt.run_mark}
-            run(connection, _PIN, values)
+            run(connection, _PIN if pin.version_id is not None else _PIN_NOTHING, values)
 
     database.write(work)
 
@@ -122,5 +124,10 @@ _PIN = """
 INSERT INTO mr_run_pin (deployment, dag_id, run_id, model_id, selector, version_id, run_mark, at)
 SELECT :deployment, :dag_id, :run_id, :model_id, :selector, v.id, :run_mark, {now} FROM mr_version v
 WHERE v.id = :version_id AND v.state <> 'deleted' {share}
+ON CONFLICT DO NOTHING
+"""
+_PIN_NOTHING = """
+INSERT INTO mr_run_pin (deployment, dag_id, run_id, model_id, selector, version_id, run_mark, at)
+VALUES (:deployment, :dag_id, :run_id, :model_id, :selector, :version_id, :run_mark, {now})
 ON CONFLICT DO NOTHING
 """

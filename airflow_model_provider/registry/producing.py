@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.catalog import locked_model
+from airflow_model_provider.registry.catalog import complete_card, locked_model
 from airflow_model_provider.registry.entities import COMMITTED, PENDING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     Producers = Mapping[str, bool] | Callable[[], Mapping[str, bool]]
     Again = Callable[[], Collection[str]]
+log = logging.getLogger(__name__)
 #: Characters of a name that has a number behind it.
 _STEM = 90
 _version, _producer, _run_version = tables.version, tables.producer, tables.run_version
@@ -70,8 +72,11 @@ def version_for_run(
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
     new = new._replace(state=VersionState.PRODUCING, run=run, producers=parts)
 
+    changed: list[str] = []
+
     def work(connection: Connection) -> VersionRecord:
-        model_id = locked_model(connection, model, new.card, create=True).id
+        row = locked_model(connection, model, new.card, create=True)
+        model_id, changed[:] = row.id, complete_card(connection, row, new.card)
         found = look(connection)
         if found.row is not None and not found.is_used_up:
             return version_record(found.row)
@@ -85,7 +90,10 @@ def version_for_run(
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
         return version
 
-    return database.write(work)
+    version = database.write(work)
+    if changed:
+        log.info("Updated model %s: %s", model, ", ".join(changed))
+    return version
 
 
 def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:

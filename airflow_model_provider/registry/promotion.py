@@ -230,6 +230,7 @@ class _Turn:
         if held is not None and not self._may_replace(stage):
             raise StageOccupied(self.model, stage, held, version.number)
         self._check_ready(version)
+        self._check_admitted(version, stage)
         if self.change.gates:
             self._ask_gates(version, stage)
         return self._write(_Move(stage, version, last, _behind(last)))
@@ -243,6 +244,7 @@ class _Turn:
             raise NothingToRestore(self.model, stage, to, self._holders(stage, last))
         asked = {"model": self.model, "number": found.number}
         version = self.candidate(found.number, run(self.connection, words.CANDIDATE, asked).all())
+        self._check_admitted(version, stage)
         return self._write(_Move(stage, version, last, found.behind, found.sequence))
 
     def _refuse_repetition(self, stage: str, number: int | None, *, rollback: bool = False) -> None:
@@ -251,7 +253,7 @@ class _Turn:
         done = attempt and last_by_task(self.connection, self.model, stage, attempt)
         if done is None or (rollback and done.restores is None):
             return
-        if number in (None, done.number):
+        if number in (None, done.version):
             raise _DoneBefore(done)
 
     def archive(self, version: _Candidate, line: Line) -> StageEvent:
@@ -351,6 +353,13 @@ class _Turn:
 
         label = f"{self.model}@{version.number}"
         check_ready(self.connection, label, version.id, state, change.attempt, over)
+
+    def _check_admitted(self, version: _Candidate, stage: str) -> None:
+        if self.change.admit is not None:
+            from airflow_model_provider.registry.signatures import own_artifacts
+
+            held = own_artifacts(self.connection, version.id)
+            self.change.admit(f"{self.model}@{version.number}", stage, held)
 
     def _write(self, *moves: _Move) -> StageEvent:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.references import UNSET, OutputReference, Reference, Wanted
 from airflow_model_provider.registry import (
     artifacts,
@@ -12,19 +13,18 @@ from airflow_model_provider.registry import (
     catalog,
     claims,
     events,
-    lineage,
     metadata,
     pins,
     producing,
     promotion,
     registration,
     resolution,
-    retention,
     schema,
     settling,
     transfer,
     versions,
 )
+from airflow_model_provider.registry.care import Care
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
@@ -33,25 +33,26 @@ from airflow_model_provider.registry.entities import (
     NOTHING,
     ArtifactRecord,
     Attempt,
-    Made,
     ModelRecord,
     Relation,
     Resolution,
-    ResolutionRecord,
     RunKey,
     StageEvent,
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_version_name
+from airflow_model_provider.registry.records import Records
+from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow_model_provider.gates import Gates
 
+    Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
-class Registry:
+
+class Registry(Care, Records):
     """
     An open model registry.
 
@@ -59,10 +60,7 @@ class Registry:
     :param registry_id: its own id, under which its bytes lie in a store.
     :param stages: the declared stages, in order.
     :param protected: who may change a stage, where not everybody may. See :func:`settings.protected_stages`.
-
-    >>> with Registry.open("sqlite:////tmp/model_registry.db") as registry:  # doctest: +SKIP
-    ...     registry.create_version("iris_classifier").number
-    1
+    :param admission: asked at each promotion for :attr:`Change.admit`.
     """
 
     def __init__(
@@ -71,9 +69,10 @@ class Registry:
         registry_id: str,
         stages: Sequence[str],
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        admission: Admission = lambda: None,
     ) -> None:
         self._database, self.id, self.stages = database, registry_id, tuple(stages)
-        self._protected = protected
+        self._protected, self._admission = protected, admission
 
     @classmethod
     def open(
@@ -82,21 +81,27 @@ class Registry:
         *,
         stages: Sequence[str] = BUILT_IN_STAGES,
         protected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        admission: Admission = lambda: None,
+        conn_id: str | None = None,
         store_of_others: Callable[[], str | None] = lambda: None,
     ) -> Self:
         """
         Open a registry; in an empty database it is made.
 
         :param url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        :param conn_id: the connection that commands in errors name; None for the default one.
         :param store_of_others: see :func:`schema.ensure`.
         :raises InvalidConfiguration: if the URL can't be used.
         :raises RegistryUnavailable: if the database can't be opened.
         :raises SchemaMismatch: if it has a schema that this release can't use.
         """
         database = Database(url)
+        database.conn_id = conn_id
         try:
-            return cls(database, schema.ensure(database, store_of_others), stages, protected)
-        except BaseException:
+            return cls(database, schema.ensure(database, store_of_others), stages, protected, admission)
+        except BaseException as err:
+            if isinstance(err, ModelRegistryError):
+                err.conn_id = conn_id
             database.close()
             raise
 
@@ -133,9 +138,9 @@ class Registry:
         """Return a model. See :func:`catalog.get_model`."""
         return catalog.get_model(self._database, name)
 
-    def list_models(self) -> list[ModelRecord]:
-        """Return all models by name."""
-        return catalog.list_models(self._database)
+    def list_models(self, *, limit: int | None = None) -> list[ModelRecord]:
+        """Return models by name."""
+        return catalog.list_models(self._database, limit)
 
     def update_model(self, name: str, **card: Any) -> ModelRecord:
         """Change what is said about a model. See :func:`catalog.update_model`."""
@@ -183,7 +188,11 @@ class Registry:
         made_by = contents.attempt if contents.once else None
         new = versions.NewVersion(name, description, tags, run=made_by.run if made_by else None)
         change = Change(
-            force, expected, reason, who, attempt, protected=self._protected, roles=roles, gates=gates
+            *(force, expected, reason, who, attempt),
+            protected=self._protected,
+            roles=roles,
+            gates=gates,
+            admit=self._admission(),
         )
         asked = None if stage is None else (stage, self.stages, change)
         return registration.register_version(self._database, model, new, contents, asked)
@@ -233,7 +242,8 @@ class Registry:
     ) -> VersionRecord:
         """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
         self._check_name(name)
-        new = versions.NewVersion(name=name, card=card or {}, run_mark=run_mark)
+        card = card or {}
+        new = versions.NewVersion(name=name, tags=card.get("tags", ()), card=card, run_mark=run_mark)
         return producing.version_for_run(
             self._database, model, run, producer=producer, producers=producers, new=new, again=again
         )
@@ -304,6 +314,7 @@ class Registry:
             once=once,
             quiet=quiet,
             dry_run=dry_run,
+            admit=self._admission(),
         )
         return promotion.set_stage(self._database, model, number, stage, self.stages, change)
 
@@ -322,7 +333,11 @@ class Registry:
     ) -> StageEvent:
         """Give a stage back to an earlier holder. See :func:`promotion.rollback`."""
         change = Change(
-            False, expected, reason, who, attempt, protected=self._protected, roles=roles, once=once
+            *(False, expected, reason, who, attempt),
+            protected=self._protected,
+            roles=roles,
+            once=once,
+            admit=self._admission(),
         )
         return promotion.rollback(self._database, model, stage, self.stages, change, to)
 
@@ -331,8 +346,15 @@ class Registry:
         return promotion.holders(self._database, model)
 
     def history(self, model: str, stage: str | None = None, *, limit: int | None = None) -> list[StageEvent]:
-        """Return the changes of a model's stages, newest first. See :func:`promotion.history`."""
-        return promotion.history(self._database, model, stage, limit)
+        """
+        Return the changes of a model's stages, newest first. See :func:`promotion.history`.
+
+        :raises UnknownStage: if the stage is not declared, and never was in use.
+        """
+        found = promotion.history(self._database, model, stage, limit)
+        if stage is not None and not found:
+            check_stage(stage, self.stages)
+        return found
 
     def last_event(self, model: str, stage: str) -> StageEvent | None:
         """Return the last change of a stage. See :func:`events.last_of`."""
@@ -344,29 +366,25 @@ class Registry:
         """Return the number of the last change of a stage. See :func:`claims.last_sequence`."""
         return claims.last_sequence(self._database)
 
-    def watch(self, deployment: str, keys: Collection[claims.StageKey]) -> None:
-        """Begin to watch stages. See :func:`claims.watch`."""
-        claims.watch(self._database, deployment, keys)
+    def enroll(self, deployment: str, consumers: Collection[claims.Consumer]) -> None:
+        """Note Dags that wait for stages. See :func:`claims.enroll`."""
+        claims.enroll(self._database, deployment, consumers)
 
-    def watched(self, deployment: str) -> list[claims.Watched]:
-        """Return all that is watched. See :func:`claims.watched`."""
-        return claims.watched(self._database, deployment)
+    def standings(self, deployment: str) -> list[claims.Standing]:
+        """Return how far all Dags are that wait for stages. See :func:`claims.standings`."""
+        return claims.standings(self._database, deployment)
 
-    def deliver(self, deployment: str, key: claims.StageKey, sequence: int) -> None:
-        """Note that Airflow has a wake-up for an event. See :func:`claims.deliver`."""
-        claims.deliver(self._database, deployment, key, sequence)
+    def deliver(self, deployment: str, written: Mapping[claims.Consumer, int]) -> None:
+        """Note that Airflow has written wake-ups. See :func:`claims.deliver`."""
+        claims.deliver(self._database, deployment, written)
 
     def event(self, sequence: int) -> StageEvent:
         """Return a change of a stage. See :func:`claims.event`."""
         return claims.event(self._database, sequence)
 
-    def claim(self, run: RunKey, asked: claims.Claiming) -> list[StageEvent]:
+    def claim(self, run: RunKey, stages: Collection[claims.StageKey]) -> list[StageEvent]:
         """Claim promotions for a run. See :func:`claims.claim`."""
-        return claims.claim(self._database, run, asked)
-
-    def forget_consumer(self, deployment: str, dag_id: str) -> None:
-        """Wake a Dag no more. See :func:`claims.forget_consumer`."""
-        claims.forget_consumer(self._database, deployment, dag_id)
+        return claims.claim(self._database, run, stages)
 
     # --- artifacts -----------------------------------------------------------------------------------------
 
@@ -384,6 +402,10 @@ class Registry:
         """Make stored bytes visible, and those of elements. See :func:`artifacts.register_artifacts`."""
         return artifacts.register_artifacts(self._database, new, parts)
 
+    def outputs_of(self, run: RunKey, task_id: str, output: str) -> list[ArtifactRecord]:
+        """See :func:`artifacts.outputs_of`."""
+        return artifacts.outputs_of(self._database, run, task_id, output)
+
     def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""
         artifacts.link_artifact(self._database, version_id, artifact_version_id, relation)
@@ -396,45 +418,11 @@ class Registry:
         """Return the artifacts of a version. See :func:`artifacts.list_artifacts`."""
         return artifacts.list_artifacts(self._database, version_id)
 
-    def find_artifact(self, name: str, number: int | None = None) -> ArtifactRecord:
+    def find_artifact(
+        self, name: str, number: int | None = None, map_index: int | None = None
+    ) -> ArtifactRecord:
         """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
-        return artifacts.find_artifact(self._database, name, number)
-
-    # --- care of the store ---------------------------------------------------------------------------------
-
-    def needed_blobs(self) -> Iterator[blobs.Blob]:
-        """Yield what artifact versions point to. See :func:`blobs.needed`."""
-        return blobs.needed(self._database)
-
-    def unneeded_blobs(self, older_than: float, outputs: float | None = None) -> Iterator[blobs.Blob]:
-        """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
-        return blobs.unneeded(self._database, older_than, outputs)
-
-    def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
-        """Return bytes of which no row tells. See :func:`blobs.strays`."""
-        return blobs.strays(self._database, found, note=note)
-
-    def condemn(self, chosen: Sequence[blobs.Blob], older_than: float) -> list[blobs.Blob]:
-        """Mark unneeded bytes. See :func:`blobs.condemn`."""
-        return blobs.condemn(self._database, chosen, older_than)
-
-    def bury(self, blob: blobs.Blob, remove: Callable[[], None]) -> bool:
-        """Remove condemned bytes. See :func:`blobs.bury`."""
-        return blobs.bury(self._database, blob, remove)
-
-    def forget_outputs(self, days: float, *, dry_run: bool = False) -> int:
-        """Forget outputs that no version holds, or count them. See :func:`retention.forget_outputs`."""
-        work = retention.count_outputs if dry_run else retention.forget_outputs
-        return work(self._database, days)
-
-    def forget_resolutions(self, days: float, *, dry_run: bool = False) -> int:
-        """Forget what tasks got long ago, or count it. See :func:`retention.forget_resolutions`."""
-        work = retention.count_resolutions if dry_run else retention.forget_resolutions
-        return work(self._database, days)
-
-    def labels_of(self, digest: str) -> list[str]:
-        """Return which artifacts have these bytes. See :func:`artifacts.labels_of`."""
-        return artifacts.labels_of(self._database, digest)
+        return artifacts.find_artifact(self._database, name, number, map_index)
 
     # --- from registry to registry -------------------------------------------------------------------------
 
@@ -482,6 +470,9 @@ class Registry:
         :raises ModelRegistryError: the error that says what is missing, where there is no default.
         """
         found = resolution.resolve(self._database, references, attempt, self.stages)
+        for item in found:
+            if item.missing is not None:
+                item.missing.conn_id = self._database.conn_id
         for item in [] if keep_missing else found:
             if item.missing is not None and not (
                 isinstance(item.reference, Reference) and item.reference.has_default
@@ -500,25 +491,3 @@ class Registry:
     def record(self, resolutions: Sequence[Resolution], attempt: Attempt) -> None:
         """Record what a try of a task got, in one write. See :func:`resolution.record`."""
         resolution.record(self._database, resolutions, attempt)
-
-    def resolutions(
-        self,
-        *,
-        model: str | None = None,
-        number: int | None = None,
-        dag_id: str | None = None,
-        run_id: str | None = None,
-        attempt_id: str | None = None,
-        limit: int | None = 100,
-    ) -> list[ResolutionRecord]:
-        """Return recorded resolutions, newest first. See :func:`lineage.resolutions`."""
-        asked = lineage.Asked(model, number, dag_id, run_id, attempt_id)
-        return lineage.resolutions(self._database, asked, limit)
-
-    def made_in(self, run: RunKey) -> list[Made]:
-        """Return what tasks of a Dag run have made. See :func:`lineage.made_in`."""
-        return lineage.made_in(self._database, run)
-
-    def producer_of(self, artifact_version_id: int) -> Attempt | None:
-        """Return the try of the task that made an artifact version. See :func:`lineage.producer_of`."""
-        return lineage.producer_of(self._database, artifact_version_id)

@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import PinConflict
+from airflow_model_provider.exceptions import PinConflict, ReferenceMismatch
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import pins
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import ArtifactRecord
 
 
 def resolve(
@@ -74,7 +75,7 @@ def _read(
     def work(connection: Connection) -> tuple[list[Resolution], list[pins.RunPin], bool]:
         pairs = list(zip(references, read(connection, asked, values), strict=True))
         by_run = [(item, row) for item, row in pairs if isinstance(item, Reference) and item.pin == "run"]
-        marks = {row.run_mark for _, row in by_run if row.v_id is not None and row.run_version_id is not None}
+        marks = {row.run_mark for _, row in by_run if row.by_run}
         is_newer = attempt is not None and any(
             pins.is_newer_run(connection, attempt.run, attempt.run_mark, mark) for mark in marks
         )
@@ -86,10 +87,12 @@ def _read(
 
 def _pinned(reference: Reference, row: Any) -> pins.RunPin | None:
     """Check a reference's pins against each other; return the pin that its run does not have yet."""
+    if not row.by_run:
+        # That there was none is an answer too, where a default was used in its place.
+        counts = row.v_id is not None or (reference.has_default and row.model_id is not None)
+        return pins.RunPin(row.model_id, reference.pin_key, row.v_id) if counts else None
     if row.v_id is None:
         return None
-    if row.run_version_id is None:
-        return pins.RunPin(row.model_id, reference.pin_key, row.v_id)
     if row.task_version_id not in (None, row.run_version_id):
         raise PinConflict(repr(reference), row.v_number)
     return None
@@ -159,6 +162,7 @@ def _recorded(resolution: Resolution) -> dict[str, Any]:
         "artifact_id": artifact.id if artifact else None,
         "digest": artifact.payload.digest if artifact else None,
         "resolved": resolution.missing is None,
+        "belongs": resolution.belongs,
         "sequence": resolution.sequence,
     }
 
@@ -168,14 +172,30 @@ def _resolution(
 ) -> Resolution:
     version = version_record(row) if row.v_id is not None else None
     artifact = artifact_record(row) if row.a_id is not None else None
-    missing = Missing(reference, row.model_id, version, artifact)
+    missing = Missing(reference, row.model_id, version, artifact, pinned=bool(row.by_run))
     found = Resolution(reference, version, artifact, sequence=row.sequence)
     if isinstance(reference, OutputReference):
-        return found if artifact else found._replace(missing=explain(connection, missing))
+        if artifact is None:
+            return found._replace(missing=explain(connection, missing))
+        return found if (error := _mismatch(reference, artifact)) is None else found._replace(missing=error)
     if missing.what(metadata_found=bool(row.has_metadata)) is None:
         return found._replace(value=_value(reference, row, stages))
     default = copy.deepcopy(reference.default) if reference.has_default else None
     return found._replace(artifact=None, value=default, missing=explain(connection, missing))
+
+
+def _mismatch(reference: OutputReference, artifact: ArtifactRecord) -> ReferenceMismatch | None:
+    """Compare what a reference says of an artifact with what the registry says; a URI is never followed."""
+    said = (
+        *(reference.artifact, reference.number, reference.type),
+        *(reference.size, reference.digest),
+    )
+    payload = artifact.payload
+    there = (artifact.name, artifact.number, payload.type_names[0], payload.size, payload.digest)
+    if said == there:
+        return None
+    says = "{}@{}, {}, {:,} bytes, sha256:{}"
+    return ReferenceMismatch(f"{reference!r} (id {reference.id})", says.format(*said), says.format(*there))
 
 
 def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:

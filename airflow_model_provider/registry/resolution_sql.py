@@ -47,6 +47,7 @@ RECORDED: Final = {
     "artifact_id": "bigint",
     "digest": "text",
     "resolved": "boolean",
+    "belongs": "boolean",
     "sequence": "bigint",
 }
 
@@ -54,6 +55,7 @@ RECORDED: Final = {
 _FOUND: Final = {
     "model_id": "chosen.model_id",
     "run_version_id": "chosen.run_version_id",
+    "by_run": "chosen.by_run",
     "run_mark": "chosen.run_mark",
     "task_version_id": "chosen.task_version_id",
     "sequence": "coalesce(tried.sequence, tried.newest)",
@@ -97,7 +99,7 @@ pinned AS MATERIALIZED (
 ),
 picked AS MATERIALIZED (
   SELECT pinned.*, CASE
-    WHEN pinned.run_version_id IS NOT NULL THEN pinned.run_version_id
+    WHEN pinned.by_run THEN pinned.run_version_id
     {selectors}
     END AS version_id
   FROM pinned CROSS JOIN tried
@@ -112,8 +114,10 @@ LEFT JOIN mr_version v ON v.id = chosen.version_id AND v.state <> 'deleted'
 ORDER BY chosen.i
 """
 
-_NO_RUN_PIN: Final = "CAST(NULL AS bigint) AS run_version_id, CAST(NULL AS text) AS run_mark,"
-_RUN_PIN: Final = "p.version_id AS run_version_id, p.run_mark,"
+_NO_RUN_PIN: Final = (
+    "(1 = 0) AS by_run, CAST(NULL AS bigint) AS run_version_id, CAST(NULL AS text) AS run_mark,"
+)
+_RUN_PIN: Final = "p.selector IS NOT NULL AS by_run, p.version_id AS run_version_id, p.run_mark,"
 _NO_TASK_PIN: Final = "CAST(NULL AS bigint) AS task_version_id"
 _TASK_PIN: Final = """
 EXISTS (
@@ -221,10 +225,10 @@ def _words(parts: frozenset[str]) -> str:
 _WRITE = """
 INSERT INTO mr_resolution (
   attempt_id, reference_key, deployment, dag_id, run_id, task_id, map_index, try_number,
-  model, selector, wanted, version_id, artifact_version_id, digest, resolved, sequence, at
+  model, selector, wanted, version_id, artifact_version_id, digest, resolved, belongs, sequence, at
 )
 SELECT {first}, got.key, {rest}, got.model, got.selector, got.wanted, got.version_id, got.artifact_id,
-  got.digest, got.resolved, got.sequence, {{now}}
+  got.digest, got.resolved, got.belongs, got.sequence, {{now}}
 FROM (SELECT {columns} FROM {source}) AS got
 WHERE true
 ON CONFLICT (attempt_id, reference_key) DO NOTHING

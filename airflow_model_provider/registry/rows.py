@@ -27,7 +27,7 @@ VERSION_FIELDS: Final = (
 #: Columns of an artifact version, selected as ``a_<name>`` beside ``a_name`` and ``a_size``.
 ARTIFACT_FIELDS: Final = (
     *("id", "number", "digest", "kind", "materializer", "format_version", "type_names", "attributes"),
-    *("signature", "environment", "metadata", "map_index", "created_at"),
+    *("signature", "environment", "metadata", "map_index", "created_at", "signed"),
 )
 
 
@@ -85,7 +85,7 @@ def artifact_record(row: Row[Any]) -> ArtifactRecord:
         materializer=row.a_materializer,
         format_version=row.a_format_version,
         type_names=tuple(row.a_type_names),
-        attributes=row.a_attributes,
+        attributes={**row.a_attributes, **(row.a_signed or {}).get("attributes", {})},
         signature=row.a_signature,
         environment=row.a_environment,
     )
@@ -107,7 +107,7 @@ def event_record(row: Row[Any]) -> StageEvent:
         sequence=row.sequence,
         model=row.model,
         stage=row.stage,
-        number=row.number,
+        version=row.number,
         previous=row.previous,
         at=row.at,
         who=row.who,

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from airflow_model_provider.exceptions import InvalidConfiguration, SchemaMismatch
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.connections import UPGRADE
 from airflow_model_provider.registry.database import Database, is_transient, run
 from airflow_model_provider.registry.engine import make_folder
 from airflow_model_provider.registry.tables import registry
@@ -31,7 +32,7 @@ _ANOTHER_MAKES_IT = 2.0
 log = logging.getLogger(__name__)
 #: PostgreSQL advisory lock held while the schema changes: "mrschema" as a number.
 _LOCK = int.from_bytes(b"mrschema", "big")
-_UPGRADE = "Run: airflow model-registry db upgrade"
+_UPGRADE = f"Run: {UPGRADE}"
 
 
 class Identity(NamedTuple):

@@ -200,6 +200,7 @@ artifact_version = Table(
     Column("format_version", Integer, nullable=False),
     Column("type_names", Json, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("signed", Json),
     Column("signature", Json, nullable=False),
     Column("environment", Json, nullable=False),
     Column("metadata", Json, nullable=False),
@@ -287,6 +288,7 @@ resolution = Table(
     Column("artifact_version_id", Id, ForeignKey("mr_artifact_version.id")),
     Column("digest", String(64)),
     Column("resolved", Boolean, nullable=False),
+    Column("belongs", Boolean, nullable=False),
     Column("sequence", Id, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("attempt_id", "reference_key"),
@@ -303,33 +305,22 @@ run_pin = Table(
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id", "run_id")],
     _model(key=True),
     Column("selector", String(200), primary_key=True),
-    _version(),
+    _version(nullable=True),
     Column("run_mark", FreeText),
     Column("at", UtcTime, nullable=False),
     Index(None, "version_id"),
 )
 
-#: Stages that Dags of a deployment wait for, and up to which event Airflow has written wake-ups (R32). The model may
-#: not be there yet.
-watch = Table(
-    "mr_watch",
-    metadata,
-    Column("deployment", FreeText, primary_key=True),
-    Column("model", String(100), primary_key=True),
-    Column("stage", String(100), primary_key=True),
-    Column("delivered", Id, nullable=False),
-)
-
-#: A Dag that waits for a stage, and up to which event its runs have claimed promotions. ``repeats`` says whether it is
-#: woken again while it lags: not where it waits for other assets as well.
+#: A Dag that waits for a stage: up to which event Airflow has written wake-ups of it, and its runs have claimed
+#: promotions. The model may not be there yet.
 consumer = Table(
     "mr_consumer",
     metadata,
     *[Column(name, FreeText, primary_key=True) for name in ("deployment", "dag_id")],
     Column("model", String(100), primary_key=True),
     Column("stage", String(100), primary_key=True),
+    Column("delivered", Id, nullable=False),
     Column("claimed", Id, nullable=False),
-    Column("repeats", Boolean, nullable=False),
 )
 
 #: Runs that have claimed what there was, if it was nothing too: a cleared task gets the same.

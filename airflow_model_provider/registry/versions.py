@@ -254,11 +254,14 @@ WHERE v.id = :version_id
 
 
 def described_versions(connection: Connection, model_id: int, limit: int = 9) -> tuple[str, ...]:
-    """Return the newest versions of a model for a message: ``3 (ready)``, ``2 (production)``."""
+    """Return the newest versions of a model for a message: ``3 (ready)``, ``2 'alpha' (production)``."""
     alive = (_version.c.model_id == model_id) & (_version.c.state != VersionState.DELETED.value)
     query = select_versions().where(alive).order_by(_version.c.number.desc()).limit(limit + 1)
     found = [version_record(row) for row in connection.execute(query)]
-    described = [f"{item.number} ({_described(item)})" for item in found[:limit]]
+    described = [
+        f"{item.number}{f' {item.version_name!r}' if item.version_name else ''} ({_described(item)})"
+        for item in found[:limit]
+    ]
     return tuple(described + (["older ones"] if len(found) > limit else []))
 
 

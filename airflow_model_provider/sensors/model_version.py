@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,13 +19,13 @@ from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.model import Model
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask
-from airflow_model_provider.references import OUTPUT_KEY, Reference, read_reference
+from airflow_model_provider.references import Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name
 from airflow_model_provider.task_context import hopeless_fails_at_once
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -164,13 +163,13 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
             return Reference(
                 model, fields.selector(self.called, model, text), conn_id=version.conn_id or self.conn_id
             )
+        version = self._meant(model, version)
         return fields.reference(self.called, model, version, self.conn_id).but(pin="task", as_of=())
 
     def _newer_than(self) -> int | None:
-        value = self.newer_than.reference if isinstance(self.newer_than, Model) else self.newer_than
-        found = read_reference(value) if isinstance(value, Mapping) and OUTPUT_KEY not in value else None
+        found = self.newer_than.reference if isinstance(self.newer_than, Model) else self.newer_than
         if not isinstance(found, Reference) or found.selector.kind is SelectorKind.NUMBER:
-            return fields.number(self.called, "newer_than", self.model, self.newer_than)
+            return fields.number(self.called, "newer_than", self.model, self._meant(self.model, found))
         fields.check_same_model(self.called, self.model, found.model)
         try:
             (resolution,) = self.resolver.resolve([found.but(conn_id=found.conn_id or self.conn_id)])

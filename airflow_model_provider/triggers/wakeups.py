@@ -1,126 +1,232 @@
-"""Which stages need a wake-up now: what was promoted since the last, and Dags that have not claimed all there is."""
+"""Which Dags need a wake-up now: for what was promoted since their last, and because they have not claimed it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
 
-    from airflow_model_provider.registry.claims import StageKey, Watched
+    from airflow_model_provider.registry.claims import Consumer, Standing
     from airflow_model_provider.registry.entities import StageEvent
     from airflow_model_provider.registry.registry import Registry
 
-#: Seconds until a Dag that lags when the triggerer starts is woken: its run may be about to start.
+#: Seconds until a Dag is woken that has not claimed when its watcher starts: its run may be about to start.
 FIRST_REPEAT: Final = 10.0
-#: Seconds after a wake-up until a Dag that still lags is woken again; each time twice as many.
+#: Seconds after a wake-up until a Dag that has not claimed is woken again; each time twice as many.
 REPEAT: Final = 20.0
-#: Seconds between two such wake-ups, at most: the Dag is paused, or its runs fail before they claim.
+#: Seconds between two such wake-ups, at most: the runs of the Dag fail before they claim.
 RAREST: Final = 3600.0
+#: As long as the next wake-up is nearer than so many seconds, a run that is queued or running is waited for.
+PATIENT: Final = 600.0
+#: So many wake-ups in a row that start no run: the Dag is paused or removed, and Airflow is about to notice it.
+UNANSWERED: Final = 4
+#: Seconds between two wake-ups of a Dag whose runs claim nothing: Airflow makes one run of two events at once.
+SPACING: Final = 5.0
+#: Seconds until the next look while a promotion waits for a Dag to claim the one before.
+HELD: Final = 5.0
+
+
+class Delivery(StrEnum):
+    """How a Dag is woken for a promotion."""
+
+    UNTIL_CLAIMED = "until_claimed"
+    """A step of its runs claims: it is woken until one has."""
+    AT_LEAST_ONCE = "at_least_once"
+    """It waits for other assets too, so Airflow keeps the wake-up. It comes again only if it may be lost."""
+    AT_MOST_ONCE = "at_most_once"
+    """Nothing in it claims: a second wake-up would be a second run."""
 
 
 class Wakeup(NamedTuple):
     """
-    One event of a stage's asset.
+    One event of a consumer's asset.
 
-    :param key: model and stage.
+    :param consumer: whom it wakes.
+    :param delivery: how.
     :param event: the last promotion.
-    :param new_from: the sequence number from which on promotions are new to Airflow.
-    :param repeats_for: Dags that are woken again; empty where promotions are new.
+    :param new_from: the sequence number from which on promotions are new to the consumer.
     :param registry: the registry's id.
     """
 
-    key: StageKey
+    consumer: Consumer
+    delivery: Delivery
     event: StageEvent
     new_from: int
-    repeats_for: tuple[str, ...]
     registry: str
 
     def payload(self) -> dict[str, Any]:
         """Return what the asset event says: documented in docs/promotion.md, and stable."""
         return {
             "registry": self.registry,
-            "model": self.key.model,
-            "stage": self.key.stage,
-            "number": self.event.number,
+            "model": self.consumer.model,
+            "stage": self.consumer.stage,
+            "number": self.event.version,
             "previous": self.event.previous,
             "sequence": self.event.sequence,
             "who": self.event.who,
             "why": self.event.reason,
             "new_from": self.new_from,
-            "repeats_for": list(self.repeats_for),
         }
 
 
+class Runs(NamedTuple):
+    """
+    What Airflow knows of the runs of a Dag.
+
+    :param alive: how many are queued or running.
+    :param made: how many there are.
+    """
+
+    alive: int
+    made: int
+
+
 @dataclass
-class _Stage:
+class _State:
     """
-    What is known of a stage in this process.
+    What is known of a consumer in this process.
 
-    :param woken: the last event that a wake-up was made of.
-    :param due: when Dags that lag are woken again.
-    :param pause: seconds from then to the next time.
+    :param delivery: how it is woken.
+    :param due: when it is woken though it has not claimed the last wake-up; else when it may be woken.
+    :param woken: the last promotion that it was woken for.
+    :param pause: seconds from ``due`` to the next time.
+    :param made: how many runs it had when ``due`` came last.
+    :param unanswered: how often in a row none was made since.
     """
 
+    delivery: Delivery
+    due: float
     woken: int = 0
-    due: float = 0.0
     pause: float = REPEAT
+    made: int | None = None
+    unanswered: int = 0
 
 
 class Wakeups:
     """
     Decides; keeps nothing that must survive its process.
 
+    :param runs: what Airflow knows of the runs of a Dag; None if it does not answer. It is asked rarely.
     :param clock: seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._stages = clock, dict[Any, _Stage]()
+    def __init__(
+        self,
+        runs: Callable[[str], Runs | None] = lambda dag_id: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runs, self._clock = runs, clock
+        self._states: dict[Consumer, _State] = {}
         self._seen, self._next = -1, 0.0
 
-    def look(self, registry: Registry, keys: Collection[StageKey]) -> list[Wakeup]:
+    def look(self, registry: Registry, consumers: Mapping[Consumer, Delivery]) -> list[Wakeup]:
         """
-        Return the wake-ups that are due for some stages.
+        Return the wake-ups that are due for some consumers.
 
-        Where nothing has changed it is one read of one row, whatever the number of stages.
+        Where nothing has changed it is one read of one row, whatever their number.
         """
-        new = set(keys) - set(self._stages)
         last = registry.last_sequence()
-        if not new and last == self._seen and self._clock() < self._next:
+        if not self._has_changed(consumers) and last == self._seen and self._clock() < self._next:
             return []
-        if new:
-            registry.watch(settings.deployment(), new)
-            due = self._clock() + FIRST_REPEAT
-            self._stages |= {key: _Stage(due=due) for key in new}
-        for key in set(self._stages) - set(keys):
-            del self._stages[key]
-        watched = [item for item in registry.watched(settings.deployment()) if item.key in self._stages]
-        found = [wakeup for item in watched if (wakeup := self._wakeup(registry, item)) is not None]
+        self._note(registry, consumers)
+        standings = [item for item in registry.standings(settings.deployment()) if item.consumer in consumers]
+        due = [item for item in standings if self._is_due(item, self._states[item.consumer])]
+        found = self._wakeups(registry, due)
+        for item in due:
+            self._woke(item, self._states[item.consumer])
+        # Whoever is in the registry no more, because an older state of it was restored, is noted anew.
+        self._states = {item.consumer: self._states[item.consumer] for item in standings}
         self._seen = last
-        self._next = min(
-            (self._stages[item.key].due for item in watched if item.lagging), default=float("inf")
-        )
+        self._next = min((self._next_look(item) for item in standings), default=float("inf"))
         return found
 
     def lost(self, wakeup: Wakeup) -> None:
-        """Make a wake-up again that Airflow has not written."""
-        if wakeup.key in self._stages:
-            self._stages[wakeup.key].woken = 0
+        """Make a wake-up again that Airflow has not written, unless it may have."""
+        if (state := self._states.get(wakeup.consumer)) is not None:
+            state.woken = 0
         self._seen = -1
 
-    def _wakeup(self, registry: Registry, item: Watched) -> Wakeup | None:
-        stage = self._stages[item.key]
-        repeats_for: tuple[str, ...] = ()
-        if item.head > max(item.delivered, stage.woken):
-            stage.due, stage.pause = self._clock() + REPEAT, REPEAT * 2
-        elif not item.lagging or self._clock() < stage.due or item.head > item.delivered:
-            return None
+    def _has_changed(self, consumers: Mapping[Consumer, Delivery]) -> bool:
+        return {consumer: state.delivery for consumer, state in self._states.items()} != consumers
+
+    def _note(self, registry: Registry, consumers: Mapping[Consumer, Delivery]) -> None:
+        new = {
+            consumer: delivery
+            for consumer, delivery in consumers.items()
+            if consumer not in self._states or self._states[consumer].delivery != delivery
+        }
+        registry.enroll(settings.deployment(), new)
+        soon = self._clock() + FIRST_REPEAT
+        fresh = {
+            consumer: _State(delivery, soon if delivery is Delivery.UNTIL_CLAIMED else self._clock())
+            for consumer, delivery in new.items()
+        }
+        self._states = {consumer: fresh.get(consumer) or self._states[consumer] for consumer in consumers}
+
+    def _is_due(self, item: Standing, state: _State) -> bool:
+        is_new = item.head > max(item.delivered, state.woken)
+        if state.delivery is not Delivery.UNTIL_CLAIMED:
+            return is_new and self._clock() >= state.due
+        if item.head <= item.claimed:
+            return False
+        if is_new and state.woken <= item.claimed:  # what it was woken for before it has claimed
+            state.pause, state.made, state.unanswered = REPEAT, None, 0
+            return True
+        return self._clock() >= state.due and self._repeats(item, state)
+
+    def _repeats(self, item: Standing, state: _State) -> bool:
+        """Return whether to wake a Dag again that has not claimed; if not, it is asked again later."""
+        runs = self._runs(item.consumer.dag_id)
+        if runs is not None:
+            is_answered = runs.alive or runs.made != state.made
+            state.made, state.unanswered = runs.made, 0 if is_answered else state.unanswered + 1
+            is_silent = state.unanswered >= UNANSWERED and item.head <= state.woken
+            if is_silent or (runs.alive and state.pause < PATIENT):
+                self._postpone(state)
+                return False
+        return True
+
+    def _wakeups(self, registry: Registry, due: list[Standing]) -> list[Wakeup]:
+        events = {head: registry.event(head) for head in {item.head for item in due}}
+        once = {
+            item.consumer: item.head
+            for item in due
+            if self._states[item.consumer].delivery is Delivery.AT_MOST_ONCE
+        }
+        found = [
+            Wakeup(
+                item.consumer,
+                self._states[item.consumer].delivery,
+                events[item.head],
+                item.delivered + 1,
+                registry.id,
+            )
+            for item in due
+        ]
+        registry.deliver(settings.deployment(), once)  # before Airflow has it: never twice
+        return found
+
+    def _woke(self, item: Standing, state: _State) -> None:
+        state.woken = item.head
+        if state.delivery is Delivery.UNTIL_CLAIMED:
+            self._postpone(state)
         else:
-            repeats_for = item.lagging
-            stage.due, stage.pause = self._clock() + stage.pause, min(stage.pause * 2, RAREST)
-        stage.woken = item.head
-        return Wakeup(item.key, registry.event(item.head), item.delivered + 1, repeats_for, registry.id)
+            state.due = self._clock() + SPACING
+
+    def _postpone(self, state: _State) -> None:
+        state.due = self._clock() + state.pause
+        state.pause = min(state.pause * 2, RAREST)
+
+    def _next_look(self, item: Standing) -> float:
+        state = self._states[item.consumer]
+        if state.delivery is not Delivery.UNTIL_CLAIMED:
+            return state.due if item.head > max(item.delivered, state.woken) else float("inf")
+        if item.head <= item.claimed:
+            return float("inf")
+        return min(state.due, self._clock() + HELD) if item.head > state.woken > 0 else state.due

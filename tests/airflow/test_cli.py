@@ -52,13 +52,16 @@ def test_a_downgrade_asks_first(airflow: Callable[..., str], monkeypatch: pytest
 
 def test_a_version_is_promoted(airflow: Callable[..., str], two: Client) -> None:
     """By number, by ``latest``, with a reason; again it changes nothing."""
-    assert airflow("promote", "iris", "1", "production") == "iris@1 is production now (event 1).\n"
-    assert airflow("promote", "iris", "1", "production") == "iris@1 holds production already.\n"
+    assert airflow("promote", "iris", "1", "production") == "Promoted iris@1 to production (event 1).\n"
+    assert (
+        airflow("promote", "iris", "1", "production")
+        == "iris@1 is production already. Nothing was changed.\n"
+    )
     said = airflow("promote", "iris", "latest", "production", "--expected", "1", "--reason", "better")
 
-    assert said == "iris@2 is production now, before: version 1 (event 2).\n"
+    assert said == "Promoted iris@2 to production (was iris@1, event 2).\n"
     (event, _) = two.get_model("iris").history("production")
-    assert (event.number, event.reason) == (2, "better")
+    assert (event.version, event.reason) == (2, "better")
     assert event.who
 
 
@@ -83,7 +86,7 @@ def test_a_refusal_is_one_line(
         airflow("promote", *arguments)
 
     assert "\n" not in str(caught.value)
-    assert [event.number for event in two.get_model("iris").history()] == [1]
+    assert [event.version for event in two.get_model("iris").history()] == [1]
 
 
 def test_a_command_has_no_role(
@@ -144,10 +147,10 @@ def test_models_and_versions_are_listed(airflow: Callable[..., str], promoted: C
     (model,) = rows(airflow("models", "-o", "json"))
     versions = rows(airflow("versions", "iris", "-o", "json"))
 
-    assert (model["model"], model["newest_version"], model["stages"]) == ("iris", 2, "production: 2")
+    assert (model["model"], model["newest_version"], model["stages"]) == ("iris", 2, {"production": 2})
     assert [(item["version"], item["stages"]) for item in versions] == [
-        (2, "production"),
-        (1, "archived"),
+        (2, ["production"]),
+        (1, ["archived"]),
     ]
 
 
@@ -159,13 +162,16 @@ def test_a_version_is_shown_and_compared(airflow: Callable[..., str], promoted: 
     }
     compared = {item["metadata"]: item for item in rows(airflow("compare", "iris", "1", "2", "-o", "json"))}
 
-    assert shown["version", "stages"] == "production"
+    assert shown["version", "stages"] == ["production"]
     assert shown["metadata", "accuracy"] == 0.95
-    assert shown["artifact", "trained_model"].startswith(
-        "trained_model@2 (data, builtins.int, 1 bytes, sha256:"
+    digest = promoted.get_model_version("iris", 2).get_artifact("trained_model").digest
+    said = {"version": 2, "kind": "data", "type": "builtins.int", "bytes": 1, "digest": digest}
+    assert shown["artifact", "trained_model"] == said
+    assert f"version: 2, kind: data, type: builtins.int, bytes: 1, digest: {digest}" in airflow(
+        "show", "iris", "latest", "-o", "plain"
     )
     assert compared["accuracy"] == {"metadata": "accuracy", "iris@1": 0.9, "iris@2": 0.95}
-    assert compared["(stages)"] == {"metadata": "(stages)", "iris@1": None, "iris@2": "production"}
+    assert compared["(stages)"] == {"metadata": "(stages)", "iris@1": [], "iris@2": ["production"]}
 
 
 def test_programs_get_values_of_their_types(airflow: Callable[..., str], two: Client) -> None:
@@ -192,7 +198,7 @@ def test_history_and_the_past(airflow: Callable[..., str], promoted: Client) -> 
     assert (newest["version"], newest["previous"], newest["reason"]) == (2, 1, "accuracy 0.95")
     assert (oldest["version"], oldest["previous"]) == (1, None)
     assert (then["version"], now["version"]) == (1, 2)
-    with pytest.raises(SystemExit, match="'yesterday' is no time"):
+    with pytest.raises(SystemExit, match="'yesterday' is not a time"):
         airflow("resolve", "iris", "production", "--as-of", "yesterday")
 
 
@@ -210,7 +216,7 @@ def test_an_empty_registry_says_so(airflow: Callable[..., str]) -> None:
 def test_a_stage_is_rolled_back(airflow: Callable[..., str], promoted: Client) -> None:
     """To the holder before; with a number to that one; without one left an error."""
     said = airflow("rollback", "iris", "production", "--reason", "drift")
-    assert said == "iris@1 is production again, before: version 2 (event 3).\n"
+    assert said == "Rolled back: iris@1 is production again (was iris@2, event 3).\n"
     with pytest.raises(SystemExit, match="NothingToRestore"):
         airflow("rollback", "iris", "production")
     airflow("rollback", "iris", "production", "--to", "2", "--expected", "1")
@@ -259,19 +265,19 @@ def test_versions_move_in_a_file(airflow: Callable[..., str], promoted: Client, 
     )
     assert some == f"{tmp_path / 'some.zip'} holds 1 versions of iris, 1 files (1 bytes).\n"
     assert [(item["source"], item["result"], item["version"]) for item in checked] == [
-        ("iris@1", "would be imported", None),
-        ("iris@2", "would be imported", None),
+        ("iris@1", "valid", None),
+        ("iris@2", "valid", None),
     ]
     assert imported.splitlines()[-2:] == [
         "Stages are assigned by promotions only. What was in one there:",
         "  airflow model-registry promote flowers 2 production",
     ]
     assert [(item["version"], item["result"], item["stages_there"]) for item in again] == [
-        ("flowers@1", "is here already", ""),
-        ("flowers@2", "is here already", "production"),
+        ("flowers@1", "present", []),
+        ("flowers@2", "present", ["production"]),
     ]
     assert promoted.get_model_version("flowers", 2).load_artifact("trained_model") == 2
-    assert airflow("import", file).count("is here already") == 2
+    assert airflow("import", file).count("present") == 2
 
 
 def test_a_file_that_cannot_be_moved_is_one_line(
@@ -294,7 +300,7 @@ def test_a_file_that_cannot_be_moved_is_one_line(
     assert file.read_text() == "no export"
     airflow("export", "iris", str(file), "--versions", "all", "--force")
 
-    assert airflow("import", str(file)).count("is here already") == 2
+    assert airflow("import", str(file)).count("present") == 2
 
 
 def test_what_is_not_needed_is_removed_after_a_question(

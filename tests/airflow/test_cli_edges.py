@@ -64,7 +64,7 @@ def test_the_history_of_a_stage_that_is_not_declared_any_more_can_be_read(
 def test_only_a_stage_has_a_past(airflow: Callable[..., str], promoted: Client, selector: str) -> None:
     """As ``Model(version=1, as_of=...)`` says, too."""
     with pytest.raises(SystemExit, match="as_of needs a stage"):
-        airflow("resolve", "iris", selector, "--as-of", "2030-01-01")
+        airflow("resolve", "iris", selector, "--as-of", "2030-01-01T00:00Z")
 
 
 def test_a_time_that_is_none_in_utc_is_shown_as_it_was_typed(
@@ -104,7 +104,7 @@ def test_a_list_that_is_cut_says_so(
     assert len(json.loads(airflow(*command, "--limit", "2", "-o", "json"))) == 2
     assert said == []
     assert len(json.loads(airflow(*command, "--limit", "1", "-o", "json"))) == 1
-    assert said == ["These are the newest 1, and there are more: say --limit."]
+    assert said == ["Showing the newest 1. Use --limit for more."]
     for wrong in ("0", "-1"):
         with pytest.raises(SystemExit, match="--limit"):
             airflow(*command, "--limit", wrong)
@@ -208,7 +208,8 @@ def test_without_a_terminal_nothing_is_done(home: AirflowRuntime, command: str) 
 
     assert (done.returncode, done.stdout) == (1, "")
     assert (
-        done.stderr.splitlines()[-1] == "Nobody could be asked, so nothing was done: no terminal; pass --yes."
+        done.stderr.splitlines()[-1]
+        == "Cannot prompt without a terminal. Nothing was changed. Pass --yes to confirm."
     )
     assert "Traceback" not in done.stderr
     assert "1 files" in shell(home, "$A gc --older-than 0 --dry-run").stdout

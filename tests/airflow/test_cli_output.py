@@ -121,7 +121,7 @@ def test_a_collection_counts_what_it_removed(row: Callable[..., dict[str, Any]],
     nothing = row("gc", "--older-than", "0")
 
     assert would == {
-        "result": "would be removed",
+        "result": "found",
         "files": 1,
         "bytes": 1,
         "unfinished_uploads": 0,
@@ -144,10 +144,13 @@ def test_the_other_forms_are_of_the_same_row(airflow: Callable[..., str], two: C
     said = airflow("promote", "iris", "1", "production", "--output", form)
 
     assert "changed" in said
-    assert "is production now" not in said
+    assert "Promoted" not in said
     if form == "yaml":
         assert yaml.safe_load(said)[0]["changed"] is True
-    assert airflow("promote", "iris", "1", "production") == "iris@1 holds production already.\n"
+    assert (
+        airflow("promote", "iris", "1", "production")
+        == "iris@1 is production already. Nothing was changed.\n"
+    )
 
 
 def test_questions_and_what_is_loaded_are_not_on_stdout(

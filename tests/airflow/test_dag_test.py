@@ -77,13 +77,90 @@ with DAG("refused", default_args={"retries": 3, "retry_delay": timedelta(0)}, **
         gates=[{"requires": {}}, Gates(require={"accuracy": "> 0.99"})]
     )
 '''
+MAPPED = '''"""Airflow dag: tasks that are mapped over what steps return."""
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from airflow.sdk import dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow_model_provider import Model, load_artifact, pipeline, step
+
+START = dict(schedule=None, start_date=datetime(2026, 1, 1))
+
+def tell(*what):
+    with Path(__file__).with_suffix(".jsonl").open("a") as file:
+        file.write(json.dumps(what) + "\\n")
+
+@step
+def give(what: Any) -> Annotated[Any, "given"]:
+    return set(what) if what == "set" else what
+
+@step
+def use(x: Any) -> Any:
+    tell("use", x)
+    return x
+
+def short(text):
+    if len(text) > 1000:
+        raise AirflowSkipException("too long")
+    return text
+
+@dag(**START)
+def grouped():
+    @task.step
+    def add(row: str, whole: list) -> int:
+        return len(row) + len(whole)
+
+    @task
+    def look(row, number):
+        tell("look", row if row == "short" else len(load_artifact(row)), number)
+
+    @task_group
+    def each(row):
+        look(row, add(row, rows))
+
+    rows = give(["short", "long" * 500])
+    each.expand(row=rows)
+grouped()
+
+@pipeline(model=Model("too_many"), **START)
+def too_many():
+    use.expand(x=give([1, 2, 3, 4]))
+
+@pipeline(model=Model("no_rows"), **START)
+def no_rows():
+    use(use.expand(x=give([])))
+
+@pipeline(default_args={"retries": 2}, **START)
+def no_list():
+    use.expand(x=give("set"))
+
+@pipeline(**START)
+def skipped():
+    use.expand(x=give(["short", "long" * 500]).map(short))
+'''
+RUN_MAPPED = """
+import os
+os.environ["AIRFLOW__CORE__MAX_MAP_LENGTH"] = "3"
+import json, mapped
+from airflow.dag_processing.dagbag import DagBag
+from airflow_model_provider import Client
+states = {}
+for name, dag in DagBag(mapped.__file__).dags.items():
+    tasks = dag.test().get_task_instances()
+    states[name] = sorted([task.task_id, task.map_index, str(task.state), task.try_number] for task in tasks)
+versions = [Client().get_model_version(model, 1) for model in ("too_many", "no_rows")]
+told = [[str(version.state), [artifact.name for artifact in version.list_artifacts()]] for version in versions]
+print(json.dumps({"states": states, "versions": told}))
+"""
 RUN = """
 import acting, json
 from airflow_model_provider import Client
 runs = [dag.test() for dag in (acting.acting, acting.refused)]
 tries = [[task.task_id, task.state, task.try_number] for run in runs for task in run.get_task_instances()]
 events = reversed(Client().get_model("acting").history("production"))
-print(json.dumps({"tries": sorted(tries), "history": [[event.number, event.task_id] for event in events]}))
+print(json.dumps({"tries": sorted(tries), "history": [[event.version, event.task_id] for event in events]}))
 """
 WARNED = """
 import sys, warnings
@@ -120,6 +197,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "dags").mkdir()
     (home / "dags" / "mixed.py").write_text(MIXED)
     (home / "dags" / "acting.py").write_text(ACTING)
+    (home / "dags" / "mapped.py").write_text(MAPPED)
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=environment(home),
@@ -246,3 +324,30 @@ def test_the_operators_act_one_after_the_other(home: Path) -> None:
     assert (promoted["version"], promoted["previous"]) == (2, 1)
     assert (back["version"], back["previous"]) == (1, 2)
     assert (waited["model"], waited["version"]) == ("acting", 1)
+
+
+def test_tasks_are_mapped_over_what_steps_return(home: Path) -> None:
+    """In groups, over nothing, over too much, over what is no list, and with functions that skip: as Airflow does."""
+    said, told = program(home, RUN_MAPPED)
+    states = told["states"]
+
+    ran = [[f"each.{name}", index, "success", 1] for name in ("add", "look") for index in (0, 1)]
+    assert states["grouped"] == [*ran, ["give", -1, "success", 1]]
+    lines = sorted((home / "dags" / "mapped.jsonl").read_text().splitlines())
+    assert [json.loads(line) for line in lines] == [
+        ["look", "short", 7],
+        ["look", 2000, 2002],
+        ["use", "short"],
+    ]
+    stopped = [["give", -1, "failed", 1], ["use", -1, "upstream_failed", 0]]
+    assert [item for item in states["too_many"] if item[0] in ("give", "use")] == stopped
+    assert states["no_list"] == stopped
+    assert "too large to map as a downstream's dependency" in said
+    assert (
+        "UnmappableXComTypePushed: Output 'given' of step 'give' cannot be mapped over: its value is a set"
+        in said
+    )
+    skipped = [["use", -1, "skipped", 0], ["use__1", -1, "skipped", 0]]
+    assert [item for item in states["no_rows"] if item[0].startswith("use")] == skipped
+    assert states["skipped"][1:] == [["use", 0, "success", 1], ["use", 1, "skipped", 1]]
+    assert told["versions"] == [["failed", []], ["ready", ["given"]]]

@@ -36,7 +36,7 @@ def test_the_command_of_the_page(promote: Callable[..., str]) -> None:
     """The better version replaces the holder without ``--force``."""
     (line,) = re.findall(r"^airflow model-registry promote (.*)$", PAGE.read_text(), re.MULTILINE)
 
-    assert promote(*shlex.split(line)) == "iris@2 is production now, before: version 1 (event 2).\n"
+    assert promote(*shlex.split(line)) == "Promoted iris@2 to production (was iris@1, event 2).\n"
 
 
 def test_all_options_are_gates(promote: Callable[..., str], model_registry: Client) -> None:
@@ -112,4 +112,4 @@ def test_what_cannot_be_asked_is_one_line(
         promote("iris", "2", "production", *arguments)
 
     assert "\n" not in str(caught.value)
-    assert [event.number for event in model_registry.get_model("iris").history()] == [1]
+    assert [event.version for event in model_registry.get_model("iris").history()] == [1]

@@ -14,7 +14,7 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.triggers.base import BaseTrigger
 
 from airflow_model_provider import Client, host, triggers
-from airflow_model_provider.exceptions import InvalidConfiguration
+from airflow_model_provider.exceptions import InvalidConfiguration, MissingDependency
 from airflow_model_provider.get_provider_info import get_provider_info
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.workspace import close_workspaces
@@ -111,6 +111,42 @@ def test_a_connection_that_does_not_work_says_why(
 
     assert not works
     assert expected in said
+
+
+def test_a_mistyped_extra_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the nearest; so does a scheme in which Airflow itself finds no type."""
+    connection(monkeypatch, url=f"sqlite:///{tmp_path / 'r.db'}", strore=str(tmp_path))
+    works, said = ModelRegistryHook().test_connection()
+    monkeypatch.setenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", "model_registry://me:hunter2@host/models")
+    _, of_scheme = ModelRegistryHook().test_connection()
+
+    assert (works, "the extra 'strore' does not exist. Did you mean 'store'?" in said) == (False, True)
+    assert "cannot have an underscore. Write model-registry:// instead." in of_scheme
+    assert "hunter2" not in of_scheme
+
+
+def test_the_command_that_tests_connections_shows_all_of_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It prints rich markup, in which ``[postgres]`` would be a style; of a success it shows what is logged."""
+    import airflow.cli.commands.connection_command  # noqa: F401 - as that command does
+    from rich.text import Text
+
+    missing = MissingDependency("A registry", "psycopg", "airflow-model-provider[postgres]")
+
+    def fail(*_args: object) -> None:
+        raise missing
+
+    connection(monkeypatch, url=f"sqlite:///{tmp_path / 'r.db'}", store=str(tmp_path / "store"))
+    with caplog.at_level("INFO"):
+        _, connected = ModelRegistryHook().test_connection()
+    with monkeypatch.context() as broken:
+        broken.setattr("airflow_model_provider.workspace.connect", fail)
+        _, said = ModelRegistryHook().test_connection()
+
+    assert Text.from_markup(said).plain == str(missing)
+    assert "[postgres]" in str(missing)
+    assert f"r.db, artifact store {tmp_path / 'store'}" in connected
 
 
 def test_the_default_is_refused_where_workers_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from airflow_model_provider import Client, Model, host
 from airflow_model_provider.exceptions import DefinitionError, InvalidDefinition, InvalidName, UnknownStage
 from airflow_model_provider.operators.register import ModelRegisterOperator
+from airflow_model_provider.references import OutputReference
 from tests.support.tasks import TaskInstance, run
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def register(**given: Any) -> ModelRegisterOperator:
         return ModelRegisterOperator(**{"task_id": "act", "model": "iris"} | given)
 
 
-def output(registry: Client, name: str, value: Any) -> dict[str, Any]:
-    """What a step returns through XCom for an output."""
+def output(registry: Client, name: str, value: Any) -> OutputReference:
+    """What an operator receives of an output that a step has returned."""
     with registry.new_model_version("elsewhere") as version:
-        return dict(version.save_artifact(name, value).reference().to_json())
+        return version.save_artifact(name, value).reference()
 
 
 def test_a_file_becomes_a_version_once(registry: Client, file: Path) -> None:
@@ -107,8 +108,8 @@ def test_upstream_artifacts_are_linked(registry: Client) -> None:
         }
         for made in (first, second, third[0])
     ]
-    assert held[0] == {"trained_model": trained["id"], "report": report["id"]}
-    assert held[1]["trained_model"] == held[2]["trained_model"] == trained["id"]
+    assert held[0] == {"trained_model": trained.id, "report": report.id}
+    assert held[1]["trained_model"] == held[2]["trained_model"] == trained.id
     assert registry.get_model_version("iris", second.selector.value).load_artifact("limits") == [0, 1]
     assert third[0] == third[1]
 
@@ -128,15 +129,14 @@ def test_the_client_links_too(registry: Client) -> None:
     ("given", "said"),
     [
         ({"files": {"m": "/nowhere.joblib"}}, "FileMissing: .*nowhere.joblib"),
-        ({"files": "m.joblib"}, "InvalidDefinition: .*'m.joblib' is no mapping"),
         ({"artifacts": ["plain"]}, "InvalidDefinition: .*'plain' in artifacts= is no artifact"),
         ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*held by iris@1"),
         (
             {"artifacts": {"m": [1]}, "stage": "staging", "expected": "none"},
-            "StageConflict: .*held by iris@1",
+            "StageConflict: Expected no version in .*, found iris@1",
         ),
         ({"artifacts": {"m": [1]}, "name": "{{ 'first' }}"}, "AlreadyExists: .*'iris@first'"),
-        ({"artifacts": {"m": [1]}, "metadata": {"a": {1, 2}}}, "NotSerializable"),
+        ({"artifacts": {"m": [1]}, "metadata": {"a": {1, 2}}}, "NotJson: metadata 'a' of type set"),
         ({"artifacts": {"m": [1]}, "formats": {"n": "file"}}, "InvalidDefinition: .*formats= names 'n'"),
     ],
 )

@@ -1,38 +1,119 @@
-"""Stages as Airflow's assets: built without I/O, combined, serialized, and what a run claims of them (R32)."""
+"""Stages as Airflow's assets: built without I/O, combined, one of its own for each DAG, and what a run claims."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Asset
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_model_provider import Client, Model
 from airflow_model_provider.assets import normalized, stage_asset
-from airflow_model_provider.registry.claims import StageKey
+from airflow_model_provider.registry.claims import Consumer
 from airflow_model_provider.triggers.model_stage import ModelStageTrigger
+from airflow_model_provider.triggers.wakeups import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 PRODUCTION = Model("iris classifier", version="production").asset
+OWN = "model://default/iris%20classifier/production?dag="
+#: DAGs by what they are scheduled on, each made in another way.
+DAGS = '''"""Airflow dag."""
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag
+from airflow.timetables.assets import AssetOrTimeSchedule as CoreAssetOrTimeSchedule
+from airflow.timetables.trigger import CronTriggerTimetable as CoreCronTriggerTimetable
+
+from airflow_model_provider import Model, pipeline, step
+from airflow_model_provider.operators.step import StepOperator
+
+PRODUCTION, STAGING = (Model("iris classifier", version=stage).asset for stage in ("production", "staging"))
+DATA = Asset("s3://bucket/data")
+DAILY = AssetOrTimeSchedule(timetable=CronTriggerTimetable("@daily", timezone="UTC"), assets=PRODUCTION)
+
+
+@step
+def score(number: int = 1) -> int:
+    return number
+
+
+@pipeline(schedule=PRODUCTION)
+def alone():
+    score()
+
+
+@dag(schedule=[PRODUCTION, DATA])
+def listed():
+    score()
+
+
+listed()
+
+with DAG("either", schedule=DATA | STAGING | PRODUCTION):
+    StepOperator(task_id="score", python_callable=score)
+
+with DAG("all", schedule=PRODUCTION & DATA | STAGING):
+    StepOperator.partial(task_id="score", python_callable=score).expand(op_args=[[1], [2]])
+
+with DAG("time_too", schedule=DAILY):
+    StepOperator(task_id="score", python_callable=score)
+
+with DAG("stock", schedule=DAILY):
+    EmptyOperator(task_id="nothing", inlets=[PRODUCTION], outlets=[PRODUCTION])
+
+with DAG("core", schedule=CoreAssetOrTimeSchedule(
+    timetable=CoreCronTriggerTimetable("@daily", timezone="UTC"), assets=PRODUCTION | DATA
+)):
+    StepOperator(task_id="score", python_callable=score)
+
+with DAG("by_hand", schedule=Asset("model://default/iris classifier/production")):
+    StepOperator(task_id="score", python_callable=score)
+
+with DAG("referred", schedule=Asset.ref(uri="model://default/iris%20classifier/production")):
+    StepOperator(task_id="score", python_callable=score)
+
+with DAG("team", schedule=Model("iris classifier", version="production", conn_id="team").asset):
+    EmptyOperator(task_id="nothing")
+
+with DAG("other", schedule=DATA):
+    EmptyOperator(task_id="nothing", outlets=[PRODUCTION])
+'''
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> DagBag:
+    """What the DAG processor makes of a file."""
+    file = tmp_path_factory.mktemp("dags") / "consumers.py"
+    file.write_text(DAGS)
+    bag = DagBag(file)
+    assert bag.import_errors == {}
+    return bag
+
+
+def stored(bag: DagBag, dag_id: str) -> Any:
+    """A DAG as it comes back from Airflow's database."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[dag_id]))
+
+
+def wakes(dag: Any) -> dict[str, dict[str, Any]]:
+    """The arguments of the triggers that wake a DAG, by the URIs of their assets."""
+    assets = [asset for _, asset in dag.timetable.asset_condition.iter_assets()]
+    return {asset.uri: watcher.trigger["kwargs"] for asset in assets for watcher in asset.watchers}
 
 
 def test_an_asset_is_one_value_in_every_file() -> None:
-    """Airflow compares assets and their watchers: name, URI, group and the trigger's arguments are always the same."""
+    """Airflow compares assets and their watchers: name, URI and group are always the same, and it has no watcher."""
     again = Model("iris classifier", version="production", pin="run").asset
 
     assert isinstance(PRODUCTION, Asset)
     assert PRODUCTION.name == PRODUCTION.uri == "model://default/iris%20classifier/production"
     assert again == PRODUCTION
-    (watcher,) = PRODUCTION.watchers
-    assert watcher.trigger.serialize() == (
-        "airflow_model_provider.triggers.model_stage.ModelStageTrigger",
-        {"conn_id": None, "model": "iris classifier", "stage": "production"},
-    )
+    assert PRODUCTION.watchers == []
 
 
 def test_two_registries_have_two_assets() -> None:
@@ -42,35 +123,76 @@ def test_two_registries_have_two_assets() -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule",
+    ("dag_id", "delivery"),
     [
-        PRODUCTION,
-        [PRODUCTION, Asset("s3://bucket/data")],
-        PRODUCTION | Asset("s3://bucket/data"),
-        PRODUCTION & Asset("s3://bucket/data"),
-        AssetOrTimeSchedule(timetable=CronTriggerTimetable("@daily", timezone="UTC"), assets=PRODUCTION),
+        ("alone", "until_claimed"),
+        ("listed", "at_least_once"),
+        ("either", "until_claimed"),
+        ("all", "at_least_once"),
+        ("time_too", "until_claimed"),
+        ("stock", "at_most_once"),
+        ("core", "until_claimed"),
+        ("by_hand", "until_claimed"),
+        ("referred", "until_claimed"),
     ],
-    ids=["alone", "list", "or", "and", "or a time"],
 )
-def test_a_dag_is_scheduled_on_it(schedule: Any) -> None:
-    """It survives Airflow's serialization with its watcher; in inlets and outlets too."""
-    from airflow.providers.standard.operators.empty import EmptyOperator
+def test_each_dag_is_woken_by_an_asset_of_its_own(parsed: DagBag, dag_id: str, delivery: str) -> None:
+    """However it is made and whatever its schedule holds beside; it says how it is woken, and survives the database."""
+    found = wakes(stored(parsed, dag_id))
 
-    with DAG("scores", schedule=schedule, start_date=datetime(2026, 1, 1)) as dag:
-        EmptyOperator(task_id="nothing", inlets=[PRODUCTION], outlets=[PRODUCTION])
-    data = DagSerialization.to_dict(dag)
-    back = DagSerialization.from_dict(data)
-    assets = [asset for _, asset in back.timetable.asset_condition.iter_assets()]
+    assert found[OWN + dag_id] == {
+        "conn_id": None,
+        "model": "iris classifier",
+        "stage": "production",
+        "dag_id": dag_id,
+        "delivery": delivery,
+    }
+    assert PRODUCTION.uri not in [uri for _, uri in all_assets(stored(parsed, dag_id))]
 
-    assert PRODUCTION.uri in [asset.uri for asset in assets]
-    assert "ModelStageTrigger" in str(data)
+
+def all_assets(dag: Any) -> list[tuple[str, str]]:
+    """Name and URI of all assets that a DAG is scheduled on."""
+    return [(asset.name, asset.uri) for _, asset in dag.timetable.asset_condition.iter_assets()]
+
+
+def test_what_else_a_schedule_holds_stays(parsed: DagBag) -> None:
+    """Other assets, how they are combined, times, and what several DAGs share."""
+    either, both = (stored(parsed, dag_id).timetable.asset_condition for dag_id in ("either", "all"))
+    timed = stored(parsed, "time_too").timetable
+
+    assert [asset.uri for _, asset in either.iter_assets()] == [
+        "s3://bucket/data",
+        "model://default/iris%20classifier/staging?dag=either",
+        f"{OWN}either",
+    ]
+    assert [type(part).__name__ for part in both.objects] == ["SerializedAssetAll", "SerializedAsset"]
+    assert wakes(stored(parsed, "all"))["model://default/iris%20classifier/staging?dag=all"]["delivery"] == (
+        Delivery.UNTIL_CLAIMED
+    )
+    assert timed.can_be_scheduled
+    assert list(wakes(stored(parsed, "stock"))) == [f"{OWN}stock"]
+    assert wakes(stored(parsed, "team"))["model://team/iris%20classifier/production?dag=team"]["conn_id"] == (
+        "team"
+    )
+
+
+def test_inlets_and_outlets_wake_nobody(parsed: DagBag) -> None:
+    """The asset of the stage itself: no DAG is scheduled on it."""
+    (task,) = parsed.dags["other"].tasks
+    (asset,) = task.outlets
+
+    assert asset == PRODUCTION
+    assert wakes(stored(parsed, "other")) == {}
 
 
 def test_a_uri_by_hand_is_normalized_and_checked() -> None:
     """A mistyped one is an error where the DAG is parsed."""
+    own = OWN + quote("größe", safe="")
     assert Asset("model://default/iris classifier/production/").uri == PRODUCTION.uri
-    with pytest.raises(ValueError, match="model://<connection or default>/<model>/<stage>"):
-        Asset("model://default/iris")
+    assert Asset(own).uri == own
+    for wrong in ("model://default/iris", "model://default/iris/production?x=1"):
+        with pytest.raises(ValueError, match="model://<connection or default>/<model>/<stage>"):
+            Asset(wrong)
     assert normalized.__module__ == "airflow_model_provider.assets"
 
 
@@ -80,7 +202,8 @@ def test_a_trigger_fires_for_its_stage_alone(model_registry: Client) -> None:
     model_registry.register_model_version("iris", stage="production")
 
     async def first(stage: str) -> Any:
-        events: AsyncIterator[Any] = ModelStageTrigger(conn_id=None, model="iris", stage=stage).run()
+        trigger = ModelStageTrigger(conn_id=None, model="iris", stage=stage, dag_id="scoring")
+        events: AsyncIterator[Any] = trigger.run()
         async for event in events:
             await events.aclose()  # type: ignore[attr-defined]
             return event.payload
@@ -95,6 +218,6 @@ def test_a_trigger_fires_for_its_stage_alone(model_registry: Client) -> None:
         1,
     )
     assert stage_asset(None, "iris", "staging").uri == "model://default/iris/staging"
-    assert StageKey("iris", "production") in {
-        item.key for item in model_registry.workspace.registry.watched("default")
-    }
+    assert [item.consumer for item in model_registry.workspace.registry.standings("default")] == [
+        Consumer("scoring", "iris", "production")
+    ]

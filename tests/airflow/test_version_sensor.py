@@ -112,7 +112,7 @@ def newer_than(registry: Client) -> dict[str, Any]:
         "number": 1,
         "template": "{{ params.mine }}",
         "reference": Model("iris", version="staging"),
-        "metadata": registry.get_model_version("iris", 1).reference().to_json(),
+        "metadata": registry.get_model_version("iris", 1).reference(),
         "event": {"model": "iris", "stage": "staging", "version": 1, "sequence": 1},
     }
 

@@ -36,6 +36,10 @@ class TaskInstance:
         """Keep it."""
         self.pushed[key] = value
 
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        """The states of the run's tasks: those that have returned something have succeeded."""
+        return {self.run_id: {name: "success" for name in self.results if isinstance(name, str)}}
+
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """Since when it has waited."""
         return self.first_reschedule

@@ -76,12 +76,12 @@ def test_a_person_decides_on_airflows_page(airflow: AirflowRuntime, browser: Bro
         assert airflow.wait_run("approval", run_id) == "success", airflow.failures("approval", run_id)
 
     approved, first = registry.get_model("seen").history("production")
-    assert (approved.number, approved.previous, approved.reason) == (2, 1, "better on the page")
-    assert (approved.who, first.number) == (person, 1)
+    assert (approved.version, approved.previous, approved.reason) == (2, 1, "better on the page")
+    assert (approved.who, first.version) == (person, 1)
     assert states(airflow, "approval", runs[2]) == {"approve": ["success"], "announce": ["success"]}
     assert states(airflow, "approval", runs[3]) == {"approve": ["success"], "announce": ["skipped"]}
     assert airflow.xcom("approval", runs[3], "approve")["rejected_by"] == person
     browser.click("Trigger")
     airflow.wait_for(lambda: registry.get_model("seen").history("production")[0] != approved, timeout=60)
     back = registry.get_model("seen").history("production")[0]
-    assert (back.number, back.previous, back.reason, back.task_id) == (1, 2, None, "rollback")
+    assert (back.version, back.previous, back.reason, back.task_id) == (1, 2, None, "rollback")

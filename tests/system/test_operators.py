@@ -29,7 +29,7 @@ def test_operators_work_together(airflow: AirflowRuntime, registry: Client) -> N
 
     assert state == "success", airflow.failures("acting", run_id)
     history = [
-        (event.stage, event.number, event.task_id, event.run and event.run.run_id)
+        (event.stage, event.version, event.task_id, event.run and event.run.run_id)
         for event in reversed(registry.get_model("acting").history())
     ]
     best = {item.run_metadata["score"]: item.number for item in registry.list_model_versions("acting")}[0.7]
@@ -83,7 +83,7 @@ def test_a_person_decides(airflow: AirflowRuntime, registry: Client) -> None:
     )
 
     event = registry.get_model("decided").history("production")[0]
-    assert (event.number, event.previous, event.reason, event.task_id) == (2, 1, "I have looked", "approve")
+    assert (event.version, event.previous, event.reason, event.task_id) == (2, 1, "I have looked", "approve")
     assert event.who
     assert airflow.xcom("approval", run_id, "announce") == f"version 2 was approved by {event.who}"
 
@@ -110,4 +110,4 @@ def test_the_examples_run(airflow: AirflowRuntime, registry: Client) -> None:
     assert registry.get_model_version("iris_gated", "production").number == 1
     assert airflow.xcom("wait_for_version", waiting, "look_at")["version"] == str(newest)
     event = registry.get_model("iris_classifier").history("staging")[0]
-    assert (event.number, event.reason, event.task_id) == (newest.number - 1, "it drifts", "rollback")
+    assert (event.version, event.reason, event.task_id) == (newest.number - 1, "it drifts", "rollback")

@@ -181,6 +181,7 @@ CREATE TABLE public.mr_artifact_version (
     signature text NOT NULL,
     environment text NOT NULL,
     metadata text NOT NULL,
+    signed text,
     deployment text,
     dag_id text,
     run_id text,
@@ -227,8 +228,8 @@ CREATE TABLE public.mr_consumer (
     dag_id text NOT NULL,
     model character varying(100) NOT NULL,
     stage character varying(100) NOT NULL,
-    claimed bigint NOT NULL,
-    repeats boolean NOT NULL
+    delivered bigint NOT NULL,
+    claimed bigint NOT NULL
 );
 CREATE TABLE public.mr_link (
     version_id bigint NOT NULL,
@@ -272,6 +273,8 @@ CREATE TABLE public.mr_producer (
     version_id bigint NOT NULL,
     task_id text NOT NULL,
     state character varying(16) NOT NULL,
+    declares boolean NOT NULL,
+    attempt_id text,
     at timestamp with time zone NOT NULL,
     CONSTRAINT ck_mr_producer_state CHECK (((state)::text = ANY ((ARRAY['pending'::character varying, 'committed'::character varying, 'failed'::character varying, 'skipped'::character varying])::text[])))
 );
@@ -301,6 +304,7 @@ CREATE TABLE public.mr_resolution (
     artifact_version_id bigint,
     digest character varying(64),
     resolved boolean NOT NULL,
+    belongs boolean NOT NULL,
     sequence bigint NOT NULL,
     at timestamp with time zone NOT NULL
 );
@@ -317,7 +321,7 @@ CREATE TABLE public.mr_run_pin (
     run_id text NOT NULL,
     model_id bigint NOT NULL,
     selector character varying(200) NOT NULL,
-    version_id bigint NOT NULL,
+    version_id bigint,
     run_mark text,
     at timestamp with time zone NOT NULL
 );
@@ -378,12 +382,6 @@ CREATE SEQUENCE public.mr_version_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE public.mr_version_id_seq OWNED BY public.mr_version.id;
-CREATE TABLE public.mr_watch (
-    deployment text NOT NULL,
-    model character varying(100) NOT NULL,
-    stage character varying(100) NOT NULL,
-    delivered bigint NOT NULL
-);
 ALTER TABLE ONLY public.mr_artifact ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_artifact_version ALTER COLUMN id SET DEFAULT nextval('public.mr_artifact_version_id_seq'::regclass);
 ALTER TABLE ONLY public.mr_model ALTER COLUMN id SET DEFAULT nextval('public.mr_model_id_seq'::regclass);
@@ -392,44 +390,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.250615+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 20:57:54.297016+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 20:57:54.300299+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 20:57:54.303065+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 20:57:54.25056+00', 1026401336263733320);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 20:57:54.296986+00', 2313431807370462341);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 20:57:54.300247+00', 3586088093782509051);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 20:57:54.303035+00', 2269026439296220710);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 20:57:54.402811+00', 4321133169261964735);
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 21:46:41.479786+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', NULL, 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 21:46:41.659278+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', NULL, 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 21:46:41.682958+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', NULL, 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 21:46:41.694055+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 21:46:41.479705+00', 2099897115167028991);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 21:46:41.65922+00', 644939999042075732);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 21:46:41.68288+00', 426324779725339937);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 21:46:41.693986+00', 1619079711353542336);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 21:46:42.016557+00', 1765306124370859558);
 INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
 INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
 INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
 INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.255973+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.256059+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 20:57:54.307373+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 20:57:54.320293+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 20:57:54.240382+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 20:57:54.373016+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', '2026-12-01 20:57:54.310174+00');
-INSERT INTO public.mr_registry VALUES (1, 'b94845f1-6696-4279-b379-801499945dac', '2026-12-01 20:57:54.071863+00', '0001', 5, '2026-12-01 20:57:54.331061+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 20:57:54.39856+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, 5, '2026-12-01 20:57:54.398893+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 20:57:54.386297+00');
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:46:41.550809+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:46:41.551025+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 21:46:41.722695+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 21:46:41.774723+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 21:46:41.431051+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 21:46:41.978527+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', true, NULL, '2026-12-01 21:46:41.737333+00');
+INSERT INTO public.mr_registry VALUES (1, 'daab3a85-d0f8-4347-bc4f-3b6e7718f54b', '2026-12-01 21:46:40.966738+00', '0001', 5, '2026-12-01 21:46:41.823629+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:46:42.014766+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 21:46:42.015203+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 21:46:41.996375+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 20:57:54.262174+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 20:57:54.314306+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 20:57:54.3238+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 20:57:54.32535+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 20:57:54.331061+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 20:57:54.247718+00', '2026-12-01 20:57:54.262174+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 20:57:54.292564+00', '2026-12-01 20:57:54.314306+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 20:57:54.322132+00', '2026-12-01 20:57:54.3238+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 20:57:54.334396+00', NULL, '2026-12-01 20:57:54.3472+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 20:57:54.363602+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 20:57:54.37515+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 21:46:41.56425+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 21:46:41.758857+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 21:46:41.793119+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 21:46:41.8035+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 21:46:41.823629+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 21:46:41.464086+00', '2026-12-01 21:46:41.56425+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 21:46:41.632951+00', '2026-12-01 21:46:41.758857+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 21:46:41.786691+00', '2026-12-01 21:46:41.793119+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 21:46:41.82562+00', NULL, '2026-12-01 21:46:41.9048+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 21:46:41.952412+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 21:46:41.979912+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);
@@ -471,8 +469,6 @@ ALTER TABLE ONLY public.mr_stage_event
     ADD CONSTRAINT pk_mr_stage_event PRIMARY KEY (sequence);
 ALTER TABLE ONLY public.mr_version
     ADD CONSTRAINT pk_mr_version PRIMARY KEY (id);
-ALTER TABLE ONLY public.mr_watch
-    ADD CONSTRAINT pk_mr_watch PRIMARY KEY (deployment, model, stage);
 ALTER TABLE ONLY public.mr_artifact
     ADD CONSTRAINT uq_mr_artifact_name UNIQUE (name);
 ALTER TABLE ONLY public.mr_artifact_version

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -202,3 +203,13 @@ def test_a_seven_day_limit_reads_as_one() -> None:
     said = [timedelta(days=7), timedelta(hours=25, seconds=1), timedelta(milliseconds=1500), timedelta(0)]
 
     assert [span(item) for item in said] == ["7d", "1d 1h 1s", "1.5s", "0s"]
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest() -> None:
+    """Whether it is given by keyword or in a mapping; copies are as they were."""
+    for of in (lambda given: Gates(**given), Gates.of):
+        with pytest.raises(InvalidDefinition, match=r"there is no field 'reqire'. Did you mean 'require'\?"):
+            of({"reqire": {"a": "> 0"}})
+    gate = Gates(require={"a": "> 0"})
+
+    assert pickle.loads(pickle.dumps(gate)) == copy.deepcopy(gate) == replace(gate) == gate

@@ -113,7 +113,7 @@ def test_a_value_comes_back_from_a_folder(model_registry: Client, name: str) -> 
 def test_a_value_comes_back_from_s3(model_registry: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same from a bucket; what isn't there, or in a folder, is named."""
     with s3_server("isolated") as bucket:
-        extra = {"url": os.environ["AIRFLOW__MODEL_REGISTRY__URL"], "store": bucket.url}
+        extra = {"url": model_registry.workspace.address.url, "store": bucket.url}
         connection = {"conn_type": "model_registry", "extra": {**extra, "storage_options": bucket.options}}
         monkeypatch.setenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", json.dumps(connection))
         saved = [assert_comes_back(name, storage_options=bucket.options) for name in EVERYTHING]

@@ -207,11 +207,8 @@ def test_a_step_without_a_version_is_skipped(value: Any, mapped: bool) -> None:
 
     result = retraining.run(raise_on_failure=False)
 
-    assert [item.state for item in result.steps.values()] == [
-        "success",
-        "success" if mapped else "skipped",
-        "skipped",
-    ]
+    looked = "success" if mapped else "skipped"  # one of two instances has run
+    assert [item.state for item in result.steps.values()] == ["success", looked, "skipped"]
     assert (result.state, str(result.model_version.state)) == ("success", "ready")  # type: ignore[union-attr]
 
 
@@ -263,7 +260,7 @@ def test_a_wrong_type_fails_before_it_is_loaded(trained: Client) -> None:
     ("P.nmber", "UnknownAttribute", "'marked@1' has no 'nmber'. It has: .*number"),
     ("P.artifact('trained_model').ur", "UnknownAttribute", "It has: .*uri"),
     ("P.artifact('trained').uri", "ArtifactNotFound", "It has: trained_model"),
-    ("P.metadata['makr']", "MetadataNotFound", "marked@1 has no metadata 'makr'. It has: mark"),
+    ("P.metadata['makr']", "MetadataNotFound", "marked@1 has no metadata 'makr'. Did you mean 'mark'"),
     ("P.artifact('trained_model').metadata['folds']", "MetadataNotFound", "no metadata 'folds'. It has: none"),
     ("macros.model_registry.version('marked', 'productoin')", "UnknownStage", "mean 'production'"),
     ("macros.model_registry.verison('marked', 1)", "InvalidDefinition", "knows: .*registry.version"),
@@ -276,7 +273,7 @@ def test_a_typo_in_a_template_is_told_what_there_is(template: str, error: str, s
         run(lambda: look(f"{{{{ {template} }}}}"))
 
 
-@pytest.mark.parametrize("one", [lambda: MADE, lambda: MODEL, lambda: choose([*range(1000)])])
+@pytest.mark.parametrize("one", [lambda: MADE, lambda: MODEL])
 def test_one_reference_is_not_mapped_over(one: Callable[[], Any]) -> None:
     """It is a dictionary only to JSON: a step is not run once for each of its keys."""
     with pytest.raises(InvalidDefinition, match="look"):

@@ -33,7 +33,7 @@ def test_training_twice_makes_two_versions(model_registry: Client) -> None:
     assert [str(item.state) for item in model_registry.list_model_versions("marked")] == ["ready", "ready"]
     assert model_registry.get_model_version("marked", "production").number == 2
     history = model_registry.get_model("marked").history("production")
-    assert [(event.number, event.previous, event.reason) for event in history] == [
+    assert [(event.version, event.previous, event.reason) for event in history] == [
         (2, 1, "mark 2"),
         (1, None, "mark 1"),
     ]
@@ -150,6 +150,10 @@ def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
         return x * by
 
     @step
+    def same(values: list[int]) -> list[int]:
+        return values
+
+    @step
     def total(values: list[int], low: list[int]) -> int:
         return sum(values) + sum(low)
 
@@ -157,7 +161,7 @@ def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
     def mapped(n: int = 3) -> None:
         parts = split(n)
         _low, high = parts
-        scaled = scale.partial(by=10).expand(x=high)
+        scaled = scale.partial(by=10).expand(x=same(high))
         total(scaled, parts["low"])
         scale.expand_kwargs([{"x": 1, "by": 2}, {"x": 3, "by": 4}])
 

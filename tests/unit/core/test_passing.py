@@ -89,14 +89,22 @@ def test_parameters_and_literals_are_data(data: Any, model_registry: Client) -> 
     def look(given: Any, default: Any = data) -> None:
         got.extend([given, default])
 
+    @step
+    def several() -> list:
+        return [data, "{{ 1 / 0 }}"]
+
+    @step
+    def rows() -> list:
+        return [{"given": data}, {"given": "{{ 1 / 0 }}"}]
+
     @pipeline
-    def looking(given: Any, several: Any, rows: Any) -> None:
+    def looking(given: Any) -> None:
         look(given)
         look({"a": [given]}["a"])
-        look.expand(given=several)
-        look.expand_kwargs(rows)
+        look.expand(given=several())
+        look.expand_kwargs(rows())
 
-    looking(data, [data, "{{ 1 / 0 }}"], [{"given": data}, {"given": "{{ 1 / 0 }}"}])
+    looking(data)
 
     assert got == [data, data, [data], data] + [data, data, "{{ 1 / 0 }}", data] * 2
 

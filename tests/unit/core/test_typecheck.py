@@ -203,7 +203,7 @@ def test_the_error_says_who_wanted_what() -> None:
     assert str(caught.value) == (
         "Step 'predict' wants parameter 'model' to be sklearn.base.ClassifierMixin, and "
         "iris_classifier@2/trained_model is a pandas.core.frame.DataFrame. "
-        "Pass another artifact, or correct the annotation."
+        "Pass another value, or correct the annotation."
     )
 
 
@@ -246,3 +246,10 @@ def test_what_a_value_would_pass_its_record_passes(annotation: Any, value: Any) 
         return
 
     check_recorded(annotation, type_names(value), **WHERE)
+
+
+def test_a_class_of_a_dag_file_is_printed_by_the_name_of_its_file() -> None:
+    """What Airflow puts before it is of no use to a reader."""
+    found = f"unusual_prefix_{'0a' * 20}_train.Report"
+
+    assert "and 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))

@@ -35,6 +35,7 @@ from airflow_model_provider.exceptions import (
     UntrustedTypes,
 )
 from airflow_model_provider.materializers import codec, environment, lookup
+from airflow_model_provider.materializers.json import is_small_json
 
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 
@@ -351,3 +352,18 @@ def test_nothing_is_unpickled_that_does_not_match_its_digest(round_trip) -> None
 
     with pytest.raises(DigestMismatch):
         load(False)
+
+
+@pytest.mark.parametrize(
+    ("value", "travels"),
+    [
+        *((value, True) for value in (None, True, 2**52, 0.0, 0.1, 1e15, "text", ["a", {"b": [1.5]}])),
+        *(
+            (value, False)
+            for value in (2**53, -0.0, 1e16, float("nan"), "a\0b", "\udce9", {"\0": 1}, (1,), "a" * 2000)
+        ),
+    ],
+)
+def test_small_values_travel_only_if_they_come_back(value: object, travels: bool) -> None:
+    """Airflow's database may be PostgreSQL, whose JSON has no NUL, no sign of zero, and 1e16 as a whole number."""
+    assert is_small_json(value) is travels

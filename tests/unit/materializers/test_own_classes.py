@@ -83,14 +83,16 @@ def dag_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Load a DAG file as Airflow does in a task's process: under a name of its own, its bundle's folder in the path."""
     loaded: list[str] = []
 
-    def load(bundle: str, file: str = "team/train.py", source: str = SOURCE) -> ModuleType:
-        while loaded:
+    def load(
+        bundle: str, file: str = "team/train.py", source: str = SOURCE, *, beside: bool = False
+    ) -> ModuleType:
+        while loaded and not beside:
             del sys.modules[loaded.pop()]
         path = tmp_path / bundle / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
         monkeypatch.syspath_prepend(str(tmp_path / bundle))
-        name = f"unusual_prefix_{bundle}_{path.stem}"
+        name = f"unusual_prefix_{bundle}{len(loaded)}_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
@@ -169,6 +171,31 @@ def test_a_class_that_changed_is_the_saved_one_and_it_is_said(
     assert getattr(value, "accuracy", 0.9) == 0.9
 
 
+@pytest.mark.parametrize("first", ["one", "other"])
+def test_of_files_of_one_name_the_one_in_the_same_folder_counts(
+    round_trip, dag_file: Load, first: str
+) -> None:
+    """Two DAG files of a bundle define a class of one name, and both are loaded."""
+    load = round_trip.save(dag_file("v1", "one/train.py").Verdict.BETTER)
+    folders = [first, *({"one", "other"} - {first})]
+    here = {folder: dag_file("v2", f"{folder}/train.py", beside=folder != first) for folder in folders}
+
+    assert load(False) is here["one"].Verdict.BETTER
+
+
+def test_functions_of_the_file_use_its_classes(round_trip, dag_file: Load) -> None:
+    """A function, a lambda or a closure comes along by value; the classes that it names are those of the file."""
+    module = dag_file("v1")
+    verdict = module.Verdict.WORSE
+    saved = round_trip.save([module.make_values, lambda: verdict, {"kind": module.Report}])
+    here = dag_file("v2")
+    make_values, give_verdict, kinds = saved(False)
+
+    assert make_values() == here.make_values()
+    assert give_verdict() is here.Verdict.WORSE
+    assert kinds["kind"] is here.Report
+
+
 def test_an_enum_that_has_more_members_is_the_same(round_trip, dag_file: Load) -> None:
     """A member that was saved is the member of today."""
     load = round_trip.save(dag_file("v1").Verdict.BETTER)
@@ -193,6 +220,29 @@ def test_nothing_is_imported_for_a_class(round_trip, dag_file: Load, tmp_path: P
     (tmp_path / "v2" / "team" / "train.py").write_text("raise SystemExit")
 
     assert load(False).accuracy == 0.5
+
+
+class Slots:
+    """Stands among the modules, and is none: it has no names of its own."""
+
+    __slots__ = ()
+
+
+class Lazy(ModuleType):
+    """Loads when it is asked for anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def test_odd_modules_are_passed_over(round_trip, dag_file: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no module, is none any more, or would load something, stays as it is."""
+    load = round_trip.save(dag_file("v1").Verdict.BETTER)
+    here = dag_file("v2")
+    for name, odd in {"odd_none": None, "odd_slots": Slots(), "odd_lazy": Lazy("odd_lazy")}.items():
+        monkeypatch.setitem(sys.modules, name, odd)  # type: ignore[arg-type]
+
+    assert load(False) is here.Verdict.BETTER
 
 
 PROGRAM = """

@@ -140,6 +140,21 @@ def test_an_artifact_can_be_linked_to_several_versions(registry: Registry) -> No
     assert registry.list_artifacts(two.id) == [record]
 
 
+def test_the_outputs_of_a_task_of_a_run_are_found(registry: Registry) -> None:
+    """Newest first, of each attempt and map index; not those of other tasks, runs or outputs."""
+    version = registry.create_version("iris")
+
+    def made(task: str, output: str = "size", run: RunKey = RUN, index: int = -1) -> int:
+        attempt = Attempt(run, task, attempt_id=f"{run.run_id}{task}{output}{index}", map_index=index)
+        return save(registry, version.id, attempt=attempt, output=output).id
+
+    first, second = made("count"), made("count", index=2)
+    made("other"), made("count", "other"), made("count", run=RunKey("default", "training", "manual__2"))
+
+    assert [record.id for record in registry.outputs_of(RUN, "count", "size")] == [second, first]
+    assert registry.outputs_of(RUN, "never", "size") == []
+
+
 def test_metadata_is_json_and_comes_back_as_it_was(registry: Registry) -> None:
     """NumPy's scalars become Python's; what is no JSON value is refused as a whole."""
     version = registry.create_version("iris")

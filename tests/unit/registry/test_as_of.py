@@ -86,8 +86,8 @@ def test_the_holder_of_that_time_is_found(
         asked = [before.at, between, after.at - MICROSECOND, after.at]
         found = [number(registry, then(time, stage, model)) for time in asked]
 
-        assert found == [before.number, before.number, before.number, after.number]
-    assert number(registry, then(own[-1].at + timedelta(days=1000), stage, model)) == own[-1].number
+        assert found == [before.version, before.version, before.version, after.version]
+    assert number(registry, then(own[-1].at + timedelta(days=1000), stage, model)) == own[-1].version
 
 
 def test_a_time_counts_in_any_zone(registry: Registry, events: list[StageEvent]) -> None:

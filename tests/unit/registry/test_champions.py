@@ -67,8 +67,8 @@ def test_the_best_wins_every_round(
     with Registry.open(url) as registry:
         events = registry.history("iris", "production")[::-1]
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-        assert [event.previous for event in events] == [None, *(event.number for event in events[:-1])]
-        assert registry.get_version("iris", PRODUCTION).number == events[-1].number
+        assert [event.previous for event in events] == [None, *(event.version for event in events[:-1])]
+        assert registry.get_version("iris", PRODUCTION).number == events[-1].version
         assert len(registry.list_versions("iris")) == ROUNDS * processes
     record_property("rounds", ROUNDS)
     record_property("promotions", len(events))

@@ -105,10 +105,10 @@ def test_racing_promotions_form_one_line(url: str) -> None:
         events = registry.history("iris", "production")[::-1]
 
         assert len(events) == 1 + PROMOTIONS * PROCESSES
-        assert [event.previous for event in events[1:]] == [event.number for event in events[:-1]]
+        assert [event.previous for event in events[1:]] == [event.version for event in events[:-1]]
         assert [event.sequence for event in events] == sorted({event.sequence for event in events})
         assert all(before.at < after.at for before, after in pairwise(events))
-        assert events[-1].number == registry.get_version("iris", Selector.parse("production")).number
+        assert events[-1].version == registry.get_version("iris", Selector.parse("production")).number
         assert Counter(event.who for event in events[1:]) == {
             str(index): PROMOTIONS for index in range(PROCESSES)
         }
@@ -224,7 +224,7 @@ def test_who_stops_in_the_middle_of_a_promotion_lets_go(
         sleeper.join()
 
         assert limits == ["1min"]
-        assert [item.number for item in other.history("iris")] == [1, 2]
+        assert [item.version for item in other.history("iris")] == [1, 2]
         assert "trying again" in caplog.text
 
 

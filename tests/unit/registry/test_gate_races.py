@@ -68,9 +68,9 @@ def test_the_better_one_holds_the_stage_after_every_round(
     with Registry.open(url) as registry:
         for turn in range(ROUNDS):
             values = [
-                registry.get_metadata(registry.get_version(f"iris {turn}", Selector.parse(item.number)).id)
+                registry.get_metadata(registry.get_version(f"iris {turn}", Selector.parse(item.version)).id)
                 for item in registry.history(f"iris {turn}")[::-1]
-                if item.number is not None
+                if item.version is not None
             ]
             assert [value["accuracy"] for value in values] in ([0.97], [0.95, 0.97])
 

@@ -70,7 +70,7 @@ def test_gates_as_values(client: Client) -> None:
     )
     # [END values]
 
-    assert [item.number for item in client.get_model("iris").history("staging")] == [2, 1]
+    assert [item.version for item in client.get_model("iris").history("staging")] == [2, 1]
 
 
 def test_a_function_of_your_own(client: Client) -> None:

@@ -78,7 +78,7 @@ def test_what_passes_is_promoted(client: Client, fields: dict[str, Any]) -> None
     promoted = candidate(client).promote("production", expected=1, reason="gates", **fields)
 
     assert promoted is not None
-    assert (promoted.number, promoted.previous, promoted.reason) == (2, 1, "gates")
+    assert (promoted.version, promoted.previous, promoted.reason) == (2, 1, "gates")
     assert candidate(client).stage == "production"
 
 
@@ -145,7 +145,7 @@ def test_what_is_refused_says_which_gate_and_both_numbers(client: Client) -> Non
             f"iris@{number} does not come into 'production': {objection}. "
             "Promote a version that passes, or ask other gates."
         )
-    assert [item.number for item in client.get_model("iris").history()] == [1]
+    assert [item.version for item in client.get_model("iris").history()] == [1]
 
 
 @pytest.mark.parametrize(("limit", "word"), [("max_age", "more"), ("min_age", "less")])
@@ -175,7 +175,7 @@ def test_what_is_not_finite_passes_no_gate(client: Client, value: float) -> None
     ):
         candidate(client, 2).promote("staging", better_than="staging", metric="loss", mode="min")
 
-    assert [event.number for event in client.get_model("iris").history("staging")] == [5, 1]
+    assert [event.version for event in client.get_model("iris").history("staging")] == [5, 1]
 
 
 def test_all_objections_are_in_one_refusal(client: Client) -> None:
@@ -351,7 +351,7 @@ def test_gates_that_cannot_be_asked(client: Client) -> None:
         assert str(caught.value).startswith(sentence)
         if "feature store" in sentence:
             assert isinstance(caught.value.__cause__, ConnectionError)
-    assert [item.number for item in client.get_model("iris").history()] == [1]
+    assert [item.version for item in client.get_model("iris").history()] == [1]
 
 
 def test_who_asks_no_gates_pays_for_none(client: Client) -> None:

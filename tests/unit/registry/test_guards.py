@@ -90,7 +90,7 @@ def test_it_is_refused_by_the_database(used: Registry, what: str) -> None:
     with pytest.raises(IntegrityError), used._database.engine.begin() as connection:
         connection.execute(text(FORBIDDEN[what]))
 
-    assert [event.number for event in used.history("iris")] == [2, 1]
+    assert [event.version for event in used.history("iris")] == [2, 1]
     assert [version.number for version in used.list_versions("iris")] == [2, 1]
 
 

@@ -68,7 +68,7 @@ def ask(registry: Registry, name: str, arguments: tuple[Any, ...]) -> Any:
         if name == "resolve":
             return registry.get_version("iris", PRODUCTION).number
         if name == "rollback":
-            return registry.rollback("iris", "production").number
+            return registry.rollback("iris", "production").version
         if name == "delete":
             registry.delete_version("iris", arguments[0], purge=True)
             return "deleted"
@@ -141,8 +141,8 @@ def test_histories_are_linearizable(url: str) -> None:
             assert [event.sequence for event in events] == sorted(
                 (event.sequence for event in events), reverse=True
             )
-            assert [event.previous for event in events[:-1]] == [event.number for event in events[1:]]
-            assert ask(registry, "resolve", ()) == events[0].number
+            assert [event.previous for event in events[:-1]] == [event.version for event in events[1:]]
+            assert ask(registry, "resolve", ()) == events[0].version
             _begin_anew(registry)
 
 

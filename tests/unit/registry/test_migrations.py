@@ -80,7 +80,9 @@ def test_a_released_database_is_upgraded_and_used(empty_url: str, revision: str)
             (2, None, "ready", ("production",)),
             (1, "first", "ready", ()),
         ]
-        assert [(item.number, item.previous, item.who, item.reason) for item in registry.history("iris")] == [
+        assert [
+            (item.version, item.previous, item.who, item.reason) for item in registry.history("iris")
+        ] == [
             (2, 3, "carol", "worse"),
             (3, 2, "bob", None),
             (3, None, "bob", None),
@@ -98,7 +100,7 @@ def test_a_released_database_is_upgraded_and_used(empty_url: str, revision: str)
         registry.set_stage("iris", 3, "production", expected=2)
         (after,) = registry.resolve([schemas.PRODUCTION], schemas.SCORING._replace(attempt_id="try 4"))
         assert [item.version and item.version.number for item in (pinned, after)] == [2, 2]
-        assert registry.rollback("iris", "production").number == 2
+        assert registry.rollback("iris", "production").version == 2
         assert registry.create_version("iris").number == 6
         with pytest.raises(StageOccupied):
             registry.set_stage("iris", 3, "production")

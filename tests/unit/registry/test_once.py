@@ -71,8 +71,8 @@ def test_tries_at_once_roll_back_once(client: Client) -> None:
         lambda number: registry.rollback("iris", "production", attempt=attempt(number), once=True)
     )
 
-    assert {(event.number, event.sequence) for event in events} == {(2, 4)}
-    assert registry.rollback("iris", "production", attempt=attempt(1, "other"), once=True).number == 1
+    assert {(event.version, event.sequence) for event in events} == {(2, 4)}
+    assert registry.rollback("iris", "production", attempt=attempt(1, "other"), once=True).version == 1
 
 
 def test_numbers_of_many_selectors_at_once(client: Client) -> None:

@@ -14,7 +14,13 @@ import pytest
 from sqlalchemy import event, text
 
 from airflow_model_provider.addresses import Address
-from airflow_model_provider.exceptions import DeploymentClash, PinConflict, StageNotAssigned, VersionInUse
+from airflow_model_provider.exceptions import (
+    DeploymentClash,
+    PinConflict,
+    PinnedToNothing,
+    StageNotAssigned,
+    VersionInUse,
+)
 from airflow_model_provider.references import Reference
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.registry.registry import Registry
@@ -74,6 +80,27 @@ def heard(registry: Registry, listen: Callable[[str], Any], when: str = "before"
     event.remove(engine, name, hear)
 
 
+def test_a_run_keeps_that_there_was_nothing(registry: Registry) -> None:
+    """Where a default was used, a version that comes later in the run is for the next run; no default: it says so."""
+    registry.create_version("iris")
+    first, later, unaware = (a_try(name) for name in ("first", "later", "unaware"))
+    next_run = a_try("first", RUN._replace(run_id="manual__2"))
+    answers = [got(registry, first, RUN_IRIS.but(default=7))]
+    promote(registry, 1)
+    answers += [got(registry, item, RUN_IRIS.but(default=7)) for item in (later, next_run, first)]
+
+    assert answers == [[7], [7], [1], [7]]
+    with pytest.raises(
+        PinnedToNothing, match=r"iris\[production\] had no version when this Dag run first used it"
+    ):
+        registry.resolve([RUN_IRIS], unaware)
+    with pytest.raises(PinnedToNothing):
+        registry.resolve([RUN_IRIS.but(on_missing="wait")], unaware)
+    assert got(registry, unaware, IRIS) == [1]
+    assert registry.drop_run_pins(RUN) == 1
+    assert got(registry, a_try("cleared"), RUN_IRIS.but(default=7)) == [1]
+
+
 def test_the_first_reader_decides_for_the_run(grown: Registry) -> None:
     """Other tasks, other tries and other map indexes get the same after promotions; pin='task' looks again."""
     first = got(grown, a_try(), RUN_IRIS, LATEST)
@@ -95,16 +122,6 @@ def test_another_run_or_deployment_decides_for_itself(grown: Registry) -> None:
     assert [got(grown, a_try(run=run), RUN_IRIS) for run in others] == [[2]] * 3
     assert got(grown, a_try("late"), RUN_IRIS) == [1]
     assert [str(item.version) for item in grown.resolve([RUN_IRIS])] == ["iris@2"]
-
-
-def test_what_is_missing_is_not_pinned(grown: Registry) -> None:
-    """The run's first task used a default; the first one that finds a version decides."""
-    found = got(grown, a_try("early"), STAGING)
-    for number in (2, 3):
-        promote(grown, number, stage="staging")
-        found += got(grown, a_try(f"after {number}"), STAGING)
-
-    assert found == [0, 2, 2]
 
 
 def ask(registry: Registry, index: int, start: Any) -> dict[str, list[int]]:
@@ -215,7 +232,7 @@ def test_references_to_one_stage_share_the_runs_pin(grown: Registry, pinned_befo
     task = Resolver(a_try(), lambda _: workspace, logging.getLogger())
     found = task.resolve([IRIS.but(attribute="number"), RUN_IRIS, ROSE])
     promote(grown, 3)
-    found += task.resolve([IRIS, RUN_IRIS.but(attribute="name")])
+    found += task.resolve([IRIS, RUN_IRIS.but(attribute="version_name")])
 
     assert [str(item.version) for item in found] == ["iris@1", "iris@1", "rose@1", "iris@1", "iris@1"]
     assert got(grown, a_try("after"), RUN_IRIS) == [1]
@@ -251,7 +268,7 @@ def test_a_try_sees_the_stages_as_of_its_first_read(grown: Registry, url: str) -
             got(other, a_try("late"), ROSE)
 
     assert found == [1, 1, 1, 0]
-    assert got(grown, a_try(try_number=2), STAGING, ROSE.but(default=0)) == [3, 0]
+    assert got(grown, a_try(try_number=2), STAGING.but(pin="task"), ROSE.but(default=0)) == [3, 0]
 
 
 def test_the_stage_of_a_version_is_that_of_the_first_read(grown: Registry) -> None:

@@ -85,14 +85,14 @@ def test_history_tells_who_when_why_and_from_where(three: Registry) -> None:
     three.set_stage("iris", 3, "production", force=True, attempt=attempt)
     newest, oldest = three.history("iris", "production")
 
-    assert (oldest.number, oldest.previous, oldest.who, oldest.reason, oldest.run) == (
+    assert (oldest.version, oldest.previous, oldest.who, oldest.reason, oldest.run) == (
         1,
         None,
         "ada",
         "first",
         None,
     )
-    assert (newest.number, newest.previous, newest.task_id, newest.run) == (3, 1, "promote", RUN)
+    assert (newest.version, newest.previous, newest.task_id, newest.run) == (3, 1, "promote", RUN)
     assert newest.sequence > oldest.sequence
     assert begun < oldest.at < newest.at < datetime.now(UTC) + timedelta(seconds=1)
     assert three.history("iris", "staging") == []
@@ -107,7 +107,7 @@ def test_archiving_takes_a_version_out_of_all_its_stages(three: Registry) -> Non
 
     record = three.get_version("iris", Selector.parse(1))
     assert (record.stages, record.stage(three.stages)) == ((), "archived")
-    assert [(event.stage, event.number) for event in three.history("iris")] == [
+    assert [(event.stage, event.version) for event in three.history("iris")] == [
         ("production", None),
         ("staging", None),
         ("production", 1),
@@ -213,7 +213,7 @@ def test_archiving_is_refused_as_a_whole_and_rehearsed_as_a_whole(url: str) -> N
         last = registry.set_stage("iris", 1, "archived", who="alice")
 
         assert registry.history("iris")[0] == last
-        assert [(item.stage, item.number) for item in registry.history("iris")[:2]] == [
+        assert [(item.stage, item.version) for item in registry.history("iris")[:2]] == [
             ("champion", None),
             ("staging", None),
         ]

@@ -25,11 +25,13 @@ DECLARED = (
 )
 VERSIONS = """Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), \
 1 (archived). Name one of these, or a stage."""
-ANOTHER = """Somebody else has changed it: look at its history, and say expected={} (--expected {}) if that is what \
-you mean to change."""
+ANOTHER = (
+    "Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. "
+    "Pass expected={} to change it anyway."
+)
 NEW = "Use another name, or make a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
-LEFT = "Earlier holders that are left: {}. Promote the version that it should have."
+NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
 NUMBER = "It must be a whole number from 1 to 9223372036854775807."
 
 
@@ -90,7 +92,7 @@ def _filled(client: Client) -> Shop:
     registry.resolve([Model("iris", version=3, pin="run").reference], SCORING)
     producers = {
         "producer": "train",
-        "producers": ["train", "evaluate"],
+        "producers": {"train": True, "evaluate": True},
         "run_mark": "0 2026-01-01T00:00:00+00:00",
     }
     registry.version_for_run("iris", RUN, **producers)
@@ -166,7 +168,7 @@ DELETING = [
     Refusal(
         lambda shop: shop.delete(1),
         "VersionInUse",
-        "iris@1 cannot be deleted: it was in stage 'production'. Pass purge=True to delete it still.",
+        "iris@1 cannot be deleted: it has been in stage 'production'. Pass purge=True to delete it anyway.",
     ),
     Refusal(
         lambda shop: shop.delete(3, purge=True),
@@ -187,43 +189,43 @@ DELETING = [
     Refusal(
         lambda shop: shop.client.delete_model("irsi"),
         "ModelNotFound",
-        f"The registry has no model 'irsi'. {MODELS} {FIRST}",
+        f"The registry has no model 'irsi'. Did you mean 'iris'? {MODELS} {FIRST}",
     ),
 ]
 READY = [
     Refusal(
         lambda shop: shop.set_stage(4, "production", force=True),
         "VersionNotReady",
-        "iris@4 is still being produced: tasks that have not committed their outputs: evaluate, train. "
-        "Wait for them, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@4 is still being produced: tasks 'evaluate', 'train' can still write into it. "
+        "Promote it when it is ready, or pass allow_incomplete=True. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(5, "production", expected=2),
         "VersionNotReady",
-        "iris@5 was not made to its end: tasks that have not committed their outputs: train. "
-        "Run them again, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@5 is incomplete: task 'train' failed. Clear the task and let the run end. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(8, "production", force=True),
         "VersionNotReady",
-        "iris@8 is still being produced. Wait until it is ready, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@8 is still being produced. Promote it when it is ready, or pass allow_incomplete=True. "
+        "Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(9, "production", force=True),
         "VersionNotReady",
-        "iris@9 was not made to its end. Make another version, or pass allow_incomplete=True (--allow-incomplete).",
+        "iris@9 is incomplete: the run that made it did not complete it. Make another version. Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.get("latest", "new"),
         "StageNotAssigned",
-        "No version of 'new' is ready, so that there is no latest one. Versions: 1 (producing). "
-        "Wait until all tasks of one have committed, or name a version.",
+        "'new' has no ready version, so 'latest' selects nothing. Versions: 1 (producing). "
+        "Name a version, or train a new one.",
     ),
     Refusal(
         lambda shop: shop.get("latest", "empty"),
         "StageNotAssigned",
-        "No version of 'empty' is ready, so that there is no latest one. Versions: none. "
-        "Wait until all tasks of one have committed, or name a version.",
+        "'empty' has no ready version, so 'latest' selects nothing. Versions: none. "
+        "Name a version, or train a new one.",
     ),
     Refusal(
         lambda shop: shop.client.workspace.registry.version_for_run(
@@ -238,32 +240,32 @@ STAGES = [
     Refusal(
         lambda shop: shop.set_stage(3, "production"),
         "StageOccupied",
-        "iris[production] is held by iris@2. Pass force=True (--force) to replace it by iris@3.",
+        "iris[production] is held by iris@2. Pass force=True to replace it by iris@3.",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected=1),
         "StageConflict",
-        f"iris[production] is held by iris@2, and was expected to be held by iris@1. {ANOTHER.format(2, 2)}",
+        f"Expected iris@1 in iris[production], found iris@2. {ANOTHER.format('iris', 2)}",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected=None, force=True),
         "StageConflict",
-        f"iris[production] is held by iris@2, and was expected to be free. {ANOTHER.format(2, 2)}",
+        f"Expected no version in iris[production], found iris@2. {ANOTHER.format('iris', 2)}",
     ),
     Refusal(
         lambda shop: shop.client.get_model_version("named", "v1").set_stage("production", expected=3),
         "StageConflict",
-        f"named[production] is free, and was expected to be held by named@3. {ANOTHER.format(None, 'none')}",
+        f"Expected named@3 in named[production], found no version. {ANOTHER.format('named', None)}",
     ),
     Refusal(
         lambda shop: shop.set_stage(2, "archived", expected=1),
         "StageConflict",
-        f"iris[production] is held by iris@2, and was expected to be held by iris@1. {ANOTHER.format(2, 2)}",
+        f"Expected iris@1 in iris[production], found iris@2. {ANOTHER.format('iris', 2)}",
     ),
     Refusal(
         lambda shop: shop.rollback("production", expected=1),
         "StageConflict",
-        f"iris[production] is held by iris@2, and was expected to be held by iris@1. {ANOTHER.format(2, 2)}",
+        f"Expected iris@1 in iris[production], found iris@2. {ANOTHER.format('iris', 2)}",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected="2"),
@@ -285,27 +287,29 @@ STAGES = [
     Refusal(
         lambda shop: shop.rollback("production", "solo"),
         "NothingToRestore",
-        f"solo[production] cannot be rolled back: there is no version that held it before. {LEFT.format('none')}",
+        f"solo[production] cannot be rolled back: no version was in it before its current one. {NONE_LEFT}",
     ),
     Refusal(
         lambda shop: shop.rollback("staging", "named"),
         "NothingToRestore",
-        f"named[staging] cannot be rolled back: there is no version that held it before. {LEFT.format('none')}",
+        f"named[staging] cannot be rolled back: no version was in it before its current one. {NONE_LEFT}",
     ),
     Refusal(
         lambda shop: shop.rollback("production", to=3),
         "NothingToRestore",
-        f"iris[production] cannot be rolled back: iris@3 is not an earlier holder. {LEFT.format('iris@1')}",
+        "iris[production] cannot be rolled back: iris@3 is not an earlier version in it. Nothing was changed. "
+        "Other versions that have been in it: iris@1. Choose one: to=1.",
     ),
     Refusal(
         lambda shop: shop.rollback("production", to=2),
         "NothingToRestore",
-        f"iris[production] cannot be rolled back: iris@2 is not an earlier holder. {LEFT.format('iris@1')}",
+        "iris[production] cannot be rolled back: iris@2 is not an earlier version in it. Nothing was changed. "
+        "Other versions that have been in it: iris@1. Choose one: to=1.",
     ),
     Refusal(
         lambda shop: shop.rollback("staging", to=7),
         "NothingToRestore",
-        f"iris[staging] cannot be rolled back: iris@7 is not an earlier holder. {LEFT.format('none')}",
+        f"iris[staging] cannot be rolled back: iris@7 is not an earlier version in it. {NONE_LEFT}",
     ),
     Refusal(
         lambda shop: shop.set_stage(6, "production", force=True),
@@ -317,7 +321,7 @@ FINDING = [
     Refusal(
         lambda shop: shop.get(1, "irsi"),
         "ModelNotFound",
-        f"The registry has no model 'irsi'. {MODELS} {FIRST}",
+        f"The registry has no model 'irsi'. Did you mean 'iris'? {MODELS} {FIRST}",
     ),
     Refusal(
         lambda shop: shop.get(99),
@@ -338,7 +342,7 @@ FINDING = [
         lambda shop: shop.get("staging", "solo"),
         "StageNotAssigned",
         "No version of 'solo' is in stage 'staging'. Versions: 1 (production). "
-        "Promote one: airflow model-registry promote 'solo' <number> staging",
+        "Promote one: airflow model-registry promote solo NUMBER staging --conn-id CONNECTION",
     ),
     Refusal(
         lambda shop: shop.client.create_model("iris"),
@@ -370,7 +374,7 @@ def test_a_refusal_says_what_there_is_and_what_to_do(shop: Shop, refusal: Refusa
 
 def test_what_was_purged_is_named_by_the_time_at_which_it_held_the_stage(shop: Shop) -> None:
     """``as_of`` meets the tombstone."""
-    held = next(event for event in shop.client.get_model("iris").history("staging") if event.number == 7)
+    held = next(event for event in shop.client.get_model("iris").history("staging") if event.version == 7)
     then = Model("iris", version="staging", as_of=held.at).reference
     with pytest.raises(exceptions.VersionDeleted) as caught:
         shop.client.workspace.registry.resolve([then])
@@ -467,16 +471,7 @@ def test_what_is_no_stage_is_refused_wherever_one_is_assigned(shop: Shop, stage:
         ("none", "UnknownStage", f"'none' is not a declared stage. {DECLARED}"),
         ("\u0661", "InvalidName", f"'\u0661' is not a valid version name. {NAME}"),
         ("3\n", "InvalidName", rf"'3\n' is not a valid version name. {NAME}"),
-        (
-            0,
-            "InvalidName",
-            f"0 is not a valid version number. {NUMBER}",
-        ),
-        (
-            "0",
-            "InvalidName",
-            f"0 is not a valid version number. {NUMBER}",
-        ),
+        *[(zero, "InvalidName", f"0 is not a valid version number. {NUMBER}") for zero in (0, "0")],
         (
             True,
             "InvalidName",

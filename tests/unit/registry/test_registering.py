@@ -65,7 +65,7 @@ def test_a_version_with_all_it_holds(client: Client, tmp_path: Path) -> None:
     assert list(found.load_artifact("trained_model")) == [0, 1, 2]
     assert found.load_artifact("notes").read_text() == "by hand"
     assert dict(found.run_metadata) == {"accuracy": 0.97}
-    assert [(event.number, event.reason) for event in client.get_model("iris").history()] == [
+    assert [(event.version, event.reason) for event in client.get_model("iris").history()] == [
         (1, "the only one")
     ]
     with pytest.raises(ModelRegistryError, match="was promoted"):

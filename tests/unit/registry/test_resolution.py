@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from airflow_model_provider.exceptions import (
     MetadataNotFound,
     ModelNotFound,
     ModelRegistryError,
+    ReferenceMismatch,
     StageNotAssigned,
 )
 from airflow_model_provider.references import OutputReference, Reference, Wanted
@@ -299,8 +301,9 @@ def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
 def test_an_output_is_found_by_its_id(trained: Registry) -> None:
     """What came through XCom names an artifact version; one that isn't there is an error."""
     record = trained.find_artifact("trained_model")
+    payload = record.payload
     reference = OutputReference(
-        "r", record.id, record.name, record.number, "t", record.payload.digest, "u", 1
+        "r", record.id, record.name, record.number, payload.type_names[0], payload.digest, "u", payload.size
     )
     (found,) = trained.resolve([reference], ATTEMPT)
     trained.record([found], ATTEMPT)
@@ -309,6 +312,33 @@ def test_an_output_is_found_by_its_id(trained: Registry) -> None:
 
     with pytest.raises(ArtifactNotFound):
         trained.resolve([OutputReference("r", 10**6, "a", 1, "t", "d", "u", 1)])
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("artifact", "other"), ("number", 77), ("type", "t"), ("digest", "0" * 64), ("size", 5)],
+)
+def test_what_an_output_says_is_compared(trained: Registry, fact: str, value: Any) -> None:
+    """The id alone counts for nothing: what differs is refused, and both readings are named; a URI is not followed."""
+    record = trained.find_artifact("trained_model")
+    kind = record.payload.type_names[0]
+    right = OutputReference(
+        "r",
+        record.id,
+        record.name,
+        record.number,
+        kind,
+        record.payload.digest,
+        "file:///etc/passwd",
+        record.payload.size,
+    )
+    assert trained.resolve([right])[0].artifact == record
+
+    with pytest.raises(ReferenceMismatch) as caught:
+        trained.resolve([replace(right, **{fact: value})], ATTEMPT)
+    assert not caught.value.transient
+    assert str(value) in caught.value.said.replace(",", "")
+    assert f"{record.name}@{record.number}" in caught.value.found
 
 
 def test_a_later_time_shows_nothing_that_a_try_has_not_seen(registry: Registry) -> None:

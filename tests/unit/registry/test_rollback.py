@@ -44,8 +44,8 @@ def holder(registry: Registry) -> int:
 def back(registry: Registry, **options: Any) -> int | None:
     """Roll back, and return who holds the stage then."""
     event = registry.rollback("iris", "production", **options)
-    assert event.number == holder(registry)
-    return event.number
+    assert event.version == holder(registry)
+    return event.version
 
 
 def test_each_rollback_goes_one_further_back(five: Registry) -> None:
@@ -78,7 +78,7 @@ def test_it_is_an_event_like_others(five: Registry) -> None:
     event = five.rollback(
         "iris", "production", reason="drift", attempt=Attempt(RUN, "rescue", "a"), expected=2
     )
-    assert (event.number, event.previous, event.reason, event.run, event.task_id) == (
+    assert (event.version, event.previous, event.reason, event.run, event.task_id) == (
         *(1, 2, "drift", RUN),
         "rescue",
     )
@@ -106,7 +106,7 @@ def test_an_empty_stage_gets_its_last_holder_back(five: Registry) -> None:
     five.set_stage("iris", 2, "archived")
     event = five.rollback("iris", "production", expected=None)
 
-    assert (event.number, event.previous) == (2, None)
+    assert (event.version, event.previous) == (2, None)
 
 
 def test_deleted_holders_are_skipped(five: Registry) -> None:
@@ -122,8 +122,8 @@ def test_deleted_holders_are_skipped(five: Registry) -> None:
     with pytest.raises(NothingToRestore) as nothing:
         back(five)
     assert str(nothing.value) == (
-        "iris[production] cannot be rolled back: there is no version that held it before. Earlier holders that are "
-        "left: none. Promote the version that it should have."
+        "iris[production] cannot be rolled back: no version was in it before its current one. Nothing was changed. "
+        "Other versions that have been in it: none. Promote a version instead."
     )
 
 
@@ -138,8 +138,8 @@ def test_a_given_holder_is_restored(five: Registry) -> None:
     with pytest.raises(NothingToRestore):
         back(five, to=1)
     assert str(never_held.value) == (
-        "iris[production] cannot be rolled back: iris@5 is not an earlier holder. Earlier holders that are left: "
-        "iris@4, iris@3, iris@2. Promote the version that it should have."
+        "iris[production] cannot be rolled back: iris@5 is not an earlier version in it. Nothing was changed. "
+        "Other versions that have been in it: iris@4, iris@3, iris@2. Choose one: to=4."
     )
 
 
@@ -167,7 +167,7 @@ def test_what_is_not_there_is_named(five: Registry) -> None:
 def test_only_a_purge_deletes_what_was_once_in_a_stage(five: Registry) -> None:
     """And never what is in one; as_of names the tombstone then (R24)."""
     promote(five, 1, 2)
-    for number, use in ((1, "it was in stage 'production'"), (2, "it is in stage 'production'")):
+    for number, use in ((1, "it has been in stage 'production'"), (2, "it is in stage 'production'")):
         with pytest.raises(VersionInUse, match=use):
             five.delete_version("iris", number)
     with pytest.raises(VersionInUse, match="it is in stage 'production'"):
@@ -177,4 +177,4 @@ def test_only_a_purge_deletes_what_was_once_in_a_stage(five: Registry) -> None:
 
     with pytest.raises(VersionDeleted, match="iris@1"):
         five.resolve([Reference("iris", Selector.parse("production"), as_of=(when,))])
-    assert [item.number for item in five.history("iris")] == [2, 1]
+    assert [item.version for item in five.history("iris")] == [2, 1]

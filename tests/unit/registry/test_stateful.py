@@ -179,7 +179,7 @@ class Machine(RuleBasedStateMachine):
         with self.refused(NothingToRestore if chain is None else None):
             event = self.registry.rollback(self.model, stage)
         if chain is not None:
-            assert event.number == chain[0]
+            assert event.version == chain[0]
             self.hand_over(stage, chain)
 
     @rule(number=numbers, purge=st.booleans())
@@ -271,7 +271,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def history_is_as_told(self) -> None:
         """Every change, in order."""
-        told = [(event.stage, event.number) for event in self.registry.history(self.model)][::-1]
+        told = [(event.stage, event.version) for event in self.registry.history(self.model)][::-1]
         assert told == self.events
 
 

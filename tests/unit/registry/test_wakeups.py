@@ -1,42 +1,78 @@
-"""When a stage's asset gets an event (R32)."""
+"""Which Dags get a wake-up, and when."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
-from airflow_model_provider.registry.claims import Claiming, StageKey
+from airflow_model_provider.registry.claims import Consumer, StageKey
 from airflow_model_provider.registry.entities import RunKey
-from airflow_model_provider.triggers.wakeups import FIRST_REPEAT, RAREST, REPEAT, Wakeup, Wakeups
+from airflow_model_provider.triggers.wakeups import (
+    FIRST_REPEAT,
+    HELD,
+    PATIENT,
+    RAREST,
+    REPEAT,
+    SPACING,
+    UNANSWERED,
+    Delivery,
+    Runs,
+    Wakeup,
+    Wakeups,
+)
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.registry import Registry
 
-KEY = StageKey("iris", "production")
+SCORING, REPORT = Consumer("scoring", "iris", "production"), Consumer("report", "iris", "production")
+BOTH = {SCORING: Delivery.UNTIL_CLAIMED, REPORT: Delivery.UNTIL_CLAIMED}
+ONE = {SCORING: Delivery.UNTIL_CLAIMED}
+DAY = 24 * 3600
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
+class Triggerer:
+    """One that decides for some consumers; Airflow writes at once what it says, and time passes when a test says so."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    def __init__(self, registry: Registry) -> None:
+        self.registry, self.now = registry, 1000.0
+        self.runs: dict[str, Runs] = {}
+        self.start()
 
-    def __call__(self) -> float:
-        return self.now
+    def start(self) -> None:
+        """Another process, which knows only what the registry does."""
+        self.wakeups = Wakeups(self.runs.get, lambda: self.now)
+
+    def look(self, consumers: dict[Consumer, Delivery] = ONE) -> list[Wakeup]:
+        """The wake-ups that are due now."""
+        found = self.wakeups.look(self.registry, consumers)
+        self.registry.deliver("default", {item.consumer: item.event.sequence for item in found})
+        return found
+
+    def woken(self, consumers: dict[Consumer, Delivery] = ONE) -> list[str]:
+        """Whom they wake."""
+        return [item.consumer.dag_id for item in self.look(consumers)]
+
+    def within(
+        self, seconds: float, consumers: dict[Consumer, Delivery] = ONE, step: float = 1
+    ) -> list[tuple[str, float]]:
+        """All wake-ups of some time, each with its moment."""
+        begun, found = self.now, []
+        while self.now < begun + seconds:
+            found += [(dag_id, self.now - begun) for dag_id in self.woken(consumers)]
+            self.now += step
+        return found
+
+    def moments(self, seconds: float, consumers: dict[Consumer, Delivery] = ONE) -> list[float]:
+        """When there are wake-ups."""
+        return [moment for _, moment in self.within(seconds, consumers)]
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock."""
-    return Clock()
-
-
-@pytest.fixture
-def wakeups(clock: Clock) -> Wakeups:
-    """Of a triggerer that has just started."""
-    return Wakeups(clock)
+def triggerer(registry: Registry) -> Triggerer:
+    """One that has just started."""
+    return Triggerer(registry)
 
 
 def promote(registry: Registry, times: int = 1) -> None:
@@ -46,16 +82,17 @@ def promote(registry: Registry, times: int = 1) -> None:
         registry.set_stage("iris", number, "production", force=True, who="alice", reason="better")
 
 
-def written(registry: Registry, wakeup: Wakeup) -> None:
-    """Airflow has written an event."""
-    registry.deliver("default", wakeup.key, wakeup.event.sequence)
+def claim(registry: Registry, run: str, dag_id: str = "scoring") -> list[int]:
+    """Claim for a run, and return the version numbers."""
+    events = registry.claim(RunKey("default", dag_id, run), [StageKey("iris", "production")])
+    return [item.version or 0 for item in events]
 
 
-def test_a_promotion_gives_one_event(registry: Registry, wakeups: Wakeups) -> None:
+def test_a_promotion_gives_one_wakeup(registry: Registry, triggerer: Triggerer) -> None:
     """Also of a model that comes later; several at once are one; what it says is all that a reader needs."""
-    assert wakeups.look(registry, {KEY}) == []
+    assert triggerer.look() == []
     promote(registry, 3)
-    (wakeup,) = wakeups.look(registry, {KEY})
+    (wakeup,) = triggerer.look()
     assert wakeup.payload() == {
         "registry": registry.id,
         "model": "iris",
@@ -66,88 +103,258 @@ def test_a_promotion_gives_one_event(registry: Registry, wakeups: Wakeups) -> No
         "who": "alice",
         "why": "better",
         "new_from": 1,
-        "repeats_for": [],
     }
-    assert wakeups.look(registry, {KEY}) == []
-    written(registry, wakeup)
+    assert triggerer.look() == []
+    assert claim(registry, "1") == [1, 2, 3]
     promote(registry)
-    (wakeup,) = wakeups.look(registry, {KEY})
+    (wakeup,) = triggerer.look()
 
     assert (wakeup.new_from, wakeup.event.sequence) == (4, 4)
 
 
-def test_what_airflow_has_not_written_comes_again(registry: Registry, wakeups: Wakeups, clock: Clock) -> None:
-    """Because it said so, or because the triggerer was killed; once it is written it does not."""
-    wakeups.look(registry, {KEY})
-    promote(registry)
-    (wakeup,) = wakeups.look(registry, {KEY})
-    wakeups.lost(wakeup)
-    assert wakeups.look(registry, {KEY}) == [wakeup]
-    (again,) = Wakeups(clock).look(registry, {KEY})
-    assert again == wakeup
-    written(registry, again)
-
-    assert Wakeups(clock).look(registry, {KEY}) == []
+def test_a_dag_that_claims_is_woken_once_for_each_promotion(registry: Registry, triggerer: Triggerer) -> None:
+    """A day with 24 of them."""
+    triggerer.look(BOTH)
+    for hour in range(24):
+        promote(registry)
+        assert triggerer.woken(BOTH) == ["report", "scoring"]
+        assert claim(registry, f"{hour}") == claim(registry, f"{hour}", "report") == [hour + 1]
+        assert triggerer.within(3600, BOTH, step=60) == []
 
 
-def test_a_dag_that_lags_is_woken_again_and_again_less_often(
-    registry: Registry, wakeups: Wakeups, clock: Clock
-) -> None:
-    """It says for whom, so that others have nothing to do; there is nothing new in it."""
-    wakeups.look(registry, {KEY})
+def test_who_does_not_claim_wakes_nobody_else(registry: Registry, triggerer: Triggerer) -> None:
+    """A Dag that is paused or fails beside one that is healthy: a day after one promotion."""
+    triggerer.look(BOTH)
     promote(registry)
-    written(registry, *wakeups.look(registry, {KEY}))
-    registry.claim(RunKey("default", "scoring", "1"), Claiming([KEY], {KEY: 1}))
+    triggerer.look(BOTH)
+    claim(registry, "1", "report")
+    found = triggerer.within(DAY, BOTH, step=60)
+
+    assert {dag_id for dag_id, _ in found} == {"scoring"}
+
+
+def test_a_new_dag_whose_first_run_was_lost_is_woken_again(registry: Registry, triggerer: Triggerer) -> None:
+    """Though no run of it has ever claimed; its next run claims all since it was there, not what was before."""
     promote(registry)
-    written(registry, *wakeups.look(registry, {KEY}))
-    moments, begun = [], clock.now
-    for _ in range(2 * int(RAREST)):
-        for wakeup in wakeups.look(registry, {KEY}):
-            moments.append(clock.now - begun)
-            assert (wakeup.repeats_for, wakeup.new_from) == (("scoring",), 3)
-        clock.now += 1
+    age(registry)
+    triggerer.look()
+    promote(registry)
+    assert triggerer.woken() == ["scoring"]
+    assert triggerer.moments(REPEAT + 1) == [REPEAT]
+    promote(registry)
+
+    assert claim(registry, "2") == [2, 3]
+
+
+def age(registry: Registry) -> None:
+    """Have everything happened months ago."""
+    database = registry._database
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("DROP TRIGGER mr_event_stays_update")
+            if database.is_sqlite
+            else text("ALTER TABLE mr_stage_event DISABLE TRIGGER mr_event_stays")
+        )
+        connection.execute(text("UPDATE mr_stage_event SET at = '2026-01-01 00:00:00.000000'"))
+
+
+def test_wakeups_of_a_dag_whose_runs_fail_become_rarer(registry: Registry, triggerer: Triggerer) -> None:
+    """Twice the time each, up to an hour; and begin anew with the next promotion after a claim."""
+    triggerer.look()
+    promote(registry)
+    triggerer.look()
+    begun, moments = triggerer.now, []
+    while triggerer.now < begun + 4 * RAREST:
+        moments += [triggerer.now - begun for _ in triggerer.look()]
+        triggerer.runs["scoring"] = Runs(alive=0, made=len(moments) + 1)
+        triggerer.now += REPEAT
     spaces = [later - earlier for earlier, later in zip([0.0, *moments], moments, strict=False)]
-    assert spaces == [REPEAT * 2**turn for turn in range(8)]
-    assert max(spaces) < RAREST
-    registry.claim(RunKey("default", "scoring", "2"), Claiming([KEY], {}))
-    clock.now += RAREST
-
-    assert wakeups.look(registry, {KEY}) == []
-
-
-def test_a_dag_that_lags_when_the_triggerer_starts_is_woken_soon(registry: Registry, clock: Clock) -> None:
-    """It was paused, or its run was lost; not at once, because it may be about to start."""
-    registry.watch("default", [KEY])
+    assert spaces == [*(REPEAT * 2**turn for turn in range(8)), RAREST, RAREST]
+    claim(registry, "late")
     promote(registry)
-    registry.claim(RunKey("default", "scoring", "1"), Claiming([KEY], {KEY: 1}))
+
+    assert triggerer.moments(REPEAT * 4) == [0, REPEAT, REPEAT * 3]
+
+
+def test_a_run_that_is_queued_or_running_is_waited_for(registry: Registry, triggerer: Triggerer) -> None:
+    """It claims when its first step begins; one that hangs before it is not waited for without end."""
+    triggerer.look()
     promote(registry)
-    registry.deliver("default", KEY, 2)
-    wakeups = Wakeups(clock)
-    assert wakeups.look(registry, {KEY}) == []
-    clock.now += FIRST_REPEAT
+    triggerer.look()
+    triggerer.runs["scoring"] = Runs(alive=1, made=1)
 
-    assert [wakeup.repeats_for for wakeup in wakeups.look(registry, {KEY})] == [("scoring",)]
+    assert triggerer.within(PATIENT, step=REPEAT) == []
+    assert len(triggerer.within(PATIENT, step=REPEAT)) == 1
 
 
-def test_a_look_at_nothing_new_is_one_small_read(registry: Registry, wakeups: Wakeups) -> None:
-    """Whatever the number of stages."""
-    keys = {StageKey(f"model {number}", "production") for number in range(50)}
+def test_a_dag_that_starts_no_runs_is_left_alone(registry: Registry, triggerer: Triggerer) -> None:
+    """Paused or removed, before Airflow takes its trigger away; when runs appear again, it is woken."""
+    triggerer.look()
     promote(registry)
-    wakeups.look(registry, keys)
+    triggerer.look()
+    triggerer.runs["scoring"] = Runs(alive=0, made=7)
+    assert len(triggerer.within(DAY, step=60)) == UNANSWERED
+    promote(registry, 20)
+    assert len(triggerer.within(DAY, step=60)) == 1
+    triggerer.runs["scoring"] = Runs(alive=0, made=8)
+
+    assert len(triggerer.within(2 * RAREST, step=60)) >= 1
+
+
+def test_promotions_wait_for_the_claim_of_the_one_before(registry: Registry, triggerer: Triggerer) -> None:
+    """The run that is about to start claims them all; what it has missed by a moment is woken for at once."""
+    triggerer.look()
+    promote(registry)
+    assert triggerer.woken() == ["scoring"]
+    promote(registry, 5)
+    assert triggerer.moments(REPEAT - 1) == []
+    triggerer.now -= REPEAT - 1
+    registry.create_version("iris")
+    claim(registry, "1")
+    promote(registry)
+
+    assert triggerer.moments(HELD + 1)[0] <= HELD
+
+
+def test_a_paused_dag_catches_up(registry: Registry, triggerer: Triggerer) -> None:
+    """Airflow takes its trigger away, and gives it back: one wake-up for all that was promoted meanwhile."""
+    triggerer.look(BOTH)
+    paused = {REPORT: BOTH[REPORT]}
+    for number in range(5):
+        promote(registry)
+        assert triggerer.woken(paused) == ["report"]
+        claim(registry, f"{number}", "report")
+    assert triggerer.within(DAY, paused, step=60) == []
+    (wakeup,) = triggerer.look(BOTH)
+
+    assert (wakeup.consumer, wakeup.new_from, wakeup.event.version) == (SCORING, 1, 5)
+    assert claim(registry, "later") == [1, 2, 3, 4, 5]
+
+
+def test_a_dag_is_woken_soon_when_its_watcher_starts(registry: Registry, triggerer: Triggerer) -> None:
+    """Its wake-up was lost while it was paused; not at once, because its run may be about to start."""
+    triggerer.look()
+    promote(registry)
+    triggerer.look()
+    triggerer.start()
+    assert triggerer.moments(FIRST_REPEAT + 1) == [FIRST_REPEAT]
+    triggerer.runs["scoring"] = Runs(alive=1, made=1)
+    triggerer.start()
+
+    assert triggerer.moments(FIRST_REPEAT + REPEAT + 1) == []
+
+
+def test_a_dag_of_standard_tasks_is_woken_once(registry: Registry, triggerer: Triggerer) -> None:
+    """Never for what it was woken for, not by another triggerer either; and not so soon that Airflow holds it back."""
+    stock = {SCORING: Delivery.AT_MOST_ONCE}
+    triggerer.look(stock)
+    promote(registry)
+    (wakeup,) = triggerer.look(stock)
+    triggerer.wakeups.lost(wakeup)
+    assert triggerer.within(DAY, stock, step=60) == []
+    triggerer.start()
+    assert triggerer.within(DAY, stock, step=60) == []
+    promote(registry)
+    assert triggerer.woken(stock) == ["scoring"]
+    promote(registry, 3)
+    found = triggerer.within(60, stock)
+
+    assert found == [("scoring", SPACING)]
+
+
+def test_a_wakeup_of_a_dag_of_standard_tasks_is_noted_before_airflow_has_it(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """A triggerer that is killed in between does not repeat it; that of a Dag with steps it does."""
+    both = {SCORING: Delivery.AT_MOST_ONCE, REPORT: Delivery.AT_LEAST_ONCE}
+    triggerer.look(both)
+    promote(registry)
+    found = triggerer.wakeups.look(registry, both)
+    assert [item.consumer for item in found] == [REPORT, SCORING]
+    triggerer.start()
+
+    assert triggerer.woken(both) == ["report"]
+
+
+def test_a_dag_that_waits_for_other_assets_too_is_not_woken_again(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """Airflow keeps its wake-up until the others come."""
+    waits = {SCORING: Delivery.AT_LEAST_ONCE}
+    triggerer.look(waits)
+    promote(registry)
+    assert triggerer.woken(waits) == ["scoring"]
+    assert triggerer.within(DAY, waits, step=60) == []
+
+
+def test_what_airflow_has_not_written_comes_again(registry: Registry, triggerer: Triggerer) -> None:
+    """Because it said so, or because the triggerer was killed; once it is written it does not."""
+    triggerer.look()
+    promote(registry)
+    (wakeup,) = triggerer.wakeups.look(registry, ONE)
+    triggerer.wakeups.lost(wakeup)
+    assert triggerer.wakeups.look(registry, ONE) == [wakeup]
+    triggerer.start()
+    assert triggerer.look() == [wakeup]
+    triggerer.start()
+
+    assert triggerer.look() == []
+
+
+def test_trouble_in_a_look_loses_nothing(
+    registry: Registry, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry went away in the middle of it."""
+    triggerer.look()
+    promote(registry)
+    whole = type(registry).event
+
+    def gone(self: Registry, sequence: int) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(type(registry), "event", gone)
+    with pytest.raises(ConnectionError):
+        triggerer.look()
+    monkeypatch.setattr(type(registry), "event", whole)
+
+    assert triggerer.woken() == ["scoring"]
+
+
+def test_an_older_state_of_the_registry_notes_its_dags_anew(registry: Registry, triggerer: Triggerer) -> None:
+    """It was restored from a backup that is older than a Dag."""
+    triggerer.look()
+    with registry._database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM mr_consumer"))
+    promote(registry)
+    triggerer.look()
+
+    assert triggerer.woken() == ["scoring"]
+
+
+def test_a_look_at_nothing_new_is_one_small_read(registry: Registry, triggerer: Triggerer) -> None:
+    """Whatever the number of Dags and stages."""
+    many = {
+        Consumer(f"dag {number}", f"model {number % 7}", "production"): Delivery.UNTIL_CLAIMED
+        for number in range(50)
+    }
+    promote(registry)
+    triggerer.look(many)
     sent: list[str] = []
-    engine = registry._database.engine
-    event.listen(engine, "before_cursor_execute", lambda *given: sent.append(given[2]))
+    event.listen(registry._database.engine, "before_cursor_execute", lambda *given: sent.append(given[2]))
     for _ in range(3):
-        wakeups.look(registry, keys)
+        triggerer.look(many)
 
     assert sent == ["SELECT last_sequence FROM mr_registry"] * 3
 
 
-def test_stages_that_nobody_watches_any_more_give_none(registry: Registry, wakeups: Wakeups) -> None:
-    """All DAGs were paused; when they come back, they get what came meanwhile."""
-    wakeups.look(registry, {KEY})
-    wakeups.look(registry, set())
+def test_deployments_wait_for_themselves(registry: Registry, triggerer: Triggerer) -> None:
+    """Two that share a registry, with a Dag of the same name: what one has claimed the other has not."""
+    triggerer.look()
+    registry.enroll("other", ONE)
     promote(registry)
-    assert wakeups.look(registry, set()) == []
+    triggerer.look()
+    claim(registry, "1")
+    (other,) = registry.standings("other")
 
-    assert [wakeup.new_from for wakeup in wakeups.look(registry, {KEY})] == [1]
+    assert (other.claimed, other.delivered, other.head) == (0, 0, 1)
+    assert triggerer.within(DAY, step=60) == []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from airflow_model_provider.exceptions import (
     PayloadMissing,
     PickleForbidden,
     StageProtected,
+    VersionNotSigned,
 )
 from airflow_model_provider.handles import ModelVersion
 from airflow_model_provider.registry.entities import Attempt, RunKey
@@ -132,6 +136,83 @@ def test_a_key_that_can_be_guessed_is_refused(
     with pytest.raises(InvalidConfiguration, match="shorter than 16") as refused:
         saved(model_registry, 1)
     assert "'short'" not in str(refused.value)
+
+
+def test_what_is_there_is_signed(model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a registry, of a model or of a version, once its bytes were hashed; not what executes nothing."""
+    for value in (model, np.arange(3)):
+        saved(model_registry, value)
+    with model_registry.new_model_version("rose") as rose:
+        rose.save_artifact("model", model)
+    setting(monkeypatch, signing_keys=KEY)
+    client = Client()
+    found = client.sign_artifacts("iris", "latest"), client.sign_artifacts("iris", dry_run=True)
+    (signed,) = client.sign_artifacts("iris", 1)
+    (rest,) = client.sign_artifacts()
+
+    assert [[item.artifact for item in items] for items in found] == [[], ["iris/model@1"]]
+    assert (signed.artifact, rest.artifact, rest.problem) == ("iris@1/model@1", "model@3", None)
+    assert client.get_model_version("iris", 1).load_artifact("model").coef_ == pytest.approx([1.0])
+    setting(monkeypatch, signing_keys=f"{OTHER},{KEY}")
+    assert [item.artifact for item in Client().sign_artifacts("rose")] == ["rose/model@3"]
+    setting(monkeypatch, signing_keys=OTHER)
+    assert Client().get_model_version("rose", 1).load_artifact("model").coef_ == pytest.approx([1.0])
+
+
+def test_who_signed_is_kept(model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the time, beside the signature."""
+    saved(model_registry, model)
+    monkeypatch.setattr("getpass.getuser", lambda: "alice")
+    setting(monkeypatch, signing_keys=KEY)
+    Client().sign_artifacts()
+    with sqlite3.connect(Client().workspace.registry.url.removeprefix("sqlite:///")) as connection:
+        ((kept,),) = connection.execute("SELECT signed FROM mr_artifact_version").fetchall()
+
+    assert json.loads(kept)["who"] == "alice"
+    assert datetime.fromisoformat(json.loads(kept)["at"]).tzinfo is UTC
+
+
+def test_changed_bytes_are_not_signed(
+    model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is anything without a key, or a version without its model."""
+    version = saved(model_registry, model)
+    with pytest.raises(InvalidConfiguration, match="no key is set, so nothing can be signed"):
+        model_registry.sign_artifacts()
+    setting(monkeypatch, signing_keys=KEY)
+    blob = Path(version.get_artifact("model").uri)
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[::-1])
+    (found,) = Client().sign_artifacts("iris")
+
+    assert found.problem == "changed"
+    with pytest.raises(NotSigned):
+        Client().get_model_version("iris", 1).load_artifact("model")
+    with pytest.raises(InvalidDefinition, match="version= is given, and model= is not"):
+        Client().sign_artifacts(version=1)
+
+
+def test_a_version_that_consumers_could_not_load_is_not_promoted(
+    model_registry: Client, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor restored; the error has the command. What tasks made with it does not count, nor what executes nothing."""
+    first = saved(model_registry, model)
+    first.set_stage("production")
+    saved(model_registry, np.arange(3)).set_stage("production", force=True)
+    setting(monkeypatch, signing_keys=KEY)
+    client = Client()
+    refused = "iris@1 was not promoted to '{}': consumers could not load model, .*--model iris --version 1. Nothing was"
+    with pytest.raises(VersionNotSigned, match=refused.format("staging")):
+        client.get_model_version("iris", 1).set_stage("staging")
+    with pytest.raises(VersionNotSigned, match=refused.format("production")):
+        client.get_model("iris").rollback("production")
+    with pytest.raises(VersionNotSigned, match="iris@3 was not promoted"):
+        client.register_model_version("iris", {"model": first.get_artifact("model")}, stage="staging")
+    assert [event.version for event in client.get_model("iris").history()] == [2, 1]
+
+    client.get_model_version("iris", 2).set_stage("staging")
+    client.sign_artifacts("iris", 1)
+    assert client.get_model("iris").rollback("production").version == 1
 
 
 # --- payloads of others ----------------------------------------------------------------------------------

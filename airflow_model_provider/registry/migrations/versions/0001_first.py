@@ -30,7 +30,6 @@ _TABLES = (
     "mr_metadata",
     "mr_resolution",
     "mr_run_pin",
-    "mr_watch",
     "mr_consumer",
     "mr_claim_run",
     "mr_claim",
@@ -214,6 +213,7 @@ def _artifact_versions() -> None:
             _text(name, nullable=False)
             for name in ("type_names", "attributes", "signature", "environment", "metadata")
         ],
+        _text("signed"),
         *_run(nullable=True),
         _text("task_id"),
         sa.Column("map_index", sa.Integer, nullable=False),
@@ -290,6 +290,7 @@ def _resolutions() -> None:
         _id("artifact_version_id", nullable=True),
         sa.Column("digest", sa.String(64)),
         sa.Column("resolved", sa.Boolean, nullable=False),
+        sa.Column("belongs", sa.Boolean, nullable=False),
         _id("sequence"),
         _time("at"),
         sa.PrimaryKeyConstraint("id", name="pk_mr_resolution"),
@@ -306,7 +307,7 @@ def _resolutions() -> None:
         *_run(nullable=False),
         _id("model_id"),
         sa.Column("selector", sa.String(200), nullable=False),
-        _id("version_id"),
+        _id("version_id", nullable=True),
         _text("run_mark"),
         _time("at"),
         sa.PrimaryKeyConstraint(
@@ -319,22 +320,12 @@ def _resolutions() -> None:
 
 
 def _consumers() -> None:
-    def stage() -> list[sa.Column[str]]:
-        return [sa.Column(name, sa.String(100), nullable=False) for name in ("model", "stage")]
-
-    op.create_table(
-        "mr_watch",
-        _text("deployment", nullable=False),
-        *stage(),
-        _id("delivered"),
-        sa.PrimaryKeyConstraint("deployment", "model", "stage", name="pk_mr_watch"),
-    )
     op.create_table(
         "mr_consumer",
         *_run(nullable=False)[:2],
-        *stage(),
+        *[sa.Column(name, sa.String(100), nullable=False) for name in ("model", "stage")],
+        _id("delivered"),
         _id("claimed"),
-        sa.Column("repeats", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("deployment", "dag_id", "model", "stage", name="pk_mr_consumer"),
     )
     op.create_table(
