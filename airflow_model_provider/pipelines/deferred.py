@@ -332,6 +332,7 @@ def nothing_to_map(step: str) -> InvalidDefinition:
 
 def unknown_output(step: str, key: object, names: tuple[str, ...]) -> InvalidDefinition:
     """Return the error for an output that a step doesn't declare."""
-    return InvalidDefinition(
-        f"step {step!r}", f"it has no output {key!r}", f"It has: {', '.join(names) or 'none'}."
-    )
+    known = f"It has: {', '.join(names) or 'none'}."
+    if len(names) == 1:
+        known += " Several are declared as -> tuple[Annotated[float, 'accuracy'], ...]."
+    return InvalidDefinition(f"step {step!r}", f"it has no output {key!r}", known)

@@ -25,6 +25,11 @@ def both() -> tuple[Annotated[int, "a"], Annotated[int, "b"]]:
     return 1, 2
 
 
+@step
+def metrics() -> dict[str, float]:
+    return {"accuracy": 0.9}
+
+
 @pipeline
 def one(value: Any = 1) -> Any:
     number()
@@ -71,6 +76,11 @@ def of_returned_outputs() -> None:
     number.with_options(name="of_b")(several["b"])
 
 
+def by_names() -> None:
+    number.with_options(name="of_named")(number()["number"])
+    number.with_options(name="of_a")(both()["a"])
+
+
 def with_setups() -> None:
     made = number.with_options(name="setup")()
     with number.with_options(name="teardown")(made).as_teardown(setups=made):
@@ -78,7 +88,7 @@ def with_setups() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [chained, by_after, by_lists, twice_nested, of_returned_outputs, with_setups]
+    "body", [chained, by_after, by_lists, twice_nested, of_returned_outputs, by_names, with_setups]
 )
 def test_both_worlds_build_the_same(body: Callable[[], None]) -> None:
     """Which tasks there are, and what each waits for."""
@@ -153,6 +163,11 @@ def itself() -> None:
 
 recursive = pipeline(itself)
 REFUSED: list[tuple[Callable[[], Any], str]] = [
+    (
+        lambda: number(metrics()["accuracy"]),
+        r"step 'metrics': it has no output 'accuracy'. It has: output. Several",
+    ),
+    (lambda: number(one()["nothing"]), "step '.*number.*': it has no output 'nothing'. It has: number"),
     (itself, "its body calls it again"),
     (lambda: one(1, 2), "pipeline 'one': too many positional arguments"),
     (lambda: number(nothing()), "step 'number': it is given <.*nothing.*>, "),

@@ -261,6 +261,11 @@ def halves(value: float) -> tuple[Annotated[float, "low"], Annotated[float, "hig
     return value / 2, value
 
 
+@step
+def log(text: str = "") -> Annotated[str, "text"]:
+    return text
+
+
 @pipeline(schedule=None, model=Model("inner"), default_args={"trigger_rule": "all_done"})
 def fitting(c: float = 1.0):
     """Fit something."""
@@ -274,9 +279,10 @@ def splitting(value: float):
     return halves(value)
 
 
-@step
-def log(text: str = "") -> Annotated[str, "text"]:
-    return text
+@pipeline(schedule=None)
+def silent():
+    log()
+    log()
 
 
 @pipeline(schedule=None, model=Model("outer"))
@@ -290,9 +296,3 @@ def calling(c: float = 3.0, word: str = "hello"):
     log.with_options(name="named").after("silent")()
     nothing_there.with_options(name="sees_low")(low)
     nothing_there.with_options(name="sees_high")(high)
-
-
-@pipeline(schedule=None)
-def silent():
-    log()
-    log()
