@@ -15,13 +15,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from airflow_model_provider import host, settings
+from airflow_model_provider import host, references, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import did_you_mean, quoted
 from airflow_model_provider.limits import check_key, is_address
 
-DEFAULT_CONN_ID = "model_registry_default"
 CONN_TYPE = "model_registry"
+DEFAULT_CONN_ID = references.DEFAULT_CONN_ID
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
 #: The source of an address that the configuration names.

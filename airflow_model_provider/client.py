@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -106,13 +107,7 @@ class RegisteredModel:
         """
         origin = self._client.origin
         return self._client.workspace.registry.rollback(
-            self.name,
-            stage,
-            to=to,
-            expected=expected,
-            reason=reason,
-            who=origin.who,
-            attempt=origin.attempt,
+            self.name, stage, to=to, expected=expected, reason=reason, who=origin.who, attempt=origin.attempt
         )
 
     def __repr__(self) -> str:
@@ -152,7 +147,7 @@ class Client:
     def origin(self) -> Origin:
         """Which task acts through this client, if one does."""
         task = acting_task()
-        return Origin(task.attempt) if task is not None else Origin()
+        return Origin(task.attempt if task is not None else None, conn_id=self._conn_id)
 
     # --- models --------------------------------------------------------------------------------------------
 
@@ -204,9 +199,8 @@ class Client:
             return lazy
         if self._url is None and self._store is None and acting_task() is not None:
             return lazy.load()
-        return ModelVersion(
-            self.workspace, self.workspace.registry.get_version(model, lazy.selector), self.origin
-        )
+        record = self.workspace.registry.get_version(model, lazy.selector)
+        return ModelVersion(self.workspace, record, self.origin)
 
     def list_model_versions(self, model: str, *, limit: int | None = None) -> list[ModelVersion]:
         """Return the versions of a model, newest first; all, unless ``limit`` is given."""
@@ -319,23 +313,23 @@ class Client:
         >>> with client.new_model_version("iris_classifier") as version:  # doctest: +SKIP
         ...     version.save_artifact("trained_model", clf)
         """
-        registry = self.workspace.registry
-        version = ModelVersion(
-            self.workspace,
-            registry.create_version(model, name=name, state=VersionState.PRODUCING),
-            self.origin,
-        )
+        registry, origin = self.workspace.registry, self.origin
+        record = registry.begin_version(model, name, origin.attempt)
+        version = ModelVersion(self.workspace, record, origin)
+
+        def end(state: VersionState) -> None:
+            registry.end_version(record.id, state, origin.attempt)
+            version.record = version.record._replace(state=state)
+
         try:
             yield version
         except BaseException as err:
             try:
-                registry.finish_version(version.id, VersionState.FAILED)
-                version.record = version.record._replace(state=VersionState.FAILED)
+                end(VersionState.FAILED)
             except ModelRegistryError as trouble:  # not in place of what happened in the block
                 err.add_note(f"{version} could not be marked as failed, and is never ready: {trouble}")
             raise
-        registry.finish_version(version.id, VersionState.READY)
-        version.record = version.record._replace(state=VersionState.READY)
+        end(VersionState.READY)
 
     def update_model_version(
         self,
@@ -457,7 +451,8 @@ class Client:
         :param map_index: only those that this element of a mapped step made.
         :raises ArtifactNotFound: if there is none.
         """
-        return Artifact(self.workspace, self.workspace.registry.find_artifact(name, version, map_index))
+        record = self.workspace.registry.find_artifact(name, version, map_index)
+        return Artifact(self.workspace, record, conn_id=self._conn_id)
 
     def list_resolutions(
         self,
@@ -478,17 +473,28 @@ class Client:
         )
 
     def drop_run_pins(
-        self, dag_id: str, run_id: str, *, model: str | None = None, deployment: str | None = None
+        self,
+        dag_id: str | None = None,
+        run_id: str | None = None,
+        *,
+        model: str | None = None,
+        deployment: str | None = None,
+        silent_for: timedelta = timedelta(days=1),
+        dry_run: bool = False,
     ) -> int:
         """
-        Forget what a Dag run has pinned with ``pin="run"``; its tasks, once cleared, get what is there then.
+        Forget what Dag runs have pinned with ``pin="run"``; their tasks, once cleared, get what is there then.
 
-        :param model: only of this model; None for all.
-        :param deployment: the Airflow whose run it is; None for the configured one.
+        :param run_id: only this run. None means all runs of which no task used the registry for ``silent_for``.
+        :param model: only pins of this model; None for all.
         :return: how many pins there were.
 
-        >>> Client().drop_run_pins("do_predictions", "manual__2026-03-01")  # doctest: +SKIP
-        1
+        >>> Client().drop_run_pins(model="iris_classifier", silent_for=timedelta(days=7))  # doctest: +SKIP
+        30
         """
-        run = RunKey(deployment or settings.deployment(), dag_id, run_id)
-        return self.workspace.registry.drop_run_pins(run, model)
+        if run_id is not None:
+            run = RunKey(deployment or settings.deployment(), str(dag_id), run_id)
+            return self.workspace.registry.drop_run_pins(run, model)
+        return self.workspace.registry.release_pins(
+            silent_for, deployment=deployment, dag_id=dag_id, model=model, dry_run=dry_run
+        )

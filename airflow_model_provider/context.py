@@ -259,10 +259,12 @@ def acting_task() -> ActingTask | None:
 
 
 def in_definition() -> bool:
-    """Return whether a pipeline or DAG body runs: references stay lazy there."""
+    """Return whether a pipeline or DAG body runs, or Airflow reads a DAG file: references stay lazy there."""
     if current_step() is not None:
         return False
-    return _pipeline.get() is not None or host.dag_being_built() is not None
+    if _pipeline.get() is not None or host.dag_being_built() is not None:
+        return True
+    return host.airflow_is_parsing() and host.running_task_context() is None
 
 
 def refuse_io_in_definition(operation: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from airflow_model_provider.context import StepContext, running_step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.handles import (
+    USED_ELSEWHERE,
     Artifact,
     ModelVersion,
     Origin,
-    conn_id_of,
     resolved_value,
     save_or_adopt,
 )
@@ -219,12 +219,13 @@ class StepExecution:
         """Return the version that this task makes or pinned for its model, or None where it has no model."""
         if self._version is None or self.task.model is None:
             return None
-        origin = Origin(self.attempt, self.task.settled)
-        return ModelVersion(self._workspace(self.task.model.conn_id), self._version, origin)
+        conn_id = self.task.model.conn_id
+        origin = Origin(self.attempt, self.task.settled, conn_id=conn_id)
+        return ModelVersion(self._workspace(conn_id), self._version, origin)
 
     def _resolved(self, reference: Reference | OutputReference) -> Any:
         pinned = self._pinned[reference]
-        return resolved_value(self._workspace(conn_id_of(pinned)), pinned, Origin(self.attempt))
+        return resolved_value(self._workspace(pinned.conn_id), pinned, Origin(self.attempt))
 
     def _check_outputs(self, values: Sequence[Any]) -> None:
         """Refuse a result that does not fit the return annotation, before any part of it is saved."""
@@ -282,7 +283,8 @@ class StepExecution:
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
-        self.saved[output.name] = Artifact(workspace, record, str(versions[0][0]) if versions else None)
+        label = str(versions[0][0]) if versions else None
+        self.saved[output.name] = Artifact(workspace, record, label, conn_id)
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
         labels = [str(version) for version, _ in versions]
         for part, saved in zip(parts, records, strict=True):
@@ -299,9 +301,20 @@ class StepExecution:
             kind=output.config.kind,
             format=output.config.format,
             output=output.name,
-            metadata={**output.config.run_metadata, **(metadata or {})},
+            metadata={**output.config.run_metadata, **(metadata or {}), **self._used_elsewhere()},
             environment=_code_digest(self.task.function),
         )
+
+    def _used_elsewhere(self) -> dict[str, Any]:
+        """The versions of other registries that the task used: theirs know the task, the output's doesn't."""
+        conn_id = self.task.model.conn_id if self.task.model is not None else None
+        home = self._workspace(conn_id).registry.id
+        used = [
+            {"conn_id": other, "model": version.model, "number": version.number}
+            for other, version in self._resolver.versions
+            if other != conn_id and self._workspace(other).registry.id != home
+        ]
+        return {USED_ELSEWHERE: used} if used else {}
 
     @property
     def _makes_version(self) -> bool:
@@ -315,7 +328,7 @@ class StepExecution:
         record = save_or_adopt(
             workspace, handle, self._saving(output, metadata), attempt=self.attempt, links=links
         )
-        self.saved[output.name] = Artifact(workspace, record, str(self._version))
+        self.saved[output.name] = Artifact(workspace, record, str(self._version), self.task.model.conn_id)
         self.log.info("Linked %r as %r", handle, self.saved[output.name])
         return workspace.output_reference(record, [str(self._version)]).to_json()
 
@@ -420,7 +433,7 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
         if not isinstance(reference, Reference | OutputReference):
             return WALK
         pinned = found[reference]
-        value = resolved_value(resolver.workspace(conn_id_of(pinned)), pinned, Origin(resolver.attempt))
+        value = resolved_value(resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt))
         return value.load() if isinstance(value, Artifact) else value
 
     return transform(value, visit)

@@ -135,6 +135,11 @@ class Gates:
                         "Say which stage's holder it is to beat.",
                     )
             return
+        if hasattr(self.better_than, "version_name"):  # a Model, or a version
+            raise _invalid(
+                f"better_than={self.better_than!r} is a version, not a stage",
+                "A gate compares within one model of one registry. Log the other version's value, and use require=.",
+            )
         stage = self.better_than.value if isinstance(self.better_than, ModelStages) else self.better_than
         if check_name("stage", stage) in RESERVED:
             raise _invalid(f"better_than={stage!r} is no stage", "Name one, such as 'production'.")

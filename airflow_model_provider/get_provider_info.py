@@ -104,6 +104,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "Comma-separated stages besides staging and production.",
         example="champion, shadow",
     ),
+    "default_pin": _option(
+        "How long a reference without pin= keeps its version: task (each task gets the version that is there when it "
+        "runs) or run (all tasks of a Dag run get the same one).",
+        default="task",
+    ),
     "wait_timeout": _option(
         'Seconds that a task with on_missing="wait" waits for a version before it fails.',
         default="604800",
@@ -151,6 +156,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "Days after which `airflow model-registry gc` removes outputs of steps that no model version holds. Empty "
         "means never; a task that is cleared later needs what its upstream tasks have returned.",
         example="90",
+        type="float",
+    ),
+    "abandoned_after": _option(
+        "Days after which `airflow model-registry gc` fails a version that is still being made, and into which no task "
+        "has written since: what made it was killed. More than a task may take. Empty means 7.",
+        example="2",
         type="float",
     ),
     "cache_dir": _option(

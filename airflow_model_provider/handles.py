@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from airflow_model_provider.addresses import find_address
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.promoting import NO_ORIGIN, Origin, Promotable
-from airflow_model_provider.references import UNSET, Reference, Wanted
+from airflow_model_provider.references import UNSET, Reference, Wanted, in_registry_of
 from airflow_model_provider.registry.entities import (
     ArtifactRecord,
     Attempt,
@@ -27,7 +28,7 @@ from airflow_model_provider.selectors import (
     artifact_type,
     check_name,
 )
-from airflow_model_provider.workspace import Saving, Workspace
+from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,18 +36,13 @@ if TYPE_CHECKING:
     from airflow_model_provider.references import OutputReference
 
 __all__ = [
-    "NO_ORIGIN",
-    "Artifact",
-    "ModelVersion",
-    "Origin",
-    "RunMetadata",
-    "conn_id_of",
-    "handle_of",
-    "resolved_value",
-    "save_or_adopt",
-]
+    "NO_ORIGIN", "USED_ELSEWHERE", "Artifact", "ModelVersion", "Origin", "RunMetadata", "handle_of",
+    "resolved_value", "save_or_adopt",
+]  # fmt: skip
 
 T = TypeVar("T")
+#: Metadata of an output: the versions in other registries that its task used.
+USED_ELSEWHERE: Final = "used_in_other_registries"
 
 
 class Artifact(Generic[T]):
@@ -58,10 +54,17 @@ class Artifact(Generic[T]):
     :param workspace: where it is registered and stored.
     :param record: its entry in the registry.
     :param version: printed form of the model version it was reached through, if any.
+    :param conn_id: of its registry.
     """
 
-    def __init__(self, workspace: Workspace, record: ArtifactRecord, version: str | None = None) -> None:
-        self._workspace, self.record, self.model_version = workspace, record, version
+    def __init__(
+        self,
+        workspace: Workspace,
+        record: ArtifactRecord,
+        version: str | None = None,
+        conn_id: str | None = None,
+    ) -> None:
+        self._workspace, self.record, self.model_version, self._conn_id = workspace, record, version, conn_id
 
     @property
     def registry_id(self) -> str:
@@ -132,9 +135,10 @@ class Artifact(Generic[T]):
         >>> Client().get_artifact("predictions").used_versions()  # doctest: +SKIP
         [iris_classifier@2]
         """
-        attempt = self.made_by
+        attempt, origin = self.made_by, Origin(conn_id=self._conn_id)
         records = [] if attempt is None else self._workspace.registry.used_versions(attempt.attempt_id)
-        return [ModelVersion(self._workspace, record) for record in records]
+        own = [ModelVersion(self._workspace, record, origin) for record in records]
+        return [*own, *map(_version_elsewhere, self.metadata.get(USED_ELSEWHERE, ()))]
 
     def load(self, *, mmap: bool = False) -> T:
         """
@@ -169,7 +173,8 @@ class Artifact(Generic[T]):
         return self
 
     def __repr__(self) -> str:
-        return f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
+        text = f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
+        return in_registry_of(text, self._conn_id)
 
 
 class RunMetadata(Mapping[str, Any]):
@@ -274,11 +279,9 @@ class ModelVersion(Promotable):
         default: Any,
         kind: ArtifactType | None,
     ) -> Any:
-        wanted = Reference(
-            self.record.model,
-            Selector(SelectorKind.NUMBER, self.number),
-            Wanted.ARTIFACT,
-            name,
+        wanted = self.reference().but(
+            wanted=Wanted.ARTIFACT,
+            name=name,
             kind=kind,
             artifact_version=version,
             map_index=map_index,
@@ -287,7 +290,7 @@ class ModelVersion(Promotable):
         (found,) = self._workspace.registry.resolve([wanted])
         if found.artifact is None:
             return default
-        return Artifact(self._workspace, found.artifact, str(self.record))
+        return Artifact(self._workspace, found.artifact, str(self.record), self._origin.conn_id)
 
     def get_model_artifact(
         self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
@@ -314,7 +317,9 @@ class ModelVersion(Promotable):
     def list_artifacts(self) -> list[Artifact[Any]]:
         """Return the artifacts of this version, newest of each name."""
         records = self._workspace.registry.list_artifacts(self.id)
-        return [Artifact(self._workspace, record, str(self.record)) for record in records]
+        return [
+            Artifact(self._workspace, record, str(self.record), self._origin.conn_id) for record in records
+        ]
 
     def save_artifact(
         self,
@@ -338,7 +343,7 @@ class ModelVersion(Promotable):
         saving = self._saving(name, kind, format, metadata)
         attempt, links = self._origin.attempt, [self._link()]
         record = save_or_adopt(self._workspace, value, saving, attempt=attempt, links=links)
-        return Artifact(self._workspace, record, str(self.record))
+        return Artifact(self._workspace, record, str(self.record), self._origin.conn_id)
 
     def link_artifact(self, artifact: Artifact[Any]) -> None:
         """
@@ -376,7 +381,7 @@ class ModelVersion(Promotable):
         record = self._workspace.save_file(
             Path(path), saving, attempt=self._origin.attempt, links=[self._link()]
         )
-        return Artifact(self._workspace, record, str(self.record))
+        return Artifact(self._workspace, record, str(self.record), self._origin.conn_id)
 
     def _saving(
         self,
@@ -425,7 +430,8 @@ class ModelVersion(Promotable):
 
     def reference(self) -> Reference:
         """Return what travels in XCom for it: this very version, by its number."""
-        return Reference(self.record.model, Selector(SelectorKind.NUMBER, self.number))
+        selector = Selector(SelectorKind.NUMBER, self.number)
+        return Reference(self.record.model, selector, conn_id=self._origin.conn_id)
 
     def refresh(self) -> None:
         """Read the version's state and stages again."""
@@ -436,13 +442,13 @@ class ModelVersion(Promotable):
         return self
 
     def __repr__(self) -> str:
-        return str(self.record)
+        return in_registry_of(str(self.record), self._origin.conn_id)
 
 
-def conn_id_of(resolution: Resolution) -> str | None:
-    """Return the connection of the registry in which something was found: that of a default may be another."""
-    reference = resolution.reference
-    return reference.conn_id if isinstance(reference, Reference) else None
+def _version_elsewhere(said: Mapping[str, Any]) -> ModelVersion:
+    workspace = open_workspace(find_address(said["conn_id"]))
+    record = workspace.registry.get_version(said["model"], Selector.parse(said["number"]))
+    return ModelVersion(workspace, record, Origin(conn_id=said["conn_id"]))
 
 
 def handle_of(value: Any) -> Artifact[Any] | None:
@@ -452,12 +458,7 @@ def handle_of(value: Any) -> Artifact[Any] | None:
 
 
 def save_or_adopt(
-    workspace: Workspace,
-    value: Any,
-    saving: Saving,
-    *,
-    attempt: Attempt | None = None,
-    links: Sequence[Link] = (),
+    workspace: Workspace, value: Any, saving: Saving, *, attempt: Attempt | None, links: Sequence[Link]
 ) -> ArtifactRecord:
     """
     Save a value; link or register what is a handle of an artifact.
@@ -470,16 +471,19 @@ def save_or_adopt(
     if saving.format not in (None, handle.record.payload.materializer):
         problem = f"format={saving.format!r} is given for {handle!r}, which is stored already"
         raise InvalidDefinition(saving.what, problem, "Leave out format=, or save the value: handle.load().")
-    return workspace.adopt(handle._workspace, handle.record, saving, attempt=attempt, links=links)
+    from airflow_model_provider.transfer.adopting import adopt
+
+    return adopt(workspace, handle._workspace, handle.record, saving, attempt=attempt, links=links)
 
 
 def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin = NO_ORIGIN) -> Any:
     """Return what a resolution stands for: a plain value, an unloaded artifact, or the version."""
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
+    conn_id = resolution.conn_id
     if resolution.missing is not None:
         return resolution.value
     if isinstance(reference, Reference) and artifact is not None:
-        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None)
+        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None, conn_id)
         if reference.attribute == "uri":
             return handle.uri
         if reference.attribute == "local_path":
@@ -487,7 +491,7 @@ def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin 
     if isinstance(reference, Reference) and (reference.attribute or reference.wanted is Wanted.METADATA):
         return resolution.value
     if artifact is not None:
-        return Artifact(workspace, artifact, str(version) if version else None)
+        return Artifact(workspace, artifact, str(version) if version else None, conn_id)
     if version is not None:
-        return ModelVersion(workspace, version, origin)
+        return ModelVersion(workspace, version, origin._replace(conn_id=conn_id))
     return resolution.value

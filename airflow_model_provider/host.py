@@ -148,6 +148,12 @@ def is_skip(error: BaseException) -> bool:
     return module is not None and isinstance(error, module.AirflowSkipException)
 
 
+def is_final(error: BaseException) -> bool:
+    """Return whether an error is Airflow's, after which a task is not tried again."""
+    module = sys.modules.get("airflow.sdk.exceptions")
+    return module is not None and isinstance(error, module.AirflowFailException)
+
+
 def inside_scheduler() -> bool:
     """Return whether this process is Airflow's scheduler, or was forked from it."""
     return "airflow.jobs.scheduler_job_runner" in sys.modules

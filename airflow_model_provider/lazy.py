@@ -154,17 +154,17 @@ def resolve_now(reference: Reference, operation: str) -> Any:
     :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
     """
     from airflow_model_provider.addresses import find_address
-    from airflow_model_provider.handles import Origin, conn_id_of, resolved_value
+    from airflow_model_provider.handles import Origin, resolved_value
     from airflow_model_provider.workspace import open_workspace
 
     refuse_io_in_definition(operation)
     task = acting_task()
     if task is not None:
         (resolution,) = task.resolve([reference])
-        return resolved_value(task.workspace(conn_id_of(resolution)), resolution, Origin(task.attempt))
+        return resolved_value(task.workspace(resolution.conn_id), resolution, Origin(task.attempt))
     while True:
         workspace = open_workspace(find_address(reference.conn_id))
         (resolution,) = workspace.registry.resolve([reference])
         if resolution.missing is None or reference.fallback is None:
-            return resolved_value(workspace, resolution)
+            return resolved_value(workspace, resolution, Origin())
         reference = reference.fallback

@@ -8,16 +8,15 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_model_provider import settings
+from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
-from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
@@ -30,6 +29,7 @@ from airflow_model_provider.pipelines.definition import PipelineDefinition, make
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
+from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
@@ -37,75 +37,13 @@ from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from airflow_model_provider.handles import Artifact, ModelVersion
+    from airflow_model_provider.handles import ModelVersion
 
 log = logging.getLogger(__name__)
 #: What a step's state means for a version that is being made.
 _PARTS = {
     "success": COMMITTED, "skipped": SKIPPED, "failed": FAILED, "upstream_failed": FAILED,
 }  # fmt: skip
-
-
-@dataclass
-class StepResult:
-    """
-    What became of a step.
-
-    :param state: ``success``, ``failed``, ``skipped`` or ``upstream_failed``.
-    :param outputs: handles of what it saved, by output name; lists in the order of the index for a mapped
-        step.
-    :param error: what it raised.
-    """
-
-    task_id: str
-    state: str = "success"
-    outputs: dict[str, Any] = field(default_factory=dict)
-    error: BaseException | None = None
-    values: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    entries: Any = field(default=None, repr=False)
-    mapped: bool = False
-    instances: list[str] = field(default_factory=list, repr=False)
-
-    @property
-    def states(self) -> list[str]:
-        """The states of its instances; its own if it never ran."""
-        return self.instances or [self.state]
-
-    @property
-    def is_over_well(self) -> bool:
-        """Whether nothing is to come of it, and nothing of it failed."""
-        return not {"failed", "upstream_failed"} & set(self.states)
-
-    @property
-    def output(self) -> Artifact[Any] | Any:
-        """
-        The handle of its only output.
-
-        :raises InvalidDefinition: if it has none, or several.
-        """
-        if len(self.outputs) != 1:
-            names = ", ".join(self.outputs) or "none"
-            raise InvalidDefinition(
-                f"step {self.task_id!r}", "it does not have exactly one output", f"It has: {names}."
-            )
-        return next(iter(self.outputs.values()))
-
-
-@dataclass
-class PipelineResult:
-    """
-    What became of a local run.
-
-    :param state: ``success`` or ``failed``.
-    :param model_version: the version that the run made or used, if the pipeline has a model.
-    :param steps: results by task id.
-    """
-
-    run_id: str
-    state: str
-    logical_date: datetime
-    model_version: ModelVersion | None
-    steps: dict[str, StepResult]
 
 
 def run(
@@ -137,9 +75,12 @@ def run(
         )
     params = {**_declared(builder.params), **parameters(pipeline, args, kwargs)}
     local = _LocalRun(pipeline, nodes, params, chosen_workspace(registry), date)
-    with own_threads():
-        for node in nodes:
-            local.run_node(node)
+    try:
+        with own_threads():
+            for node in nodes:
+                local.run_node(node)
+    finally:
+        local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
 
 
@@ -186,7 +127,16 @@ class _LocalRun:
         self._settled: set[Node] = set()
         self._setups = needed_setups(nodes)
         self._said: set[str] = set()
+        self._resolvers: list[Resolver] = []
         announce(workspace)
+
+    def release_pins(self) -> None:
+        """Forget what the run has pinned: it is over, and no task of it comes again."""
+        for conn_id in set().union(*(resolver.run_pins for resolver in self._resolvers)):
+            try:
+                self._connected(conn_id).registry.drop_run_pins(self.key)
+            except ModelRegistryError as err:  # not in place of the run's own error; upkeep releases them
+                log.warning("Pins of run %s could not be released: %s", self.key.run_id, err)
 
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
@@ -266,7 +216,25 @@ class _LocalRun:
         return dict(self._evaluated(dict(mapped), resolver))
 
     def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
-        attempt = Attempt(self.key, node.task_id, attempt_id=str(uuid.uuid4()), map_index=index)
+        for try_number in range(1, node.retries + 2):
+            execution, error = self._try(node, index, mapped, result, try_number)
+            if error is None or not _may_help(error):
+                break
+            if try_number <= node.retries:
+                log.warning("%s failed and is tried again: %s", node.task_id, error)
+        skipped = error is not None and (isinstance(error, VersionMissing) or is_skip(error))
+        if skipped and not isinstance(error, VersionMissing):
+            say(f"  {node.task_id}: {error}")
+        result.instances.append("success" if error is None else "skipped" if skipped else "failed")
+        if error is not None:
+            execution.ended(result.instances[-1])
+            self._remember(execution, node)
+            result.error = result.error or (None if skipped else error)
+
+    def _try(
+        self, node: Node, index: int, mapped: Any, result: StepResult, try_number: int
+    ) -> tuple[StepExecution, Exception | None]:
+        attempt = Attempt(self.key, node.task_id, str(uuid.uuid4()), index, try_number)
         resolver = Resolver(
             attempt,
             self._connected,
@@ -274,8 +242,8 @@ class _LocalRun:
             Moment(lambda text: self.templates.render(text, resolver), self.templates.dates),
         )
         execution = StepExecution(self._task(node), resolver, log)
+        self._resolvers.append(resolver)
         context = self.templates.context(attempt)
-        state = "success"
         try:
             _hook(node, "pre_execute", context)
             self._pin(execution, node, resolver, mapped)
@@ -283,27 +251,16 @@ class _LocalRun:
             values = execution.run()
             result.values.append(values)
             result.entries = execution.entries
-            _hook(
-                node,
-                "post_execute",
-                context,
-                values if len(values) > 1 else next(iter(values.values()), None),
-            )
+            returned = values if len(values) > 1 else next(iter(values.values()), None)
+            _hook(node, "post_execute", context, returned)
         except Exception as err:
-            if isinstance(err, VersionMissing) or is_skip(err):
-                say(f"  {node.task_id}: {err.error if isinstance(err, VersionMissing) else err}")
-                state = "skipped"
-            else:
-                state, result.error = "failed", result.error or err
-        if state != "success":
-            execution.ended(state)
-            self._remember(execution, node)
-        result.instances.append(state)
+            return execution, err
         for name, artifact in execution.saved.items():
             if result.mapped:
                 result.outputs.setdefault(name, []).append(artifact)
             else:
                 result.outputs[name] = artifact
+        return execution, None
 
     def _task(self, node: Node) -> Task:
         return Task(
@@ -319,7 +276,7 @@ class _LocalRun:
         """
         Pin what a step asks for, waiting where it says so.
 
-        :raises VersionMissing: where it is to be skipped.
+        :raises VersionMissing: if it is to be skipped.
         """
         deadline = time.monotonic() + settings.wait_timeout()
         while True:
@@ -334,6 +291,7 @@ class _LocalRun:
                 execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
+                    say(f"  {node.task_id}: {missing.error}")
                     raise
                 self._wait(node, missing, deadline)
             else:
@@ -464,6 +422,13 @@ def _hook(node: Node, name: str, *given: Any) -> None:
     """Call what stands before or after a task's code, such as the condition of Airflow's ``@task.skip_if``."""
     if (hook := node.definition.options.get(name)) is not None:
         hook(*given)
+
+
+def _may_help(error: Exception) -> bool:
+    """Whether another try may help: as in Airflow, not after a skip, or an error that stays."""
+    if isinstance(error, ModelRegistryError):
+        return error.transient
+    return not (isinstance(error, VersionMissing) or is_skip(error) or host.is_final(error))
 
 
 class _Element(NamedTuple):

@@ -7,6 +7,7 @@ import re
 from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import host, settings
@@ -29,6 +30,7 @@ from airflow_model_provider.selectors import (
     Selector,
     SelectorKind,
     check_name,
+    check_version_name,
     is_template,
     nearest,
     read_as_of,
@@ -61,8 +63,8 @@ class Model(JsonValue):
     :param name: the model's name.
     :param version: a stage, ``latest``, a number, a version name, a Jinja template that gives one of these when
         the task runs, or the output of a task that does.
-    :param pin: ``task``: each task gets what the selector names when it runs; ``run``: all tasks of a Dag run
-        get what the first of them got, retries and cleared tasks too.
+    :param pin: ``task``: each task gets what the selector names when it runs; ``run``: all tasks of a Dag run get
+        what the first of them got, retries and cleared tasks too; None means ``[model_registry] default_pin``.
     :param as_of: with a stage: the version that held it then. An aware datetime, the name of a date of the Dag
         run (``logical_date``, ``data_interval_end``, ``run_after``), or a tuple of these, of which the first
         that the run has counts.
@@ -83,7 +85,7 @@ class Model(JsonValue):
     name: str
     version: ModelStages | str | int | None = None
     _: KW_ONLY
-    pin: str = "task"
+    pin: str | None = None
     as_of: Any = None
     on_missing: str = "fail"
     conn_id: str | None = None
@@ -106,6 +108,8 @@ class Model(JsonValue):
             check_key(self.conn_id, "connection id")
         object.__setattr__(self, "version", deferred_text(self.version))
         object.__setattr__(self, "as_of", read_as_of(self._subject, self.as_of))
+        if self.pin is None:
+            object.__setattr__(self, "pin", "task" if self.makes_version else settings.default_pin())
         self._check_options()
         if self.makes_version:
             _check_template(self.version)
@@ -371,7 +375,7 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
-    if isinstance(version, str | bool) or version is None:
+    if isinstance(version, str | bool) or version is None or type(version) in (dict, list, tuple, set):
         return version
     if (number := whole(version)) is not None:
         return number
@@ -413,4 +417,16 @@ def new_version_name(
     when = (logical_date or datetime.now(UTC)).astimezone(UTC)
     values = {"date": f"{when:%Y_%m_%d}", "time": f"{when:%H_%M_%S_%f}", "run_id": run_id}
     filled = _PLACEHOLDER.sub(lambda match: values[match.group(1)], str(template))
-    return re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
+    name = re.sub(r"[^A-Za-z0-9._ -]", "_", filled)[:100].rstrip()
+    # What would be read as a number or a stage is told apart from that; what is near to a stage, by a digest.
+    others = (f"run_{name[:96]}", f"run_{sha256(filled.encode()).hexdigest()[:16]}")
+    return next(valid for valid in (name, *others) if _is_name(valid))
+
+
+def _is_name(name: str) -> bool:
+    """Whether the name of a run is that of a version, too: no number, stage, or word that means something else."""
+    try:
+        check_version_name(name, settings.declared_stages())
+    except InvalidName:
+        return False
+    return True

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound, UnknownAttribute
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin, conn_id_of, resolved_value
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET, Reference, Wanted
-from airflow_model_provider.selectors import artifact_type, is_template
+from airflow_model_provider.selectors import SelectorKind, artifact_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -315,7 +315,7 @@ def pinned(resolution: Resolution, resolver: Resolver, task: TaskSide) -> Any:
     :param task: the task that asks.
     """
     reference = resolution.reference
-    value = resolved_value(resolver.workspace(conn_id_of(resolution)), resolution, Origin(resolver.attempt))
+    value = resolved_value(resolver.workspace(resolution.conn_id), resolution, Origin(resolver.attempt))
     if isinstance(value, Artifact):
         return PinnedArtifact(value, task)
     if isinstance(value, ModelVersion) and isinstance(reference, Reference):
@@ -342,10 +342,10 @@ def version_of(task: TaskSide, model: str, version: Any, options: Mapping[str, A
             f"it was given {', '.join(sorted(unknown))}",
             f"It takes: {words}.",
         )
-    if isinstance(version, str) and is_template(version):
+    reference = Model(model, version=version, **terms).reference
+    if reference.selector.kind is SelectorKind.TEMPLATE:
         problem = f"version={quoted(version)} is a template, and what a template is given is not rendered"
         raise InvalidDefinition(
             "macros.model_registry.version()", problem, "Give it a value: params.version."
         )
-    reference = Model(model, version=version, **terms).reference
     return OptionalVersion(reference, task) if optional else task.resolve(reference)

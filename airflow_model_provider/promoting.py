@@ -27,6 +27,7 @@ class Origin(NamedTuple):
 
     :param settled: tasks that are known to be done: those before the one that acts.
     :param person: who has approved what the task does.
+    :param conn_id: the connection of the registry in which it acts; None for the default one.
     :param once: the task does it once, in however many tries: a repetition gives the event of the first time.
     """
 
@@ -34,6 +35,7 @@ class Origin(NamedTuple):
     settled: Collection[str] | Callable[[], Collection[str]] = ()
     person: str | None = None
     once: bool = False
+    conn_id: str | None = None
 
     @property
     def who(self) -> str | None:

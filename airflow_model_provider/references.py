@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, Self
 
 from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.expressions import jinja_expression
 from airflow_model_provider.limits import DEEPEST, LARGEST_INDEX, check_key, check_number, is_shallow
 from airflow_model_provider.selectors import (
@@ -75,8 +75,20 @@ PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
 _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", "local_path")
 
+#: The connection of the registry that is meant where none is named.
+DEFAULT_CONN_ID: Final = "model_registry_default"
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 _LARGEST: Final = 499
+
+
+def in_registry_of(text: str, conn_id: str | None) -> str:
+    """
+    Return the printed form of something in a registry: the default one is not named.
+
+    >>> in_registry_of("iris[production]", "team_a")
+    'iris[production] in team_a'
+    """
+    return text if conn_id in (None, DEFAULT_CONN_ID) else f"{text} in {harmless(str(conn_id))}"
 
 
 class JsonValue(UncomputedDict):
@@ -256,6 +268,9 @@ class Reference(JsonValue):
         return jinja_expression(self)
 
     def __repr__(self) -> str:
+        return in_registry_of(self._printed(), self.conn_id)
+
+    def _printed(self) -> str:
         text = printed(self.model, self.selector, self.as_of)
         if self.wanted is Wanted.ARTIFACT:
             text += f"/{self.name}"
@@ -309,7 +324,7 @@ class Reference(JsonValue):
             fallback = more.pop(_FALLBACK, None)
             _refuse_unknown(more)
             if fallback is not None:
-                values["default"] = Reference.from_json(fallback)
+                values["default"] = Reference.from_json({**fallback})
             values["wanted"] = Wanted(values.get("wanted", "artifact" if "name" in values else "version"))
             values["as_of"] = read_as_of("as_of", values.get("as_of", ()))
             _refuse_unknown_words(values)

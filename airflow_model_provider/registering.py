@@ -112,5 +112,5 @@ def gates_for(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
     chosen = Gates.of(gates)
     if chosen and stage is None:
         called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Name the stage they are for.")
+        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
     return chosen

@@ -34,6 +34,13 @@ _Pin = tuple[str | None, str, str]
 _MAY_COME: Final = (ModelNotFound, StageNotAssigned, VersionNotFound)
 
 
+#: Said where tasks of one run use several versions.
+_MIXED: Final = (
+    "%r is %s in this task, and was %s@%d in an earlier task of this Dag run. Use pin='run', or [model_registry] "
+    "default_pin = run, to give all tasks of a run one version."
+)
+
+
 def _as_it_is(text: str) -> str:
     return text
 
@@ -108,6 +115,12 @@ class Resolver:
         return [(conn_id, version) for (conn_id, _), version in found.items()]
 
     @property
+    def run_pins(self) -> set[str | None]:
+        """The connections of the registries in which this task has pinned versions for its run."""
+        asked = [reference for reference in self._known if isinstance(reference, Reference)]
+        return {reference.conn_id for reference in asked if reference.pin == "run"}
+
+    @property
     def logical_date(self) -> datetime | None:
         """The Dag run's, if it has one."""
         return self._moment.dates().get("logical_date")
@@ -162,6 +175,10 @@ class Resolver:
             asked, resolution = self._untold.pop(0)
             level, text = said_of(asked, resolution)
             (self._log.warning if level == "warning" else self._log.info)("%s", text)
+            if resolution.earlier is not None and resolution.version is not None:
+                self._log.warning(
+                    _MIXED, asked, resolution.version, resolution.version.model, resolution.earlier
+                )
 
     def _resolve_in(
         self,

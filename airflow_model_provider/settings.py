@@ -6,7 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidConfiguration
@@ -74,6 +74,14 @@ def _stages(extra: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*BUILT_IN_STAGES, *extra)))
 
 
+def default_pin() -> str:
+    """Return how long a reference keeps its version where it doesn't say so: for a ``task``, or for its ``run``."""
+    said = option("default_pin") or "task"
+    if said not in ("task", "run"):
+        raise InvalidConfiguration(f"[{SECTION}] default_pin", f"{said!r} is unknown", "Choose task or run.")
+    return said
+
+
 def deployment() -> str:
     """Return the name that tells this Airflow apart from others on the same registry (R9)."""
     return option("deployment") or "default"
@@ -112,6 +120,11 @@ class Retention(NamedTuple):
 
     resolutions: float | None
     outputs: float | None
+    abandoned: float | None = None
+
+
+#: Days without a word from what makes a version: longer than a task trains.
+ABANDONED_AFTER: Final = 7.0
 
 
 def retention() -> Retention:
@@ -120,7 +133,12 @@ def retention() -> Retention:
 
     :raises InvalidConfiguration: if a setting is not a number of days above zero.
     """
-    return Retention(_number("keep_resolutions", "days"), _number("keep_outputs", "days"))
+    abandoned = _number("abandoned_after", "days")
+    return Retention(
+        _number("keep_resolutions", "days"),
+        _number("keep_outputs", "days"),
+        ABANDONED_AFTER if abandoned is None else abandoned,
+    )
 
 
 def wait_timeout() -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
+from airflow_model_provider.materializers.signing import is_unsigned
 from airflow_model_provider.registry.blobs import PAGE, Blob
-from airflow_model_provider.workspace import is_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,8 @@ class Garbage(NamedTuple):
     :param leftovers: how many files and uploads writers have begun and never finished.
     :param outputs: how many outputs that no version holds are older than ``keep_outputs``.
     :param resolutions: how many records of what tasks got are older than ``keep_resolutions``.
+    :param pins: how many versions are pinned by runs that have been silent for as long.
+    :param abandoned: how many versions were left while they were being made, ``abandoned_after`` days ago; these fail.
     """
 
     blobs: int
@@ -51,6 +54,8 @@ class Garbage(NamedTuple):
     leftovers: int
     outputs: int = 0
     resolutions: int = 0
+    pins: int = 0
+    abandoned: int = 0
 
 
 def _nobody(_blob: Blob) -> None:
@@ -153,6 +158,8 @@ def collect(
     :raises RegistryUnavailable: if the registry doesn't.
     """
     kept = settings.retention()
+    pins = _forget(_release_pins(workspace), kept.resolutions, dry_run=dry_run)
+    abandoned = _forget(workspace.registry.fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
     outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
@@ -167,11 +174,18 @@ def collect(
             leftovers += 1
             if not dry_run:
                 workspace.store.remove_leftover(name)
-    return Garbage(blobs, size, leftovers, outputs, resolutions)
+    return Garbage(blobs, size, leftovers, outputs, resolutions, pins, abandoned)
 
 
 def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) -> int:
     return 0 if days is None else forget(days, dry_run=dry_run)
+
+
+def _release_pins(workspace: Workspace) -> Callable[..., int]:
+    def release(days: float, *, dry_run: bool) -> int:
+        return workspace.registry.release_pins(timedelta(days), dry_run=dry_run)
+
+    return release
 
 
 def _unneeded(

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import Address, find_address
 from airflow_model_provider.exceptions import (
-    ModelRegistryError,
-    PayloadMissing,
-    VersionNotSigned,
     WrongRegistry,
 )
 from airflow_model_provider.references import OutputReference
@@ -29,12 +25,9 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.artifacts.store import ArtifactStore
     from airflow_model_provider.materializers.codec import Written
-    from airflow_model_provider.materializers.signing import Signing
     from airflow_model_provider.registry.artifacts import NewArtifact
     from airflow_model_provider.registry.registration import Registered
     from airflow_model_provider.registry.registry import Registry
-
-T = TypeVar("T")
 
 
 class Saving(NamedTuple):
@@ -121,66 +114,6 @@ class Workspace:
         """
         return self._register(self.file(file, saving), attempt, links)[0]
 
-    def adopt(
-        self,
-        source: Workspace,
-        record: ArtifactRecord,
-        saving: Saving,
-        *,
-        attempt: Attempt | None = None,
-        links: Sequence[Link] = (),
-    ) -> ArtifactRecord:
-        """
-        Make an artifact that is registered already one of other versions too, without loading it.
-
-        Under its own name it is linked. Under another name, or with metadata or a kind of its own, it is registered
-        with the same bytes; these are copied only from the store of another registry.
-
-        :param source: where it is registered.
-        :raises PayloadMissing: if its bytes are gone.
-        """
-        place = attempt.map_index if attempt is not None else record.map_index
-        is_same = (saving.name, place) == (record.name, record.map_index) and not saving.metadata
-        if source.registry.id == self.registry.id and is_same and saving.kind in (None, record.kind):
-            for link in links:
-                self.registry.link_artifact(link.version_id, record.id, link.relation)
-            return record
-        return _until_it_stays(lambda _intend: self._adopted(source, record, saving, attempt, links))
-
-    def _adopted(
-        self,
-        source: Workspace,
-        record: ArtifactRecord,
-        saving: Saving,
-        attempt: Attempt | None,
-        links: Sequence[Link],
-    ) -> ArtifactRecord:
-        from airflow_model_provider.registry.artifacts import NewArtifact
-
-        payload = record.payload
-        check_name("artifact", saving.name)
-        if source.registry.id == self.registry.id:
-            life = self.registry.intend_blob(payload.digest, payload.size).life
-            if not self.store.exists(payload.digest, payload.size):
-                raise PayloadMissing(saving.what, self.store.uri(payload.digest))
-        else:
-            with self.store.new_file() as path:
-                shutil.copyfile(
-                    source.store.source(payload.digest, payload.size, what=saving.what).path(), path
-                )
-                life = self.put(path, payload.digest, payload.size)
-        new = NewArtifact(
-            saving.name,
-            payload,
-            saving.kind or record.kind,
-            life,
-            output=saving.output,
-            attempt=attempt,
-            links=links,
-            metadata={**record.metadata, **plain_metadata(saving.metadata or {}, saving.what)},
-        )
-        return self.registry.register_artifact(new)
-
     def value(self, value: Any, saving: Saving) -> Item:
         """Return a value as it can be stored, in the format that is asked for or the one of its type."""
         from airflow_model_provider.materializers import codec
@@ -232,6 +165,7 @@ class Workspace:
         :raises NotSerializable: if no format holds a value.
         :raises StoreUnavailable: if bytes can't be written; nothing is registered then.
         """
+        from airflow_model_provider.registry.blobs import until_it_stays
         from airflow_model_provider.registry.registration import NewContents
 
         def store_and_register(intend: bool) -> Registered:
@@ -243,17 +177,19 @@ class Workspace:
             contents = NewContents(stored, metadata, attempt, linked, once)
             return self.registry.register_version(model, contents, attempt=attempt, **asked)
 
-        return _until_it_stays(store_and_register)
+        return until_it_stays(store_and_register)
 
     def _register(
         self, item: Item, attempt: Attempt | None, links: Sequence[Link], parts: Sequence[Item] = ()
     ) -> list[ArtifactRecord]:
+        from airflow_model_provider.registry.blobs import until_it_stays
+
         def store_and_register(intend: bool) -> list[ArtifactRecord]:
             new = self._stored(item, attempt, intend)
             stored = [self._stored(part, attempt, intend) for part in parts]
             return self.registry.register_artifacts(new._replace(links=links), stored)
 
-        return _until_it_stays(store_and_register)
+        return until_it_stays(store_and_register)
 
     def _stored(self, item: Item, attempt: Attempt | None, intend: bool) -> NewArtifact:
         """
@@ -381,22 +317,6 @@ class Workspace:
         self.registry.close()
 
 
-def _until_it_stays(store_and_register: Callable[[bool], T]) -> T:
-    """
-    Store and register; all of it again where a collector has taken bytes in between.
-
-    :param store_and_register: is told whether to note before that bytes will be stored.
-    """
-    from airflow_model_provider.registry.blobs import BlobGone
-
-    intend = False
-    while True:
-        try:
-            return store_and_register(intend)
-        except BlobGone:
-            intend = True
-
-
 _open: dict[str, Workspace] = {}
 _lock = Lock()
 
@@ -438,34 +358,10 @@ def connect(address: Address) -> Workspace:
     return with_store(address, registry)
 
 
-def is_unsigned(payload: Payload, signing: Signing, *, by_first: bool = False) -> bool:
-    """
-    Return whether a payload can execute code and bears the signature of no key; False for a format unknown here.
-
-    :param by_first: only the first key counts.
-    """
-    from airflow_model_provider.materializers import lookup
-
-    try:
-        format = lookup.for_key(payload.materializer, payload.format_version)
-    except ModelRegistryError:
-        return False
-    facts = (payload.digest, payload.materializer, payload.format_version, payload.attributes)
-    return format.executes_code and not signing.accepts(*facts, by_first=by_first)
-
-
 def _admission() -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
-    """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
-    signing = settings.signing()
-    if not signing.keys or not signing.required:
-        return None
+    from airflow_model_provider.materializers.signing import admission
 
-    def admit(version: str, stage: str, held: Sequence[ArtifactRecord]) -> None:
-        unsigned = [record.name for record in held if is_unsigned(record.payload, signing)]
-        if unsigned:
-            raise VersionNotSigned(version, stage, tuple(dict.fromkeys(unsigned)))
-
-    return admit
+    return admission(settings.signing())
 
 
 def _store_of_others(address: Address) -> str | None:

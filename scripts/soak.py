@@ -62,6 +62,12 @@ FORMS = {
         (f"{REGISTRY}/test_gate_races.py",),
         1,
     ),
+    "mapping": Form(
+        2,
+        "Tasks mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames, models, in both worlds: each "
+        "instance gets its element and loads no other.",
+        ("tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",),
+    ),
     "kills": Form(10, "Processes are killed while they save and register.", (f"{UPKEEP}/test_kills.py",)),
     "collectors": Form(
         60,
@@ -69,10 +75,22 @@ FORMS = {
         (f"{UPKEEP}/test_upkeep.py::test_collectors_and_writers_run_together",),
         3,
     ),
+    "forms": Form(
+        100,
+        "JSON that looks like references, through all that reads: nothing is rendered, and nothing more is looked up "
+        "than is named.",
+        ("tests/unit/hostile/test_json_forms.py",),
+    ),
     "faults": Form(
         2,
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",
         ("tests/unit/faults",),
+    ),
+    "runs": Form(
+        25,
+        "Runs of random shapes end by dag.test() and as programs: no version stays open, none is ready that is not.",
+        ("tests/airflow/test_ends_of_runs.py",),
+        0,
     ),
     "promotions": Form(
         10,

@@ -87,6 +87,15 @@ ARG_AS_OF = Arg(
     ("--as-of",), help="What the stage meant at this time: 2026-03-01T12:00+00:00", metavar="TIME"
 )
 ARG_DRY_RUN = Arg(("--dry-run",), help="Only say what would be removed", action="store_true")
+ARG_OF_DAG = Arg(("--dag-id",), help="Only pins of this Dag's runs")
+ARG_OF_MODEL = Arg(("--model",), help="Only pins of this model", dest="of_model")
+ARG_SILENT_FOR = Arg(
+    ("--silent-for",),
+    help="Hours for which no task of the run has used the registry, at least (default: 24)",
+    type=float,
+    default=24.0,
+    metavar="HOURS",
+)
 ARG_OLDER_THAN = Arg(
     ("--older-than",),
     help="Hours it has lain untouched, at least (default: 24)",
@@ -285,6 +294,14 @@ COMMANDS = (
         ARG_RESULT,
     ),
     _command(
+        "take-over",
+        "upkeep.take_over",
+        "Let a Dag run go on with what a run of the same id has made and pinned",
+        Arg(("dag_id",), help="Id of the Dag"),
+        Arg(("run_id",), help="Id of the Dag run"),
+        ARG_RESULT,
+    ),
+    _command(
         "delete",
         "versions.delete",
         "Delete a version; asks first",
@@ -327,6 +344,16 @@ COMMANDS = (
         ARG_DRY_RUN,
         ARG_OLDER_THAN,
         ARG_YES,
+        ARG_RESULT,
+    ),
+    _command(
+        "release-pins",
+        "upkeep.release_pins",
+        "Release the versions that finished Dag runs have pinned (pin='run')",
+        ARG_OF_DAG,
+        ARG_OF_MODEL,
+        ARG_SILENT_FOR,
+        ARG_DRY_RUN,
         ARG_RESULT,
     ),
 )

@@ -1,11 +1,14 @@
-"""``airflow model-registry verify``, ``sign`` and ``gc``."""
+"""``airflow model-registry verify``, ``sign``, ``gc`` and ``take-over``."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from airflow_model_provider import settings
 from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.upkeep import Garbage, collect
 from airflow_model_provider.upkeep import verify as damages
 
@@ -86,6 +89,27 @@ def gc(args: Any) -> None:
     told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
 
 
+@command
+def release_pins(args: Any) -> None:
+    """Release the versions that finished Dag runs have pinned, so that they can be deleted."""
+    hours = args.silent_for
+    if not 0 <= hours < 1e6:
+        raise InvalidDefinition("--silent-for", f"{hours} is no number of hours", "Write: --silent-for 24.")
+    chosen = {"dag_id": args.dag_id, "model": args.of_model}
+    released = client(args).drop_run_pins(silent_for=timedelta(hours=hours), dry_run=args.dry_run, **chosen)
+    result = "would be released" if args.dry_run else "released"
+    told(args, {"result": result, "run_pins": released}, f"Pins of finished runs {result}: {released:,}.")
+
+
+@command
+def take_over(args: Any) -> None:
+    """Let a Dag run go on with what a run of the same id has made and pinned."""
+    run = RunKey(settings.deployment(), args.dag_id, args.run_id)
+    rows = client(args).workspace.registry.take_over_run(run)
+    row = {"dag_id": run.dag_id, "run_id": run.run_id, "deployment": run.deployment, "rows": rows}
+    told(args, row, f"Run {run.run_id!r} of DAG {run.dag_id!r} can go on ({rows} versions and pins).")
+
+
 def _row(result: str, garbage: Garbage) -> dict[str, Any]:
     return {
         "result": result,
@@ -94,11 +118,18 @@ def _row(result: str, garbage: Garbage) -> dict[str, Any]:
         "unfinished_uploads": garbage.leftovers,
         "outputs": garbage.outputs,
         "resolutions": garbage.resolutions,
+        "run_pins": garbage.pins,
+        "abandoned_versions": garbage.abandoned,
     }
 
 
 def _said(garbage: Garbage) -> str:
-    old = {"old outputs": garbage.outputs, "old records of resolutions": garbage.resolutions}
+    old = {
+        "old outputs": garbage.outputs,
+        "old records of resolutions": garbage.resolutions,
+        "pins of old runs": garbage.pins,
+        "abandoned versions (these fail)": garbage.abandoned,
+    }
     more = "".join(f", {count:,} {what}" for what, count in old.items() if count)
     files = f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"
     return f"{files}{more}"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_model_provider.client import Client
-    from airflow_model_provider.local_run import PipelineResult
     from airflow_model_provider.model import Model
+    from airflow_model_provider.pipelines.results import PipelineResult
 
 P = ParamSpec("P")
 

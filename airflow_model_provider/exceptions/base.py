@@ -86,8 +86,15 @@ class ModelRegistryError(Exception):
         """Whatever the facts are, the sentence is harmless."""
         super().__init_subclass__(**options)
         if (sentence := vars(cls).get("__str__")) is not None:
-            shown = functools.wraps(sentence)(lambda self: harmless(_DAG_FILE.sub("", sentence(self))))
+            shown = functools.wraps(sentence)(
+                lambda self: harmless(self._placed(_DAG_FILE.sub("", sentence(self))))
+            )
             cls.__str__ = shown  # type: ignore[method-assign]
+
+    def _placed(self, sentence: str) -> str:
+        """Name the registry where nothing in the sentence does."""
+        named = not self.conn_id or self.conn_id in sentence
+        return sentence if named else f"{sentence} (registry: connection {self.conn_id!r})"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(quoted, self.args))})"

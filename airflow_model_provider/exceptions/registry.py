@@ -109,7 +109,7 @@ class PinnedToNothing(ModelRegistryError, KeyError):
 
 
 class DeploymentClash(ModelRegistryError, RuntimeError):
-    """Two Airflows use the registry under one name. A retry cannot help; give each a name of its own."""
+    """Two runs of one id write at the same time. A retry cannot help; say which reading is right."""
 
     def __init__(self, deployment: str, dag_id: str, run_id: str) -> None:
         super().__init__(deployment, dag_id, run_id)
@@ -117,9 +117,11 @@ class DeploymentClash(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"Another Airflow has a run {self.run_id!r} of DAG {self.dag_id!r} in this registry, and both are called "
-            f"{self.deployment!r}. Give each its own [model_registry] deployment "
-            "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT)."
+            f"Run {self.run_id!r} of DAG {self.dag_id!r} was written to this registry by a run of the same id that "
+            f"started at another time and was still at work when this one started. Nothing was changed. If two Airflow "
+            f"installations are both called {self.deployment!r}, give each its own [model_registry] deployment "
+            "(AIRFLOW__MODEL_REGISTRY__DEPLOYMENT). If the run was deleted or queued again while its tasks ran, let it "
+            f"go on: airflow model-registry take-over {self.dag_id!r} {self.run_id!r}"
         )
 
 
@@ -185,9 +187,9 @@ class MetadataNotFound(ModelRegistryError, KeyError):
 class AlreadyExists(ModelRegistryError, ValueError):
     """Something of this name exists already. A retry cannot help."""
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__(what, name)
-        self.what, self.name = what, name
+    def __init__(self, what: str, name: str, state: str = "") -> None:
+        super().__init__(what, name, state)
+        self.what, self.name, self.state = what, name, state
 
     def __str__(self) -> str:
         if self.what == "file":
@@ -195,7 +197,8 @@ class AlreadyExists(ModelRegistryError, ValueError):
                 f"The file {self.name!r} exists already. Nothing was written. "
                 f"Pass {self.option('force')} to replace it, or choose another name."
             )
-        return f"The {self.what} {self.name!r} exists already. Use it, or choose another name."
+        state = f": {self.state}" if self.state else ""
+        return f"The {self.what} {self.name!r} exists already{state}. Use it, or choose another name."
 
 
 class StageOccupied(ModelRegistryError, RuntimeError):

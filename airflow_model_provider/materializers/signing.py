@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_model_provider.exceptions import NotSigned
+from airflow_model_provider.exceptions import ModelRegistryError, NotSigned, VersionNotSigned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_model_provider.registry.entities import ArtifactRecord, Payload
 
 #: The attribute of an artifact that holds its signature.
 ATTRIBUTE = "hmac"
@@ -75,6 +77,35 @@ class Signing(NamedTuple):
             raise NotSigned(what, "bears no signature")
         if not self.accepts(digest, materializer, format_version, attributes):
             raise NotSigned(what, "bears a signature that none of the keys has made")
+
+
+def is_unsigned(payload: Payload, signing: Signing, *, by_first: bool = False) -> bool:
+    """
+    Return whether a payload can execute code and bears the signature of no key; False for a format unknown here.
+
+    :param by_first: only the first key counts.
+    """
+    from airflow_model_provider.materializers import lookup
+
+    try:
+        format = lookup.for_key(payload.materializer, payload.format_version)
+    except ModelRegistryError:
+        return False
+    facts = (payload.digest, payload.materializer, payload.format_version, payload.attributes)
+    return format.executes_code and not signing.accepts(*facts, by_first=by_first)
+
+
+def admission(signing: Signing) -> Callable[[str, str, Sequence[ArtifactRecord]], None] | None:
+    """Return what refuses to promote a version of which something bears no signature; None if that is not required."""
+    if not signing.keys or not signing.required:
+        return None
+
+    def admit(version: str, stage: str, held: Sequence[ArtifactRecord]) -> None:
+        unsigned = [record.name for record in held if is_unsigned(record.payload, signing)]
+        if unsigned:
+            raise VersionNotSigned(version, stage, tuple(dict.fromkeys(unsigned)))
+
+    return admit
 
 
 def _signature(key: str, digest: str, materializer: str, format_version: int) -> str:

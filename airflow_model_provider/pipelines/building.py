@@ -41,6 +41,7 @@ class Node:
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: nodes that go first without giving an input.
+    :param options: arguments of an Airflow task, of which a local run heeds the retries.
     :param role: whether it is a setup or a teardown.
     :param rule: its trigger rule.
     """
@@ -53,6 +54,7 @@ class Node:
     kwargs: Mapping[str, Any]
     mapped: Any = None
     after: set[Node] = field(default_factory=set)
+    options: Mapping[str, Any] = field(default_factory=dict)
     role: Role = field(default_factory=Role)
     rule: str = trigger_rules.DEFAULT
 
@@ -64,6 +66,11 @@ class Node:
     def output(self) -> StepOutput:
         """What the step will return."""
         return StepOutput(self, tuple(output.name for output in self.definition.outputs))
+
+    @property
+    def retries(self) -> int:
+        """How often it is tried again."""
+        return int(self.options.get("retries") or 0)
 
     def upstream(self) -> set[Node]:
         """The nodes that go first."""
@@ -156,6 +163,7 @@ class LocalBuilder:
         node = Node(
             self, definition, self._task_id(definition.name), model, args, kwargs, mapped,
             role=role, rule=self._trigger_rule(subject, definition),
+            options={**self._defaults[-1], **definition.options},
         )  # fmt: skip
         taken = [
             name

@@ -104,7 +104,8 @@ def addition(new: NewArtifact, model: str, relation: Relation) -> Statement:
     """Return what registers an artifact of the newest version of a model, which the same transaction makes."""
     check_name("artifact", new.name)
     values = _values(new)
-    link = {"relation": Relation(relation).value, "own": relation is not Relation.DERIVED, "model": model}
+    own = relation is not Relation.DERIVED
+    link = {"relation": Relation(relation).value, "own": own, "model": model, "place": new.map_index}
     return _words(new, linked=True), {**_asked(new, values), **link}
 
 
@@ -126,12 +127,14 @@ def add_link(connection: Connection, version_id: int, artifact_version_id: int) 
     :raises ArtifactNotFound: if there is no such artifact version.
     """
     record = _by_id(connection, artifact_version_id)
-    _write_link(connection, Link(version_id, Relation.LINKED), record.id, record.name, record.map_index)
+    _write_link(connection, Link(version_id, Relation.LINKED), record.id, record.name, -1)
 
 
 def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) -> ArtifactRecord:
     for link in new.links:
-        _add_link(connection, link, record.id, new.name, record.map_index)
+        version_label(connection, link.version_id)
+        keeps = new.map_index >= 0 or link.relation is not Relation.OUTPUT
+        _write_link(connection, link, record.id, new.name, record.map_index, keeps=keeps)
     return record
 
 
@@ -145,7 +148,8 @@ def link_artifact(database: Database, version_id: int, artifact_version_id: int,
 
     def work(connection: Connection) -> None:
         record = _by_id(connection, artifact_version_id)
-        _add_link(connection, Link(version_id, relation), record.id, record.name, record.map_index)
+        version_label(connection, version_id)
+        _write_link(connection, Link(version_id, relation), record.id, record.name, record.map_index)
 
     database.write(work)
 
@@ -354,15 +358,14 @@ def _asked(new: NewArtifact, values: Mapping[str, Any]) -> dict[str, Any]:
     return {**written, "name": new.name, "life": new.life, "size": new.payload.size}
 
 
-def _add_link(
-    connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
-) -> None:
-    version_label(connection, link.version_id)
-    _write_link(connection, link, artifact_version_id, name, map_index)
-
-
 def _write_link(
-    connection: Connection, link: Link, artifact_version_id: int, name: str, map_index: int
+    connection: Connection,
+    link: Link,
+    artifact_version_id: int,
+    name: str,
+    map_index: int,
+    *,
+    keeps: bool = True,
 ) -> None:
     values = {
         "version_id": link.version_id,
@@ -371,6 +374,7 @@ def _write_link(
         "own": link.relation is not Relation.DERIVED,
         "name": name,
         "map_index": map_index,
+        "keeps": keeps,
     }
     run(connection, _LINK, values)
 
@@ -386,9 +390,13 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
 
 # --- the statements that every step executes: constant text costs no compilation in a new process ---------
 
+#: What a mapped task saves into a version that it makes by itself is no element of a collection.
 _LINK = """
 INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
-VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :map_index) ON CONFLICT DO NOTHING
+VALUES (:version_id, :artifact_version_id, :relation, :own, :name, CASE WHEN :keeps
+  OR EXISTS (SELECT 1 FROM mr_run_version r WHERE r.version_id = :version_id)
+  THEN CAST(:map_index AS integer) ELSE -1 END)
+ON CONFLICT DO NOTHING
 """
 _JSON = frozenset(column.name for column in _made.columns if isinstance(column.type, Json))
 _FOUND = ("id", "artifact_id", "number", "digest", "created_at", "deleted_at", "signed")
@@ -410,7 +418,7 @@ _MAKE_LINKED = f"""
 {_MAKE}
 {{as made}}
 INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
-SELECT n.id, m.id, :relation, :own, :name, :map_index FROM {{made else SELECT v.id
+SELECT n.id, m.id, :relation, :own, :name, :place FROM {{made else SELECT v.id
   FROM mr_artifact a JOIN mr_artifact_version v ON v.artifact_id = a.id AND v.number = a.last_number
   WHERE a.name = :name}} m
 CROSS JOIN (SELECT v.id FROM mr_model o JOIN mr_version v ON v.model_id = o.id AND v.number = o.last_number

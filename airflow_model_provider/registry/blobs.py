@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Integer, Select, and_, bindparam, or_, select, update
 
@@ -27,6 +27,7 @@ from airflow_model_provider.registry.retention import is_spent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+T = TypeVar("T")
 _blob, _made = tables.blob, tables.artifact_version
 #: Rows in one statement, at most.
 PAGE = 500
@@ -53,6 +54,20 @@ class Intent(NamedTuple):
 
 class BlobGone(Exception):
     """Not an error: a collector took the bytes between their storing and their registering; store them again."""
+
+
+def until_it_stays(store_and_register: Callable[[bool], T]) -> T:
+    """
+    Store and register; all of it again where a collector has taken bytes in between.
+
+    :param store_and_register: is told whether to note before that bytes will be stored.
+    """
+    intend = False
+    while True:
+        try:
+            return store_and_register(intend)
+        except BlobGone:
+            intend = True
 
 
 def intend_blob(database: Database, digest: str, size: int) -> Intent:

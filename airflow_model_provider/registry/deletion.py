@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Table, case, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
 from airflow_model_provider.exceptions.registry import PURGE
@@ -45,7 +45,9 @@ def _batches(ids: list[int]) -> list[list[int]]:
 
 def _bury(connection: Connection, versions: list[int]) -> None:
     link, made = tables.link, tables.artifact_version
-    nothing: dict[str, Any] = {"name": None, "description": None, "tags": [], "environment": {}}
+    nothing: dict[str, Any] = {"description": None, "tags": [], "environment": {}}
+    # The name of a version that was promoted never means another one.
+    nothing["name"] = case((_version.c.sealed_at.is_(None), None), else_=_version.c.name)
     connection.execute(
         update(_version)
         .where(_version.c.id.in_(versions))
@@ -84,7 +86,8 @@ def _refuse_if_used(
         (stage, ["stage"], "it is in stage {!r}", "Promote another version, or archive it, first."),
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
-            "Let the run forget it first: Client().drop_run_pins({!r}, {!r}, deployment={!r}).",
+            "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "
+            "For all runs that are over: Client().drop_run_pins().",
         ),
     ]
     if not purge:

@@ -252,6 +252,13 @@ class Resolution(NamedTuple):
     missing: ModelRegistryError | None = None
     sequence: int = 0
     belongs: bool = False
+    #: The number that an earlier task of the run got for the same, where that is another.
+    earlier: int | None = None
+
+    @property
+    def conn_id(self) -> str | None:
+        """The connection of the registry in which it was found: that of a default may be another."""
+        return getattr(self.reference, "conn_id", None)
 
 
 class ResolutionRecord(NamedTuple):
@@ -273,3 +280,5 @@ class ResolutionRecord(NamedTuple):
     resolved: bool
     at: datetime
     belongs: bool = False
+    #: The number that the first task of the run got for the same selector, where that is another.
+    earlier: int | None = None

@@ -164,6 +164,16 @@ class _Facts:
         """Whether the version holds an artifact, its own or one that was linked to it."""
         return self._first(words.HOLDS, {"id": self.place.version[0], "name": name}) is not None
 
+    def lacking(self, name: str) -> str | None:
+        """What a collection still lacks, if it does: some of the instances that make it have not committed."""
+        asked = {"id": self.place.version[0], "name": name}
+        parts = run(self.place.connection, words.PARTS, asked).scalars().all()
+        if not parts:
+            return None
+        there = dict.fromkeys(run(self.place.connection, words.ELEMENTS, asked).scalars())
+        elements = listing([str(index) for index in there], none="none")
+        return f"{len(there)} elements of artifact {name!r} (indexes {elements}), and not those of {listing(parts)}"
+
     def artifacts(self) -> str:
         """The names of artifacts that the version holds, for an objection."""
         from airflow_model_provider.registry.artifacts import artifact_names
@@ -188,6 +198,8 @@ def _objections(gate: Gates, facts: _Facts) -> Iterator[str]:
     for name in gate.artifacts:
         if not facts.holds_artifact(name):
             yield f"{label} has no artifact {name!r} (it has: {facts.artifacts()})"
+        elif (lacking := facts.lacking(name)) is not None:
+            yield f"{label} has {lacking}"
     for key in gate.metadata:
         if facts.logged(version_id, key) is None:
             yield f"{key} was never logged onto {label} (logged: {facts.keys(version_id)})"

@@ -63,6 +63,7 @@ def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> li
             _version.c.number.label("version_number"),
             _artifact.c.name.label("artifact_name"),
             _made.c.number.label("artifact_number"),
+            _earlier().label("earlier"),
         )
         .outerjoin(_version, _version.c.id == _resolution.c.version_id)
         .outerjoin(_made, _made.c.id == _resolution.c.artifact_version_id)
@@ -74,6 +75,14 @@ def resolutions(database: Database, asked: Asked, limit: int | None = 100) -> li
         column = _version.c.number if name == "number" else _resolution.c[name]
         query = query if value is None else query.where(column == value)
     return database.read(lambda connection: [_record(row) for row in connection.execute(query)])
+
+
+def _earlier() -> Any:
+    """The number that the first task of the run got for the same selector."""
+    first, version = _resolution.alias(), _version.alias()
+    same = [first.c[name] == _resolution.c[name] for name in (*RunKey._fields, "model", "selector")]
+    query = select(version.c.number).join_from(first, version, version.c.id == first.c.version_id)
+    return query.where(*same).order_by(first.c.id).limit(1).scalar_subquery()
 
 
 def used_versions(database: Database, attempt_id: str) -> list[VersionRecord]:
@@ -119,4 +128,5 @@ def _record(row: Row[Any]) -> ResolutionRecord:
         resolved=bool(row.resolved),
         at=row.at,
         belongs=bool(row.belongs),
+        earlier=row.earlier if row.earlier != row.version_number and row.version_number else None,
     )

@@ -46,7 +46,7 @@ def made_before(connection: Connection, model: str, contents: NewContents) -> Ve
 
 def mark_made(connection: Connection, version_id: int, attempt: Attempt) -> None:
     """Note which task of which Dag run has made a version, whole as it is."""
-    values = {"version_id": version_id, "task_id": attempt.producer, "state": "committed"}
+    values = {"version_id": version_id, "task_id": attempt.producer, "state": "committed", "declares": True}
     connection.execute(insert(_producer).values(**values, at=now()))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import as_time
+from airflow_model_provider.registry.columns import ago, as_time
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.selectors import check_name
 
@@ -58,6 +58,42 @@ def drop_run_pins(
         of_model = select(tables.model.c.id).where(tables.model.c.name == model)
         where &= _pin.c.model_id.in_(of_model)
     return database.write(lambda connection: connection.execute(delete(_pin).where(where)).rowcount)
+
+
+def release_pins(
+    database: Database,
+    silent_for: timedelta,
+    *,
+    deployment: str | None = None,
+    dag_id: str | None = None,
+    model: str | None = None,
+    dry_run: bool = False,
+) -> int:
+    """
+    Forget what Dag runs have pinned of which no task has asked for anything for so long.
+
+    :param deployment: only of its runs; None for all.
+    :param dag_id: likewise.
+    :param model: only pins of this model; None for all.
+    :param dry_run: only count.
+    :return: how many pins there were.
+    """
+    record = tables.resolution.c
+
+    def work(connection: Connection) -> int:
+        limit = ago(connection, silent_for)
+        same_run = [record[name] == _pin.c[name] for name in ("deployment", "dag_id", "run_id")]
+        where = [_pin.c.at <= limit, ~select(record.id).where(*same_run, record.at > limit).exists()]
+        named = {"deployment": deployment, "dag_id": dag_id}
+        where += [_pin.c[name] == value for name, value in named.items() if value is not None]
+        if model is not None:
+            of_model = select(tables.model.c.id).where(tables.model.c.name == model)
+            where.append(_pin.c.model_id.in_(of_model))
+        if dry_run:
+            return connection.execute(select(func.count()).select_from(_pin).where(*where)).scalar_one()
+        return connection.execute(delete(_pin).where(*where)).rowcount
+
+    return database.read(work) if dry_run else database.write(work)
 
 
 def is_newer_run(connection: Connection, run: RunKey, mine: str | None, mark: str | None) -> bool:

@@ -42,4 +42,17 @@ WHERE s.model_id = :model_id AND s.stage = :stage
 """
 LOGGED = "SELECT value FROM mr_metadata WHERE version_id = :id AND key = :key"
 HOLDS = "SELECT name FROM mr_link WHERE version_id = :id AND name = :name LIMIT 1"
+#: The tasks whose outputs of a name are a collection in a version, what is there of it, and the parts they have made.
+ELEMENTS = """
+SELECT l.map_index FROM mr_link l WHERE l.version_id = :id AND l.name = :name AND l.map_index >= 0
+ORDER BY l.map_index
+"""
+PARTS = """
+SELECT p.task_id, p.state FROM mr_producer p
+WHERE p.version_id = :id AND p.state IN ('pending', 'failed') AND EXISTS (
+  SELECT 1 FROM mr_link l JOIN mr_artifact_version a ON a.id = l.artifact_version_id
+  WHERE l.version_id = p.version_id AND l.name = :name AND l.map_index >= 0
+  AND (p.task_id = a.task_id OR substr(p.task_id, 1, length(a.task_id) + 1) = a.task_id || '['))
+ORDER BY p.task_id
+"""
 MADE = "SELECT created_at FROM mr_version WHERE id = :id"

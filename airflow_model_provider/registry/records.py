@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.registry import lineage
+from airflow_model_provider.registry import lineage, pins
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow_model_provider.registry.database import Database
     from airflow_model_provider.registry.entities import (
         Attempt,
@@ -48,3 +50,7 @@ class Records:
     def producer_of(self, artifact_version_id: int) -> Attempt | None:
         """Return the try of the task that made an artifact version. See :func:`lineage.producer_of`."""
         return lineage.producer_of(self._database, artifact_version_id)
+
+    def release_pins(self, silent_for: timedelta, **chosen: Any) -> int:
+        """Forget what runs have pinned that are over. See :func:`pins.release_pins`."""
+        return pins.release_pins(self._database, silent_for, **chosen)

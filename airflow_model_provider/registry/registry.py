@@ -15,12 +15,10 @@ from airflow_model_provider.registry import (
     events,
     metadata,
     pins,
-    producing,
     promotion,
     registration,
     resolution,
     schema,
-    settling,
     transfer,
     versions,
 )
@@ -28,9 +26,6 @@ from airflow_model_provider.registry.care import Care
 from airflow_model_provider.registry.change import Change
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import (
-    COMMITTED,
-    FAILED,
-    NOTHING,
     ArtifactRecord,
     Attempt,
     ModelRecord,
@@ -41,6 +36,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.registry.making import Making
 from airflow_model_provider.registry.records import Records
 from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
 
@@ -52,7 +48,7 @@ if TYPE_CHECKING:
     Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
 
-class Registry(Care, Records):
+class Registry(Making, Care, Records):
     """
     An open model registry.
 
@@ -225,64 +221,6 @@ class Registry(Care, Records):
     def delete_version(self, model: str, number: int, *, purge: bool = False) -> None:
         """Delete a version. See :func:`versions.delete_version`."""
         versions.delete_version(self._database, model, number, purge=purge)
-
-    # --- versions in the making ----------------------------------------------------------------------------
-
-    def version_for_run(
-        self,
-        model: str,
-        run: RunKey,
-        *,
-        producer: str,
-        producers: producing.Producers = NOTHING,
-        again: producing.Again = tuple,
-        name: str | None = None,
-        card: Mapping[str, Any] | None = None,
-        run_mark: str | None = None,
-    ) -> VersionRecord:
-        """Return the version that a Dag run makes of a model. See :func:`producing.version_for_run`."""
-        self._check_name(name)
-        card = card or {}
-        new = versions.NewVersion(name=name, tags=card.get("tags", ()), card=card, run_mark=run_mark)
-        return producing.version_for_run(
-            self._database, model, run, producer=producer, producers=producers, new=new, again=again
-        )
-
-    def settle_producer(
-        self,
-        version_id: int,
-        producer: str,
-        state: str,
-        *,
-        declares: bool = True,
-        stopped: Collection[str] = (),
-    ) -> VersionState:
-        """Note what became of a task's part of a version. See :func:`settling.settle_producer`."""
-        return settling.settle_producer(
-            self._database, version_id, producer, state, declares=declares, stopped=stopped
-        )
-
-    def commit_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task has committed its part of a version. See :func:`settling.settle_producer`."""
-        return self.settle_producer(version_id, producer, COMMITTED)
-
-    def fail_producer(self, version_id: int, producer: str) -> VersionState:
-        """Note that a task failed to make its part of a version. See :func:`settling.settle_producer`."""
-        return self.settle_producer(version_id, producer, FAILED)
-
-    def finish_version(self, version_id: int, state: VersionState) -> None:
-        """End the making of a version. See :func:`producing.finish_version`."""
-        producing.finish_version(self._database, version_id, state)
-
-    def close_run_version(
-        self, model: str, run: RunKey, outcomes: Mapping[str, str] | None = None
-    ) -> VersionRecord | None:
-        """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
-        return producing.close_run_version(self._database, model, run, outcomes)
-
-    def take_over_run(self, run: RunKey) -> int:
-        """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""
-        return pins.take_over_run(self._database, run, None)
 
     # --- stages --------------------------------------------------------------------------------------------
 

@@ -173,7 +173,8 @@ def _resolution(
     version = version_record(row) if row.v_id is not None else None
     artifact = artifact_record(row) if row.a_id is not None else None
     missing = Missing(reference, row.model_id, version, artifact, pinned=bool(row.by_run))
-    found = Resolution(reference, version, artifact, sequence=row.sequence)
+    earlier = row.earlier if version is not None else None
+    found = Resolution(reference, version, artifact, sequence=row.sequence, earlier=earlier)
     if isinstance(reference, OutputReference):
         if artifact is None:
             return found._replace(missing=explain(connection, missing))

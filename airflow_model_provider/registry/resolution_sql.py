@@ -60,6 +60,7 @@ _FOUND: Final = {
     "task_version_id": "chosen.task_version_id",
     "sequence": "coalesce(tried.sequence, tried.newest)",
     "is_first": "tried.sequence IS NULL",
+    "earlier": "NULL",
     "metadata_value": "md.value",
     "has_metadata": "md.version_id IS NOT NULL",
     "v_model": "chosen.model_name",
@@ -67,11 +68,23 @@ _FOUND: Final = {
     "a_name": "f.name",
     **{f"v_{name}": f"v.{name}" for name in VERSION_FIELDS},
     **{f"a_{name}": f"a.{name}" for name in ARTIFACT_FIELDS},
+    # In a version that a mapped task has made by itself, it is no element of a collection.
+    "a_map_index": """coalesce((
+  SELECT l.map_index FROM mr_link l WHERE l.version_id = chosen.version_id AND l.artifact_version_id = a.id
+), a.map_index)""",
     "v_stages": """(
   SELECT {aggregate}(CAST(s.sequence AS TEXT) || ':' || s.stage, ',') FROM mr_stage s
   WHERE s.model_id = v.model_id AND s.version_id = v.id
 )""",
 }
+#: The version that the first task of the run got for the same, where that is another.
+_EARLIER: Final = """(
+  SELECT CASE WHEN r.version_id <> v.id THEN o.number END
+  FROM mr_resolution r JOIN mr_version o ON o.id = r.version_id
+  WHERE r.deployment = :deployment AND r.dag_id = :dag_id AND r.run_id = :run_id
+    AND r.model = chosen.model AND r.selector = chosen.pin_key
+  ORDER BY r.id LIMIT 1
+)"""
 _STAGES_THEN: Final = """
 CASE WHEN tried.sequence < tried.newest THEN (
   SELECT {aggregate}(CAST(e.sequence AS TEXT) || ':' || e.stage, ',') FROM mr_stage_event e
@@ -202,8 +215,10 @@ def _words(parts: frozenset[str]) -> str:
     again, run = "again" in parts, "run" in parts
     artifact, metadata = not parts.isdisjoint({"artifact", "output"}), "metadata" in parts
     found = dict(_FOUND)
-    for prefixes, there in ((("a.", "b.", "f."), artifact), (("md.",), metadata)):
-        found |= {name: "NULL" for name, text in _FOUND.items() if text.startswith(prefixes) and not there}
+    for names, there in (("a_", artifact), (("metadata_", "has_metadata"), metadata)):
+        found |= {name: "NULL" for name in _FOUND if name.startswith(names) and not there}
+    if not parts.isdisjoint({"stage", "latest"}):
+        found["earlier"] = _EARLIER
     if again:
         found["v_stages"] = _STAGES_THEN.replace("{stages_now}", _FOUND["v_stages"])
         found["v_sealed_at"] = _SEALED_THEN

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.columns import now
+from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, PENDING, SKIPPED, VersionState
@@ -17,6 +18,7 @@ from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_model_provider.registry.entities import Attempt
 
@@ -64,6 +66,49 @@ def reopen_producers(database: Database, version_id: int, producers: Collection[
         return recomputed(connection, version_id)
 
     return database.write(work)
+
+
+def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) -> int:
+    """
+    Fail the versions that are being made and into which nothing was written for days: what made them was killed.
+
+    One whose task is alive all the same becomes ready when that ends.
+
+    :return: how many there were.
+    """
+
+    def work(connection: Connection) -> int:
+        found = list(connection.execute(_abandoned(ago(connection, timedelta(days)))).scalars())
+        for version_id in [] if dry_run else found:
+            waiting = (_producer.c.version_id == version_id) & (_producer.c.state == PENDING)
+            connection.execute(update(_producer).where(waiting).values(state=FAILED, at=now()))
+            become(connection, version_id, VersionState.FAILED)
+        return len(found)
+
+    return database.write(work)
+
+
+def _abandoned(before: datetime) -> Select[Any]:
+    link, made, logged, record = (
+        tables.link,
+        tables.artifact_version,
+        tables.version_metadata,
+        tables.resolution,
+    )
+    run = [record.c[name] == _version.c[name] for name in ("deployment", "dag_id", "run_id")]
+    newer = (
+        select(_producer.c.version_id).where(
+            _producer.c.version_id == _version.c.id, _producer.c.at > before
+        ),
+        select(logged.c.version_id).where(logged.c.version_id == _version.c.id, logged.c.at > before),
+        select(link.c.version_id)
+        .join(made, made.c.id == link.c.artifact_version_id)
+        .where(link.c.version_id == _version.c.id, made.c.created_at > before),
+        select(record.c.id).where(record.c.at > before, *run),
+    )
+    producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
+    query = select(_version.c.id).where(producing, *[~recent.exists() for recent in newer])
+    return query.order_by(_version.c.id).with_for_update(of=_version)
 
 
 def close_producers(connection: Connection, version_id: int, outcomes: Mapping[str, str]) -> VersionState:

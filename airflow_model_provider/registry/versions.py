@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from airflow_model_provider.exceptions import AlreadyExists, ModelNotFound, VersionNotFound
+from airflow_model_provider.exceptions import AlreadyExists, ModelNotFound, VersionNotFound, VersionSealed
 from airflow_model_provider.limits import check_limit, check_number, check_tags, check_text
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import find_model, locked_model, model_not_found
@@ -103,7 +103,7 @@ def add_version(connection: Connection, model: str, new: NewVersion, *also: Stat
     }
     if new.name is not None:
         found = locked_model(connection, model, {}, create=False)
-        _refuse_taken_name(connection, found.id, model, new.name)
+        _free_name(connection, found.id, new, f"{model}@{new.name}")
     made, *answers = together(connection, (_MAKE, values), *also)
     if not made:
         raise model_not_found(connection, model)
@@ -191,7 +191,7 @@ def update_version(database: Database, model: str, number: int, changes: Mapping
     def work(connection: Connection) -> VersionRecord:
         model_id, version_id = locked_version(connection, model, number)
         if values.get("name") is not None:
-            _refuse_taken_name(connection, model_id, model, values["name"], but=version_id)
+            _refuse_name(connection, model_id, version_id, f"{model}@{number}", values["name"])
         if values:
             connection.execute(update(_version).where(_version.c.id == version_id).values(values))
         return read_version(connection, _version.c.id == version_id)
@@ -283,9 +283,47 @@ def _said(name: object, description: object, tags: object) -> dict[str, Any]:
     return found
 
 
-def _refuse_taken_name(
-    connection: Connection, model_id: int, model: str, name: str, but: int | None = None
-) -> None:
-    query = select(_version.c.id).where(_version.c.model_id == model_id, _version.c.name == name)
-    if connection.execute(query).scalar() not in (None, but):
-        raise AlreadyExists("version", f"{model}@{name}")
+def _free_name(connection: Connection, model_id: int, new: NewVersion, label: str) -> None:
+    """
+    Take a name from a version that failed and was never promoted, or was left open by an earlier try of this task.
+
+    :raises AlreadyExists: if another version has it.
+    """
+    named = (_version.c.model_id == model_id) & (_version.c.name == new.name)
+    columns = (_version.c.id, _version.c.number, _version.c.state, _version.c.sealed_at)
+    row = connection.execute(select(*columns).where(named)).one_or_none()
+    if row is None:
+        return
+    gone = row.state == VersionState.FAILED.value or _is_left_open(connection, row.id, new)
+    if row.sealed_at is not None or not gone:
+        states = {"producing": f"number {row.number} is still being produced", "deleted": "it was promoted"}
+        raise AlreadyExists("version", label, states.get(row.state, ""))
+    taken = {"name": None, "state": VersionState.FAILED.value}
+    connection.execute(update(_version).where(_version.c.id == row.id).values(**taken))
+
+
+def _is_left_open(connection: Connection, version_id: int, new: NewVersion) -> bool:
+    """Whether a version was begun by an earlier try of the task that makes another one."""
+    part = tables.producer
+    mine = (part.c.version_id == version_id) & part.c.task_id.in_(new.producers)
+    earlier = part.c.attempt_id.is_not(None) & (part.c.attempt_id != new.attempt_id)
+    of_run = [_version.c[key] == value for key, value in run_columns(new.run).items()]
+    query = select(part.c.version_id).join(_version, _version.c.id == part.c.version_id)
+    found = connection.execute(query.where(mine, earlier, part.c.state == "pending", *of_run)).first()
+    return bool(of_run) and found is not None
+
+
+def _refuse_name(connection: Connection, model_id: int, version_id: int, label: str, name: str) -> None:
+    """
+    Refuse a name that another version has, and another name for a version that was promoted.
+
+    :raises AlreadyExists: if it is taken.
+    :raises VersionSealed: if the version keeps the name that it has.
+    """
+    named = (_version.c.model_id == model_id) & (_version.c.name == name)
+    if connection.execute(select(_version.c.id).where(named)).scalar() not in (None, version_id):
+        raise AlreadyExists("version", f"{label.partition('@')[0]}@{name}")
+    query = select(_version.c.name, _version.c.sealed_at).where(_version.c.id == version_id)
+    row = connection.execute(query).one()
+    if row.sealed_at is not None and row.name not in (None, name):
+        raise VersionSealed(label, f"name {row.name!r}")

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _GRACE = 60.0
 
 
+#: Selectors that mean the same for the whole of a try: what a template gives, and what started the run.
+_LASTING = (SelectorKind.TEMPLATE, SelectorKind.TRIGGERING)
+
+
 class ModelVersionSensor(RegistryTask, BaseSensorOperator):
     """
     Wait until a version is there: in a stage, or newer than the one that you have.
@@ -132,7 +136,7 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
                 ModelRegistryHook(wanted.conn_id).get_address(),
                 since=since,
                 seconds=self.timeout,
-                newer_than=self._newer_than(),
+                **self._newer_than_for_trigger(wanted),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(left, 0) + _GRACE),
@@ -167,12 +171,33 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
         return fields.reference(self.called, model, version, self.conn_id).but(pin="task", as_of=())
 
     def _newer_than(self) -> int | None:
+        """Return the number that a version must exceed now: a stage may get another version while the task waits."""
+        found = self._base()
+        if found is None:
+            value = self.newer_than.reference if isinstance(self.newer_than, Model) else self.newer_than
+            return fields.number(self.called, "newer_than", self.model, self._meant(self.model, value))
+        if found.selector.kind in _LASTING:
+            try:
+                (resolution,) = self.resolver.resolve([found])
+            except (ModelNotFound, StageNotAssigned, VersionNotFound):
+                return None  # none is there that it would have to be newer than
+        else:
+            (resolution,) = self.resolver.workspace(found.conn_id).registry.resolve(
+                [found], keep_missing=True
+            )
+        return resolution.version.number if resolution.version is not None else None
+
+    def _base(self) -> Reference | None:
+        """Return the reference that a version must be newer than; None where it is told by a number."""
         found = self.newer_than.reference if isinstance(self.newer_than, Model) else self.newer_than
         if not isinstance(found, Reference) or found.selector.kind is SelectorKind.NUMBER:
-            return fields.number(self.called, "newer_than", self.model, self._meant(self.model, found))
+            return None
         fields.check_same_model(self.called, self.model, found.model)
-        try:
-            (resolution,) = self.resolver.resolve([found.but(conn_id=found.conn_id or self.conn_id)])
-        except (ModelNotFound, StageNotAssigned, VersionNotFound):
-            return None  # none is there that it would have to be newer than
-        return resolution.version.number if resolution.version is not None else None
+        return found.but(conn_id=found.conn_id or self.conn_id, pin="task", on_missing="fail")
+
+    def _newer_than_for_trigger(self, wanted: Reference) -> dict[str, Any]:
+        """What the trigger compares with: at each of its looks, where that can change."""
+        base = self._base()
+        if base is None or base.as_of or base.selector.kind in _LASTING or base.conn_id != wanted.conn_id:
+            return {"newer_than": self._newer_than()}
+        return {"newer_than_selector": str(base.selector), "newer_than_kind": base.selector.kind.value}

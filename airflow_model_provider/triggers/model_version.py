@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.addresses import Address
 
 _FIELDS: Final = (
-    *("model", "selector", "kind", "newer_than", "conn_id"),
+    *("model", "selector", "kind", "newer_than", "newer_than_selector", "newer_than_kind", "conn_id"),
     *("since", "until", "poll_interval", "stored"),
 )
 
@@ -39,6 +39,8 @@ class ModelVersionTrigger(BaseTrigger):
     :param stored: whether Airflow keeps the connection. If not, it is not asked for it: the first such question
         to a new triggerer takes it many seconds.
     :param newer_than: only a version of a higher number counts; None means any.
+    :param newer_than_selector: what is selected now counts in its place, at each look.
+    :param newer_than_kind: of that selector, as ``kind``.
     :param kind: what the task took the selector for: its stages count, which the triggerer need not know. None means
         that the selector says it.
     """
@@ -54,10 +56,13 @@ class ModelVersionTrigger(BaseTrigger):
         poll_interval: float = 1.0,
         stored: bool = True,
         newer_than: int | None = None,
+        newer_than_selector: str | None = None,
+        newer_than_kind: str | None = None,
         kind: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kind = kind
+        self.newer_than_selector, self.newer_than_kind = newer_than_selector, newer_than_kind
         self.model, self.selector, self.conn_id, self.newer_than = model, selector, conn_id, newer_than
         self.since, self.until, self.poll_interval, self.stored = since, until, poll_interval, stored
 
@@ -69,12 +74,13 @@ class ModelVersionTrigger(BaseTrigger):
         *,
         since: datetime,
         seconds: float | None = None,
-        newer_than: int | None = None,
+        **newer_than: Any,
     ) -> Self:
         """
         Return the trigger that waits for the version that a reference selects in the registry at an address.
 
         :param seconds: for how long, from ``since``; None means ``[model_registry] wait_timeout``.
+        :param newer_than: ``newer_than``, or ``newer_than_selector`` and ``newer_than_kind``.
         """
         until = since + timedelta(seconds=settings.wait_timeout() if seconds is None else seconds)
         return cls(
@@ -86,7 +92,7 @@ class ModelVersionTrigger(BaseTrigger):
             until=until.isoformat(),
             poll_interval=settings.poll_interval(),
             stored=address.is_stored,
-            newer_than=newer_than,
+            **newer_than,
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -107,20 +113,24 @@ class ModelVersionTrigger(BaseTrigger):
 
     async def _wait(self) -> None:
         look = shared_look(self.conn_id, stored=self.stored, interval=self.poll_interval)
-        wanted = Reference(self.model, self._read_selector())
+        asked = [Reference(self.model, _read(self.selector, self.kind))]
+        if self.newer_than_selector is not None:
+            asked.append(Reference(self.model, _read(self.newer_than_selector, self.newer_than_kind)))
         while True:
-            seen = await look.number(wanted)
-            if seen.number is not None and (self.newer_than is None or seen.number > self.newer_than):
+            seen, *base = await asyncio.gather(*map(look.number, asked))
+            least = base[0].number if base else self.newer_than
+            if seen.number is not None and (least is None or seen.number > least):
                 return
             if seen.trouble is not None:
                 err = seen.trouble
                 self.log.warning("%s: %s Looking again in %.0f s.", type(err).__name__, err, seen.pause)
 
-    def _read_selector(self) -> Selector:
-        if self.kind is None:
-            return Selector.parse(self.selector, settings.declared_stages())
-        kind = SelectorKind(self.kind)
-        return Selector(kind, int(self.selector) if kind is SelectorKind.NUMBER else self.selector)
-
     def _seconds_left(self) -> float:
         return (datetime.fromisoformat(self.until) - datetime.now(UTC)).total_seconds()
+
+
+def _read(selector: str, kind: str | None) -> Selector:
+    if kind is None:
+        return Selector.parse(selector, settings.declared_stages())
+    known = SelectorKind(kind)
+    return Selector(known, int(selector) if known is SelectorKind.NUMBER else selector)

@@ -124,7 +124,7 @@ def test_a_protected_stage_is_judged_by_the_task_s_dag(
     ):
         promote()
     with running(python(DAG("releases", schedule=None))):
-        assert promote().number == 2
+        assert promote().version == 2
 
 
 def test_one_task_has_one_view_whatever_asks(registry: Client) -> None:

@@ -317,3 +317,19 @@ def test_a_template_still_reads(registry: Client) -> None:
 
     digest = registry.get_model_version("iris", 1).get_artifact("secret").digest
     assert [f"1 {digest} 1"] == GOT
+
+
+@pytest.mark.parametrize(
+    "forged", [{"model_versions": ["iris@2"]}, {"digest": "sha256:ff"}, {"registry": "another"}]
+)
+def test_an_operator_looks_up_what_an_output_says(registry: Client, forged: dict[str, Any]) -> None:
+    """The version in it is a claim: the one that is named must hold the very artifact."""
+    registry.register_model_version("iris", metadata={"worse": True})
+    output = registry.get_model_version("iris", 1).get_artifact("secret").reference().to_json()
+    with DAG("hostile", schedule=None):
+        one = promote(version=stock())
+    with pytest.raises(AirflowFailException, match=r"ArtifactNotFound|ReferenceMismatch|WrongRegistry"):
+        go(one, {"stock": output | forged})
+
+    assert registry.get_model_version("iris", 1).stage == "production"
+    assert go(one, {"stock": output})["version"] == 1

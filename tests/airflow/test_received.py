@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG, Param, literal, task
+from airflow.sdk import DAG, Param, literal, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_model_provider import Model, step
 from airflow_model_provider.operators.step import StepOperator
@@ -216,3 +217,38 @@ def test_rendered_fields_stay_readable() -> None:
 
     assert isinstance(shown, dict)
     assert shown["x"][0]["__artifact__"] == "predictions@3"
+
+
+class Supervisor:
+    """Answers what a lazy sequence asks: the results of a mapped task's instances."""
+
+    def __init__(self, results: list[Any]) -> None:
+        self._results = results
+
+    def send(self, asked: Any) -> Any:
+        """A count, or one result."""
+        if isinstance(asked, comms.GetXComCount):
+            return comms.XComCountResponse(len=len(self._results))
+        if asked.offset < len(self._results):
+            return comms.XComSequenceIndexResult(root=self._results[asked.offset])
+        return comms.ErrorResponse()
+
+
+def test_each_instance_of_a_mapped_task_returns_a_whole(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, or all of them as a list; also those of a task in a mapped group, seen from outside of it."""
+
+    @task_group
+    def group(one: int) -> None:
+        other()
+
+    group.expand(one=[1, 2])
+    inner = dag.get_task("group.other").output
+    mapped = task(stock.function, task_id="mapped").expand_kwargs([{}, {}])
+    several, each = look(x=mapped, y=inner), look.expand(x=mapped)
+    results = [FORMS[0], {"rows": FORMS}, FORMS[1], DATA[0]]
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(results), raising=False)
+
+    found = received(several, {"group.other": results})
+    assert found == {"x": [OUTPUT, results[1], REFERENCE, results[3]], "y": found["x"]}
+    assert received(several, {"group.other": [FORMS]})["y"] == [FORMS]
+    assert [received(each, {}, index)["x"] for index in range(4)] == found["x"]

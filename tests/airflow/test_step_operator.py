@@ -126,6 +126,7 @@ def test_trouble_that_may_pass_is_retried_by_airflow(
     registry: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registry that doesn't answer fails the try only."""
+    monkeypatch.delenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT")
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", "sqlite:////dev/null/registry.db")
     with pytest.raises(ConnectionError, match="/dev/null"):
         begin(operator(), predicting())

@@ -256,6 +256,8 @@ def test_the_trigger_takes_its_times_from_the_configuration(monkeypatch: pytest.
             "selector": "production",
             "kind": "stage",
             "newer_than": None,
+            "newer_than_selector": None,
+            "newer_than_kind": None,
             "conn_id": None,
             "since": "2026-01-01T00:00:00+00:00",
             "until": "2026-01-01T00:01:00+00:00",

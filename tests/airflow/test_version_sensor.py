@@ -130,6 +130,26 @@ def test_newer_than_the_one_i_have(registry: Client, form: str) -> None:
     assert resumed(sensor(**given), waiting, fired(waiting), params=params).selector.value == 2
 
 
+def test_newer_than_a_stage_is_newer_than_its_version_now(registry: Client) -> None:
+    """At each look, also of one and the same try: what the stage held when the waiting began doesn't count."""
+    first = registry.get_model_version("iris", 1)
+    for stage in ("production", "staging"):
+        first.set_stage(stage)
+    given = {"newer_than": Model("iris", version="staging")}
+    waiting = deferred(sensor(**given))
+    with running(task := sensor(**given, deferrable=False)) as context:
+        looks = [task.poke(context).is_done]
+        second = registry.register_model_version("iris", stage="production", force=True)
+        second.set_stage("staging", force=True)
+        looks.append(task.poke(context).is_done)
+        third = registry.register_model_version("iris", stage="production", force=True)
+        looks.append(task.poke(context).is_done)
+
+    assert looks == [False, False, True]
+    assert waiting.trigger.serialize()[1]["newer_than_selector"] == "staging"
+    assert resumed(sensor(**given), waiting, fired(waiting)).selector.value == third.number
+
+
 def test_nothing_to_be_newer_than_means_any(registry: Client) -> None:
     """A stage that nobody holds, an empty field of the trigger form."""
     for mine in (Model("iris", version="production"), "{{ '' }}", None):
@@ -175,7 +195,7 @@ def test_without_deferring_it_is_a_sensor_like_others(registry: Client) -> None:
         ({"version": "{{ 'prodction' }}"}, "Did you mean 'production'"),
         ({"newer_than": "{{ 'one' }}"}, "newer_than='one' is no version number"),
         ({"version": "{{ '' }}"}, "names no version"),
-        ({"newer_than": "{{ 'rose@1' }}"}, "was given a version of 'rose'"),
+        ({"newer_than": "{{ 'rose@1' }}"}, "got one of 'rose'"),
     ],
 )
 def test_what_can_never_come_fails_at_once(registry: Client, given: dict[str, Any], said: str) -> None:

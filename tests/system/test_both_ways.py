@@ -14,7 +14,7 @@ from airflow_model_provider import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_model_provider.local_run import PipelineResult
+    from airflow_model_provider.pipelines.results import PipelineResult
     from tests.support.airflow_runtime import AirflowRuntime
 
 FILE = Path(__file__).parent / "dags" / "both_ways.py"
@@ -30,6 +30,7 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("both_unserializable", {}),
     ("both_failing", {"c": 0.25}),
     ("both_training", {}),
+    ("both_mapping", {"count": 3}),
 ]
 ARTIFACTS = [
     "both_features",
@@ -37,6 +38,8 @@ ARTIFACTS = [
     "both_model",
     "both_fold",
     "both_summary",
+    "both_shards",
+    "both_gathered",
     "both_predictions",
     "both_used",
     "both_lock",
@@ -177,7 +180,19 @@ def test_what_both_ways_tell_is_right(both: tuple[Stories, Stories]) -> None:
     """They agree on the truth."""
     stories = [both[0].of(number) for number in range(len(RUNS))]
     numbers = [[version[0] for version in story["versions"]] for story in stories]
-    assert numbers == [[], [1], [1], [2, 1], [2, 1], [2, 1], [2, 1], [2, 1], [2, 1], [3, 2, 1], [4, 3, 2, 1]]
+    assert numbers == [
+        [],
+        [1],
+        [1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [3, 2, 1],
+        *[[4, 3, 2, 1]] * 2,
+    ]
     states = {version[0]: version[1:3] for version in stories[-1]["versions"]}
     assert states == {4: ("ready", ("production",)), 3: ("failed", ()), 2: ("ready", ()), 1: ("ready", ())}
     used = [[row[6] for row in story["records"] if row[7] == "both_model"] for story in stories]
@@ -194,6 +209,8 @@ def test_what_both_ways_tell_is_right(both: tuple[Stories, Stories]) -> None:
     starts = ["ModelNotFound", "StageNotAssigned", "ArtifactNotFound", "MetadataNotFound", "NotSerializable"]
     assert [error.split(":")[0] for error in said] == [*starts, "ValueError"]
     assert "both_model" in said[2]
+    (gathered,) = [known[-1] for known in stories[-1]["artifacts"] if known[0] == "both_gathered"]
+    assert gathered == "['tuple', 'up to 0: 500 of 0', 'up to 1: 500 of 1', 'up to 2: 500 of 2']"
     assert not any(known[0] in ("both_used", "both_lock") for known in stories[-1]["artifacts"])
 
 

@@ -1,4 +1,4 @@
-"""A promotion from anywhere starts each DAG that waits for it, once (R32)."""
+"""A promotion from anywhere starts each DAG that waits for it, once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from airflow_model_provider import Client
     from tests.support.timed_airflow import Airflow
 
 CONSUMERS = ("first_consumer", "second_consumer")
-PAUSED = "paused_consumer"
 #: Promotions and restarts under kills: 40 and two, in the long form 500 and twenty.
 PROMOTIONS, RESTARTS = (40, 2) if TIMES == 1 else (500, 20)
 PROGRAM = """
@@ -56,13 +55,13 @@ def promoted(registry: Client) -> list[int]:
     return sorted(event.sequence for event in registry.get_model("racer").history("production"))
 
 
-def settled(airflow: Airflow, registry: Client, dag_ids: Sequence[str] = CONSUMERS) -> bool:
-    """Whether each of some DAGs has claimed everything, and all their runs have ended."""
+def settled(airflow: Airflow, registry: Client) -> bool:
+    """Whether each of the DAGs has claimed everything, and all their runs have ended."""
     wanted = promoted(registry)
     return all(
         sorted(claimed(airflow, dag_id)) == wanted
         and all(run.state in ("success", "failed") for run in runs(airflow, dag_id).values())
-        for dag_id in dag_ids
+        for dag_id in CONSUMERS
     )
 
 
@@ -95,8 +94,6 @@ def test_another_process_promotes(airflow: Airflow, registry: Client) -> None:
         holder(registry),
         1,
     )
-    airflow.wait_for(lambda: settled(airflow, registry, [PAUSED]), timeout=30)
-    airflow.pause(PAUSED)  # until the test that unpauses it
 
 
 def test_the_command_line_promotes(airflow: Airflow, registry: Client) -> None:
@@ -134,8 +131,6 @@ def test_a_task_promotes_and_fails(airflow: Airflow, registry: Client) -> None:
 
 def test_what_a_run_has_claimed_stays(airflow: Airflow, registry: Client) -> None:
     """Its other tasks, and its cleared ones, see the version that started it, whatever was promoted since."""
-    assert len(claimed(airflow, PAUSED)) == 1
-    airflow.unpause(PAUSED, runs=False)  # the next test sees what comes of it
     first = next(iter(runs(airflow, "first_consumer")))
     airflow.clear("first_consumer", first, ["claimed", "again"])
     airflow.wait_run("first_consumer", first)
@@ -143,14 +138,6 @@ def test_what_a_run_has_claimed_stays(airflow: Airflow, registry: Client) -> Non
     assert runs(airflow, "first_consumer")[first] == Run("success", 1, promoted(registry)[:1])
     assert airflow.xcom("first_consumer", first, "again") == 1
     assert settled(airflow, registry)
-
-
-def test_a_dag_that_was_paused_catches_up(airflow: Airflow, registry: Client) -> None:
-    """What was promoted meanwhile is claimed by its next run, with no further promotion."""
-    airflow.wait_for(lambda: settled(airflow, registry, [PAUSED]), timeout=90)
-
-    *_, last = [run for run in runs(airflow, PAUSED).values() if run.claimed]
-    assert (last.number, last.claimed) == (holder(registry), promoted(registry)[1:])
 
 
 def test_promotions_beside_kills_are_claimed_once(

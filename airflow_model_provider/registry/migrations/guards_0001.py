@@ -76,8 +76,9 @@ _GUARDS = (
         "mr_version",
         ("UPDATE",),
         "NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted')"
-        " OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))",
-        "a version keeps its number and its seal, and a deleted one stays deleted",
+        " OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))"
+        " OR (OLD.sealed_at IS NOT NULL AND OLD.name IS NOT NULL AND (NEW.name IS NULL OR NEW.name <> OLD.name))",
+        "a version keeps its number, its seal and the name under it, and a deleted one stays deleted",
     ),
     _Guard(
         "used_version_stays",

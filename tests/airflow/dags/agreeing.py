@@ -274,7 +274,7 @@ def fitting(c: float = 1.0):
 
 
 @pipeline(schedule=None)
-def splitting(value: float):
+def splitting(value: float = 8.0):
     fitting(0.25)
     return halves(value)
 

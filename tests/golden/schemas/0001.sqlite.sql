@@ -45,10 +45,10 @@ CREATE TABLE mr_artifact_version (
 	CONSTRAINT fk_mr_artifact_version_part_of FOREIGN KEY(part_of) REFERENCES mr_artifact_version (id), 
 	CONSTRAINT ck_mr_artifact_version_kind CHECK (kind IN ('model', 'data', 'deployment'))
 );
-INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,NULL,'2026-12-01 21:46:40.420139',NULL);
-INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}',NULL,'default','training','run 1','train',-1,1,'try 1','trained_model',NULL,'2026-12-01 21:46:40.512191',NULL);
-INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}',NULL,'default','training','run 1','train',0,1,'try 1','shards',NULL,'2026-12-01 21:46:40.531879',NULL);
-INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}',NULL,'default','training','run 1','train',1,1,'try 1','shards',NULL,'2026-12-01 21:46:40.547440',NULL);
+INSERT INTO "mr_artifact_version" VALUES(1,1,1,'1111111111111111111111111111111111111111111111111111111111111111','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 1}',NULL,NULL,NULL,NULL,NULL,-1,NULL,NULL,NULL,NULL,'2026-12-01 22:01:42.296398',NULL);
+INSERT INTO "mr_artifact_version" VALUES(2,1,2,'2222222222222222222222222222222222222222222222222222222222222222','model','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 2}',NULL,'default','training','run 1','train',-1,1,'try 1','trained_model',NULL,'2026-12-01 22:01:42.423792',NULL);
+INSERT INTO "mr_artifact_version" VALUES(3,2,1,'3333333333333333333333333333333333333333333333333333333333333333','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 3}',NULL,'default','training','run 1','train',0,1,'try 1','shards',NULL,'2026-12-01 22:01:42.435849',NULL);
+INSERT INTO "mr_artifact_version" VALUES(4,2,2,'4444444444444444444444444444444444444444444444444444444444444444','data','json',1,'["builtins.dict"]','{"kind": "gr\u00f6\u00dfe"}','null','{"python": "3.11.7"}','{"digit": 4}',NULL,'default','training','run 1','train',1,1,'try 1','shards',NULL,'2026-12-01 22:01:42.445556',NULL);
 CREATE TABLE mr_blob (
 	digest VARCHAR(64) NOT NULL, 
 	size INTEGER NOT NULL, 
@@ -59,11 +59,11 @@ CREATE TABLE mr_blob (
 	CONSTRAINT ck_mr_blob_state CHECK (state IN ('intended', 'stored', 'condemned', 'removed')), 
 	CONSTRAINT ck_mr_blob_size CHECK (size >= 0)
 );
-INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 21:46:40.419981',284452417006155371);
-INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 21:46:40.512088',3406020758471490129);
-INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 21:46:40.531803',2580111855825816869);
-INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 21:46:40.547379',1858114149794293407);
-INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 21:46:40.767110',2630827022005349988);
+INSERT INTO "mr_blob" VALUES('1111111111111111111111111111111111111111111111111111111111111111',1,'stored','2026-12-01 22:01:42.296154',2815125287607010889);
+INSERT INTO "mr_blob" VALUES('2222222222222222222222222222222222222222222222222222222222222222',2,'stored','2026-12-01 22:01:42.423728',1319534739002071816);
+INSERT INTO "mr_blob" VALUES('3333333333333333333333333333333333333333333333333333333333333333',3,'stored','2026-12-01 22:01:42.435782',3369383773368535046);
+INSERT INTO "mr_blob" VALUES('4444444444444444444444444444444444444444444444444444444444444444',4,'stored','2026-12-01 22:01:42.445495',4010371487823331058);
+INSERT INTO "mr_blob" VALUES('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',9,'intended','2026-12-01 22:01:42.645384',385169363919980028);
 CREATE TABLE mr_claim (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -119,10 +119,10 @@ CREATE TABLE mr_metadata (
 	CONSTRAINT pk_mr_metadata PRIMARY KEY (version_id, "key"), 
 	CONSTRAINT fk_mr_metadata_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:46:40.433992');
-INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:46:40.434040');
-INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 21:46:40.581089');
-INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 21:46:40.613351');
+INSERT INTO "mr_metadata" VALUES(1,'accuracy','0.5',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 22:01:42.328307');
+INSERT INTO "mr_metadata" VALUES(1,'notes','{"gr\u00f6\u00dfe": [1, null]}',1,NULL,NULL,NULL,NULL,NULL,'2026-12-01 22:01:42.328378');
+INSERT INTO "mr_metadata" VALUES(2,'accuracy','0.75',1,'default','training','run 1','train',-1,'2026-12-01 22:01:42.449638');
+INSERT INTO "mr_metadata" VALUES(2,'seen','7',0,NULL,NULL,NULL,NULL,NULL,'2026-12-01 22:01:42.503319');
 CREATE TABLE mr_model (
 	id INTEGER NOT NULL, 
 	name VARCHAR(100) NOT NULL, 
@@ -134,8 +134,8 @@ CREATE TABLE mr_model (
 	CONSTRAINT pk_mr_model PRIMARY KEY (id), 
 	CONSTRAINT uq_mr_model_name UNIQUE (name)
 );
-INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 21:46:40.381749',NULL);
-INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 21:46:40.728600',NULL);
+INSERT INTO "mr_model" VALUES(1,'iris','{"description": "flowers", "license": "MIT"}','["demo"]',5,'2026-12-01 22:01:42.259231',NULL);
+INSERT INTO "mr_model" VALUES(2,'rose','{}','[]',1,'2026-12-01 22:01:42.625576',NULL);
 CREATE TABLE mr_producer (
 	version_id INTEGER NOT NULL, 
 	task_id TEXT NOT NULL, 
@@ -147,7 +147,7 @@ CREATE TABLE mr_producer (
 	CONSTRAINT fk_mr_producer_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT ck_mr_producer_state CHECK (state IN ('pending', 'committed', 'failed', 'skipped'))
 );
-INSERT INTO "mr_producer" VALUES(2,'train','committed',1,NULL,'2026-12-01 21:46:40.588451');
+INSERT INTO "mr_producer" VALUES(2,'train','committed',1,NULL,'2026-12-01 22:01:42.463631');
 CREATE TABLE mr_registry (
 	one SMALLINT NOT NULL, 
 	id VARCHAR(36) NOT NULL, 
@@ -158,7 +158,7 @@ CREATE TABLE mr_registry (
 	CONSTRAINT pk_mr_registry PRIMARY KEY (one), 
 	CONSTRAINT ck_mr_registry_one_row CHECK (one = 1)
 );
-INSERT INTO "mr_registry" VALUES(1,'bc96115d-467b-48f0-854e-b257308f7b3e','2026-12-01 21:46:40.225851','0001',5,'2026-12-01 21:46:40.669624');
+INSERT INTO "mr_registry" VALUES(1,'46a80291-ee88-40e2-87d6-18837b96c9d2','2026-12-01 22:01:42.033036','0001',5,'2026-12-01 22:01:42.569678');
 CREATE TABLE mr_resolution (
 	id INTEGER NOT NULL, 
 	attempt_id TEXT NOT NULL, 
@@ -184,8 +184,8 @@ CREATE TABLE mr_resolution (
 	CONSTRAINT fk_mr_resolution_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id), 
 	CONSTRAINT fk_mr_resolution_artifact_version_id FOREIGN KEY(artifact_version_id) REFERENCES mr_artifact_version (id)
 );
-INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:46:40.756904');
-INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 21:46:40.756962');
+INSERT INTO "mr_resolution" VALUES(1,'try 2','8293d091c9c3e0206f38204980cf107c','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 22:01:42.639637');
+INSERT INTO "mr_resolution" VALUES(2,'try 2','90430729b813a7507c25a413fe58e80a','default','scoring','run 1','predict',-1,1,'iris','production','iris[production]',2,NULL,NULL,1,0,5,'2026-12-01 22:01:42.639697');
 CREATE TABLE mr_run_pin (
 	deployment TEXT NOT NULL, 
 	dag_id TEXT NOT NULL, 
@@ -199,7 +199,7 @@ CREATE TABLE mr_run_pin (
 	CONSTRAINT fk_mr_run_pin_model_id FOREIGN KEY(model_id) REFERENCES mr_model (id), 
 	CONSTRAINT fk_mr_run_pin_version_id FOREIGN KEY(version_id) REFERENCES mr_version (id)
 );
-INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 21:46:40.744276');
+INSERT INTO "mr_run_pin" VALUES('default','scoring','run 1',1,'production',2,'0 2026-01-02','2026-12-01 22:01:42.635808');
 CREATE TABLE mr_run_version (
 	version_id INTEGER NOT NULL, 
 	deployment TEXT NOT NULL, 
@@ -248,11 +248,11 @@ CREATE TABLE mr_stage_event (
 	CONSTRAINT fk_mr_stage_event_behind FOREIGN KEY(behind) REFERENCES mr_stage_event (sequence), 
 	CONSTRAINT fk_mr_stage_event_restores FOREIGN KEY(restores) REFERENCES mr_stage_event (sequence)
 );
-INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 21:46:40.451253','alice','the first',0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 21:46:40.592431','bob',NULL,0,'default','training','run 1','train');
-INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 21:46:40.645028','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 21:46:40.655476','bob',NULL,0,NULL,NULL,NULL,NULL);
-INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 21:46:40.669624','carol','worse',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(1,1,'production',1,NULL,NULL,NULL,'2026-12-01 22:01:42.343642','alice','the first',0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(2,1,'production',2,1,1,NULL,'2026-12-01 22:01:42.483428','bob',NULL,0,'default','training','run 1','train');
+INSERT INTO "mr_stage_event" VALUES(3,1,'staging',3,NULL,NULL,NULL,'2026-12-01 22:01:42.543617','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(4,1,'production',3,2,2,NULL,'2026-12-01 22:01:42.546977','bob',NULL,0,NULL,NULL,NULL,NULL);
+INSERT INTO "mr_stage_event" VALUES(5,1,'production',2,3,1,2,'2026-12-01 22:01:42.569678','carol','worse',0,NULL,NULL,NULL,NULL);
 CREATE TABLE mr_version (
 	id INTEGER NOT NULL, 
 	model_id INTEGER NOT NULL, 
@@ -274,12 +274,12 @@ CREATE TABLE mr_version (
 	CONSTRAINT ck_mr_version_number CHECK (number > 0), 
 	CONSTRAINT ck_mr_version_state CHECK (state IN ('producing', 'ready', 'failed', 'deleted'))
 );
-INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 21:46:40.401204','2026-12-01 21:46:40.451253',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
-INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 21:46:40.481768','2026-12-01 21:46:40.592431',NULL,'default','training','run 1',NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 21:46:40.628476','2026-12-01 21:46:40.645028',NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 21:46:40.679799',NULL,'2026-12-01 21:46:40.705199',NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 21:46:40.716060',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
-INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 21:46:40.729390',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(1,1,1,'first','ready','2026-12-01 22:01:42.276932','2026-12-01 22:01:42.343642',NULL,NULL,NULL,NULL,'by hand','["a", "b"]','{}');
+INSERT INTO "mr_version" VALUES(2,1,2,NULL,'ready','2026-12-01 22:01:42.403387','2026-12-01 22:01:42.483428',NULL,'default','training','run 1',NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(3,1,3,'third','ready','2026-12-01 22:01:42.516840','2026-12-01 22:01:42.543617',NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(4,1,4,NULL,'deleted','2026-12-01 22:01:42.579388',NULL,'2026-12-01 22:01:42.604494',NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(5,1,5,NULL,'producing','2026-12-01 22:01:42.620270',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
+INSERT INTO "mr_version" VALUES(6,2,1,NULL,'ready','2026-12-01 22:01:42.626193',NULL,NULL,NULL,NULL,NULL,NULL,'[]','{}');
 CREATE UNIQUE INDEX uq_mr_version_name ON mr_version (model_id, name) WHERE name IS NOT NULL;
 CREATE INDEX ix_mr_version_ready ON mr_version (model_id, number) WHERE state = 'ready';
 CREATE INDEX ix_mr_stage_event_model_id_stage_sequence ON mr_stage_event (model_id, stage, sequence);
@@ -320,7 +320,7 @@ CREATE TRIGGER mr_stage_is_last_event_update BEFORE UPDATE ON mr_stage WHEN (TRU
   SELECT 1 FROM mr_stage_event e WHERE e.sequence = NEW.sequence AND +e.version_id = NEW.version_id
 )) BEGIN SELECT RAISE(ABORT, 'a stage points to what its last event says'); END;
 CREATE TRIGGER mr_stage_is_left_by_event_delete BEFORE DELETE ON mr_stage WHEN (TRUE) AND (OLD.sequence >= coalesce((SELECT max(l.sequence) FROM mr_stage_event l WHERE l.model_id = OLD.model_id AND l.stage = OLD.stage), 0)) BEGIN SELECT RAISE(ABORT, 'a stage is left by an event only'); END;
-CREATE TRIGGER mr_number_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at))) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'a version keeps its number and its seal, and a deleted one stays deleted'); END;
+CREATE TRIGGER mr_number_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.number <> OLD.number OR NEW.model_id <> OLD.model_id OR (OLD.state = 'deleted' AND NEW.state <> 'deleted') OR (OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_at <> OLD.sealed_at)) OR (OLD.sealed_at IS NOT NULL AND OLD.name IS NOT NULL AND (NEW.name IS NULL OR NEW.name <> OLD.name))) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'a version keeps its number, its seal and the name under it, and a deleted one stays deleted'); END;
 CREATE TRIGGER mr_used_version_stays_update BEFORE UPDATE ON mr_version WHEN (NEW.state = 'deleted' AND OLD.state <> 'deleted') AND (EXISTS (SELECT 1 FROM mr_stage s WHERE s.model_id = OLD.model_id AND s.version_id = OLD.id) OR EXISTS (SELECT 1 FROM mr_run_pin p WHERE p.version_id = OLD.id)) BEGIN SELECT RAISE(ABORT, 'a version that is in a stage or pinned by a run is not deleted'); END;
 CREATE TRIGGER mr_tombstone_stays_delete BEFORE DELETE ON mr_version WHEN (TRUE) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'of a version a tombstone stays'); END;
 CREATE TRIGGER mr_numbers_grow_update BEFORE UPDATE ON mr_model WHEN (NEW.last_number < OLD.last_number) AND (TRUE) BEGIN SELECT RAISE(ABORT, 'no version number is used twice'); END;

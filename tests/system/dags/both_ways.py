@@ -124,6 +124,29 @@ def both_failing(c: float = 0.5):
     use(fail(c))
 
 
+@step
+def shards(count: int) -> Annotated[tuple, "both_shards"]:
+    return tuple(pd.DataFrame({"x": np.full(500, index)}) for index in range(count))
+
+
+@step
+def measure(shard: pd.DataFrame, label: str) -> str:
+    return f"{label}: {len(shard)} of {shard['x'].max()}"
+
+
+@step
+def gather(shards: tuple, said: list[str]) -> Annotated[list, "both_gathered"]:
+    return [type(shards).__name__, *said]
+
+
+@pipeline
+def both_mapping(count: int = 3):
+    parts = shards(count)
+    pairs = parts.zip(parts.map(lambda shard: f"up to {shard['x'].max()}"))
+    said = measure.expand_kwargs(pairs.map(lambda pair: {"shard": pair[0], "label": pair[1]}))
+    gather(parts, said)
+
+
 @step(retries=1, retry_delay=timedelta(0), model=Model("retried"))
 def fail_first(
     ti: Any = None,

@@ -1,4 +1,4 @@
-"""Airflow dag: three that score with what was promoted, and one that promotes and then fails."""
+"""Airflow dag: two that score with what was promoted, and one that promotes and then fails."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def second() -> None:
     claimed(Model("racer", version="triggering").number)
 
 
-@pipeline(name="paused_consumer", schedule=RACER.asset)
-def third() -> None:
-    claimed(Model("racer", version="triggering").number)
-
-
 @step(model=Model("racer"))
 def promote_and_fail() -> None:
     """Promote the version of this run, and fail."""
@@ -56,4 +51,4 @@ def failing() -> None:
     promote_and_fail()
 
 
-first(), second(), third(), failing()
+first(), second(), failing()

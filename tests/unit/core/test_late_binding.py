@@ -37,7 +37,8 @@ PRINTED: list[tuple[Any, str, str]] = [
     (Model("iris", version="latest").stage, "iris[latest].stage", "version('iris', 'latest').stage"),
     (Model("iris", version="v-1").id, "iris@v-1.id", "version('iris', 'v-1').id"),
     (Model("iris", version=CHOSEN).number, f"iris[{CHOSEN}].number", "version('iris', '7').number"),
-    (RUN.number, "P.number", "version('iris', 'production', conn_id='other', pin='run', on_missing='skip').number"),
+    (RUN.number, "P.number in other",
+     "version('iris', 'production', conn_id='other', pin='run', on_missing='skip').number"),
     (THEN.number, f"iris[production as of logical_date or {UTC_MARCH}].number",
      f"version('iris', 'production', as_of=['logical_date', '{UTC_MARCH}']).number"),
     (SCALER, "P/scaler@3[2]", "P.artifact('scaler', version=3, map_index=2)"),
@@ -53,7 +54,6 @@ PRINTED: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pin": "rnu"}, "pin='rnu' is unknown. Known: 'task', 'run'. Did you mean 'run'?"),
-    ({"pin": None}, "pin=None is unknown."),
     ({"on_missing": "skipp"}, "Known: 'fail', 'skip', 'wait'. Did you mean 'skip'?"),
     ({"as_of": datetime(2026, 3, 1)}, "has no time zone. Give an aware datetime, or"),
     ({"as_of": "2026-03-01"}, "has no time zone."),
@@ -239,7 +239,13 @@ def test_only_what_differs_from_the_defaults_is_in_the_json() -> None:
     found = Reference.from_json({**OLDER, "wanted": "artifact", "name": "m"})
 
     assert IRIS.to_json() == {**OLDER, "wanted": "version"}
-    assert RUN.to_json() == {**IRIS.to_json(), "conn_id": "other", "pin": "run", "on_missing": "skip"}
+    assert RUN.to_json() == {
+        **IRIS.to_json(),
+        "__model_reference__": repr(RUN),
+        "conn_id": "other",
+        "pin": "run",
+        "on_missing": "skip",
+    }
     assert (found, found.wanted, then) == (IRIS.get_artifact("m"), Wanted.ARTIFACT, THEN.number)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_model_provider import Client, Model, load_artifact, pipeline, save_artifact, step
-from airflow_model_provider.exceptions import InvalidSelector
+from airflow_model_provider.exceptions import InvalidDefinition, InvalidSelector, ReferenceMismatch
 from airflow_model_provider.pipelines.passing import read_result, read_whole, written
 from airflow_model_provider.references import OutputReference, Reference
 
@@ -158,3 +158,31 @@ def test_a_users_own_call_reads_what_it_is_given(model_registry: Client) -> None
     artifact = save_artifact([1, 2], "it")
 
     assert load_artifact(artifact.reference().to_json()) == [1, 2]
+    with pytest.raises(InvalidDefinition, match="holds a template"):
+        load_artifact(TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"digest": f"sha256:{'0' * 64}"},
+        {"__artifact__": "harmless@77"},
+        {"__artifact__": "other@1"},
+        {"size": 5},
+        {"type": "builtins.dict"},
+        {"id": 2},
+    ],
+    ids=str,
+)
+def test_the_id_alone_names_no_artifact(forged: dict[str, Any], model_registry: Client) -> None:
+    """One error that names both readings, through a call and between steps; as after a restore from a backup."""
+    artifact = save_artifact([1, 2, 3], "harmless")
+    save_artifact({"salaries": [9]}, "secret_table")
+    reference = {**artifact.reference().to_json(), **forged}
+    elsewhere = {**artifact.reference().to_json(), "uri": "file:///etc/passwd"}
+
+    assert load_artifact(elsewhere) == [1, 2, 3]
+    with pytest.raises(ReferenceMismatch, match=r"The reference says: .*The registry says: "):
+        load_artifact(reference)
+    with pytest.raises(ReferenceMismatch):
+        passed(OutputReference.from_json(reference))

@@ -243,3 +243,31 @@ def test_a_collection_that_no_task_here_has_made_is_counted(registry: Registry) 
 
     with pytest.raises(AmbiguousArtifact, match="a collection of 3"):
         registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])
+
+
+def test_elements_are_registered_with_their_output(registry: Registry) -> None:
+    """Once in a try, whatever is repeated; no version holds them, and they are deleted with the output."""
+    version = registry.create_version("iris")
+    life = registry.intend_blob(DIGEST, 3).life
+    attempt = Attempt(RUN, "train", attempt_id="ti")
+    payload = Payload(DIGEST, 3, "json", 1, ("builtins.dict",), environment={})
+    links = [Link(version.id, Relation.OUTPUT)]
+    rows = NewArtifact("rows", payload, ArtifactType.DATA, life, "rows", attempt, links)
+    parts = [
+        rows._replace(name="rows.elements", output="rows[]", links=(), map_index=index)
+        for index in range(150)
+    ]
+
+    whole, *elements = registry.register_artifacts(rows, parts)
+    assert registry.register_artifacts(rows, parts) == [whole, *elements]
+    assert [element.map_index for element in elements] == list(range(150))
+    assert registry.list_artifacts(version.id) == [whole]
+    assert [made.artifact for made in registry.made_in(RUN)] == [whole]
+    assert registry.find_artifact("rows.elements", 150) == elements[-1]
+    with pytest.raises(ArtifactNotFound) as error:
+        registry.find_artifact("row", None)
+    assert "rows.elements" not in str(error.value)
+    registry.delete_version("iris", version.number)
+    for name in ("rows", "rows.elements"):
+        with pytest.raises(ArtifactNotFound):
+            registry.find_artifact(name, 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import ArtifactNotFound, InvalidConfiguration
+from airflow_model_provider.exceptions import ArtifactNotFound, InvalidConfiguration, VersionInUse
 from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry import retention
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, RunKey
@@ -106,6 +107,44 @@ def test_records_of_resolutions_go(filled: Workspace, keep: Any) -> None:
     assert records(filled) == 2
     assert collect(filled, older_than=0) == counted
     assert (len(names(filled)), records(filled)) == (4, 0)
+
+
+def test_pins_of_runs_go_with_their_records(filled: Workspace, keep: Any) -> None:
+    """Once no task of the run has asked for anything for as long; the version can be deleted then."""
+    registry = filled.registry
+    registry.create_version("pinned")
+    reference = Reference("pinned", Selector.parse(1), pin="run")
+    registry.resolve([reference], Attempt(RUN._replace(run_id="old"), "use", "try of use"))
+    with pytest.raises(
+        VersionInUse, match=r"If the run is over, release its pins.*over: Client\(\)\.drop_run_pins\(\)"
+    ):
+        registry.delete_version("pinned", 1)
+    keep(keep_resolutions=AHEAD)
+    assert collect(filled, older_than=0).pins == 0
+    keep(keep_resolutions=PASSED)
+    counted = collect(filled, older_than=0, dry_run=True)
+
+    assert counted.pins == 1
+    assert collect(filled, older_than=0) == counted
+    registry.delete_version("pinned", 1)
+
+
+def test_pins_of_many_runs_are_released_at_once(filled: Workspace) -> None:
+    """Those of a Dag, of a model, of an Airflow; not of a run that was seen lately."""
+    registry, reference = filled.registry, Reference("pinned", Selector.parse(1), pin="run")
+    registry.create_version("pinned")
+    runs = [RUN._replace(run_id=f"run {number}") for number in range(5)]
+    for run in [*runs, RUN._replace(dag_id="other")]:
+        attempt = Attempt(run, "use", f"try of {run}")
+        registry.record(registry.resolve([reference], attempt), attempt)
+    hour, none = timedelta(hours=1), timedelta(0)
+
+    assert registry.release_pins(hour) == 0
+    assert registry.release_pins(none, model="other") == 0
+    assert registry.release_pins(none, deployment="elsewhere") == 0
+    assert registry.release_pins(none, dag_id="other", dry_run=True) == 1
+    assert registry.release_pins(none, dag_id=RUN.dag_id, model="pinned") == 5
+    assert registry.release_pins(none) == 1
 
 
 def test_many_go_in_batches(filled: Workspace, keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:

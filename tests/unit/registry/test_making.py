@@ -1,0 +1,244 @@
+"""Versions in the making: what runs, tasks and programs leave behind, and what becomes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_model_provider.exceptions import (
+    AlreadyExists,
+    DeploymentClash,
+    PromotionRefused,
+    VersionNotReady,
+    VersionSealed,
+)
+from airflow_model_provider.gates import Gates
+from airflow_model_provider.model import new_version_name
+from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.registry.artifacts import NewArtifact
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    SKIPPED,
+    Attempt,
+    Link,
+    Payload,
+    Relation,
+    RunKey,
+    VersionState,
+)
+from airflow_model_provider.registry.registry import Registry
+from airflow_model_provider.selectors import ArtifactType, Selector, check_version_name
+
+RUN = RunKey("default", "training", "manual__1")
+PARTS = {"train": True, "evaluate": True, "notify": False}
+PROMOTE = Attempt(RUN, "promote", "try 1")
+
+
+def begin(registry: Registry, producer: str = "train", run: RunKey = RUN, **more: object) -> int:
+    """The id of the version that a run makes."""
+    return registry.version_for_run("iris", run, producer=producer, producers=PARTS, **more).id  # type: ignore[arg-type]
+
+
+def save(registry: Registry, version_id: int, attempt: Attempt) -> None:
+    """Register an artifact of a version that a task has made."""
+    payload = Payload("0" * 64, 3, "json", 1, ("builtins.dict",))
+    life = registry.intend_blob(payload.digest, payload.size).life
+    links = [Link(version_id, Relation.OUTPUT)]
+    registry.register_artifact(
+        NewArtifact("model", payload, ArtifactType.DATA, life, attempt=attempt, links=links)
+    )
+
+
+def state(registry: Registry, number: int = 1) -> str:
+    """The state of a version."""
+    return registry.get_version("iris", Selector.parse(number)).state.value
+
+
+def test_tasks_that_return_nothing_are_waited_for(registry: Registry) -> None:
+    """Whether they write is not known before they end; one that failed fails the version."""
+    made = begin(registry)
+    for task in ("train", "evaluate"):
+        assert registry.commit_producer(made, task) is VersionState.PRODUCING
+
+    assert registry.settle_producer(made, "notify", FAILED, declares=False) is VersionState.FAILED
+    assert registry.settle_producer(made, "notify", COMMITTED, declares=False) is VersionState.READY
+
+
+def test_what_was_skipped_is_not_missed_unless_all_that_declares_was(registry: Registry) -> None:
+    """A task that returns nothing makes no version ready where all those that return something were skipped."""
+    made = begin(registry)
+    registry.settle_producer(made, "notify", COMMITTED, declares=False)
+    registry.settle_producer(made, "train", SKIPPED, stopped=["evaluate", "unknown"])
+    assert state(registry) == "failed"
+
+    assert registry.commit_producer(made, "evaluate") is VersionState.READY
+
+
+def test_a_promoting_task_waits_for_nothing_that_only_comes_later(registry: Registry) -> None:
+    """Neither for itself nor for those that return nothing; what they do then changes the state no more."""
+    made = begin(registry)
+    registry.commit_producer(made, "train")
+    with pytest.raises(VersionNotReady, match="task 'evaluate' can still"):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    registry.commit_producer(made, "evaluate")
+    with pytest.raises(VersionNotReady, match="task 'notify' can still"):
+        registry.set_stage("iris", 1, "production")
+    assert registry.set_stage("iris", 1, "production", attempt=PROMOTE._replace(task_id="notify")) is not None
+
+    assert state(registry) == "ready"
+    registry.settle_producer(made, "notify", FAILED, declares=False)
+    assert state(registry) == "ready"
+
+
+def test_nothing_is_promoted_where_all_that_makes_it_was_skipped(registry: Registry) -> None:
+    """By the run itself neither."""
+    made = begin(registry)
+    for task in ("train", "evaluate"):
+        registry.settle_producer(made, task, SKIPPED)
+
+    with pytest.raises(VersionNotReady, match="iris@1 is incomplete"):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+
+
+def test_a_task_that_runs_again_is_waited_for_again(registry: Registry) -> None:
+    """With those that are to run again behind it; after a promotion with its part in it, it makes another version."""
+    made = begin(registry)
+    for task, declares in PARTS.items():
+        registry.settle_producer(made, task, COMMITTED, declares=declares)
+    assert begin(registry, again=lambda: ["train", "evaluate"]) == made
+    assert registry.commit_producer(made, "train") is VersionState.PRODUCING
+    assert registry.commit_producer(made, "evaluate") is VersionState.READY
+    registry.set_stage("iris", 1, "production")
+
+    assert begin(registry, "notify") == made, "it had no part in it"
+    second = begin(registry, again=lambda: ["train"])
+    assert second != made
+    assert registry.commit_producer(second, "train") is VersionState.READY, "of the others nothing is to come"
+
+
+def test_a_closed_run_takes_what_airflow_says(registry: Registry) -> None:
+    """A killed instance of a mapped task has said nothing."""
+    made = begin(registry)
+    registry.commit_producer(made, "train[0]")
+    outcomes = {"train[0]": COMMITTED, "train[1]": FAILED, "evaluate": COMMITTED, "notify": SKIPPED}
+    closed = registry.close_run_version("iris", RUN, outcomes)
+
+    assert closed is not None
+    assert closed.state is VersionState.FAILED
+    assert registry.commit_producer(made, "train[1]") is VersionState.READY, "it was cleared"
+
+
+@pytest.mark.parametrize("by_task", [True, False])
+def test_what_was_killed_is_failed_by_upkeep(registry: Registry, by_task: bool) -> None:
+    """After days without a word; what turns out to live becomes ready."""
+    made = begin(registry) if by_task else registry.begin_version("iris", None, None).id
+    assert registry.fail_abandoned(1) == 0
+    assert registry.fail_abandoned(1e-9, dry_run=True) == 1
+    assert state(registry) == "producing"
+    assert registry.fail_abandoned(1e-9) == 1
+
+    assert state(registry) == "failed"
+    assert registry.fail_abandoned(1e-9) == 0
+    if by_task:
+        for task in PARTS:
+            registry.commit_producer(made, task)
+    else:
+        registry.end_version(made, VersionState.READY, None)
+    assert state(registry) == "ready"
+
+
+def test_names_that_only_failed_versions_have_can_be_taken(registry: Registry) -> None:
+    """And those that an earlier try of the same task left behind, but not what somebody else is making."""
+    first = registry.begin_version("iris", "alpha", None)
+    with pytest.raises(AlreadyExists, match="number 1 is still being produced"):
+        registry.begin_version("iris", "alpha", None)
+    registry.end_version(first.id, VersionState.FAILED, None)
+    attempt = Attempt(RUN, "train", "try 1")
+    second = registry.begin_version("iris", "alpha", attempt)
+    with pytest.raises(AlreadyExists):
+        registry.begin_version("iris", "alpha", attempt)
+
+    third = registry.begin_version("iris", "alpha", attempt._replace(attempt_id="try 2"))
+    registry.end_version(third.id, VersionState.READY, attempt._replace(attempt_id="try 2"))
+    assert (second.number, third.number) == (2, 3)
+    assert [state(registry, number) for number in (1, 2, 3)] == ["failed", "failed", "ready"]
+    assert registry.get_version("iris", Selector.parse("alpha")).number == 3
+
+
+def test_a_name_that_was_promoted_never_means_another_version(registry: Registry) -> None:
+    """It can be given late, and then stays: not renamed, and not free once the version is purged."""
+    registry.create_version("iris", name="alpha")
+    registry.create_version("iris")
+    for number in (1, 2):
+        registry.set_stage("iris", number, "production", force=True)
+    with pytest.raises(VersionSealed, match="iris@1 was promoted, so its name 'alpha' cannot change"):
+        registry.update_version("iris", 1, name="beta")
+    assert registry.update_version("iris", 2, name="beta").version_name == "beta"
+
+    registry.delete_version("iris", 1, purge=True)
+    with pytest.raises(AlreadyExists, match=r"iris@alpha.*it was promoted"):
+        registry.create_version("iris", name="alpha")
+
+
+@pytest.mark.parametrize(
+    "run_id", ["2026", "production", "prod-uction", "latest", "_x", "ünï", " ", "none", "9" * 200, "m__1"]
+)
+def test_each_run_gives_a_name_that_a_version_can_have(run_id: str) -> None:
+    """Numbers, stages and what is near to one are told apart from these."""
+    name = new_version_name("{run_id}", run_id)
+
+    assert check_version_name(name, ("staging", "production")) == name
+
+
+def mark(cleared: int, start: datetime) -> str:
+    """How often a run was cleared, and when it started."""
+    return f"{cleared} {start.isoformat()}"
+
+
+def test_a_run_that_is_made_again_goes_on(registry: Registry) -> None:
+    """It starts when the one of its id has gone silent; at the same time there must be two Airflows."""
+    now = datetime.now(UTC)
+    old, again = mark(0, now - timedelta(hours=1)), mark(0, now + timedelta(hours=1))
+    made = begin(registry, run_mark=old)
+    with pytest.raises(DeploymentClash, match="take-over 'training' 'manual__1'"):
+        begin(registry, run_mark=mark(0, now - timedelta(minutes=1)))
+    assert begin(registry, run_mark=again) == made
+    with pytest.raises(DeploymentClash):
+        begin(registry, run_mark=old)
+
+    assert registry.take_over_run(RUN) == 1
+    assert begin(registry, run_mark=old) == made
+    assert begin(registry, run_mark=mark(1, now)) == made, "it was cleared"
+
+
+def test_a_gate_asks_for_all_of_a_collection(registry: Registry) -> None:
+    """The objection says which elements are there, and which instances have not committed theirs."""
+    made = begin(registry)
+    for index in (0, 2):
+        attempt = Attempt(RUN, "train", f"try {index}", index)
+        save(registry, made, attempt)
+        registry.commit_producer(made, attempt.producer)
+    gates = [Gates(artifacts=["model"])]
+    with pytest.raises(
+        PromotionRefused, match=r"has 2 elements of artifact 'model' \(indexes 0, 2\).*those of train"
+    ):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE, allow_incomplete=True, gates=gates)
+
+    registry.commit_producer(made, "train")
+    assert registry.set_stage("iris", 1, "production", allow_incomplete=True, gates=gates) is not None
+
+
+def test_what_a_mapped_task_saves_into_a_version_of_its_own_is_no_collection(registry: Registry) -> None:
+    """In that of its run it is an element."""
+    attempt = Attempt(RUN, "train", "try 1", map_index=1)
+    own = registry.begin_version("iris", None, attempt)
+    save(registry, own.id, attempt)
+    registry.end_version(own.id, VersionState.READY, attempt)
+    begin(registry)
+    wanted = Reference("iris", Selector.parse(1), Wanted.ARTIFACT, "model")
+    (found,) = registry.resolve([wanted])
+
+    assert found.artifact is not None
+    assert state(registry) == "ready"
