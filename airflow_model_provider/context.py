@@ -38,6 +38,8 @@ class PipelineContext:
 
     name: str
     _model: Model | None = None
+    #: Its function, behind those of the pipelines whose bodies call it.
+    _bodies: tuple[Any, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -73,6 +75,8 @@ class StepContext:
     #: The promotions that the Dag run has claimed, in their order: what started it, and what came meanwhile (R32).
     promotions: Sequence[StageEvent] = ()
     output_metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Those of the outputs whose annotation names the artifact.
+    named_outputs: Sequence[str] = ()
 
     @property
     def model(self) -> ModelVersion:

@@ -6,18 +6,24 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import DAG, Param, XComArg
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
+from airflow_model_provider import host
 from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.operators.close_version import closing_task, may_stay_open
 from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
-from airflow_model_provider.pipelines.definition import makes_version_of
+from airflow_model_provider.pipelines.definition import Role, makes_version_of
+from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.outputs import declares_tuple
+from airflow_model_provider.pipelines.values import WALK, transform
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -38,7 +44,7 @@ def build_dag(pipeline: PipelineDefinition) -> DAG:
             if parameter.name not in dag.params:
                 required = parameter.default is parameter.empty
                 dag.params[parameter.name] = Param() if required else parameter.default
-        with building_pipeline(PipelineContext(pipeline.name, pipeline.model)):
+        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             pipeline.function(
                 **{parameter.name: PipelineParameter(parameter.name) for parameter in parameters}
             )
@@ -69,26 +75,33 @@ def add_step(
     *,
     mapped: Any = None,
     after: Sequence[Any] = (),
+    role: Role | None = None,
 ) -> Any:
     """
     Add a step's call to the DAG whose body runs, and return its output.
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: outputs or task ids that go first without giving an input.
+    :param role: whether it is a setup or a teardown.
     :raises InvalidDefinition: if the arguments don't fit.
     """
+    role = role or Role()
+    role.check(f"step {definition.name!r}", definition.options)
     pipeline = current_pipeline()
     model = definition.model or (pipeline._model if pipeline is not None else None)
     names = tuple(output.name for output in definition.outputs)
+    _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
     decorator: Any = task_decorator_factory(
         python_callable=definition.function,
-        multiple_outputs=False,
+        multiple_outputs=declares_tuple(definition.function),
         decorated_operator_class=StepDecoratedOperator,
         task_id=definition.name,
         step_model=model,
         substitutions=dict(definition.substitutions),
         **definition.options,
     )
+    for name, value in vars(role).items():
+        setattr(decorator, name, value)
     try:
         output: Any = _called(decorator, args, kwargs, mapped)
     except TypeError as err:
@@ -99,7 +112,7 @@ def add_step(
         output.operator.set_upstream(upstream_in(output.operator.dag, [kwargs, mapped, model]))
         close_behind(output.operator)
     for item in after:
-        output.operator.set_upstream(_operator(output.operator.dag, definition.name, item))
+        output.operator.set_upstream(_operator(output.operator.dag, f"step {definition.name!r}", item))
     if declares_tuple(definition.function):
         return StepOutputs(output.operator, names)
     return StepXComArg(output.operator)
@@ -112,15 +125,69 @@ def _called(decorator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mapp
     return partial.expand(**mapped) if isinstance(mapped, Mapping) else partial.expand_kwargs(mapped)
 
 
-def _operator(dag: DAG, step: str, item: Any) -> Any:
-    if isinstance(item, str):
-        if not dag.has_task(item):
-            known = ", ".join(dag.task_ids)
-            raise InvalidDefinition(
-                f"step {step!r}", f"there is no step {item!r} to run after", f"Steps so far: {known}."
-            )
-        return dag.get_task(item)
-    return getattr(item, "operator", item)
+class PipelineGroup(TaskGroup):
+    """The task group of a pipeline that is called in a body."""
+
+    not_an_argument = "a pipeline that returns nothing"
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.group_id}>"
+
+
+def add_pipeline(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Sequence[Any] = ()
+) -> Any:
+    """
+    Add a called pipeline's steps as a task group to the DAG whose body runs, and return what its body returns.
+
+    :param after: outputs or names of what goes first.
+    :raises InvalidDefinition: if the arguments don't fit.
+    """
+    context, bound = nested(pipeline, args, kwargs)
+    dag: Any = host.dag_being_built()
+    around: Any = TaskGroupContext.get_current(dag)
+    taken = {*dag.task_ids, *dag.task_group.get_task_group_dict()}
+    defaults: Any = pipeline.options.get("default_args") or {}
+    group = PipelineGroup(
+        group_id=group_id(pipeline, around.child_id(""), taken),
+        tooltip=inspect.cleandoc(pipeline.function.__doc__ or ""),
+        default_args=defaults,
+    )
+    for name, value in (pipeline.options.get("params") or {}).items():
+        if name not in dag.params and name not in bound.arguments:
+            dag.params[name] = value
+    with group, building_pipeline(context):
+        returned = pipeline.function(*bound.args, **bound.kwargs)
+    for item in after:
+        group.set_upstream(_operator(dag, f"pipeline {pipeline.name!r}", item))
+    return group if returned is None else returned_by(returned, group)
+
+
+def _operator(dag: DAG, subject: str, item: Any) -> Any:
+    """The task, group or output that something is to run after, or the one of that name."""
+    if not isinstance(item, str):
+        return item if getattr(item, "group", None) is not None else getattr(item, "operator", item)
+    around: Any = TaskGroupContext.get_current(dag)
+    groups = dag.task_group.get_task_group_dict()
+    for name in dict.fromkeys((around.child_id(item), item)):
+        if dag.has_task(name):
+            return dag.get_task(name)
+        if name in groups:
+            return groups[name]
+    known = ", ".join(dag.task_ids)
+    raise InvalidDefinition(subject, f"there is no step {item!r} to run after", f"Steps so far: {known}.")
+
+
+def _check_values(subject: str, value: Any) -> None:
+    """Refuse objects of Airflow that are no values, which would reach the step's code as they are."""
+
+    def visit(part: Any) -> Any:
+        if isinstance(part, DAG | TaskGroup | BaseOperator):
+            problem = getattr(part, "not_an_argument", "which is no value")
+            raise InvalidDefinition(subject, f"it is given {quoted(part)}, {problem}", "Pass an output.")
+        return WALK
+
+    transform(value, visit)
 
 
 class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attributes on it
@@ -152,6 +219,47 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
 
     map = zip = concat = refuse_unmappable
 
+    @property
+    def roots(self) -> Any:
+        """The step, for Airflow: what goes first."""
+        return self.operator.roots
+
+    @property
+    def leaves(self) -> Any:
+        """The step, for Airflow: what goes last."""
+        return self.operator.leaves
+
+    def set_upstream(self, *others: Any, **options: Any) -> None:
+        """Run after others."""
+        self.operator.set_upstream(*others, **options)
+
+    def set_downstream(self, *others: Any, **options: Any) -> None:
+        """Run before others."""
+        self.operator.set_downstream(*others, **options)
+
+    def update_relative(self, *others: Any, **options: Any) -> None:
+        """Note an edge to another, for Airflow."""
+        self.operator.update_relative(*others, **options)
+
+    def as_setup(self) -> StepOutputs:
+        """Make the step a setup."""
+        XComArg(self.operator).as_setup()
+        return self
+
+    def as_teardown(self, **options: Any) -> StepOutputs:
+        """Make the step a teardown. See Airflow's ``XComArg.as_teardown``."""
+        XComArg(self.operator).as_teardown(**options)
+        return self
+
+    def __enter__(self) -> Any:
+        """Put the tasks of the block behind this setup, or before this teardown."""
+        output: Any = XComArg(self.operator)
+        return output.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        output: Any = XComArg(self.operator)
+        output.__exit__(*error)
+
     def __rshift__(self, other: Any) -> Any:
         return self.operator >> other
 
@@ -165,3 +273,71 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
     def __rlshift__(self, other: Any) -> Any:
         self.operator >> other
         return self
+
+
+class _Returned:
+    """An output that a called pipeline returned: what is ordered by it is ordered by all tasks of the group."""
+
+    group: TaskGroup
+
+    @property
+    def roots(self) -> Any:
+        return self.group.roots
+
+    @property
+    def leaves(self) -> Any:
+        return self.group.leaves
+
+    def set_upstream(self, *others: Any, **options: Any) -> None:
+        self.group.set_upstream(*others, **options)
+
+    def set_downstream(self, *others: Any, **options: Any) -> None:
+        self.group.set_downstream(*others, **options)
+
+    def update_relative(self, *others: Any, **options: Any) -> None:
+        self.group.update_relative(*others, **options)
+
+
+class ReturnedXComArg(_Returned, PlainXComArg):
+    """What a task of a called pipeline returns."""
+
+
+class ReturnedStepXComArg(_Returned, StepXComArg):
+    """What a step of a called pipeline returns."""
+
+
+class ReturnedOutputs(_Returned, StepOutputs):
+    """What a step of a called pipeline returns, which declares several outputs."""
+
+    def __rshift__(self, other: Any) -> Any:
+        return self.group >> other
+
+    def __lshift__(self, other: Any) -> Any:
+        return self.group << other
+
+    def __rrshift__(self, other: Any) -> Any:
+        self.group << other
+        return self
+
+    def __rlshift__(self, other: Any) -> Any:
+        self.group >> other
+        return self
+
+
+def returned_by(value: Any, group: TaskGroup) -> Any:
+    """Return what a called pipeline's body returned, ordered by the whole group."""
+
+    def visit(part: Any) -> Any:
+        found: Any
+        if isinstance(part, StepOutputs):
+            found = tuple.__new__(ReturnedOutputs, [visit(item) for item in tuple(part)])
+            found.operator, found.names = part.operator, part.names
+        elif isinstance(part, PlainXComArg):
+            kind = ReturnedStepXComArg if isinstance(part, StepXComArg) else ReturnedXComArg
+            found = kind(part.operator, part.key)
+        else:
+            return WALK
+        found.group = group
+        return found
+
+    return transform(value, visit)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
-from airflow_model_provider.dag_builder import build_dag
+from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.local_run import PipelineResult, StepResult, announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.selectors import Selector
 
@@ -38,7 +39,11 @@ def dag_with_other_tasks(pipeline: PipelineDefinition) -> DAG | None:
 
 def _other_tasks(dag: DAG) -> list[str]:
     ours = (StepOperator, CloseVersionOperator)
-    return [
+    groups = dag.task_group.get_task_group_dict().values()
+    others = [
+        str(group.group_id) for group in groups if group.group_id and not isinstance(group, PipelineGroup)
+    ]
+    return others + [
         task.task_id
         for task in dag.tasks
         if not issubclass(getattr(task, "operator_class", type(task)), ours)
@@ -87,7 +92,7 @@ def run(
     failed = [name for name, result in steps.items() if result.state == "failed"]
     if failed:
         error = PipelineFailed(pipeline.name, tuple(failed))
-        if raise_on_failure:
+        if raise_on_failure and str(dag_run.state) == "failed":
             raise error
         for name in failed:
             steps[name].error = error
@@ -99,8 +104,8 @@ def _results(task_instances: list[Any]) -> dict[str, StepResult]:
     found: dict[str, StepResult] = {}
     for task in sorted(task_instances, key=lambda item: item.map_index):
         result = found.setdefault(task.task_id, StepResult(task.task_id, mapped=task.map_index >= 0))
-        if str(task.state) != "success":
-            result.state = str(task.state)
+        result.instances.append(str(task.state))
+        result.state = summary(result.instances)
     return found
 
 

@@ -21,6 +21,8 @@ from airflow_model_provider.handles import (
 )
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
+from airflow_model_provider.pipelines.arguments import asked_of_context
+from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
@@ -86,7 +88,8 @@ class StepExecution:
         self.task, self.attempt, self.log = task, resolver.attempt, log
         self._resolver, self._workspace = resolver, resolver.workspace
         self._bound: inspect.BoundArguments
-        self._unchecked: frozenset[str] = frozenset()
+        self._context: Mapping[str, Any] = {}
+        self._filled: Sequence[str] = ()
         self._pinned: dict[Reference | OutputReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
@@ -96,11 +99,7 @@ class StepExecution:
     # --- before execute ------------------------------------------------------------------------------------
 
     def pin(
-        self,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        unchecked: Collection[str] = (),
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any] | None = None
     ) -> list[Resolution]:
         """
         Resolve every reference of the task in one read and record it, before its code starts (R8, R11).
@@ -109,14 +108,17 @@ class StepExecution:
 
         :param args: positional arguments, which may hold references at any depth.
         :param kwargs: keyword arguments, likewise.
-        :param unchecked: parameters that Airflow has filled: they are passed on as they are.
+        :param context: what Airflow fills in where the function asks for it; nothing in it is a reference.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
         """
-        self._bound = inspect.signature(self.task.function).bind(*args, **kwargs)
+        signature = inspect.signature(self.task.function)
+        self._context = context or {}
+        self._filled = asked_of_context(signature, self._context, args, kwargs)
+        own = [item for name, item in signature.parameters.items() if name not in self._filled]
+        self._bound = signature.replace(parameters=own).bind(*args, **kwargs)
         given = set(self._bound.arguments)
         self._bound.apply_defaults()
-        self._unchecked = frozenset(unchecked)
         defaults = [value for name, value in self._bound.arguments.items() if name not in given]
         check_arguments(f"step {self.attempt.task_id!r}", defaults)
         wanted: dict[Reference | OutputReference, None] = {}
@@ -167,26 +169,16 @@ class StepExecution:
         :raises DigestMismatch: if stored bytes are not those that were registered; the code did not run then.
         """
         outputs = self._run()
-        if (version := self._made()) is not None:
-            self._settle(version, COMMITTED)
+        self.committed()
         return outputs
 
     def _run(self) -> dict[str, Any]:
         self._resolver.tell()
-        inputs = Inputs(self.attempt.task_id, self._bound, self._resolved, self._unchecked)
-        bound = inputs.load(self.task.function)
-        context = StepContext(
-            step=self.attempt.task_id,
-            attempt=self.attempt,
-            inputs=inputs.handles,
-            output_names=[output.name for output in self.task.outputs],
-            _model=self.model_version(),
-            _resolve=functools.partial(self._resolver.resolve, in_code=True),
-            _workspace=self._workspace,
-            promotions=self._resolver.promotions,
-        )
+        inputs = Inputs(self.attempt.task_id, self._bound, self._resolved)
+        bound = self._with_context(inputs.load(self.task.function).arguments)
+        context = self.context(inputs.handles)
         with running_step(context):
-            result = self.task.function(*bound.args, **bound.kwargs)
+            result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
         values = self._split(result)
         self._check_outputs(values)
         self._check_mappable(values)
@@ -195,6 +187,33 @@ class StepExecution:
             for output, value in zip(self.task.outputs, values, strict=True)
         }
         return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
+
+    def context(self, inputs: Mapping[str, Any]) -> StepContext:
+        """Return what the task's code can ask for while it runs."""
+        return StepContext(
+            step=self.attempt.task_id,
+            attempt=self.attempt,
+            inputs=inputs,
+            output_names=[output.name for output in self.task.outputs],
+            _model=self.model_version(),
+            _resolve=functools.partial(self._resolver.resolve, in_code=True),
+            _workspace=self._workspace,
+            promotions=self._resolver.promotions,
+            named_outputs=[output.name for output in self.task.outputs if output.config.name is not None],
+        )
+
+    def _with_context(self, arguments: Mapping[str, Any]) -> inspect.BoundArguments:
+        """Add what Airflow's context fills in: parameters of its names, and all of it in ``**context``."""
+        signature = inspect.signature(self.task.function)
+        filled = {**arguments, **{name: self._context[name] for name in self._filled}}
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                rest = {key: value for key, value in self._context.items() if key not in filled}
+                filled[name] = {**rest, **arguments.get(name, {})}
+        return inspect.BoundArguments(
+            signature,
+            {name: filled[name] for name in signature.parameters if name in filled},
+        )
 
     def model_version(self) -> ModelVersion | None:
         """Return the version that this task makes or pinned for its model, or None where it has no model."""
@@ -360,6 +379,11 @@ class StepExecution:
         if self._version is not None and self._makes_version:
             return [(self._version, Relation.OUTPUT)]
         return [(version, Relation.DERIVED) for used, version in self._resolver.versions if used == conn_id]
+
+    def committed(self) -> None:
+        """Tell the version that is being made that this task has made its part of it."""
+        if (version := self._made()) is not None:
+            self._settle(version, COMMITTED)
 
     def ended(self, state: str) -> None:
         """

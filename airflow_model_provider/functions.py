@@ -45,7 +45,8 @@ def log_metadata(
     :param metadata: JSON values by key.
     :param infer_model: onto the version that the running step makes or uses.
     :param infer_artifact: onto the running step's output (``artifact_name`` says which, if it has several).
-    :param artifact_name: with ``artifact_version``: onto that artifact version.
+    :param artifact_name: onto the artifact of that name: the running step's own output if it has one called so,
+        else the newest, or the version that ``artifact_version`` says.
     :param model_name: with ``model_version``: onto that model version.
     :raises InvalidDefinition: if it isn't said onto what.
 
@@ -58,6 +59,8 @@ def log_metadata(
         get_step_context().model.log_metadata(metadata)
     elif model_name is not None and model_version is not None:
         Client().get_model_version(model_name, model_version).log_metadata(metadata)
+    elif _is_made_here(artifact_name, artifact_version):
+        get_step_context().add_output_metadata(metadata, artifact_name)
     elif artifact_name is not None:
         artifact = Client().get_artifact(artifact_name, artifact_version)
         _here().registry.log_artifact_metadata(artifact.record.id, metadata)
@@ -67,6 +70,12 @@ def log_metadata(
             "it isn't said onto what",
             "Pass infer_model=True, infer_artifact=True, artifact_name=, or model_name= and model_version=.",
         )
+
+
+def _is_made_here(artifact_name: str | None, version: int | None) -> bool:
+    """Whether an artifact is an output of the running step, which is saved when its code has run."""
+    step = current_step()
+    return step is not None and version is None and artifact_name in step.named_outputs
 
 
 def save_artifact(

@@ -10,6 +10,7 @@ import Airflow where there is none.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -37,6 +38,8 @@ _dag_callback: list[tuple[Any, dict[str, Any]]] = []
 #: Executors whose workers share this machine's disk, where a file is a registry for all of them.
 _LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor"})
 _entered = False
+_DECORATOR = "airflow.sdk.bases.decorator"
+_task_decorators: set[type] = set()
 
 
 def _dag_context() -> Any:
@@ -100,6 +103,26 @@ def _of_dag(context: Mapping[str, Any]) -> dict[str, Any]:
         run = context.get("dag_run")
         _dag_callback[:] = [(context, {"dag": context["dag"], "dag_run": run, "run_id": run_id, "ti": own})]
     return _dag_callback[0][1]
+
+
+def airflow_takes(owner: str, argument: str) -> bool:
+    """
+    Return whether the Airflow that this process has imported knows an argument, which a newer one may.
+
+    :param owner: the class in ``airflow.sdk`` that takes it.
+    """
+    if not airflow_is_imported():
+        return False
+    found: Any = getattr(importlib.import_module("airflow.sdk"), owner)
+    return argument in inspect.signature(found.__init__).parameters and argument not in ("self", "kwargs")
+
+
+def know_as_task_decorator(kind: type) -> None:
+    """Make instances of a class count as Airflow's task decorators, where Airflow's own decorators look for one."""
+    module = sys.modules.get(_DECORATOR)
+    if module is not None and kind not in _task_decorators:
+        module._TaskDecorator.register(kind)
+        _task_decorators.add(kind)
 
 
 def enter_airflow() -> None:

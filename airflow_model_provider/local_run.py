@@ -7,8 +7,7 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
@@ -21,14 +20,16 @@ from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryEr
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
-from airflow_model_provider.pipelines.building import Node, build, mapped_over
+from airflow_model_provider.pipelines import trigger_rules
+from airflow_model_provider.pipelines.building import Node, build, mapped_over, needed_setups
+from airflow_model_provider.pipelines.calling import is_skip
 from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
-from airflow_model_provider.pipelines.trigger_rules import state_before
+from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
@@ -36,75 +37,13 @@ from airflow_model_provider.selectors import is_template
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from airflow_model_provider.handles import Artifact, ModelVersion
+    from airflow_model_provider.handles import ModelVersion
 
 log = logging.getLogger(__name__)
 #: What a step's state means for a version that is being made.
 _PARTS = {
     "success": COMMITTED, "skipped": SKIPPED, "failed": FAILED, "upstream_failed": FAILED,
 }  # fmt: skip
-
-
-@dataclass
-class StepResult:
-    """
-    What became of a step.
-
-    :param state: ``success``, ``failed``, ``skipped`` or ``upstream_failed``.
-    :param outputs: handles of what it saved, by output name; lists in the order of the index for a mapped
-        step.
-    :param error: what it raised.
-    """
-
-    task_id: str
-    state: str = "success"
-    outputs: dict[str, Any] = field(default_factory=dict)
-    error: BaseException | None = None
-    values: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    entries: Any = field(default=None, repr=False)
-    mapped: bool = False
-    instances: list[str] = field(default_factory=list, repr=False)
-
-    @property
-    def states(self) -> list[str]:
-        """The states of its instances; its own if it never ran."""
-        return self.instances or [self.state]
-
-    @property
-    def is_over_well(self) -> bool:
-        """Whether nothing is to come of it, and nothing of it failed."""
-        return not {"failed", "upstream_failed"} & set(self.states)
-
-    @property
-    def output(self) -> Artifact[Any] | Any:
-        """
-        The handle of its only output.
-
-        :raises InvalidDefinition: if it has none, or several.
-        """
-        if len(self.outputs) != 1:
-            names = ", ".join(self.outputs) or "none"
-            raise InvalidDefinition(
-                f"step {self.task_id!r}", "it does not have exactly one output", f"It has: {names}."
-            )
-        return next(iter(self.outputs.values()))
-
-
-@dataclass
-class PipelineResult:
-    """
-    What became of a local run.
-
-    :param state: ``success`` or ``failed``.
-    :param model_version: the version that the run made or used, if the pipeline has a model.
-    :param steps: results by task id.
-    """
-
-    run_id: str
-    state: str
-    logical_date: datetime
-    model_version: ModelVersion | None
-    steps: dict[str, StepResult]
 
 
 def run(
@@ -134,7 +73,8 @@ def run(
             f"logical_date={date!r} has no time zone",
             "Give an aware datetime.",
         )
-    local = _LocalRun(pipeline, nodes, parameters(pipeline, args, kwargs), chosen_workspace(registry), date)
+    params = {**_declared(builder.params), **parameters(pipeline, args, kwargs)}
+    local = _LocalRun(pipeline, nodes, params, chosen_workspace(registry), date)
     try:
         with own_threads():
             for node in nodes:
@@ -142,6 +82,11 @@ def run(
     finally:
         local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
+
+
+def _declared(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of params that are declared to Airflow, some as its ``Param``."""
+    return {name: item.value if type(item).__name__ == "Param" else item for name, item in params.items()}
 
 
 def parameters(
@@ -180,6 +125,7 @@ class _LocalRun:
         self.model_version: ModelVersion | None = None
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
+        self._setups = needed_setups(nodes)
         self._said: set[str] = set()
         self._resolvers: list[Resolver] = []
         announce(workspace)
@@ -195,15 +141,28 @@ class _LocalRun:
     def run_node(self, node: Node) -> None:
         """Run one step, or note that something before it failed or was skipped."""
         result = self.results[node] = StepResult(node.task_id, mapped=node.mapped is not None)
-        before = [state for item in node.upstream() for state in self.results[item].states]
-        result.state = state_before(node.trigger_rule, before)
-        runs = result.state == "success"
-        if runs:
+        state = self._state_without_running(node)
+        runs = state is None
+        if state is None:
             self._run_instances(node, result)
+        else:
+            result.state = state
         self._settle()
         if runs:
             error = f" ({type(result.error).__name__})" if result.error else ""
             say(f"  {node.task_id}: {result.state}{error}")
+
+    def _state_without_running(self, node: Node) -> str | None:
+        """Return the state of a step that doesn't run, for what became of those before it; None if it runs."""
+        before = node.upstream()
+        if node.role.is_teardown:
+            setups = [item for item in before if item.role.is_setup]
+        else:
+            setups = [item for item in self._setups[node] if item not in before]
+        return trigger_rules.state_without_running(node.rule, self._states(before), self._states(setups))
+
+    def _states(self, nodes: Iterable[Node]) -> list[str]:
+        return [state for node in nodes for state in self.results[node].states]
 
     def _run_instances(self, node: Node, result: StepResult) -> None:
         try:
@@ -213,8 +172,7 @@ class _LocalRun:
         except Exception as err:  # of what is mapped over
             result.instances.append("failed")
             result.error = result.error or err
-        over = ("failed", "success")
-        result.state = next((state for state in over if state in result.instances), "skipped")
+        result.state = trigger_rules.summary(result.instances)
 
     def _calls(self, node: Node) -> Iterator[tuple[int, Any]]:
         """
@@ -264,7 +222,9 @@ class _LocalRun:
                 break
             if try_number <= node.retries:
                 log.warning("%s failed and is tried again: %s", node.task_id, error)
-        skipped = error is not None and (isinstance(error, VersionMissing) or host.is_skip(error))
+        skipped = error is not None and (isinstance(error, VersionMissing) or is_skip(error))
+        if skipped and not isinstance(error, VersionMissing):
+            say(f"  {node.task_id}: {error}")
         result.instances.append("success" if error is None else "skipped" if skipped else "failed")
         if error is not None:
             execution.ended(result.instances[-1])
@@ -283,11 +243,16 @@ class _LocalRun:
         )
         execution = StepExecution(self._task(node), resolver, log)
         self._resolvers.append(resolver)
+        context = self.templates.context(attempt)
         try:
+            _hook(node, "pre_execute", context)
             self._pin(execution, node, resolver, mapped)
             self._remember(execution, node)
-            result.values.append(execution.run())
+            values = execution.run()
+            result.values.append(values)
             result.entries = execution.entries
+            returned = values if len(values) > 1 else next(iter(values.values()), None)
+            _hook(node, "post_execute", context, returned)
         except Exception as err:
             return execution, err
         for name, artifact in execution.saved.items():
@@ -322,7 +287,8 @@ class _LocalRun:
                 )
                 own, index = self._arguments(node, mapped, resolver), execution.attempt.map_index
                 kwargs = {**fixed, **with_sources_of_elements(node.mapped, own, self._source, index)}
-                execution.pin(with_sources(list(node.args), args, self._source), kwargs)
+                args = with_sources(list(node.args), args, self._source)
+                execution.pin(args, kwargs, self.templates.context(resolver.attempt))
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     say(f"  {node.task_id}: {missing.error}")
@@ -422,31 +388,47 @@ class _LocalRun:
         name = output.name or (output.names[0] if len(output.names) == 1 else None)
         values = [item[name] if name is not None else (item or None) for item in result.values]
         if not result.mapped:
-            return values[0]
+            return next(iter(values), None)
         # As in Airflow, where a task that returns None leaves nothing for those behind it.
         return values if output.name is not None else [value for value in values if value is not None]
 
     def result(self, *, raise_on_failure: bool) -> PipelineResult:
         """Return the result, or raise the first error."""
         errors = [result.error for result in self.results.values() if result.error is not None]
-        if errors and raise_on_failure:
+        failed = self._has_failed()
+        if failed and errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
             self.model_version.refresh()
         return PipelineResult(
             self.key.run_id,
-            "failed" if errors else "success",
+            "failed" if failed else "success",
             self.logical_date,
             self.model_version,
             {node.task_id: result for node, result in self.results.items()},
         )
+
+    def _has_failed(self) -> bool:
+        """Whether the run has failed: as in Airflow its last steps decide, teardowns only if they are said to."""
+        counting = [
+            node for node in self.nodes if not node.role.is_teardown or node.role.on_failure_fail_dagrun
+        ]
+        behind = {before for node in counting for before in node.upstream()}
+        last = [node for node in counting if node not in behind] or self.nodes
+        return bool({"failed", "upstream_failed"} & {self.results[node].state for node in last})
+
+
+def _hook(node: Node, name: str, *given: Any) -> None:
+    """Call what stands before or after a task's code, such as the condition of Airflow's ``@task.skip_if``."""
+    if (hook := node.definition.options.get(name)) is not None:
+        hook(*given)
 
 
 def _may_help(error: Exception) -> bool:
     """Whether another try may help: as in Airflow, not after a skip, or an error that stays."""
     if isinstance(error, ModelRegistryError):
         return error.transient
-    return not (isinstance(error, VersionMissing) or host.is_skip(error) or host.is_final(error))
+    return not (isinstance(error, VersionMissing) or is_skip(error) or host.is_final(error))
 
 
 class _Element(NamedTuple):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_model_provider.references import Reference
+    from airflow_model_provider.registry.entities import Attempt
     from airflow_model_provider.resolver import Resolver
 
 
@@ -34,19 +35,37 @@ class LocalTemplates:
         logical_date: datetime,
         pull: Callable[[str, str], Any],
     ) -> None:
-        task = SimpleNamespace(run_id=run_id, xcom_pull=self._pull)
         self._pulled, self._date = pull, logical_date
-        self._context = {
+        self._context: dict[str, Any] = {
             "params": params,
             "run_id": run_id,
-            "ti": task,
-            "task_instance": task,
+            "try_number": 1,
             "logical_date": logical_date,
+            "data_interval_start": logical_date,
             "data_interval_end": logical_date,
             "ds": f"{logical_date:%Y-%m-%d}",
             "ds_nodash": f"{logical_date:%Y%m%d}",
             "ts": logical_date.isoformat(),
+            "ts_nodash": f"{logical_date:%Y%m%dT%H%M%S}",
         }
+
+    def context(self, attempt: Attempt) -> dict[str, Any]:
+        """Return what there is of Airflow's context of a task, by Airflow's names."""
+        run = SimpleNamespace(
+            dag_id=attempt.run.dag_id,
+            run_id=attempt.run.run_id,
+            logical_date=self._date,
+            conf=dict(self._context["params"]),
+        )
+        task = SimpleNamespace(
+            dag_id=run.dag_id,
+            task_id=attempt.task_id,
+            run_id=run.run_id,
+            map_index=attempt.map_index,
+            try_number=attempt.try_number,
+            xcom_pull=self._pull,
+        )
+        return {**self._context, "ti": task, "task_instance": task, "dag_run": run}
 
     def dates(self) -> dict[str, datetime | None]:
         """Return the dates that ``as_of`` can name: in a local run all are the date that it is for."""
@@ -77,15 +96,16 @@ class LocalTemplates:
         task = TaskSide(resolve, fail, in_template=True)
 
         macros = SimpleNamespace(model_registry=SimpleNamespace(version=version))
+        known = self.context(resolver.attempt)
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
-            return environment.from_string(text).render({**self._context, "macros": macros})
+            return environment.from_string(text).render({**known, "macros": macros})
         except _Carried as err:
             raise err.error from None
         except TemplateError as err:
-            known = ", ".join([*self._context, "macros.model_registry.version"])
+            names = ", ".join([*known, "macros.model_registry.version"])
             raise InvalidDefinition(
-                f"template {text!r}", f"it can't be filled in ({err})", f"A local run knows: {known}."
+                f"template {text!r}", f"it can't be filled in ({err})", f"A local run knows: {names}."
             ) from err
 
     def _pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:

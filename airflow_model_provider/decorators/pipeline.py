@@ -6,7 +6,9 @@ import functools
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from airflow_model_provider import host
+from airflow_model_provider.context import current_step, in_definition
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.arguments import check_dag_arguments
 from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model, first_id
 
 if TYPE_CHECKING:
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_model_provider.client import Client
-    from airflow_model_provider.local_run import PipelineResult
     from airflow_model_provider.model import Model
+    from airflow_model_provider.pipelines.results import PipelineResult
 
 P = ParamSpec("P")
 
@@ -25,21 +27,29 @@ class Pipeline(Generic[P]):
     A function that is a pipeline.
 
     While Airflow parses the file it is registered as a DAG as soon as it is decorated, and calling it returns
-    that DAG. Anywhere else decorating builds nothing, and calling runs it here and now.
+    that DAG. Anywhere else decorating builds nothing, and calling runs it here and now. In the body of another
+    pipeline or DAG its call makes its steps a group there, and returns what its body returns.
 
     :param definition: what the decorator was given.
+    :param after: what its steps run after where it is called in a body.
     """
 
-    def __init__(self, definition: PipelineDefinition) -> None:
-        self.definition = definition
+    not_an_argument = "a pipeline that was not called"
+
+    def __init__(self, definition: PipelineDefinition, after: tuple[Any, ...] = ()) -> None:
+        self.definition, self._after = definition, after
         self.dag: Any = None
         functools.update_wrapper(self, definition.function)
-        if host.airflow_is_parsing():
+        if host.airflow_is_parsing() and not in_definition():
             from airflow_model_provider.dag_builder import build_dag
 
             self.dag = build_dag(definition)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> PipelineResult:  # noqa: D102 - see the class
+        add = _adder()
+        if add is not None:
+            group: Any = add(self.definition, args, kwargs, after=self._after)
+            return group  # type: ignore[no-any-return]  # what its body returns
         if self.dag is not None:
             dag: Any = self.dag
             return dag  # type: ignore[no-any-return]  # Airflow only needs the DAG to be there
@@ -68,7 +78,28 @@ class Pipeline(Generic[P]):
             args, kwargs, logical_date=logical_date, registry=registry, raise_on_failure=raise_on_failure
         )
 
+    def after(self, *upstream: Any) -> Pipeline[P]:
+        """Where it is called in a body: run its steps after others, given by their outputs or names."""
+        return Pipeline(self.definition, (*self._after, *upstream))
+
+    def _refuse_running(self) -> None:
+        """In the code of a task nothing can be added, and while a DAG file is parsed nothing must run."""
+        step, subject = current_step(), f"pipeline {self.definition.name!r}"
+        if step is not None or (host.running_task_context() is not None and not host.airflow_is_parsing()):
+            raise InvalidDefinition(
+                subject,
+                "it was called in the code of a task",
+                "Call it in the body of a pipeline or DAG, where its steps become a group.",
+            )
+        if in_definition() or host.airflow_is_parsing():
+            raise InvalidDefinition(
+                subject,
+                "it was run while a DAG is built",
+                "Call it without .run(): its steps become a group of the pipeline that calls it.",
+            )
+
     def _run(self, args: Any, kwargs: Any, *, registry: Any = None, **options: Any) -> PipelineResult:
+        self._refuse_running()
         from airflow_model_provider import local_run
 
         registry = getattr(registry, "workspace", registry)
@@ -87,10 +118,12 @@ class Pipeline(Generic[P]):
     ) -> Pipeline[P]:
         """Return the pipeline with other options: a name, a model, any argument of an Airflow DAG."""
         old = self.definition
+        dag_id = dag_arguments.pop("dag_id", None)
+        check_dag_arguments(f"pipeline {old.name!r}", dag_arguments)
         return Pipeline(
             PipelineDefinition(
                 old.function,
-                first_id("dag_id", name, dag_arguments.pop("dag_id", None), old.name),
+                first_id("dag_id", name, dag_id, old.name),
                 check_model(f"pipeline {old.name!r}", model) or old.model,
                 {**old.options, **dag_arguments},
             )
@@ -98,6 +131,22 @@ class Pipeline(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<pipeline {self.definition.name}>"
+
+
+def _adder() -> Callable[..., Any] | None:
+    """What makes a called pipeline a group here: a local run's builder, Airflow's, or None outside of a body."""
+    if current_step() is not None:
+        return None
+    from airflow_model_provider.pipelines.building import current_builder
+
+    local = current_builder()
+    if local is not None:
+        return local.call
+    if host.dag_being_built() is None:
+        return None
+    from airflow_model_provider.dag_builder import add_pipeline
+
+    return add_pipeline
 
 
 @overload
@@ -134,11 +183,11 @@ def pipeline(
             raise InvalidDefinition(
                 "@pipeline", f"{decorated!r} is not a function", "Put @pipeline above a function."
             )
-        dag_id = first_id(
-            "dag_id", name, dag_arguments.pop("dag_id", None), getattr(decorated, "__name__", None)
-        )
+        options = dict(dag_arguments)
+        dag_id = first_id("dag_id", name, options.pop("dag_id", None), getattr(decorated, "__name__", None))
+        check_dag_arguments(f"pipeline {dag_id!r}", options)
         return Pipeline(
-            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), dag_arguments)
+            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), options)
         )
 
     return decorate if function is None else decorate(function)

@@ -11,9 +11,12 @@ from airflow_model_provider import host
 from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.pipelines.arguments import CONTEXT, check_task_arguments
+from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.deferred import PipelineParameter
-from airflow_model_provider.pipelines.definition import StepDefinition, check_model, first_id
+from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
 from airflow_model_provider.pipelines.mapping import is_mappable
+from airflow_model_provider.pipelines.outputs import check_outputs
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import MAP_OVER, JsonValue
 
@@ -44,10 +47,39 @@ class Step(Generic[P, R]):
     :param definition: what the decorator was given.
     """
 
-    def __init__(self, definition: StepDefinition, call: _Call | None = None) -> None:
+    not_an_argument = "a step that was not called"
+    #: How Airflow's own decorators (``@setup``, ``@teardown``, ``@result``, ``@task.skip_if``) know a task's.
+    _airflow_is_task_decorator = True
+    is_setup = False
+    is_teardown = False
+    on_failure_fail_dagrun = False
+    returns_dag_result = False
+
+    def __init__(
+        self, definition: StepDefinition, call: _Call | None = None, role: Role | None = None
+    ) -> None:
         self.definition = definition
         self._next = call or _Call()
         functools.update_wrapper(self, definition.function)
+        vars(self).update(vars(role or Role()))
+        host.know_as_task_decorator(Step)
+
+    @property
+    def function(self) -> Callable[P, R]:
+        """The step's code, by Airflow's name for it."""
+        return self.definition.function
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The task arguments, by Airflow's name for them; ``@task.skip_if`` adds to them."""
+        return self.definition.options
+
+    def _role(self) -> Role:
+        return Role(self.is_setup, self.is_teardown, self.on_failure_fail_dagrun, self.returns_dag_result)
+
+    def _again(self, **changes: Any) -> Step[P, R]:
+        """The same step, with more said about its next call."""
+        return Step(self.definition, replace(self._next, **changes), self._role())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - see the class
         after: Any = kwargs.pop("after", ()) if "after" not in self.definition.signature.parameters else ()
@@ -56,13 +88,15 @@ class Step(Generic[P, R]):
             result: R = self.definition.function(*args, **{**self._next.partial, **kwargs})
             return result
         after = (*self._next.after, *_several(after))
-        output: R = builder(self.definition, args, {**self._next.partial, **kwargs}, after=after)
+        output: R = builder(
+            self.definition, args, {**self._next.partial, **kwargs}, after=after, role=self._role()
+        )
         return output
 
     def partial(self, **kwargs: Any) -> Step[P, R]:
         """Fix arguments that are the same for every mapped task instance."""
         self._check_names("partial", kwargs)
-        return Step(self.definition, replace(self._next, partial={**self._next.partial, **kwargs}))
+        return self._again(partial={**self._next.partial, **kwargs})
 
     def expand(self, **kwargs: Any) -> Any:
         """
@@ -108,7 +142,7 @@ class Step(Generic[P, R]):
 
     def after(self, *upstream: Any) -> Step[P, R]:
         """Run after steps that give no input: their outputs, or their names."""
-        return Step(self.definition, replace(self._next, after=(*self._next.after, *upstream)))
+        return self._again(after=(*self._next.after, *upstream))
 
     def with_options(
         self,
@@ -127,14 +161,16 @@ class Step(Generic[P, R]):
         :param task_arguments: any argument of an Airflow task: ``retries``, ``pool``, ``trigger_rule``, ...
         """
         old = self.definition
+        task_id = task_arguments.pop("task_id", None)
+        check_task_arguments(self._subject, task_arguments)
         definition = replace(
             old,
-            name=first_id("task_id", name, task_arguments.pop("task_id", None), old.name),
+            name=first_id("task_id", name, task_id, old.name),
             model=check_model(self._subject, model) or old.model,
             substitutions={**old.substitutions, **(substitutions or {})},
             options={**old.options, **task_arguments},
         )
-        return Step(definition, self._next)
+        return Step(definition, self._next, self._role())
 
     #: Airflow's name for it.
     override = with_options
@@ -147,10 +183,16 @@ class Step(Generic[P, R]):
                 f"{method}() was called outside of a pipeline or DAG",
                 "Call the function itself.",
             )
-        return builder(self.definition, (), self._next.partial, mapped=mapped, after=self._next.after)
+        return builder(
+            self.definition, (), self._next.partial, mapped=mapped, after=self._next.after, role=self._role()
+        )
 
     def _check_names(self, method: str, kwargs: Mapping[str, Any]) -> None:
         parameters = self.definition.signature.parameters
+        if names := CONTEXT & set(kwargs):
+            raise InvalidDefinition(
+                self._subject, f"{method}() was given {min(names)!r}", "Airflow's context fills it in."
+            )
         if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
             return
         for name in kwargs:
@@ -238,19 +280,18 @@ def step(
     """
 
     def decorate(decorated: Callable[..., Any]) -> Step[Any, Any]:
-        if not callable(decorated):
-            raise InvalidDefinition(
-                "@step", f"{decorated!r} is not a function", "Put @step above a function."
-            )
-        task_id = first_id(
-            "task_id", name, task_arguments.pop("task_id", None), getattr(decorated, "__name__", None)
-        )
+        options = dict(task_arguments)
+        given, own = options.pop("task_id", None), getattr(decorated, "__name__", None)
+        check_function(f"step {name or given or own!r}", decorated)
+        task_id = first_id("task_id", name, given, own)
+        check_task_arguments(f"step {task_id!r}", options)
+        check_outputs(decorated)
         return Step(
             StepDefinition(
                 decorated,
                 task_id,
                 check_model(f"step {task_id!r}", model),
-                task_arguments,
+                options,
                 dict(substitutions or {}),
             )
         )

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushe
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_model_provider.exceptions import NotMappable
-from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several
+from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several, unknown_output
 from airflow_model_provider.pipelines.mapping import MappedOver, check_mapping_function, ignore
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
@@ -177,6 +177,13 @@ class StepXComArg(PlainXComArg):
         operator: Any = self.operator
         if not operator.is_mapped and not operator.outputs:
             raise nothing_to_map(operator.task_id)
+
+    def __getitem__(self, item: str) -> XComArg:
+        """Return the output of that name; a part of a value is not one."""
+        name = _name_of_only_output(self.operator)
+        if item != name or self.key != BaseXCom.XCOM_RETURN_KEY:
+            raise unknown_output(self.operator.task_id, item, () if name is None else (name,))
+        return self
 
     def map(self, f: Callable[[Any], Any]) -> MapXComArg:
         """Apply a function to each element, in the task that gets it. See ``XComArg.map()``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -13,6 +12,7 @@ from airflow_model_provider.context import current_pipeline
 from airflow_model_provider.exceptions import WaitTimedOut
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
+from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.close_version import closing_id, closing_task
 from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
 from airflow_model_provider.operators.received import Receiving
@@ -25,6 +25,7 @@ from airflow_model_provider.operators.upstream import (
     stopped_behind,
     upstream_in,
 )
+from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import check_arguments
@@ -89,7 +90,8 @@ class StepOperator(Receiving):
         substitutions: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"multiple_outputs": declares_tuple(python_callable), **kwargs})
+        check_function(f"step {self.task_id!r}", python_callable)
         self.python_callable = python_callable
         self.op_args = op_args or ()
         self.op_kwargs = op_kwargs or {}
@@ -130,13 +132,12 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
-            args, kwargs = list(self.op_args), self._keyword_arguments(context)
-            filled = kwargs.keys() - set(self.op_kwargs)
+            args, kwargs = list(self.op_args), dict(self.op_kwargs)
             if self.has_dag():  # type: ignore[no-untyped-call]
                 defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
                 args, kwargs = with_sources_of(defined, args, kwargs, resolver)
             try:
-                self._execution.pin(args, kwargs, unchecked=filled)
+                self._execution.pin(args, kwargs, context)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
@@ -187,14 +188,16 @@ class StepOperator(Receiving):
         assert self._execution is not None
         if self._missing is not None:
             self._wait(self._missing, datetime.now(UTC))
-        with hopeless_fails_at_once(), unmappable_as_airflow_says():
+        with hopeless_fails_at_once(), refused_softly(), unmappable_as_airflow_says():
             outputs = self._execution.run()
         entries = self._execution.entries
-        if entries is None and len(self.outputs) == 1 and not self.returns_tuple:
+        if entries is not None:
+            for name, value in outputs.items():
+                context["ti"].xcom_push(key=name, value=value)
+            return entries
+        if len(self.outputs) == 1 and not self.returns_tuple:
             return next(iter(outputs.values()))
-        for name, value in outputs.items():
-            context["ti"].xcom_push(key=name, value=value)
-        return outputs or None if entries is None else entries
+        return outputs or None  # Airflow pushes each under its name, for multiple_outputs
 
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:
         """Free the worker until there is a version; pre_execute has run before, and runs again then (R12)."""
@@ -224,17 +227,6 @@ class StepOperator(Receiving):
     def returns_tuple(self) -> bool:
         """Whether it declares several outputs, as a tuple."""
         return declares_tuple(self.python_callable)
-
-    def _keyword_arguments(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """The given arguments, and Airflow's context variables that the function asks for by name."""
-        parameters = inspect.signature(self.python_callable).parameters
-        positional = list(parameters)[: len(self.op_args)]
-        asked = {
-            name: context[name]
-            for name in parameters
-            if name in context and name not in self.op_kwargs and name not in positional
-        }
-        return {**asked, **self.op_kwargs}
 
     def _producers(self) -> dict[str, bool]:
         """The tasks of this DAG that write into the same new version, and whether each declares outputs."""

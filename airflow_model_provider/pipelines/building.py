@@ -6,14 +6,25 @@ import inspect
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.context import PipelineContext, building_pipeline
+from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
+from airflow_model_provider.model import check_option
+from airflow_model_provider.pipelines import arguments, trigger_rules
+from airflow_model_provider.pipelines.deferred import (
+    ComposedOutput,
+    Mappable,
+    Ordered,
+    PipelineParameter,
+    StepGroup,
+    StepOutput,
+)
+from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import MappedOver
+from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
@@ -30,9 +41,12 @@ class Node:
 
     :param mapped: lists by parameter (``expand``), a list of dicts (``expand_kwargs``), or None.
     :param after: nodes that go first without giving an input.
-    :param options: arguments of an Airflow task, of which a local run heeds trigger rule and retries.
+    :param options: arguments of an Airflow task, of which a local run heeds the retries.
+    :param role: whether it is a setup or a teardown.
+    :param rule: its trigger rule.
     """
 
+    builder: LocalBuilder
     definition: StepDefinition
     task_id: str
     model: Model | None
@@ -41,17 +55,17 @@ class Node:
     mapped: Any = None
     after: set[Node] = field(default_factory=set)
     options: Mapping[str, Any] = field(default_factory=dict)
+    role: Role = field(default_factory=Role)
+    rule: str = trigger_rules.DEFAULT
+
+    def become_teardown(self) -> None:
+        """Clean up after a setup, whatever becomes of the steps between them."""
+        self.role.is_teardown, self.rule = True, trigger_rules.TEARDOWN
 
     @property
     def output(self) -> StepOutput:
         """What the step will return."""
         return StepOutput(self, tuple(output.name for output in self.definition.outputs))
-
-    @property
-    def trigger_rule(self) -> str:
-        """The name of its trigger rule."""
-        rule = self.options.get("trigger_rule", "all_success")
-        return str(getattr(rule, "value", rule))
 
     @property
     def retries(self) -> int:
@@ -117,6 +131,12 @@ class LocalBuilder:
 
     def __init__(self, pipeline: PipelineDefinition) -> None:
         self.pipeline, self.nodes = pipeline, list[Node]()
+        self._blocks: list[tuple[Node, int]] = []
+        self._open: list[StepGroup] = []
+        #: Those that were declared to Airflow, of it and the pipelines that it calls.
+        self.params: dict[str, Any] = dict(pipeline.options.get("params") or {})
+        self._groups: dict[str, StepGroup] = {}
+        self._defaults: list[Mapping[str, Any]] = [pipeline.options.get("default_args") or {}]
 
     def add(
         self,
@@ -126,6 +146,7 @@ class LocalBuilder:
         *,
         mapped: Any = None,
         after: Sequence[Any] = (),
+        role: Role | None = None,
     ) -> StepOutput:
         """
         Add a step's call and return its output.
@@ -133,40 +154,137 @@ class LocalBuilder:
         :raises InvalidDefinition: if the arguments don't fit.
         """
         subject = f"step {definition.name!r}"
-        try:
-            bind = definition.signature.bind if mapped is None else definition.signature.bind_partial
-            bind(*args, **kwargs)
-        except TypeError as err:
-            raise InvalidDefinition(subject, str(err)) from None
+        self._bind(subject, definition.signature, args, kwargs, mapped)
         check_arguments(subject, [args, kwargs, mapped])
-        model = definition.model or self.pipeline.model
-        node = Node(definition, self._task_id(definition.name), model, args, kwargs, mapped)
-        node.options = {**(self.pipeline.options.get("default_args") or {}), **definition.options}
+        pipeline = current_pipeline()
+        model = definition.model or (None if pipeline is None else pipeline._model)
+        role = replace(role or Role())
+        role.check(subject, definition.options)
+        node = Node(
+            self, definition, self._task_id(definition.name), model, args, kwargs, mapped,
+            role=role, rule=self._trigger_rule(subject, definition),
+            options={**self._defaults[-1], **definition.options},
+        )  # fmt: skip
         taken = [
             name
             for item in references_in([args, kwargs, mapped, model])
             for name in item.selector.upstream_tasks
         ]
         for item in (*after, *(task_id for task_id, _ in taken)):
-            node.after.add(self._named(subject, item))
+            node.after.update(self._named(subject, item))
+        if role.is_teardown:
+            node.become_teardown()
         self.nodes.append(node)
+        for group in self._open:
+            group.nodes.append(node)
         return node.output
 
+    def call(
+        self,
+        pipeline: PipelineDefinition,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        after: Sequence[Any] = (),
+    ) -> Any:
+        """
+        Run the body of another pipeline, whose steps become a group, and return what it returns.
+
+        :raises InvalidDefinition: if the arguments don't fit.
+        """
+        context, bound = nested(pipeline, args, kwargs)
+        taken = {*(node.task_id for node in self.nodes), *self._groups}
+        group = StepGroup(self._prefix + group_id(pipeline, self._prefix, taken))
+        self._groups[group.group_id] = group
+        own = pipeline.options.get("params") or {}
+        self.params = {**{name: own[name] for name in own if name not in bound.arguments}, **self.params}
+        self._open.append(group)
+        self._defaults.append({**self._defaults[-1], **(pipeline.options.get("default_args") or {})})
+        try:
+            with building_pipeline(context):
+                returned = pipeline.function(*bound.args, **bound.kwargs)
+        finally:
+            self._open.pop()
+            self._defaults.pop()
+        for item in after:
+            for root in group.roots():
+                root.after.update(self._named(f"pipeline {pipeline.name!r}", item))
+        return group if returned is None else _returned_by(returned, group)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._open[-1].group_id}." if self._open else ""
+
+    def enter(self, node: Node) -> None:
+        """
+        Begin a block between a setup and its teardown.
+
+        :raises InvalidDefinition: if the step is neither.
+        """
+        if not (node.role.is_setup or node.role.is_teardown):
+            raise InvalidDefinition(
+                f"step {node.task_id!r}",
+                "a with block needs a setup or a teardown",
+                "Call .as_setup() first.",
+            )
+        self._blocks.append((node, len(self.nodes)))
+
+    def leave(self) -> None:
+        """End the block: what was called in it stands behind the setup and before the teardown."""
+        node, start = self._blocks.pop()
+        inside = [item for item in self.nodes[start:] if not (item.role.is_setup or item.role.is_teardown)]
+        setups = [item for item in node.upstream() if item.role.is_setup] if node.role.is_teardown else [node]
+        behind = [item for item in self.nodes if item.role.is_teardown and node in item.upstream()]
+        before = set().union(*(item.upstream() for item in inside))
+        for item in inside:
+            if not item.upstream() & set(inside):
+                item.after.update(setups)
+            if item not in before:
+                for teardown in [node] if node.role.is_teardown else behind:
+                    teardown.after.add(item)
+
+    def _bind(
+        self,
+        subject: str,
+        signature: inspect.Signature,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        mapped: Any,
+    ) -> None:
+        """Refuse arguments that don't fit, or that only Airflow could fill in."""
+        filled = arguments.asked_of_context(signature, arguments.CONTEXT, args, kwargs)
+        given = [item for name, item in signature.parameters.items() if name not in filled]
+        own = signature.replace(parameters=given)
+        try:
+            (own.bind if mapped is None else own.bind_partial)(*args, **kwargs)
+        except TypeError as err:
+            raise InvalidDefinition(subject, str(err)) from None
+        arguments.check_local_context(subject, filled, signature)
+
+    def _trigger_rule(self, subject: str, definition: StepDefinition) -> str:
+        default = self._defaults[-1].get("trigger_rule", trigger_rules.DEFAULT)
+        rule = definition.options.get("trigger_rule", default)
+        name = str(getattr(rule, "value", rule))
+        check_option(subject, "trigger_rule", name, tuple(trigger_rules.RULES))
+        return name
+
     def _task_id(self, name: str) -> str:
-        taken = {node.task_id for node in self.nodes}
+        taken, name = {*(node.task_id for node in self.nodes), *self._groups}, self._prefix + name
         return next(
             candidate
             for index in range(len(taken) + 1)
             if (candidate := f"{name}__{index}" if index else name) not in taken
         )
 
-    def _named(self, subject: str, item: Any) -> Node:
-        if isinstance(item, StepOutput):
-            node: Node = item.node
-            return node
-        for node in self.nodes:
-            if node.task_id == item:
-                return node
+    def _named(self, subject: str, item: Any) -> list[Node]:
+        """The steps that go first if something runs after a step or group, or one of that name."""
+        if isinstance(item, Ordered):
+            return item.leaves()
+        for name in dict.fromkeys((f"{self._prefix}{item}", item)):
+            if name in self._groups:
+                return self._groups[name].leaves()
+            for node in self.nodes:
+                if node.task_id == name:
+                    return [node]
         known = ", ".join(node.task_id for node in self.nodes) or "none"
         raise InvalidDefinition(subject, f"there is no step {item!r} to run after", f"Steps so far: {known}.")
 
@@ -174,8 +292,9 @@ class LocalBuilder:
         """
         Return the nodes so that each comes after its upstream, otherwise as they were called.
 
-        :raises InvalidDefinition: if they wait for each other in a circle.
+        :raises InvalidDefinition: if they wait for each other in a circle, or a step behind a setup ignores it.
         """
+        self._check_setups()
         waiting, done = list(self.nodes), list[Node]()
         while waiting:
             ready = next((node for node in waiting if node.upstream() <= set(done)), None)
@@ -188,8 +307,23 @@ class LocalBuilder:
             done.append(ready)
         return done
 
+    def _check_setups(self) -> None:
+        """Airflow refuses another trigger rule directly behind a setup, too."""
+        for node in self.nodes:
+            setup = next((item.task_id for item in node.upstream() if item.role.is_setup), None)
+            if setup is not None and not node.role.is_teardown and node.rule != trigger_rules.DEFAULT:
+                raise InvalidDefinition(
+                    f"step {node.task_id!r}",
+                    f"it has trigger_rule={node.rule!r} and runs directly after setup {setup!r}",
+                    f"There it must be {trigger_rules.DEFAULT!r}.",
+                )
+
 
 _builder: ContextVar[LocalBuilder | None] = ContextVar("model_local_builder", default=None)
+
+
+def _returned_by(value: Any, group: StepGroup) -> Any:
+    return transform(value, lambda part: part.returned_by(group) if isinstance(part, StepOutput) else WALK)
 
 
 def current_builder() -> LocalBuilder | None:
@@ -201,7 +335,8 @@ def current_builder() -> LocalBuilder | None:
 def _building(builder: LocalBuilder) -> Iterator[None]:
     token = _builder.set(builder)
     try:
-        with building_pipeline(PipelineContext(builder.pipeline.name, builder.pipeline.model)):
+        pipeline = builder.pipeline
+        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             yield
     finally:
         _builder.reset(token)
@@ -217,3 +352,29 @@ def build(
     with _building(builder):
         pipeline.function(**{name: PipelineParameter(name) for name in bound.arguments})
     return builder
+
+
+def needed_setups(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
+    """
+    Return the setups that each node needs: those somewhere before it whose teardown is behind it, or that have none.
+
+    :param nodes: in their order.
+    """
+    if not any(node.role.is_setup for node in nodes):
+        return {node: set() for node in nodes}
+    before: dict[Node, set[Node]] = {}
+    for node in nodes:
+        direct = node.upstream()
+        before[node] = direct.union(*(before[item] for item in direct))
+    teardowns = {
+        node: {item for item in nodes if item.role.is_teardown and node in item.upstream()} for node in nodes
+    }
+    return {
+        node: {
+            setup
+            for setup in before[node]
+            if setup.role.is_setup
+            and (not teardowns[setup] or any(node in before[item] for item in teardowns[setup]))
+        }
+        for node in nodes
+    }

@@ -139,17 +139,100 @@ class ComposedOutput(Mappable):
         return ", ".join(dict.fromkeys(f"step {step.task_id!r}" for step in self.steps()))
 
 
-class StepOutput(Mappable):
+class Ordered:
+    """What runs before and after other steps, as Airflow's tasks and groups do: ``>>``, ``<<`` and ``.after``."""
+
+    def roots(self) -> list[Any]:
+        """Return the places of the steps that go first."""
+        raise NotImplementedError
+
+    def leaves(self) -> list[Any]:
+        """Return the places of the steps that go last."""
+        raise NotImplementedError
+
+    def set_upstream(self, other: Any) -> None:
+        """Run after ``other``."""
+        for item in other if isinstance(other, list | tuple) else [other]:
+            for root in self.roots():
+                root.after.update(item.leaves())
+
+    def set_downstream(self, other: Any) -> None:
+        """Run before ``other``."""
+        for item in other if isinstance(other, list | tuple) else [other]:
+            item.set_upstream(self)
+
+    def __rshift__(self, other: Any) -> Any:
+        self.set_downstream(other)
+        return other
+
+    def __lshift__(self, other: Any) -> Any:
+        self.set_upstream(other)
+        return other
+
+    def __rrshift__(self, other: Any) -> Any:
+        self.set_upstream(other)
+        return self
+
+    def __rlshift__(self, other: Any) -> Any:
+        self.set_downstream(other)
+        return self
+
+
+class StepGroup(Ordered, Deferred):
+    """
+    The steps of a pipeline that is called in another one's body, in a local run.
+
+    :param group_id: the group's id, with those of the groups around it.
+    """
+
+    not_an_argument = "a pipeline that returns nothing"
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id, self.nodes = group_id, list[Any]()
+
+    def roots(self) -> list[Any]:
+        """Return the places of the steps that wait for no other step of the group."""
+        return [node for node in self.nodes if not node.upstream() & set(self.nodes)]
+
+    def leaves(self) -> list[Any]:
+        """Return the places of the steps, no teardowns, for which no other step of the group waits."""
+        nodes = [node for node in self.nodes if not node.role.is_teardown]
+        before = set().union(*(node.upstream() for node in nodes))
+        return [node for node in nodes if node not in before]
+
+    def _describe(self) -> str:
+        return f"Pipeline {self.group_id!r}, which returns nothing,"
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.group_id}>"
+
+
+class StepOutput(Ordered, Mappable):
     """
     What a step will return, in a local run: the whole of it, or one named output.
 
-    :param node: the step's place in the pipeline; it orders with ``>>``, ``<<`` and ``.after``.
+    :param node: the step's place in the pipeline.
     :param names: the names of the step's outputs.
     :param name: the output that this is; None for all.
+    :param group: the called pipeline that returned it, whose steps all go before what is ordered behind it.
     """
 
-    def __init__(self, node: Any, names: tuple[str, ...], name: str | None = None) -> None:
-        self.node, self.names, self.name = node, names, name
+    def __init__(
+        self, node: Any, names: tuple[str, ...], name: str | None = None, group: StepGroup | None = None
+    ) -> None:
+        self.node, self.names, self.name, self.group = node, names, name, group
+
+    def roots(self) -> list[Any]:
+        """Return the place of the step, or those of the group that returned it."""
+        return [self.node] if self.group is None else self.group.roots()
+
+    def leaves(self) -> list[Any]:
+        """Return the place of the step, or those of the group that returned it."""
+        return [self.node] if self.group is None else self.group.leaves()
+
+    def returned_by(self, group: StepGroup) -> StepOutput:
+        """Return the same output, ordered as what a called pipeline returned."""
+        return StepOutput(self.node, self.names, self.name, group)
 
     def steps(self) -> list[Any]:
         """Return the place of the step."""
@@ -176,14 +259,14 @@ class StepOutput(Mappable):
 
     def __getitem__(self, key: object) -> StepOutput:
         if key in self.names:
-            return StepOutput(self.node, self.names, str(key))
+            return StepOutput(self.node, self.names, str(key), self.group)
         if (
             isinstance(key, int)
             and not isinstance(key, bool)
             and len(self.names) > 1
             and key < len(self.names)
         ):
-            return StepOutput(self.node, self.names, self.names[key])
+            return StepOutput(self.node, self.names, self.names[key], self.group)
         raise unknown_output(self.node.task_id, key, self.names)
 
     def __iter__(self) -> Any:
@@ -191,31 +274,32 @@ class StepOutput(Mappable):
             self._refuse("iterating over it")
         return iter([self[name] for name in self.names])
 
-    def set_upstream(self, other: Any) -> None:
-        """Run after ``other``."""
-        for item in other if isinstance(other, list | tuple) else [other]:
-            self.node.after.add(item.node)
-
-    def set_downstream(self, other: Any) -> None:
-        """Run before ``other``."""
-        for item in other if isinstance(other, list | tuple) else [other]:
-            item.node.after.add(self.node)
-
-    def __rshift__(self, other: Any) -> Any:
-        self.set_downstream(other)
-        return other
-
-    def __lshift__(self, other: Any) -> Any:
-        self.set_upstream(other)
-        return other
-
-    def __rrshift__(self, other: Any) -> Any:
-        self.set_upstream(other)
+    def as_setup(self) -> StepOutput:
+        """Make the step a setup, as Airflow's outputs do."""
+        self.node.role.is_setup = True
         return self
 
-    def __rlshift__(self, other: Any) -> Any:
-        self.set_downstream(other)
+    def as_teardown(self, *, setups: Any = None, on_failure_fail_dagrun: bool | None = None) -> StepOutput:
+        """
+        Make the step a teardown, as Airflow's outputs do.
+
+        :param setups: the output of its setup, or those of several.
+        :param on_failure_fail_dagrun: whether the run fails if it does.
+        """
+        self.node.become_teardown()
+        if on_failure_fail_dagrun is not None:
+            self.node.role.on_failure_fail_dagrun = on_failure_fail_dagrun
+        for item in setups if isinstance(setups, list | tuple) else [setups] if setups is not None else []:
+            item.as_setup().set_downstream(self)
         return self
+
+    def __enter__(self) -> StepOutput:
+        """Put the steps that are called in the block behind this setup, or before this teardown."""
+        self.node.builder.enter(self.node)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.node.builder.leave()
 
     def _describe(self) -> str:
         return f"The output of step {self.node.task_id!r}"
@@ -248,6 +332,7 @@ def nothing_to_map(step: str) -> InvalidDefinition:
 
 def unknown_output(step: str, key: object, names: tuple[str, ...]) -> InvalidDefinition:
     """Return the error for an output that a step doesn't declare."""
-    return InvalidDefinition(
-        f"step {step!r}", f"it has no output {key!r}", f"It has: {', '.join(names) or 'none'}."
-    )
+    known = f"It has: {', '.join(names) or 'none'}."
+    if len(names) == 1:
+        known += " Several are declared as -> tuple[Annotated[float, 'accuracy'], ...]."
+    return InvalidDefinition(f"step {step!r}", f"it has no output {key!r}", known)

@@ -34,7 +34,7 @@ class StepDefinition:
     function: Callable[..., Any]
     name: str
     model: Model | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
     substitutions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
@@ -46,6 +46,34 @@ class StepDefinition:
     def signature(self) -> inspect.Signature:
         """The function's signature."""
         return _signature(self.function)
+
+
+@dataclass
+class Role:
+    """
+    What ``@setup``, ``@teardown`` and ``@result`` of Airflow say of a task, by Airflow's names for it.
+
+    :param is_setup: whether it goes before others and has to succeed for them.
+    :param is_teardown: whether it cleans up after its setup, whatever became of the tasks between them.
+    :param on_failure_fail_dagrun: whether the run fails if this teardown does.
+    :param returns_dag_result: whether what it returns is the Dag's result.
+    """
+
+    is_setup: bool = False
+    is_teardown: bool = False
+    on_failure_fail_dagrun: bool = False
+    returns_dag_result: bool = False
+
+    def check(self, subject: str, options: Mapping[str, Any]) -> None:
+        """
+        Refuse a trigger rule of a teardown, which Airflow sets.
+
+        :raises InvalidDefinition: if there is one.
+        """
+        if self.is_teardown and "trigger_rule" in options:
+            raise InvalidDefinition(
+                subject, "it is a teardown and has a trigger_rule", "Leave trigger_rule out: Airflow sets it."
+            )
 
 
 #: A file of a thousand tasks has a few functions.

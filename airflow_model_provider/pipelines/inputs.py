@@ -172,7 +172,6 @@ class Inputs:
     :param step: the step's name, for errors.
     :param bound: its arguments; references, handles and small outputs stand in them at any depth.
     :param resolved: returns what a reference is pinned to.
-    :param unchecked: parameters that Airflow has filled: they are passed on as they are.
     """
 
     def __init__(
@@ -180,9 +179,8 @@ class Inputs:
         step: str,
         bound: inspect.BoundArguments,
         resolved: Callable[[Reference | OutputReference], Any],
-        unchecked: frozenset[str] = frozenset(),
     ) -> None:
-        self._step, self._bound, self._resolved, self._unchecked = step, bound, resolved, unchecked
+        self._step, self._bound, self._resolved = step, bound, resolved
         self.handles = InputHandles(step)
 
     def load(self, function: Callable[..., Any]) -> inspect.BoundArguments:
@@ -198,13 +196,6 @@ class Inputs:
         return inspect.BoundArguments(self._bound.signature, arguments)
 
     def _load(self, parameter: str, value: Any, annotation: Any) -> Any:
-        if self._bound.signature.parameters[parameter].kind is inspect.Parameter.VAR_KEYWORD:
-            filled = {name: value[name] for name in value if name in self._unchecked}
-            given = {name: value[name] for name in value if name not in filled}
-            return {**filled, **self._loaded(parameter, given, annotation)}
-        return value if parameter in self._unchecked else self._loaded(parameter, value, annotation)
-
-    def _loaded(self, parameter: str, value: Any, annotation: Any) -> Any:
         check = self._check(parameter, annotation)
         keep_handle = asks_for_handle(annotation)
         handles: list[Artifact[Any] | SmallOutput] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import inspect
 import re
 import types
@@ -15,7 +17,7 @@ from airflow_model_provider.limits import check_text
 from airflow_model_provider.selectors import ArtifactType, artifact_type, check_name
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -80,7 +82,7 @@ def declared_outputs(function: Callable[..., Any], substitutions: Mapping[str, s
     several = elements is not None
     outputs = []
     for index, element in enumerate(elements if elements is not None else (annotation,)):
-        config = _config(element)
+        config = _config(function, element)
         if config.name is not None:
             config = replace(config, name=_filled(function, config.name, substitutions))
         outputs.append(Output(config.name or (f"output_{index}" if several else "output"), config))
@@ -91,6 +93,17 @@ def declared_outputs(function: Callable[..., Any], substitutions: Mapping[str, s
                 f"step {function.__name__!r}", f"two outputs are called {name!r}", "Rename one."
             )
     return tuple(outputs)
+
+
+def check_outputs(function: Callable[..., Any]) -> None:
+    """
+    Refuse annotations that name an output in two ways, before a step is called.
+
+    :raises InvalidDefinition: if they do, or if a name in them can't be read.
+    """
+    annotation = return_annotation(function)
+    for element in _elements(annotation) or (annotation,):
+        _config(function, element)
 
 
 def declares_tuple(function: Callable[..., Any]) -> bool:
@@ -116,26 +129,76 @@ def read_annotation(function: Callable[..., Any], name: str) -> Any:
     """
     Return one annotation of a function, evaluated where it is a string, with its ``Annotated`` extras.
 
-    A name that only type checkers import can't be evaluated: then it is ``Any``.
+    A name that only type checkers import stands for ``Any``; so ``tuple[pd.DataFrame, pd.Series]`` is two outputs.
 
-    :raises InvalidDefinition: if such an annotation names outputs, which would be lost.
+    :raises InvalidDefinition: if such a name is one of this package or of Annotated, whose meaning would be lost.
     """
     raw = getattr(function, "__annotations__", {}).get(name, Any)
     if not isinstance(raw, str):
         return raw
     holder = types.SimpleNamespace(__annotations__={name: raw})
     function = inspect.unwrap(function)
-    closure = inspect.getclosurevars(function).nonlocals if function.__closure__ else {}
+    names = _Names(function)
     try:
-        return typing.get_type_hints(holder, function.__globals__, dict(closure), include_extras=True)[name]
-    except (NameError, AttributeError, TypeError, ValueError) as err:
-        if "Annotated[" in raw:
-            raise InvalidDefinition(
-                f"step {function.__name__!r}",
-                f"the annotation {raw!r} can't be read ({err})",
-                "Import its names outside of TYPE_CHECKING, or the output's name would be lost.",
-            ) from err
+        return typing.get_type_hints(holder, function.__globals__, names, include_extras=True)[name]
+    except Exception as err:  # an annotation is code
+        if isinstance(err, _Lost) or "Annotated[" in raw:
+            raise _lost(function, raw, str(err)) from err
         return Any
+
+
+def _lost(function: Callable[..., Any], annotation: str, reason: str) -> InvalidDefinition:
+    return InvalidDefinition(
+        f"step {function.__name__!r}",
+        f"the annotation {annotation!r} can't be read ({reason})",
+        "Import its names outside of TYPE_CHECKING, or what they say would be lost.",
+    )
+
+
+class _Lost(Exception):
+    """A name without which an annotation would mean something else."""
+
+
+class _Names(dict[str, Any]):
+    """The names that an annotation can use; one that only type checkers import is unknown, and stands for Any."""
+
+    def __init__(self, function: Any) -> None:
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
+            with contextlib.suppress(ValueError):  # an empty one: its variable is assigned later
+                self[name] = cell.cell_contents
+        self._globals = function.__globals__
+
+    def __missing__(self, name: str) -> Any:
+        if name in self._globals:
+            return self._globals[name]
+        if hasattr(builtins, name):
+            return getattr(builtins, name)
+        if name in ("Annotated", "Artifact", "ArtifactConfig", "ArtifactType"):
+            raise _Lost(f"name {name!r} is not defined")
+        return _Unknown
+
+
+class _UnknownType(type):
+    """The type of what an unknown name stands for: whatever is taken of it is as unknown."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __getitem__(cls, _: Any) -> Any:
+        return cls
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        return cls
+
+    def __instancecheck__(cls, _: object) -> bool:
+        return True
+
+
+class _Unknown(metaclass=_UnknownType):
+    """A type that only type checkers know; every value may be one."""
 
 
 def _elements(annotation: Any) -> tuple[Any, ...] | None:
@@ -146,14 +209,35 @@ def _elements(annotation: Any) -> tuple[Any, ...] | None:
     return None if not elements or Ellipsis in elements else elements
 
 
-def _config(annotation: Any) -> ArtifactConfig:
+def _config(function: Callable[..., Any], annotation: Any) -> ArtifactConfig:
+    """Combine what the parts of one output's annotation say: a name, an :class:`ArtifactConfig`, or both."""
+    extras = list(_extras(annotation))
+    if _Unknown in extras:
+        raise _lost(
+            function, str(function.__annotations__["return"]), "a name beside the type is not defined"
+        )
+    configs = [extra for extra in extras if isinstance(extra, ArtifactConfig)]
+    names = [extra for extra in extras if isinstance(extra, str)]
+    names += [config.name for config in configs if config.name is not None]
+    if len(set(names)) > 1 or len(set(map(repr, configs))) > 1:
+        said = [*dict.fromkeys(map(repr, names))] if len(set(names)) > 1 else ["two different ArtifactConfig"]
+        raise InvalidDefinition(
+            f"step {function.__name__!r}",
+            f"the annotation of one output says {' and '.join(said)}",
+            "Keep one name and one ArtifactConfig.",
+        )
+    config = configs[0] if configs else ArtifactConfig()
+    return replace(config, name=names[0]) if names else config
+
+
+def _extras(annotation: Any) -> Iterator[Any]:
+    """What stands beside a type in ``Annotated``, inside ``Optional`` and unions too."""
     if typing.get_origin(annotation) is Annotated:
-        for extra in annotation.__metadata__:
-            if isinstance(extra, ArtifactConfig):
-                return extra
-            if isinstance(extra, str):
-                return ArtifactConfig(name=extra)
-    return ArtifactConfig()
+        yield from annotation.__metadata__
+        annotation = annotation.__origin__
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            yield from _extras(member)
 
 
 def _filled(function: Callable[..., Any], name: str, substitutions: Mapping[str, str]) -> str:

@@ -139,6 +139,8 @@ def check_arguments(subject: str, value: Any) -> None:
     """
 
     def visit(part: Any) -> Any:
+        if (problem := getattr(type(part), "not_an_argument", None)) is not None:
+            raise InvalidDefinition(subject, f"it is given {quoted(part)}, {problem}", "Pass an output.")
         if isinstance(part, LazyMetadata):
             advice = "Pass the version itself, or a value: run_metadata['accuracy']."
             raise InvalidDefinition(

@@ -14,7 +14,7 @@ from airflow_model_provider import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_model_provider.local_run import PipelineResult
+    from airflow_model_provider.pipelines.results import PipelineResult
     from tests.support.airflow_runtime import AirflowRuntime
 
 FILE = Path(__file__).parent / "dags" / "both_ways.py"

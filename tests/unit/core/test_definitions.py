@@ -77,10 +77,14 @@ def test_placeholders_in_output_names_are_filled() -> None:
 def test_an_output_name_that_would_be_lost_is_refused() -> None:
     """A name in an annotation that can't be read at run time is not dropped silently."""
 
-    def lost() -> Annotated[Decimal, "x"]: ...
+    def kept() -> Annotated[Decimal, "x"]: ...
+    def lost() -> tuple[int, Annotated[int, UNKNOWN] | None]: ...  # type: ignore[valid-type]  # noqa: F821
+    def unread() -> Annotated[int, "x", {}["key"]]: ...
 
-    with pytest.raises(InvalidDefinition, match="TYPE_CHECKING"):
-        names(lost)
+    assert names(kept) == ["x"]
+    for function in (lost, unread):
+        with pytest.raises(InvalidDefinition, match="TYPE_CHECKING"):
+            step(function)
 
 
 def test_an_unnamed_output_is_called_after_pipeline_and_step() -> None:

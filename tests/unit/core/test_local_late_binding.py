@@ -198,7 +198,7 @@ def test_a_run_uses_the_version_of_its_date(trained: Client) -> None:
 @pytest.mark.parametrize("value", [SKIPPED, f"{SKIPPED}"], ids=["reference", "text"])
 @pytest.mark.parametrize("mapped", [False, True])
 def test_a_step_without_a_version_is_skipped(value: Any, mapped: bool) -> None:
-    """With all that depends on it; the version that the run makes does not wait for them."""
+    """With all that depends on it, on one of its instances too; the version that the run makes waits for none."""
 
     @pipeline(model=Model("marked"))
     def retraining() -> None:

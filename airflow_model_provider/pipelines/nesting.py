@@ -1,0 +1,49 @@
+"""A pipeline that is called in the body of another one, or of a DAG: a group of its steps."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from airflow_model_provider.context import PipelineContext, current_pipeline
+from airflow_model_provider.exceptions import InvalidDefinition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from airflow_model_provider.pipelines.definition import PipelineDefinition
+
+
+def nested(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[PipelineContext, inspect.BoundArguments]:
+    """
+    Return the context in which a called pipeline's body runs, and its arguments.
+
+    Its steps belong to its own model, or to that of the pipeline that calls it.
+
+    :raises InvalidDefinition: if the arguments don't fit, or the pipeline calls itself.
+    """
+    subject, outer = f"pipeline {pipeline.name!r}", current_pipeline()
+    try:
+        bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
+    except TypeError as err:
+        raise InvalidDefinition(subject, str(err)) from None
+    bound.apply_defaults()
+    bodies = () if outer is None else outer._bodies
+    if pipeline.function in bodies:
+        raise InvalidDefinition(subject, "its body calls it again", "Call another pipeline.")
+    model = pipeline.model or (None if outer is None else outer._model)
+    return PipelineContext(pipeline.name, model, (*bodies, pipeline.function)), bound
+
+
+def group_id(pipeline: PipelineDefinition, prefix: str, taken: Collection[str]) -> str:
+    """
+    Return the id of a called pipeline's group, without its prefix: its name, with a number if that is taken.
+
+    :param prefix: the ids of the groups around it, each with a dot.
+    :param taken: the full ids of all tasks and groups.
+    """
+    name = pipeline.name.replace(".", "_")  # in the ids of groups a dot parts the inner from the outer
+    ids = (f"{name}__{number}" if number else name for number in range(len(taken) + 1))
+    return next(found for found in ids if f"{prefix}{found}" not in taken)

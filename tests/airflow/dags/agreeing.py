@@ -1,0 +1,298 @@
+"""Airflow dag: pipelines whose steps must end alike in a local run and under ``dag.test()``."""
+
+import asyncio
+from typing import Annotated, Any
+
+from airflow.sdk import setup, task, teardown
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_model_provider import (
+    Client,
+    Gates,
+    Model,
+    get_step_context,
+    log_metadata,
+    pipeline,
+    step,
+)
+
+
+@step
+def good(_: Any = None) -> Annotated[int, "good"]:
+    return 1
+
+
+@step
+def bad(_: Any = None) -> Annotated[int, "bad"]:
+    raise ValueError("as asked")
+
+
+@step
+def skipping(_: Any = None) -> Annotated[int, "skipping"]:
+    raise AirflowSkipException("nothing to do")
+
+
+@step
+async def slowly(value: int) -> Annotated[int, "slowly"]:
+    await asyncio.sleep(0)
+    get_step_context().add_output_metadata({"seen": value})
+    return value + 1
+
+
+@pipeline(schedule=None)
+def asynchronous():
+    slowly(slowly(1))
+
+
+@step
+async def notify() -> None:
+    await asyncio.sleep(0)
+    raise ConnectionRefusedError("no mail")
+
+
+@pipeline(schedule=None)
+def asynchronous_failing():
+    notify()
+
+
+RULES = (
+    "all_success", "all_failed", "all_done", "all_done_min_one_success", "one_success", "one_failed", "one_done",
+    "none_failed", "none_skipped", "always", "none_failed_min_one_success", "all_skipped",
+)  # fmt: skip
+
+
+def under_all_rules(*before: Any) -> None:
+    for rule in RULES:
+        good.with_options(name=f"after_{rule}", trigger_rule=rule).after(*before)()
+
+
+@pipeline(schedule=None)
+def behind_a_success():
+    under_all_rules(good())
+
+
+@pipeline(schedule=None)
+def behind_a_failure():
+    under_all_rules(bad())
+
+
+@pipeline(schedule=None)
+def behind_a_skip():
+    under_all_rules(skipping())
+
+
+@pipeline(schedule=None)
+def behind_a_failure_of_another():
+    under_all_rules(good.with_options(name="never")(bad()))
+
+
+@pipeline(schedule=None)
+def behind_a_success_and_a_skip():
+    under_all_rules(good(), skipping())
+
+
+@pipeline(schedule=None)
+def behind_a_success_and_a_failure():
+    under_all_rules(good(), bad())
+
+
+@step
+def even(number: int) -> Annotated[int, "even"]:
+    if number % 2:
+        raise AirflowSkipException(f"{number} is odd")
+    return number
+
+
+@pipeline(schedule=None, model=Model("partly"))
+def behind_a_partly_skipped_one():
+    under_all_rules(even.expand(number=[1, 2, 3, 4]))
+
+
+@step
+def cluster() -> str:
+    return "c1"
+
+
+@step
+def work(cluster: str) -> int:
+    raise ValueError(f"{cluster} does not work")
+
+
+@step
+def delete(cluster: str) -> Annotated[str, "deleted"]:
+    return cluster
+
+
+@pipeline(schedule=None)
+def with_a_teardown():
+    made = setup(cluster)()
+    work(made) >> teardown(delete)(made)
+
+
+@pipeline(schedule=None)
+def with_a_teardown_by_output():
+    made = cluster()
+    failing = work(made)
+    failing >> delete(made).as_teardown(setups=made)
+    good.after(failing)()
+
+
+@pipeline(schedule=None)
+def with_a_block():
+    made = cluster()
+    with delete(made).as_teardown(setups=made):
+        good() >> good()
+        work(made)
+
+
+@pipeline(schedule=None)
+def with_a_failing_setup():
+    made = bad().as_setup()
+    good.with_options(name="first").after(made)()
+    good.with_options(name="work", trigger_rule="all_done").after("first")()
+    good.with_options(name="clean").after("work")().as_teardown(setups=made)
+
+
+@step
+def broken(_: Any = None) -> None:
+    raise ValueError("can't be cleaned up")
+
+
+@pipeline(schedule=None)
+def with_a_failing_teardown():
+    made = cluster()
+    good.after(made)() >> broken(made).as_teardown(setups=made)
+
+
+@pipeline(schedule=None)
+def with_a_teardown_that_counts():
+    made = cluster()
+    good.after(made)() >> broken(made).as_teardown(setups=made, on_failure_fail_dagrun=True)
+
+
+@pipeline(schedule=None)
+def cleaned_up():
+    good.with_options(trigger_rule="all_done")(bad())
+
+
+@task.skip_if(lambda context: context["params"]["skip"], "as asked")
+@step
+def asked(value: Any = None) -> Annotated[int, "asked"]:
+    return 2
+
+
+@task.run_if(lambda context: (not context["params"]["skip"], "as asked"))
+@step
+def asked_otherwise() -> Annotated[int, "otherwise"]:
+    return 2
+
+
+@pipeline(schedule=None, model=Model("asked"))
+def conditional(skip: bool = True):
+    asked(good())
+    asked_otherwise()
+
+
+@step
+def try_to_promote() -> Annotated[int, "tried"]:
+    version = Client().create_model_version("softly")
+    version.promote("production", gates=Gates(require={"accuracy": ">= 0.9"}, soft=True))
+    return 1
+
+
+@pipeline(schedule=None)
+def gated_softly():
+    good(try_to_promote())
+
+
+@step
+def named(x: int, ti=None, params=None, *, ds, run_id: str) -> Annotated[list, "named"]:  # type: ignore[no-untyped-def]
+    return [x, ti.task_id, ti.map_index, params["word"], ds, run_id == ti.run_id]
+
+
+@step
+def keywords(x: int, **context: Any) -> Annotated[list, "keywords"]:
+    return [x, context["params"]["word"], context["ti"].task_id, context["more"], "x" in context]
+
+
+@step
+def late(ds: str, x: int) -> Annotated[list, "late"]:
+    return [ds, x]
+
+
+@pipeline(schedule=None)
+def in_context(word: str = "{{ ds }}"):
+    named(1)
+    keywords(2, more="given")
+    late(x=3)
+    late.with_options(name="given")("2020-01-01", 4)
+
+
+@step
+def measured() -> tuple[Annotated[float, "accuracy"], Annotated[float, "loss"]]:
+    log_metadata({"unit": "%"}, artifact_name="accuracy")
+    return 0.9, 0.1
+
+
+@step
+def nothing_there(value: float | None) -> Annotated[list, "seen"]:
+    return [value]
+
+
+@pipeline(schedule=None)
+def several_outputs(skip: bool = False):
+    nothing_there(measured()["accuracy"])
+
+
+@pipeline(schedule=None)
+def several_outputs_of_a_skipped_one():
+    accuracy, _ = task.skip_if(lambda _: True)(measured)()
+    nothing_there.with_options(trigger_rule="all_done")(accuracy)
+    nothing_there.with_options(trigger_rule="all_done")(skipping())
+
+
+@step
+def fitted(c: float = 1.0) -> Annotated[float, "fitted"]:
+    return c * 2
+
+
+@step
+def halves(value: float) -> tuple[Annotated[float, "low"], Annotated[float, "high"]]:
+    return value / 2, value
+
+
+@step
+def log(text: str = "") -> Annotated[str, "text"]:
+    return text
+
+
+@pipeline(schedule=None, model=Model("inner"), default_args={"trigger_rule": "all_done"})
+def fitting(c: float = 1.0):
+    """Fit something."""
+    log.with_options(name="note")("{{ params.word }} {{ ti.task_id }}")
+    return fitted(c)
+
+
+@pipeline(schedule=None)
+def splitting(value: float = 8.0):
+    fitting(0.25)
+    return halves(value)
+
+
+@pipeline(schedule=None)
+def silent():
+    log()
+    log()
+
+
+@pipeline(schedule=None, model=Model("outer"))
+def calling(c: float = 3.0, word: str = "hello"):
+    one = fitting(c)
+    two = fitting.with_options(name="another")(one)
+    low, high = splitting(two)
+    skipping() >> fitting(4.0)
+    nothing = silent.after(one)()
+    nothing >> log.with_options(name="last")()
+    log.with_options(name="named").after("silent")()
+    nothing_there.with_options(name="sees_low")(low)
+    nothing_there.with_options(name="sees_high")(high)
