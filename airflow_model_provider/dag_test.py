@@ -13,9 +13,10 @@ from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connect
 from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.handles import Artifact, ModelVersion
-from airflow_model_provider.local_run import PipelineResult, StepResult, announce, chosen_workspace, say
+from airflow_model_provider.local_run import announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.selectors import Selector
