@@ -15,7 +15,8 @@ from airflow.sdk import DAG
 from airflow.sdk.execution_time.task_runner import _run_task_state_change_callbacks
 
 from airflow_model_provider import Client, Model, host, log_metadata, save_artifact
-from airflow_model_provider.exceptions import StageProtected
+from airflow_model_provider.exceptions import LoadingWhileBuilding, StageProtected
+from airflow_model_provider.references import Reference
 from airflow_model_provider.workspace import close_workspaces
 from tests.support.tasks import running
 
@@ -139,3 +140,18 @@ def test_one_task_has_one_view_whatever_asks(registry: Client) -> None:
 
     assert found == [1, 1]
     assert iris.load().number == 2
+
+
+def test_a_client_is_lazy_while_airflow_reads_a_dag_file(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the top of the file too: a reference then, and an error for what would read the registry."""
+    monkeypatch.setattr(host, "airflow_is_parsing", lambda: True)
+    found = Client().get_model_version("iris", "production")
+
+    assert found == Model("iris", version="production")
+    assert isinstance(found.number, Reference)
+    with pytest.raises(LoadingWhileBuilding, match="Client reads the registry"):
+        Client().list_models()
+    with pytest.raises(LoadingWhileBuilding):
+        found.load()

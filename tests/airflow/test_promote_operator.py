@@ -222,7 +222,8 @@ def test_a_version_of_another_model_is_refused(registry: Client) -> None:
 
 def test_trouble_that_may_pass_is_retried(registry: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that doesn't answer fails the try only."""
-    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", "sqlite:////dev/null/registry.db")
+    away = '{"conn_type": "model_registry", "extra": {"url": "sqlite:////dev/null/registry.db"}}'
+    monkeypatch.setenv("AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT", away)
     with pytest.raises(ConnectionError, match="/dev/null"):
         run(promote())
 

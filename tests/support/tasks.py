@@ -32,6 +32,9 @@ class TaskInstance:
         """What another task has returned."""
         return self.results.get(task_ids if key == "return_value" else (task_ids, key), default)
 
+    def get_relevant_upstream_map_indexes(self, **_: Any) -> None:
+        """Seen from outside of a mapped group: all instances."""
+
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep it."""
         self.pushed[key] = value

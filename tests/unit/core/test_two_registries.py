@@ -65,7 +65,7 @@ def test_errors_name_the_registry() -> None:
     client = Client(conn_id="team_b")
     with pytest.raises(ModelNotFound, match=r"\(registry: connection 'team_b'\)$") as raised:
         client.get_model_version("recoo", "production")
-    with pytest.raises(StageNotAssigned, match=r"\(registry: connection 'team_a'\)$"):
+    with pytest.raises(StageNotAssigned, match=r"--conn-id team_a$"):
         Model("reco", version="staging", conn_id="team_a").load()
 
     @step
@@ -75,7 +75,7 @@ def test_errors_name_the_registry() -> None:
     def using() -> None:
         use(Model("reco", version="staging", conn_id="team_b"))
 
-    with pytest.raises(StageNotAssigned, match="connection 'team_b'"):
+    with pytest.raises(StageNotAssigned, match=r"--conn-id team_b$"):
         using()
     with pytest.raises(ModelNotFound) as plain:
         Client().get_model("reco")

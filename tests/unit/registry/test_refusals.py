@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 RUN = RunKey("default", "training", "manual__1")
 SCORING = Attempt(RunKey("default", "scoring", "manual__2"), "score", "a try")
 NAME = "It must be 1 to 100 characters of letters, digits, '.', '_', '-' and space, starting with a letter or a digit."
-DECLARED = (
-    "Declared: staging, production, champion. Teams declare more in [model_registry] stages "
-    "(AIRFLOW__MODEL_REGISTRY__STAGES)."
-)
+DECLARED = """Declared: staging, production, champion. Teams declare more in [model_registry] stages \
+(AIRFLOW__MODEL_REGISTRY__STAGES)."""
 VERSIONS = """Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), \
 1 (archived). Name one of these, or a stage."""
 ANOTHER = (

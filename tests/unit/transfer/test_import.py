@@ -308,7 +308,7 @@ def test_what_is_not_ready_is_not_exported(there: Client, tmp_path: Path) -> Non
 
     assert refused["iris", "[1, 2]"] == (
         "Only versions of 'iris' that are ready can be exported, not iris@2 (producing). Wait until they are ready, or "
-        "name others: --versions."
+        "name others: versions=[1]."
     )
     assert "not young@1 (producing)" in refused["young", "None"]
     assert refused["empty", "None"] == "'empty' has no version to export. Make one first."
