@@ -40,7 +40,7 @@ class Pipeline(Generic[P]):
         self.definition, self._after = definition, after
         self.dag: Any = None
         functools.update_wrapper(self, definition.function)
-        if host.airflow_is_parsing() and not in_definition():
+        if host.airflow_is_parsing() and host.dag_being_built() is None:  # in a body it is a group, if called
             from airflow_model_provider.dag_builder import build_dag
 
             self.dag = build_dag(definition)
