@@ -77,15 +77,22 @@ def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) ->
     :return: how many there were.
     """
 
+    def abandoned(connection: Connection) -> Select[Any]:
+        return _abandoned(ago(connection, timedelta(days)))
+
+    def look(connection: Connection) -> int:
+        return len(connection.execute(abandoned(connection)).all())
+
     def work(connection: Connection) -> int:
-        found = list(connection.execute(_abandoned(ago(connection, timedelta(days)))).scalars())
-        for version_id in [] if dry_run else found:
+        found = list(connection.execute(abandoned(connection).with_for_update(of=_version)).scalars())
+        for version_id in found:
             waiting = (_producer.c.version_id == version_id) & (_producer.c.state == PENDING)
             connection.execute(update(_producer).where(waiting).values(state=FAILED, at=now()))
             become(connection, version_id, VersionState.FAILED)
         return len(found)
 
-    return database.write(work)
+    there = database.read(look)
+    return there if dry_run or not there else database.write(work)
 
 
 def _abandoned(before: datetime) -> Select[Any]:
@@ -108,7 +115,7 @@ def _abandoned(before: datetime) -> Select[Any]:
     )
     producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
     query = select(_version.c.id).where(producing, *[~recent.exists() for recent in newer])
-    return query.order_by(_version.c.id).with_for_update(of=_version)
+    return query.order_by(_version.c.id)
 
 
 def close_producers(connection: Connection, version_id: int, outcomes: Mapping[str, str]) -> VersionState:
