@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
@@ -167,15 +168,18 @@ def become(connection: Connection, version_id: int, state: VersionState) -> bool
 def recomputed(connection: Connection, version_id: int) -> VersionState:
     """Give a version the state that follows from its parts, and return that."""
     rows = producer_rows(connection, version_id)
-    state = state_of(rows, lambda: _is_empty(connection, version_id))
+    state = state_of(rows, partial(_is_empty, connection, version_id))
     return state if become(connection, version_id, state) else VersionState.READY
 
 
-def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[], bool]) -> VersionState:
+def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[bool], bool]) -> VersionState:
     """
     Return the state of a version.
 
-    Tasks that declare outputs decide. Where there are none, skipped ones are missed only if nothing was written.
+    Tasks that declare outputs decide. Skipped ones are missed only if nothing was written in their place: artifacts,
+    or where no task declares outputs also metadata.
+
+    :param is_empty: says whether nothing was written; is told whether metadata count.
     """
     states = {row.state for row in rows}
     if FAILED in states:
@@ -183,9 +187,8 @@ def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[], bool]) -> VersionS
     if PENDING in states:
         return VersionState.PRODUCING
     declared = {row.state for row in rows if row.declares}
-    if COMMITTED not in (declared or states) or (not declared and SKIPPED in states and is_empty()):
-        return VersionState.FAILED
-    return VersionState.READY
+    missed = COMMITTED not in (declared or states) or (not declared and SKIPPED in states)
+    return VersionState.FAILED if missed and is_empty(not declared) else VersionState.READY
 
 
 def check_ready(
@@ -241,8 +244,8 @@ def _made_in(connection: Connection, version_id: int, attempt: Attempt) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _is_empty(connection: Connection, version_id: int) -> bool:
-    holds = (tables.link, tables.version_metadata)
+def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:
+    holds = (tables.link, tables.version_metadata) if metadata else (tables.link,)
     queries = [select(table.c.version_id).where(table.c.version_id == version_id).limit(1) for table in holds]
     return not any(connection.execute(query).first() for query in queries)
 
