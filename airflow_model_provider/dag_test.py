@@ -80,7 +80,8 @@ def run(
                 f"dag.test() can't run it ({type(err).__name__}: {str(err).splitlines()[0]})",
                 "It needs a database (airflow db migrate) and this file in the DAGs folder of that AIRFLOW_HOME.",
             ) from err
-    steps = _results(dag_run.get_task_instances())
+    closing = {task.task_id for task in dag.tasks if isinstance(task, CloseVersionOperator)}
+    steps = _results([item for item in dag_run.get_task_instances() if item.task_id not in closing])
     key = RunKey(settings.deployment(), dag.dag_id, dag_run.run_id)
     for made in workspace.registry.made_in(key):
         artifact: Artifact[Any] = Artifact(workspace, made.artifact)

@@ -129,14 +129,14 @@ def test_a_writer_whose_bytes_were_taken_stores_them_again(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the storing and the registering, with a collector that waits for nothing."""
-    register, collected = Registry.register_artifact, []
+    register, collected = Registry.register_artifacts, []
 
     def slowly(self: Registry, *args: Any, **kwargs: Any) -> Any:
         if not collected:
             collected.append(collect(workspace, older_than=0))
         return register(self, *args, **kwargs)
 
-    monkeypatch.setattr(Registry, "register_artifact", slowly)
+    monkeypatch.setattr(Registry, "register_artifacts", slowly)
     number = save(workspace, "value")
 
     assert collected == [Garbage(1, 5, 0)]
@@ -148,15 +148,15 @@ def test_what_another_is_about_to_store_is_not_there_yet(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer's bytes are taken, and another one notes that it will store the same: the first stores them again."""
-    register, noted = Registry.register_artifact, []
+    register, noted = Registry.register_artifacts, []
 
-    def slowly(self: Registry, new: NewArtifact) -> Any:
+    def slowly(self: Registry, new: NewArtifact, *parts: Any) -> Any:
         if not noted:
             collect(workspace, older_than=0)
             noted.append(self.intend_blob(new.payload.digest, new.payload.size))
-        return register(self, new)
+        return register(self, new, *parts)
 
-    monkeypatch.setattr(Registry, "register_artifact", slowly)
+    monkeypatch.setattr(Registry, "register_artifacts", slowly)
     number = save(workspace, "value")
 
     assert not noted[0].stored
