@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.context import acting_task, in_definition, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
-from airflow_model_provider.handles import Artifact, ModelVersion, Origin
+from airflow_model_provider.handles import ModelVersion, Origin
+from airflow_model_provider.lazy import LazyNamedArtifact, lazy_client
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registering import gates_for, gather
@@ -116,10 +117,7 @@ class RegisteredModel:
 
 class Client:
     """
-    The registry by hand.
-
-    In the body of a pipeline or DAG ``get_model_version`` gives a lazy reference; everywhere else methods act
-    at once.
+    The registry by hand. In the body of a pipeline or DAG ``get_model_version`` and ``get_artifact`` are lazy.
 
     :param url: SQLAlchemy URL of a registry; None for the configured one.
     :param store: folder or fsspec URL of its artifacts.
@@ -133,13 +131,14 @@ class Client:
         self, url: str | None = None, *, store: str | None = None, conn_id: str | None = None
     ) -> None:
         self._url, self._store, self._conn_id = url, store, conn_id
+        self._has_address = url is not None or store is not None
 
     @cached_property
     def workspace(self) -> Workspace:
         """The open registry and store."""
         refuse_io_in_definition("Client")
         task = acting_task()
-        if task is not None and self._url is None and self._store is None:
+        if task is not None and not self._has_address:
             return task.workspace(self._conn_id)
         return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
 
@@ -193,11 +192,12 @@ class Client:
 
         :param version: a stage, ``latest``, a number, or a version name.
         :raises StageNotAssigned: if no version holds the stage (when the task runs, if it is lazy).
+        :raises InvalidDefinition: in a body, if the client has a URL, which a reference can't name.
         """
         lazy = Model(model, version=version, conn_id=self._conn_id)
-        if in_definition():
+        if lazy_client(has_address=self._has_address):
             return lazy
-        if self._url is None and self._store is None and acting_task() is not None:
+        if not self._has_address and acting_task() is not None:
             return lazy.load()
         record = self.workspace.registry.get_version(model, lazy.selector)
         return ModelVersion(self.workspace, record, self.origin)
@@ -441,18 +441,18 @@ class Client:
 
     # --- artifacts and records -----------------------------------------------------------------------------
 
-    def get_artifact(
-        self, name: str, version: int | None = None, *, map_index: int | None = None
-    ) -> Artifact[Any]:
+    def get_artifact(self, name: str, version: int | None = None, *, map_index: int | None = None) -> Any:
         """
-        Return an artifact by its own name, whatever model it belongs to.
+        Return an artifact by its own name: a lazy reference in the body of a pipeline or DAG, its handle elsewhere.
 
-        :param version: its own version number; None for the newest.
+        :param version: its own version number; None for the newest one, in a body when the task runs.
         :param map_index: only those that this element of a mapped step made.
         :raises ArtifactNotFound: if there is none.
         """
-        record = self.workspace.registry.find_artifact(name, version, map_index)
-        return Artifact(self.workspace, record, conn_id=self._conn_id)
+        named = LazyNamedArtifact(name, version, map_index, conn_id=self._conn_id)
+        if lazy_client(has_address=self._has_address):
+            return named
+        return named.found_in(self.workspace, None if self._has_address else self.origin.attempt)
 
     def list_resolutions(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.handles import Artifact, ModelVersion
     from airflow_model_provider.model import Model
-    from airflow_model_provider.references import Reference
+    from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.registry.entities import Attempt, Resolution, StageEvent
     from airflow_model_provider.resolver import Resolver
     from airflow_model_provider.workspace import Workspace
@@ -70,7 +70,7 @@ class StepContext:
     inputs: Mapping[str, Artifact[Any]]
     output_names: Sequence[str]
     _model: ModelVersion | None
-    _resolve: Callable[[Sequence[Reference]], list[Resolution]]
+    _resolve: Callable[[Sequence[AnyReference]], list[Resolution]]
     _workspace: Callable[[str | None], Workspace]
     #: The promotions that the Dag run has claimed, in their order: what started it, and what came meanwhile (R32).
     promotions: Sequence[StageEvent] = ()
@@ -113,7 +113,7 @@ class StepContext:
             )
         self.output_metadata.setdefault(name, {}).update(metadata)
 
-    def resolve(self, reference: Reference) -> Resolution:
+    def resolve(self, reference: AnyReference) -> Resolution:
         """Pin a reference under this task's pins and record it."""
         return self._resolve([reference])[0]
 
@@ -132,7 +132,7 @@ class ActingTask(NamedTuple):
     """
 
     attempt: Attempt
-    resolve: Callable[[Sequence[Reference]], list[Resolution]]
+    resolve: Callable[[Sequence[AnyReference]], list[Resolution]]
     workspace: Callable[[str | None], Workspace]
 
 

@@ -21,6 +21,7 @@ from airflow_model_provider.handles import (
 )
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model, new_version_name
+from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.arguments import asked_of_context
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
@@ -90,7 +91,7 @@ class StepExecution:
         self._bound: inspect.BoundArguments
         self._context: Mapping[str, Any] = {}
         self._filled: Sequence[str] = ()
-        self._pinned: dict[Reference | OutputReference, Resolution] = {}
+        self._pinned: dict[AnyReference, Resolution] = {}
         self._version: VersionRecord | None = None
         self.saved: dict[str, Artifact[Any]] = {}
         #: What the instances of the tasks that are mapped over the only output get; None where none is.
@@ -121,7 +122,7 @@ class StepExecution:
         self._bound.apply_defaults()
         defaults = [value for name, value in self._bound.arguments.items() if name not in given]
         check_arguments(f"step {self.attempt.task_id!r}", defaults)
-        wanted: dict[Reference | OutputReference, None] = {}
+        wanted: dict[AnyReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
         belonging = (
@@ -136,7 +137,7 @@ class StepExecution:
             self._version = pinned.version if pinned else self._new_version(model)
         return found
 
-    def _collect(self, part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+    def _collect(self, part: Any, wanted: dict[AnyReference, None]) -> Any:
         if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
             wanted[part.reference()] = (
                 None  # a handle that was taken elsewhere is an input like its reference
@@ -223,7 +224,7 @@ class StepExecution:
         origin = Origin(self.attempt, self.task.settled, conn_id=conn_id)
         return ModelVersion(self._workspace(conn_id), self._version, origin)
 
-    def _resolved(self, reference: Reference | OutputReference) -> Any:
+    def _resolved(self, reference: AnyReference) -> Any:
         pinned = self._pinned[reference]
         return resolved_value(self._workspace(pinned.conn_id), pinned, Origin(self.attempt))
 
@@ -424,13 +425,13 @@ class StepExecution:
 
 def loaded(entry: Any, resolver: Resolver) -> Any:
     """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
-    wanted: dict[Reference | OutputReference, None] = {}
+    wanted: dict[AnyReference, None] = {}
     value = transform(read_result(entry), lambda part: _collect(part, wanted))
     found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
 
     def visit(part: Any) -> Any:
         reference = part.reference if isinstance(part, Model) else part
-        if not isinstance(reference, Reference | OutputReference):
+        if not isinstance(reference, AnyReference):
             return WALK
         pinned = found[reference]
         value = resolved_value(resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt))
@@ -444,9 +445,9 @@ def _travels(value: Any) -> bool:
     return is_small_json(value) and is_plain(value)
 
 
-def _collect(part: Any, wanted: dict[Reference | OutputReference, None]) -> Any:
+def _collect(part: Any, wanted: dict[AnyReference, None]) -> Any:
     reference = part.reference if isinstance(part, Model) else part
-    if isinstance(reference, Reference | OutputReference):
+    if isinstance(reference, AnyReference):
         wanted[reference] = None
         return part
     return WALK

@@ -52,6 +52,12 @@ def jinja_expression(reference: Reference) -> str:
     return before + "{{ " + text + " }}"
 
 
+def artifact_expression(name: str, attribute: str | None, options: Mapping[str, Any]) -> str:
+    """Return the Jinja expression that means an artifact by its own name."""
+    text = "macros.model_registry.artifact" + _called([_literal(name)], options)
+    return "{{ " + text + (f".{attribute}" if attribute else "") + " }}"
+
+
 def _item(key: Any, default: Mapping[str, Any]) -> str:
     if not default:
         return f"[{_literal(key)}]"

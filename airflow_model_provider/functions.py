@@ -18,7 +18,8 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion, handle_of, save_or_adopt
 from airflow_model_provider.lazy import resolve_now
-from airflow_model_provider.references import OutputReference, Reference, read_reference
+from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
 from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
@@ -144,14 +145,14 @@ def load_artifact(
         return Client().get_artifact(artifact, version).load(mmap=mmap)
     if isinstance(artifact, Artifact):
         return artifact.load(mmap=mmap)
-    reference = artifact if isinstance(artifact, Reference | OutputReference) else read_reference(artifact)
+    reference = read_reference(artifact)
     if isinstance(reference, OutputReference):
         workspace = _here()
         workspace.check_own(reference)
         (found,) = workspace.registry.resolve([reference])
         assert found.artifact is not None
         return Artifact(workspace, found.artifact).load(mmap=mmap)
-    if isinstance(reference, Reference):
+    if reference is not None:
         found = resolve_now(reference, "load_artifact()")
         return found.load(mmap=mmap) if isinstance(found, Artifact) else found
     raise InvalidDefinition(

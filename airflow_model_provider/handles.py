@@ -482,16 +482,14 @@ def resolved_value(workspace: Workspace, resolution: Resolution, origin: Origin 
     conn_id = resolution.conn_id
     if resolution.missing is not None:
         return resolution.value
-    if isinstance(reference, Reference) and artifact is not None:
-        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None, conn_id)
-        if reference.attribute == "uri":
-            return handle.uri
-        if reference.attribute == "local_path":
-            return handle.path()
-    if isinstance(reference, Reference) and (reference.attribute or reference.wanted is Wanted.METADATA):
+    attribute = getattr(reference, "attribute", None)
+    if attribute not in (None, "uri", "local_path") or getattr(reference, "wanted", None) is Wanted.METADATA:
         return resolution.value
     if artifact is not None:
-        return Artifact(workspace, artifact, str(version) if version else None, conn_id)
+        handle: Artifact[Any] = Artifact(workspace, artifact, str(version) if version else None, conn_id)
+        if attribute == "local_path":
+            return handle.path()
+        return handle if attribute is None else handle.uri
     if version is not None:
         return ModelVersion(workspace, version, origin._replace(conn_id=conn_id))
     return resolution.value

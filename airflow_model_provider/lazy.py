@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.context import acting_task, current_step, refuse_io_in_definition
+from airflow_model_provider.context import acting_task, current_step, in_definition, refuse_io_in_definition
 from airflow_model_provider.deferring import Uncomputed
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.limits import check_key
+from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
 from airflow_model_provider.references import UNSET, Reference, Wanted
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_model_provider.handles import Artifact
+    from airflow_model_provider.registry.entities import Attempt
+    from airflow_model_provider.workspace import Workspace
 
 
 class LazyArtifact(Reference):
@@ -62,6 +66,64 @@ class LazyArtifact(Reference):
     def _pinned(self, operation: str) -> Artifact[Any]:
         artifact: Artifact[Any] = resolve_now(self, operation)
         return artifact
+
+
+class LazyNamedArtifact(NamedArtifact):
+    """
+    A lazy reference to an artifact by its own name. Pass it to a step, which is given the loaded object.
+
+    >>> Client().get_artifact("scaler")  # in the body of a pipeline or DAG  # doctest: +SKIP
+    artifact scaler
+    """
+
+    @property
+    def uri(self) -> NamedArtifact:
+        """Where the bytes are, as a plain string when the task runs."""
+        return self.with_attribute("uri")
+
+    @property
+    def digest(self) -> NamedArtifact:
+        """SHA-256 of the bytes, as a plain string when the task runs."""
+        return self.with_attribute("digest")
+
+    @property
+    def number(self) -> NamedArtifact:
+        """The artifact's own version number, as a plain value when the task runs."""
+        return self.with_attribute("number")
+
+    @property
+    def local_path(self) -> NamedArtifact:
+        """A verified local file with the bytes, for libraries that read files themselves; a path in a task."""
+        return self.with_attribute("local_path")
+
+    def load(self, *, mmap: bool = False) -> Any:
+        """
+        Resolve and load it here and now.
+
+        :raises LoadingWhileBuilding: in the body of a pipeline or DAG.
+        """
+        return resolve_now(self, "load()").load(mmap=mmap)
+
+    def path(self) -> Path:
+        """Resolve it here and now and return a verified local file with its bytes."""
+        found: Path = resolve_now(self, "path()").path()
+        return found
+
+    def found_in(self, workspace: Workspace, attempt: Attempt | None) -> Artifact[Any]:
+        """
+        Return the handle of what there is now, whatever was pinned before.
+
+        :param attempt: the try of the task that asks, in whose records it is noted.
+        :raises ArtifactNotFound: if there is none.
+        """
+        from airflow_model_provider.handles import Artifact
+
+        (found,) = workspace.registry.resolve([self])
+        assert found.artifact is not None
+        handle: Artifact[Any] = Artifact(workspace, found.artifact, conn_id=self.conn_id)
+        if attempt is not None:
+            workspace.registry.record([found._replace(reference=handle.reference())], attempt)
+        return handle
 
 
 def _fields(reference: Reference) -> dict[str, Any]:
@@ -147,7 +209,25 @@ def lazy_or_now(reference: Reference) -> Any:
     return reference if current_step() is None else resolve_now(reference, repr(reference))
 
 
-def resolve_now(reference: Reference, operation: str) -> Any:
+def lazy_client(*, has_address: bool) -> bool:
+    """
+    Return whether a client gives references here.
+
+    :param has_address: whether it has the URL of a registry or a store, which references cannot name.
+
+    :raises InvalidDefinition: if it does, and has such an address.
+    """
+    if not in_definition():
+        return False
+    if has_address:
+        problem = (
+            "it has a url= or a store=, and a reference in the body of a pipeline or Dag names a connection"
+        )
+        raise InvalidDefinition("Client", problem, "Use Client(conn_id=...).")
+    return True
+
+
+def resolve_now(reference: AnyReference, operation: str) -> Any:
     """
     Resolve a reference here and now: under the task's pins in a running task, by itself elsewhere.
 
@@ -163,8 +243,9 @@ def resolve_now(reference: Reference, operation: str) -> Any:
         (resolution,) = task.resolve([reference])
         return resolved_value(task.workspace(resolution.conn_id), resolution, Origin(task.attempt))
     while True:
-        workspace = open_workspace(find_address(reference.conn_id))
+        workspace = open_workspace(find_address(getattr(reference, "conn_id", None)))
         (resolution,) = workspace.registry.resolve([reference])
-        if resolution.missing is None or reference.fallback is None:
+        fallback = getattr(reference, "fallback", None)
+        if resolution.missing is None or fallback is None:
             return resolved_value(workspace, resolution, Origin())
-        reference = reference.fallback
+        reference = fallback

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.pinned import TaskSide, pinned, version_of
 from airflow_model_provider.selectors import RUN_DATES
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from airflow_model_provider.references import Reference
+    from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.registry.entities import Attempt
     from airflow_model_provider.resolver import Resolver
 
@@ -80,7 +81,7 @@ class LocalTemplates:
         from jinja2 import StrictUndefined, TemplateError
         from jinja2.sandbox import SandboxedEnvironment
 
-        def resolve(reference: Reference) -> Any:
+        def resolve(reference: AnyReference) -> Any:
             try:
                 (found,) = resolver.resolve([reference])
             except ModelRegistryError as err:
@@ -93,9 +94,14 @@ class LocalTemplates:
         def version(model: str, version: Any, **options: Any) -> Any:
             return version_of(task, model, version, options)
 
+        def artifact(
+            name: str, version: int | None = None, map_index: int | None = None, conn_id: str | None = None
+        ) -> Any:
+            return resolve(NamedArtifact(name, version, map_index, conn_id=conn_id))
+
         task = TaskSide(resolve, fail, in_template=True)
 
-        macros = SimpleNamespace(model_registry=SimpleNamespace(version=version))
+        macros = SimpleNamespace(model_registry=SimpleNamespace(version=version, artifact=artifact))
         known = self.context(resolver.attempt)
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
@@ -103,7 +109,7 @@ class LocalTemplates:
         except _Carried as err:
             raise err.error from None
         except TemplateError as err:
-            names = ", ".join([*known, "macros.model_registry.version"])
+            names = ", ".join([*known, "macros.model_registry.version", "macros.model_registry.artifact"])
             raise InvalidDefinition(
                 f"template {text!r}", f"it can't be filled in ({err})", f"A local run knows: {names}."
             ) from err

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_model_provider.exceptions import ModelRegistryError
+    from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.registry.entities import Resolution, VersionRecord
     from airflow_model_provider.resolver import Resolver
 
@@ -64,7 +65,7 @@ class TaskSide(NamedTuple):
     :param in_template: a template has asked for the handle, not the task's code.
     """
 
-    resolve: Callable[[Reference], Any]
+    resolve: Callable[[AnyReference], Any]
     fail: Callable[[ModelRegistryError], NoReturn]
     in_template: bool = False
 

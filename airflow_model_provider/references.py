@@ -9,10 +9,9 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
@@ -29,9 +28,13 @@ from airflow_model_provider.selectors import (
     read_as_of,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 #: The key that marks a JSON object as one of ours, in XCom and in rendered fields.
 REFERENCE_KEY: Final = "__model_reference__"
 OUTPUT_KEY: Final = "__artifact__"
+NAMED_KEY: Final = "__named_artifact__"
 #: Turns references into handles while Airflow renders the fields of stock operators; by name, because the core
 #: does not import what stands above it.
 _RENDERING: Final = "airflow_model_provider.rendering"
@@ -314,7 +317,7 @@ class Reference(JsonValue):
 
         :raises InvalidDefinition: if it is not one that this release can read, or holds a template.
         """
-        if "selector" not in data and _is_new(data):
+        if "selector" not in data and is_new_version(data):
             model = data["model"]
             problem = "it names no version, because each run makes a new one"
             raise InvalidDefinition(f"{model}[new]", problem, "Say which: version='latest', version=3.")
@@ -346,7 +349,7 @@ class Reference(JsonValue):
         return made
 
 
-def _is_new(data: Mapping[str, Any]) -> bool:
+def is_new_version(data: Mapping[str, Any]) -> bool:
     """Whether it is the JSON form of a model of which each run makes a new version."""
     model = data.get("model")
     return isinstance(model, str) and data.get(REFERENCE_KEY) == f"{model}[new]"
@@ -471,26 +474,3 @@ def _is_expanded() -> bool:
     while frame.f_code.co_name == "ensure_xcomarg_return_value" and frame.f_back is not None:
         frame, depth = frame.f_back, depth + 1
     return 0 < depth <= 2
-
-
-#: Without these it is data of the user's that has our key, and no reference of ours, readable or not.
-_OF_OUTPUT: Final = frozenset({OUTPUT_KEY, "registry", "id", "digest"})
-_OF_REFERENCE: Final = frozenset({REFERENCE_KEY, "model", "selector"})
-
-
-def read_reference(value: object) -> Reference | OutputReference | None:
-    """
-    Return the reference that a JSON object is, or None if it is something else.
-
-    Only for what may be one: what a task has returned, or the user's own code wants to be read.
-
-    :raises InvalidDefinition: if it is one that this release can't read, or holds a template.
-    """
-    if isinstance(value, Reference | OutputReference):
-        return value
-    if isinstance(value, Mapping) and not isinstance(value, JsonValue):
-        if value.keys() >= _OF_OUTPUT:
-            return OutputReference.from_json(value)
-        if value.keys() >= _OF_REFERENCE or _is_new(value):
-            return Reference.from_json(value)
-    return None

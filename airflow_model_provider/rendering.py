@@ -11,12 +11,14 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
 from airflow_model_provider.model import Model
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.task_context import hopeless_fails_at_once, log, resolver_for
 
 if TYPE_CHECKING:
     from airflow_model_provider.exceptions import ModelRegistryError
+    from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.pinned import TaskSide
-    from airflow_model_provider.references import JsonValue, Reference
+    from airflow_model_provider.references import JsonValue
 
 #: A stock task that waits looks again after so many seconds. With shorter times Airflow was seen to run a task
 #: twice, when the news of the old process met the new one.
@@ -58,7 +60,28 @@ def version(model: str, version: Any, **options: Any) -> Any:
         return version_of(_task_side(context, in_template=True), model, version, options)
 
 
-def _pinned(reference: Reference, context: Mapping[str, Any], *, in_template: bool = False) -> Any:
+def artifact(
+    name: str, version: int | None = None, map_index: int | None = None, conn_id: str | None = None
+) -> Any:
+    """
+    Return an artifact by its own name for a template: ``macros.model_registry.artifact("scaler").uri``.
+
+    It is pinned and recorded as references are.
+
+    :param version: its own version number; None for the newest.
+    :param map_index: only those that this element of a mapped step made.
+    :param conn_id: the connection of the registry; None for the default one.
+    """
+    context = host.running_task_context()
+    if context is None:
+        raise InvalidDefinition(
+            "macros.model_registry.artifact()", "no task is running here", "Use it in a template field."
+        )
+    with hopeless_fails_at_once():
+        return _pinned(NamedArtifact(name, version, map_index, conn_id=conn_id), context, in_template=True)
+
+
+def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template: bool = False) -> Any:
     from airflow_model_provider.pinned import pinned
     from airflow_model_provider.resolver import VersionMissing
 
@@ -72,7 +95,7 @@ def _pinned(reference: Reference, context: Mapping[str, Any], *, in_template: bo
     return value
 
 
-def _refuse_templates(value: Any, reference: Reference) -> None:
+def _refuse_templates(value: Any, reference: object) -> None:
     """
     Refuse metadata that hold template syntax: Airflow renders fields of some operators twice, as ``@task.bash``.
 
@@ -94,7 +117,7 @@ def _refuse_templates(value: Any, reference: Reference) -> None:
 def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:
     from airflow_model_provider.pinned import TaskSide
 
-    def resolve(reference: Reference) -> Any:
+    def resolve(reference: AnyReference) -> Any:
         with hopeless_fails_at_once():
             return _pinned(reference, context, in_template=in_template)
 

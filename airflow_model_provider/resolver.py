@@ -17,6 +17,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
 )
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.selectors import RUN_DATES, ModelStages, Selector, SelectorKind, is_template
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import Attempt, Resolution, StageEvent, VersionRecord
     from airflow_model_provider.workspace import Workspace
 
-Any_Reference = Reference | OutputReference
 _Pin = tuple[str | None, str, str]
+#: What means the same to every task.
+_Fixed = OutputReference | NamedArtifact
 #: What can still come: a promotion, a training run.
 _MAY_COME: Final = (ModelNotFound, StageNotAssigned, VersionNotFound)
 
@@ -104,9 +106,9 @@ class Resolver:
         self.attempt, self._log, self._moment = attempt, log, moment
         self.workspace = functools.cache(workspace)  # in Airflow, asking for a connection is a round trip
         self._lock = threading.RLock()  # threads of the task see the same pins
-        self._known: dict[Any_Reference, Resolution] = {}
+        self._known: dict[AnyReference, Resolution] = {}
         self._pins: dict[_Pin, VersionRecord] = {}
-        self._untold: list[tuple[Any_Reference, Resolution]] = []
+        self._untold: list[tuple[AnyReference, Resolution]] = []
 
     @property
     def versions(self) -> list[tuple[str | None, VersionRecord]]:
@@ -137,7 +139,7 @@ class Resolver:
 
     def resolve(
         self,
-        references: Sequence[Any_Reference],
+        references: Sequence[AnyReference],
         *,
         in_code: bool = False,
         belonging: Reference | None = None,
@@ -183,7 +185,7 @@ class Resolver:
     def _resolve_in(
         self,
         conn_id: str | None,
-        concrete: Mapping[Any_Reference, Any_Reference],
+        concrete: Mapping[AnyReference, AnyReference],
         in_code: bool,
         belonging: Reference | None,
     ) -> None:
@@ -223,10 +225,10 @@ class Resolver:
     @overload
     def _concrete(self, reference: Reference, *, in_code: bool) -> Reference: ...
     @overload
-    def _concrete(self, reference: OutputReference, *, in_code: bool) -> OutputReference: ...
-    def _concrete(self, reference: Any_Reference, *, in_code: bool) -> Any_Reference:
+    def _concrete(self, reference: _Fixed, *, in_code: bool) -> _Fixed: ...
+    def _concrete(self, reference: AnyReference, *, in_code: bool) -> AnyReference:
         """Return a reference whose selector and time are those of this task."""
-        if isinstance(reference, OutputReference):
+        if not isinstance(reference, Reference):
             return reference
         changed: dict[str, Any] = {}
         if reference.selector.kind is SelectorKind.TEMPLATE:
@@ -279,9 +281,9 @@ class Resolver:
                 return date.isoformat()
         raise NoRunDate(repr(reference), tuple(name for name in RUN_DATES if dates.get(name) is not None))
 
-    def _under_pins(self, reference: Any_Reference) -> Any_Reference:
+    def _under_pins(self, reference: AnyReference) -> AnyReference:
         """A selector that this task has pinned already means that version, whatever was promoted since."""
-        if isinstance(reference, OutputReference) or reference.pin == "run":
+        if not isinstance(reference, Reference) or reference.pin == "run":
             return reference
         version = self._pins.get(_pin(reference))
         if version is None:
@@ -289,7 +291,7 @@ class Resolver:
         return reference.but(selector=Selector(SelectorKind.NUMBER, version.number), as_of=())
 
 
-def said_of(asked: Any_Reference, resolution: Resolution) -> tuple[str, str]:
+def said_of(asked: AnyReference, resolution: Resolution) -> tuple[str, str]:
     """
     Return the level and the text of a log line: which version a reference was resolved to, or that its default is used.
 
@@ -302,12 +304,12 @@ def said_of(asked: Any_Reference, resolution: Resolution) -> tuple[str, str]:
     if artifact is not None and resolution.value is None:
         of = f"{version}/" if version is not None else ""
         return "info", f"Resolved {asked!r} to {of}{artifact} (sha256:{artifact.payload.digest[:12]})"
-    if isinstance(asked, Reference) and (asked.attribute or asked.wanted is Wanted.METADATA):
-        return "info", f"Resolved {asked!r} to {quoted(resolution.value)} (of {version})"
+    if getattr(asked, "attribute", None) or getattr(asked, "wanted", None) is Wanted.METADATA:
+        return "info", f"Resolved {asked!r} to {quoted(resolution.value)} (of {version or artifact})"
     return "info", f"Resolved {asked!r} to {version}"
 
 
-def _same_pins(references: Any) -> list[Any_Reference]:
+def _same_pins(references: Any) -> list[AnyReference]:
     """Where one reference to a selector is pinned for the run, all of the task's are: they can't differ (R8)."""
     by_run = {_pin(item) for item in references if isinstance(item, Reference) and item.pin == "run"}
     return [
@@ -342,5 +344,5 @@ def _pin(reference: Reference) -> _Pin:
     return reference.conn_id, reference.model, reference.pin_key
 
 
-def _conn_id(reference: Any_Reference) -> str | None:
-    return reference.conn_id if isinstance(reference, Reference) else None
+def _conn_id(reference: AnyReference) -> str | None:
+    return None if isinstance(reference, OutputReference) else reference.conn_id

@@ -15,9 +15,9 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.model import Model
+from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.outputs import read_annotation
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.typecheck import check_recorded, check_value
 
 if typing.TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Inputs:
         self,
         step: str,
         bound: inspect.BoundArguments,
-        resolved: Callable[[Reference | OutputReference], Any],
+        resolved: Callable[[AnyReference], Any],
     ) -> None:
         self._step, self._bound, self._resolved = step, bound, resolved
         self.handles = InputHandles(step)
@@ -227,7 +227,7 @@ class Inputs:
         if isinstance(part, Artifact | SmallOutput):
             return part
         reference = part.reference if isinstance(part, Model) else part
-        return self._resolved(reference) if isinstance(reference, Reference | OutputReference) else WALK
+        return self._resolved(reference) if isinstance(reference, AnyReference) else WALK
 
     def _check(self, parameter: str, annotation: Any) -> _Check:
         declared = self._bound.signature.parameters[parameter]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import is_shallow
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import OUTPUT_KEY, REFERENCE_KEY, Reference, read_reference
+from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ DATA_KEY: Final = "__model_registry_data__"
 #: Keys that say what a JSON object is: ours, and Airflow's (``airflow.sdk.serde``), which makes objects of them.
 _WORDS: Final = frozenset(
     {
-        *(REFERENCE_KEY, OUTPUT_KEY, DATA_KEY),
+        *(REFERENCE_KEY, OUTPUT_KEY, NAMED_KEY, DATA_KEY),
         *("__classname__", "__version__", "__data__", "__id__", "__type", "__var", "__source"),
     }
 )
@@ -111,12 +112,12 @@ def read_whole(value: Any) -> Any:
     if (found := read_reference(value)) is None:
         return value
     part: Any = found
-    while isinstance(part, Reference):
+    while hasattr(part, "conn_id"):
         if part.conn_id is not None:
             raise InvalidDefinition(
                 repr(found),
                 f"it names the connection {part.conn_id!r}, and came from a task that is no step",
                 "Pass the reference as an argument in the DAG file, or return it from a step.",
             )
-        part = part.default
+        part = getattr(part, "default", None)
     return found

@@ -14,6 +14,7 @@ from airflow_model_provider.deferring import Uncomputed
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyMetadata
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 
 #: Returned by a visitor that leaves a value to be walked into.
@@ -170,7 +171,10 @@ def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
         named = [part.__globals__.get(name) for name in part.__code__.co_names]
         inside = [cells, named, part.__defaults__, part.__kwdefaults__]
         # A model in a function is what its code uses.
-        yield from ((held, f"inside of function {part.__name__!r}") for held in _held(inside, Reference))
+        yield from (
+            (held, f"inside of function {part.__name__!r}")
+            for held in _held(inside, (Reference, NamedArtifact))
+        )
     elif not _is_walked(part):
         kind = type(part).__name__
         yield from ((held, f"inside of a {kind}") for held in _held(_attributes(part), JsonValue))
@@ -181,7 +185,7 @@ def _is_walked(part: Any) -> bool:
     return isinstance(part, known) or _fields(part) is not None
 
 
-def _held(value: Any, kind: type) -> list[Any]:
+def _held(value: Any, kind: type | tuple[type, ...]) -> list[Any]:
     found: list[Any] = []
 
     def visit(part: Any) -> Any:

@@ -16,9 +16,16 @@ def version(model: str, version: Any, **options: Any) -> Any:
     return rendering.version(model, version, **options)
 
 
+def artifact(name: str, version: int | None = None, **options: Any) -> Any:
+    """Return an artifact by its own name for a template. See :func:`airflow_model_provider.rendering.artifact`."""
+    from airflow_model_provider import rendering
+
+    return rendering.artifact(name, version, **options)
+
+
 class ModelRegistryPlugin(AirflowPlugin):
     """Listeners and macros of the provider."""
 
     name = "model_registry"
     listeners: list[Any] = [warm_start]  # noqa: RUF012 - as Airflow declares it
-    macros: list[Any] = [version]  # noqa: RUF012 - as Airflow declares it
+    macros: list[Any] = [version, artifact]  # noqa: RUF012 - as Airflow declares it

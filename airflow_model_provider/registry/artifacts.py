@@ -10,7 +10,6 @@ from sqlalchemy import Connection, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_model_provider.exceptions import ArtifactNotFound, VersionSealed
-from airflow_model_provider.limits import LARGEST_INDEX, check_number
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.blobs import PRESENT, STORED, BlobGone
 from airflow_model_provider.registry.columns import Json, as_time, clean_text
@@ -196,41 +195,19 @@ def outputs_of(database: Database, run: RunKey, task_id: str, output: str) -> li
     return database.read(lambda connection: [artifact_record(row) for row in connection.execute(newest)])
 
 
-def find_artifact(
-    database: Database, name: str, number: int | None, map_index: int | None = None
-) -> ArtifactRecord:
-    """
-    Return an artifact by its own name, whatever model it belongs to.
-
-    :param number: its own version number; None for the newest.
-    :raises ArtifactNotFound: naming those that exist.
-    """
-    check_name("artifact", name)
-    named = (_artifact.c.name == name) & _made.c.deleted_at.is_(None)
-    query = select_artifacts().where(named).order_by(_made.c.number.desc()).limit(1)
-    if map_index is not None:
-        query = query.where(_made.c.map_index == check_number("map index", map_index, -1, LARGEST_INDEX))
-    if number is not None:
-        query = query.where(_made.c.number == check_number("artifact version", number))
-
-    def work(connection: Connection) -> ArtifactRecord:
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            names = connection.execute(
-                select(_artifact.c.name)
-                .where(exists().where(_made.c.artifact_id == _artifact.c.id, _is_shown))
-                .order_by(_artifact.c.name)
-                .limit(1000)
-            ).scalars()
-            raise ArtifactNotFound("The registry", _asked_for(name, number, map_index), tuple(names))
-        return artifact_record(row)
-
-    return database.read(work)
-
-
-def _asked_for(name: str, number: int | None, map_index: int | None) -> str:
-    of = name if number is None else f"{name}@{number}"
-    return of if map_index is None else f"{of}[{map_index}]"
+def no_artifact_named(
+    connection: Connection, name: str, number: int | None, map_index: int | None
+) -> ArtifactNotFound:
+    """Return the error for an artifact that is not there under its own name; it names those that are."""
+    names = connection.execute(
+        select(_artifact.c.name)
+        .where(exists().where(_made.c.artifact_id == _artifact.c.id, _is_shown))
+        .order_by(_artifact.c.name)
+        .limit(1000)
+    ).scalars()
+    asked = name if number is None else f"{name}@{number}"
+    asked = asked if map_index is None else f"{asked}[{map_index}]"
+    return ArtifactNotFound("The registry", asked, tuple(names))
 
 
 def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:

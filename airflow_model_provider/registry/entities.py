@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_model_provider.exceptions import ModelRegistryError
-    from airflow_model_provider.references import OutputReference, Reference
+    from airflow_model_provider.named_artifacts import AnyReference
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -245,7 +245,7 @@ class Resolution(NamedTuple):
     stages that was seen. ``belongs``: the step took nothing of the version, which is merely that of its ``model=``.
     """
 
-    reference: Reference | OutputReference
+    reference: AnyReference
     version: VersionRecord | None = None
     artifact: ArtifactRecord | None = None
     value: Any = None

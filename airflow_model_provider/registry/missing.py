@@ -17,9 +17,10 @@ from airflow_model_provider.exceptions import (
     VersionDeleted,
     VersionNotFound,
 )
+from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import artifact_names
+from airflow_model_provider.registry.artifacts import artifact_names, no_artifact_named
 from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.registry.metadata import metadata_keys
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Missing(NamedTuple):
     """A reference with as much of it as was found. ``pinned``: the run keeps what its first task found, or didn't."""
 
-    reference: Reference | OutputReference
+    reference: AnyReference
     model_id: int | None
     version: VersionRecord | None
     artifact: ArtifactRecord | None
@@ -72,6 +73,8 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     reference, version, artifact = missing.reference, missing.version, missing.artifact
     if isinstance(reference, OutputReference):
         return ArtifactNotFound("The registry", repr(reference))
+    if isinstance(reference, NamedArtifact):
+        return no_artifact_named(connection, reference.name, reference.version, reference.map_index)
     if version is None and missing.pinned:
         return PinnedToNothing(repr(reference))
     if version is None:

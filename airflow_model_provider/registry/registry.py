@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_model_provider.exceptions import ModelRegistryError
-from airflow_model_provider.references import UNSET, OutputReference, Reference, Wanted
+from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.registry import (
     artifacts,
     blobs,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow_model_provider.gates import Gates
+    from airflow_model_provider.named_artifacts import AnyReference
 
     Admission = Callable[[], Callable[[str, str, Sequence[ArtifactRecord]], None] | None]
 
@@ -356,12 +357,6 @@ class Registry(Making, Care, Records):
         """Return the artifacts of a version. See :func:`artifacts.list_artifacts`."""
         return artifacts.list_artifacts(self._database, version_id)
 
-    def find_artifact(
-        self, name: str, number: int | None = None, map_index: int | None = None
-    ) -> ArtifactRecord:
-        """Return an artifact by its own name. See :func:`artifacts.find_artifact`."""
-        return artifacts.find_artifact(self._database, name, number, map_index)
-
     # --- from registry to registry -------------------------------------------------------------------------
 
     def contents(self, version_id: int) -> transfer.Contents:
@@ -396,7 +391,7 @@ class Registry(Making, Care, Records):
 
     def resolve(
         self,
-        references: Sequence[Reference | OutputReference],
+        references: Sequence[AnyReference],
         attempt: Attempt | None = None,
         *,
         keep_missing: bool = False,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import PinConflict, ReferenceMismatch
+from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import pins
 from airflow_model_provider.registry.entities import Attempt, Resolution, RunKey
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def resolve(
     database: Database,
-    references: Sequence[Reference | OutputReference],
+    references: Sequence[AnyReference],
     attempt: Attempt | None,
     stages: Sequence[str],
 ) -> list[Resolution]:
@@ -63,7 +64,7 @@ def numbers(database: Database, references: Sequence[Reference]) -> list[int | N
 
 def _read(
     database: Database,
-    references: Sequence[Reference | OutputReference],
+    references: Sequence[AnyReference],
     attempt: Attempt | None,
     stages: Sequence[str],
 ) -> tuple[list[Resolution], list[pins.RunPin], bool]:
@@ -115,9 +116,18 @@ def record(database: Database, resolutions: Sequence[Resolution], attempt: Attem
     database.repeat(lambda connection: write(connection, got, values))
 
 
-def _asked(index: int, reference: Reference | OutputReference, *, sqlite: bool) -> dict[str, Any]:
+def _asked(index: int, reference: AnyReference, *, sqlite: bool) -> dict[str, Any]:
     if isinstance(reference, OutputReference):
         return {"i": index, "key": _key(reference), "wanted": "output", "artifact_id": reference.id}
+    if isinstance(reference, NamedArtifact):
+        return {
+            "i": index,
+            "key": _key(reference),
+            "wanted": "named",
+            "name": reference.name,
+            "artifact_number": reference.version,
+            "map_index": reference.map_index,
+        }
     value = reference.selector.value
     return {
         "i": index,
@@ -144,7 +154,7 @@ def _time(text: str, *, sqlite: bool) -> str:
     return time.replace(tzinfo=None).isoformat(" ", "microseconds") if sqlite else time.isoformat()
 
 
-def _key(reference: Reference | OutputReference) -> str:
+def _key(reference: AnyReference) -> str:
     """Tell references of one task apart, in 32 characters."""
     facts = json.dumps(reference.to_json(), sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
@@ -152,12 +162,11 @@ def _key(reference: Reference | OutputReference) -> str:
 
 def _recorded(resolution: Resolution) -> dict[str, Any]:
     reference, version, artifact = resolution.reference, resolution.version, resolution.artifact
-    named = isinstance(reference, Reference)
     return {
         "key": _key(reference),
         "model": reference.model if isinstance(reference, Reference) else None,
         "selector": reference.pin_key if isinstance(reference, Reference) else None,
-        "wanted": repr(reference) if named else f"artifact {reference!r}",
+        "wanted": f"artifact {reference!r}" if isinstance(reference, OutputReference) else repr(reference),
         "version_id": version.id if version else None,
         "artifact_id": artifact.id if artifact else None,
         "digest": artifact.payload.digest if artifact else None,
@@ -168,7 +177,7 @@ def _recorded(resolution: Resolution) -> dict[str, Any]:
 
 
 def _resolution(
-    connection: Connection, reference: Reference | OutputReference, row: Any, stages: Sequence[str]
+    connection: Connection, reference: AnyReference, row: Any, stages: Sequence[str]
 ) -> Resolution:
     version = version_record(row) if row.v_id is not None else None
     artifact = artifact_record(row) if row.a_id is not None else None
@@ -179,6 +188,10 @@ def _resolution(
         if artifact is None:
             return found._replace(missing=explain(connection, missing))
         return found if (error := _mismatch(reference, artifact)) is None else found._replace(missing=error)
+    if isinstance(reference, NamedArtifact):
+        if artifact is None:
+            return found._replace(missing=explain(connection, missing))
+        return found._replace(value=_of_artifact(reference.attribute, row))
     if missing.what(metadata_found=bool(row.has_metadata)) is None:
         return found._replace(value=_value(reference, row, stages))
     default = copy.deepcopy(reference.default) if reference.has_default else None
@@ -212,4 +225,8 @@ def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:
         return version.stage(stages) if attribute == "stage" else plain[attribute]
     if attribute.startswith("metadata:"):
         return row.a_metadata[attribute.removeprefix("metadata:")]
-    return {"number": row.a_number, "digest": row.a_digest}[attribute]
+    return _of_artifact(attribute, row)
+
+
+def _of_artifact(attribute: str | None, row: Any) -> Any:
+    return {"number": row.a_number, "digest": row.a_digest}.get(str(attribute))

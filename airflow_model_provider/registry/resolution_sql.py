@@ -178,7 +178,7 @@ WHEN pinned.kind = 'name' THEN (
 }
 _ARTIFACT: Final = """
 CASE WHEN picked.artifact_id IS NOT NULL THEN picked.artifact_id
-WHEN picked.wanted = 'artifact' THEN coalesce({recorded}, (
+{named}WHEN picked.wanted = 'artifact' THEN coalesce({recorded}, (
   SELECT l.artifact_version_id
   FROM mr_link l JOIN mr_artifact_version a ON a.id = l.artifact_version_id
   WHERE l.version_id = picked.version_id AND l.name = picked.name
@@ -188,6 +188,15 @@ WHEN picked.wanted = 'artifact' THEN coalesce({recorded}, (
   ORDER BY l.sealed DESC, l.own DESC, l.artifact_version_id DESC LIMIT 1
 ))
 END"""
+#: By its own name, whatever version holds it.
+_NAMED: Final = """WHEN picked.wanted = 'named' THEN coalesce({recorded}, (
+  SELECT a.id FROM mr_artifact f JOIN mr_artifact_version a ON a.artifact_id = f.id
+  WHERE f.name = picked.name AND a.deleted_at IS NULL
+    AND (picked.artifact_number IS NULL OR a.number = picked.artifact_number)
+    AND (picked.map_index IS NULL OR a.map_index = picked.map_index)
+  ORDER BY a.number DESC LIMIT 1
+))
+"""
 _RECORDED: Final = """(
   SELECT r.artifact_version_id FROM mr_resolution r
   WHERE r.attempt_id = :attempt AND r.reference_key = picked.key
@@ -213,7 +222,8 @@ def _parts(asked: Sequence[Mapping[str, Any]]) -> frozenset[str]:
 
 def _words(parts: frozenset[str]) -> str:
     again, run = "again" in parts, "run" in parts
-    artifact, metadata = not parts.isdisjoint({"artifact", "output"}), "metadata" in parts
+    artifact, metadata = not parts.isdisjoint({"artifact", "named", "output"}), "metadata" in parts
+    recorded = _RECORDED if again else "NULL"
     found = dict(_FOUND)
     for names, there in (("a_", artifact), (("metadata_", "has_metadata"), metadata)):
         found |= {name: "NULL" for name in _FOUND if name.startswith(names) and not there}
@@ -228,7 +238,9 @@ def _words(parts: frozenset[str]) -> str:
         join_run_pin=_JOIN_RUN_PIN if run else "",
         task_pin=_TASK_PIN if again else _NO_TASK_PIN,
         selectors=" ".join([_BY_TASK] * again + [_AS_OF] * ("as_of" in parts) + [_THEN] * again + selectors),
-        artifact=_ARTIFACT.format(recorded=_RECORDED if again else "NULL")
+        artifact=_ARTIFACT.format(
+            recorded=recorded, named=_NAMED.format(recorded=recorded) if "named" in parts else ""
+        )
         if artifact
         else "CAST(NULL AS bigint)",
         found=", ".join(found.values()),

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_model_provider import Client, Model, pipeline, step
 from airflow_model_provider.exceptions import InvalidDefinition, ModelNotFound
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.values import references_in
-from airflow_model_provider.references import read_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,10 @@ import pytest
 
 from airflow_model_provider import Model, step
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition
-from airflow_model_provider.references import Reference, Wanted, read_reference
+from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.selectors import SelectorKind
 
 MARCH = datetime(2026, 3, 1, tzinfo=timezone(timedelta(hours=1)))

@@ -11,7 +11,8 @@ import pytest
 
 from airflow_model_provider import Model, ModelStages
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
-from airflow_model_provider.references import OutputReference, Reference, read_reference
+from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind
 
 IRIS = Model("iris_classifier", version=ModelStages.PRODUCTION)

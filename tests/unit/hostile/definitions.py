@@ -13,8 +13,8 @@ from airflow_model_provider.addresses import address_from_fields, address_from_t
 from airflow_model_provider.artifacts.store import ArtifactStore
 from airflow_model_provider.isolated import environment
 from airflow_model_provider.materializers.lookup import for_key
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.outputs import ArtifactConfig
-from airflow_model_provider.references import read_reference
 from airflow_model_provider.registry.entities import Attempt, Payload, RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector

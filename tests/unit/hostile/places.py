@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 from airflow_model_provider import Model, load_artifact, pipeline, step
-from airflow_model_provider.references import OUTPUT_KEY, REFERENCE_KEY, Reference, Wanted, read_reference
+from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.references import OUTPUT_KEY, REFERENCE_KEY, Reference, Wanted
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.settings import variable
