@@ -125,6 +125,16 @@ def know_as_task_decorator(kind: type) -> None:
         _task_decorators.add(kind)
 
 
+def inside_template() -> bool:
+    """Return whether the caller is called by a template that Jinja fills in."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("jinja2."):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def enter_airflow() -> None:
     """Say that this process belongs to Airflow (a task, its CLI): its configuration and connections count."""
     global _entered

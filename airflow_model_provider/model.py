@@ -345,6 +345,9 @@ class Model(JsonValue):
         self._now("delete_artifact()").delete_artifact(name)
 
     def _now(self, operation: str) -> ModelVersion:
+        if host.inside_template():
+            advice = "Do it in a task's code. Macros give values: macros.model_registry.version(...).number."
+            raise InvalidDefinition(f"{self._subject}.{operation}", "templates can read values only", advice)
         version: ModelVersion = resolve_now(self.reference, operation)
         return version
 

@@ -37,7 +37,7 @@ def rendered(value: JsonValue, context: Mapping[str, Any]) -> Any:
         return value
     with hopeless_fails_at_once():
         reference: Any = value.reference if isinstance(value, Model) else value
-        return _pinned(reference, context)
+        return _pinned(reference, context, in_template=host.inside_template())
 
 
 def version(model: str, version: Any, **options: Any) -> Any:

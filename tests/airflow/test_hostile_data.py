@@ -292,6 +292,10 @@ def test_a_function_that_stands_in_the_dag_file_is_called(registry: Client) -> N
         "{{ V.artifact('secret').handle._workspace.registry }}",
         "{{ V.artifact('secret')._artifact._workspace.registry }}",
         "{{ V.artifact('secret').__pinned__._workspace }}",
+        "{{ V.metadata._of.resolve({'ti': ti, 'task': none}).load().set_stage('staging', force=True) }}",
+        "{{ task.op_args[1].set_stage('staging', force=True) }}",
+        "{{ task.op_args[1].log_metadata({'x': 1}) }}",
+        "{{ task.op_args[1].resolve({'ti': ti, 'task': none}).load().set_stage('staging') }}",
         "{{ macros.model_registry.version('iris', params.form).number }}",
         "{{ macros.model_registry.version(params.form, 1).number }}",
     ],
@@ -299,11 +303,34 @@ def test_a_function_that_stands_in_the_dag_file_is_called(registry: Client) -> N
 def test_a_template_reads_only(registry: Client, text: str) -> None:
     """What a macro gives can't be used to write, and renders nothing that it is given."""
     with DAG("hostile", schedule=None):
-        one = look(text.replace("V.", "macros.model_registry.version('iris', 'production')."))
+        one = look(
+            text.replace("V.", "macros.model_registry.version('iris', 'production')."),
+            Model("iris", version="production"),
+        )
 
-    with pytest.raises(Exception, match=r"a template|unsafe|not a valid model name|has no"):
+    with pytest.raises(Exception, match=r"a template|unsafe|not a valid model name|has no|read values only"):
         go(one, {}, form=CANARY)
     assert [event.stage for event in registry.get_model("iris").history()] == ["production"]
+    assert registry.get_model_version("iris", 1).run_metadata == {}
+
+
+@pytest.mark.parametrize("kept", [CANARY, {"deep": [CANARY]}, {CANARY: 1}, "{% set x = 1 %}"], ids=str)
+def test_metadata_with_template_syntax_stay_out_of_fields(registry: Client, kept: Any) -> None:
+    """Airflow renders some fields twice: those of ``@task.bash``, and all of them for a listener."""
+    registry.get_model_version("iris", 1).log_metadata({"note": kept})
+    iris = Model("iris", version="production")
+
+    @task
+    def show(x: Any) -> None: ...
+
+    with DAG("hostile", schedule=None):
+        shown, looked = show(iris.run_metadata["note"]), look(iris.run_metadata["note"])
+    with pytest.raises(AirflowFailException, match="holds template syntax"):
+        go(shown)
+
+    GOT.clear()
+    go(looked)
+    assert [kept] == GOT
 
 
 def test_a_template_still_reads(registry: Client) -> None:
