@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_model_provider import host, references, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
-from airflow_model_provider.exceptions.base import did_you_mean, quoted
+from airflow_model_provider.exceptions.base import SOME_CONNECTION, did_you_mean, quoted
 from airflow_model_provider.limits import check_key, is_address
 
 CONN_TYPE = "model_registry"
@@ -57,7 +57,7 @@ class Address(NamedTuple):
     @property
     def named(self) -> str | None:
         """Return what ``--conn-id`` of a command is for this registry; None where none is needed."""
-        return "CONNECTION" if self.source == "argument" else self.conn_id
+        return SOME_CONNECTION if self.source == "argument" else self.conn_id
 
     @property
     def is_stored(self) -> bool:

@@ -212,7 +212,7 @@ class _LocalRun:
             if not isinstance(row, Mapping):
                 problem = f"expand_kwargs() takes dicts, and was given {quoted(row)}"
                 raise InvalidDefinition(f"step {node.task_id!r}", problem, "Return a list of dicts.")
-            return dict(row)
+            return _disjoint(node, row)
         return dict(self._evaluated(dict(mapped), resolver))
 
     def _run_one(self, node: Node, index: int, mapped: Any, result: StepResult) -> None:
@@ -429,6 +429,14 @@ def _may_help(error: Exception) -> bool:
     if isinstance(error, ModelRegistryError):
         return error.transient
     return not (isinstance(error, VersionMissing) or is_skip(error) or host.is_final(error))
+
+
+def _disjoint(node: Node, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one instance's arguments; as in Airflow, none may be that of all instances, too."""
+    if both := sorted(set(row) & set(node.kwargs), key=str):
+        problem = f"partial() and expand_kwargs() both give {', '.join(map(repr, both))}"
+        raise InvalidDefinition(f"step {node.task_id!r}", problem, "Give it once.")
+    return dict(row)
 
 
 class _Element(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,8 +15,6 @@ from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.task_context import hopeless_fails_at_once, log, resolver_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airflow_model_provider.exceptions import ModelRegistryError
     from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.pinned import TaskSide
@@ -91,7 +90,28 @@ def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template:
         (found,) = resolver.resolve([reference])
     except VersionMissing as missing:
         _skip_or_wait(missing, context)
-    return pinned(found, resolver, _task_side(context, in_template=in_template))
+    value = pinned(found, resolver, _task_side(context, in_template=in_template))
+    _refuse_templates(value, reference)
+    return value
+
+
+def _refuse_templates(value: Any, reference: AnyReference) -> None:
+    """
+    Refuse metadata that hold template syntax: Airflow renders fields of some operators twice, as ``@task.bash``.
+
+    :raises InvalidDefinition: if a text in it does.
+    """
+    if isinstance(value, Mapping):
+        _refuse_templates([*value, *value.values()], reference)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_templates(part, reference)
+    elif isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#")):
+        problem = "its text holds template syntax, which Airflow may render in the field of an operator"
+        advice = (
+            "Pass it to a step, or read it in the task's code: Client().get_model_version(...).run_metadata."
+        )
+        raise InvalidDefinition(repr(reference), problem, advice)
 
 
 def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:

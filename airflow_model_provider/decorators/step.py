@@ -282,7 +282,8 @@ def step(
     def decorate(decorated: Callable[..., Any]) -> Step[Any, Any]:
         options = dict(task_arguments)
         given, own = options.pop("task_id", None), getattr(decorated, "__name__", None)
-        check_function(f"step {name or given or own!r}", decorated)
+        said = next((found for found in (name, given, own) if found is not None), None)
+        check_function(f"step {quoted(said)}", decorated)
         task_id = first_id("task_id", name, given, own)
         check_task_arguments(f"step {task_id!r}", options)
         check_outputs(decorated)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Characters of a sentence, at most, before what can't be seen is escaped: a name of megabytes must not fill a log.
 LONGEST: Final = 4000
+#: Stands in a command for the connection of a registry that was given by its URL.
+SOME_CONNECTION: Final = "CONNECTION"
 #: What Airflow puts before the name of a DAG file's module: it tells a reader nothing.
 _DAG_FILE: Final = re.compile(r"\bunusual_prefix_[0-9a-f]{40}_")
 _SHORT: Final = reprlib.Repr()
@@ -92,8 +94,8 @@ class ModelRegistryError(Exception):
             cls.__str__ = shown  # type: ignore[method-assign]
 
     def _placed(self, sentence: str) -> str:
-        """Name the registry where nothing in the sentence does."""
-        named = not self.conn_id or self.conn_id in sentence
+        """Name the registry where nothing in the sentence does; without a connection it has no name."""
+        named = self.conn_id in (None, SOME_CONNECTION) or str(self.conn_id) in sentence
         return sentence if named else f"{sentence} (registry: connection {self.conn_id!r})"
 
     def __repr__(self) -> str:

@@ -49,10 +49,10 @@ class UnknownFormat(ModelRegistryError, LookupError):
         self.key, self.format_version, self.existing, self.broken = key, format_version, existing, broken
 
     def __str__(self) -> str:
-        if not self.format_version:  # somebody has chosen it
-            hint = did_you_mean(self.key, self.existing)
-            return f"format={quoted(self.key)} does not exist.{hint} Formats: {listing(self.existing, limit=30)}."
         broken = f" Could not be imported: {listing(self.broken)}." if self.broken else ""
+        if not self.format_version:  # somebody has chosen it
+            hint, known = did_you_mean(self.key, self.existing), listing(self.existing, limit=30)
+            return f"format={quoted(self.key)} does not exist.{hint} Formats: {known}.{broken}"
         return (
             f"No materializer here reads format {quoted(self.key)} version {self.format_version}. "
             f"Known: {listing(self.existing, limit=30)}.{broken} Install the package or release that provides it."

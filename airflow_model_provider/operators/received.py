@@ -19,6 +19,7 @@ from airflow.sdk.definitions.xcom_arg import ConcatXComArg, PlainXComArg, ZipXCo
 from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
 from airflow_model_provider.operators.mapping import entries
+from airflow_model_provider.pipelines.outputs import is_float, output_annotations
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 
 if TYPE_CHECKING:
@@ -94,8 +95,25 @@ def _part_at(arg: ConcatXComArg, index: int, item: Any, context: Mapping[str, An
 
 def _reader(arg: PlainXComArg) -> Callable[[Any], Any]:
     if _wrote_results(arg):
-        return read_result
+        return _read_float if _gives_float(arg) else read_result
     return read_whole if arg.key == BaseXCom.XCOM_RETURN_KEY else _as_it_is
+
+
+def _gives_float(arg: PlainXComArg) -> bool:
+    """Whether the only output of a step is declared as a float."""
+    operator: Any = arg.operator
+    holder = operator.partial_kwargs if operator.is_mapped else vars(operator)
+    function = holder.get("python_callable") or getattr(operator, "python_callable", None)
+    if function is None or arg.key != BaseXCom.XCOM_RETURN_KEY:
+        return False
+    declared = output_annotations(function)
+    return len(declared) == 1 and is_float(declared[0])
+
+
+def _read_float(value: Any) -> Any:
+    """Return what a step returned; SQLite's JSON columns make the number 1 of a lone 1.0."""
+    found = read_result(value)
+    return float(found) if type(found) is int else found
 
 
 def _as_it_is(value: Any) -> Any:

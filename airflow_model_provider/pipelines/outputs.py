@@ -120,6 +120,17 @@ def output_annotations(function: Callable[..., Any]) -> tuple[Any, ...]:
     return (annotation,) if elements is None else elements
 
 
+def is_float(annotation: Any) -> bool:
+    """Return whether an annotation means a float, or None."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return is_float(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+        return bool(parts) and all(map(is_float, parts))
+    return annotation is float
+
+
 def return_annotation(function: Callable[..., Any]) -> Any:
     """Return what the function declares to return; ``Any`` where nothing or nothing that can be read here."""
     return read_annotation(function, "return")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import is_shallow
-from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.named_artifacts import NamedArtifact, read_reference
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY
+from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,18 @@ def read_whole(value: Any) -> Any:
     """
     Return what any other task returned: a reference if the whole of it is one, else the data that it is.
 
-    :raises InvalidDefinition: as :func:`read_result`.
+    :raises InvalidDefinition: as :func:`read_result`, and for a reference into the registry of a named connection: what
+        came from outside must not choose where a task reads.
     """
-    return value if (found := read_reference(value)) is None else found
+    if (found := read_reference(value)) is None:
+        return value
+    part: Any = found
+    while isinstance(part, Reference | NamedArtifact):
+        if part.conn_id is not None:
+            raise InvalidDefinition(
+                repr(found),
+                f"it names the connection {part.conn_id!r}, and came from a task that is no step",
+                "Pass the reference as an argument in the DAG file, or return it from a step.",
+            )
+        part = getattr(part, "default", None)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
@@ -77,15 +78,22 @@ def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) ->
     :return: how many there were.
     """
 
+    def abandoned(connection: Connection) -> Select[Any]:
+        return _abandoned(ago(connection, timedelta(days)))
+
+    def look(connection: Connection) -> int:
+        return len(connection.execute(abandoned(connection)).all())
+
     def work(connection: Connection) -> int:
-        found = list(connection.execute(_abandoned(ago(connection, timedelta(days)))).scalars())
-        for version_id in [] if dry_run else found:
+        found = list(connection.execute(abandoned(connection).with_for_update(of=_version)).scalars())
+        for version_id in found:
             waiting = (_producer.c.version_id == version_id) & (_producer.c.state == PENDING)
             connection.execute(update(_producer).where(waiting).values(state=FAILED, at=now()))
             become(connection, version_id, VersionState.FAILED)
         return len(found)
 
-    return database.write(work)
+    there = database.read(look)
+    return there if dry_run or not there else database.write(work)
 
 
 def _abandoned(before: datetime) -> Select[Any]:
@@ -108,7 +116,7 @@ def _abandoned(before: datetime) -> Select[Any]:
     )
     producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
     query = select(_version.c.id).where(producing, *[~recent.exists() for recent in newer])
-    return query.order_by(_version.c.id).with_for_update(of=_version)
+    return query.order_by(_version.c.id)
 
 
 def close_producers(connection: Connection, version_id: int, outcomes: Mapping[str, str]) -> VersionState:
@@ -160,15 +168,18 @@ def become(connection: Connection, version_id: int, state: VersionState) -> bool
 def recomputed(connection: Connection, version_id: int) -> VersionState:
     """Give a version the state that follows from its parts, and return that."""
     rows = producer_rows(connection, version_id)
-    state = state_of(rows, lambda: _is_empty(connection, version_id))
+    state = state_of(rows, partial(_is_empty, connection, version_id))
     return state if become(connection, version_id, state) else VersionState.READY
 
 
-def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[], bool]) -> VersionState:
+def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[bool], bool]) -> VersionState:
     """
     Return the state of a version.
 
-    Tasks that declare outputs decide. Where there are none, skipped ones are missed only if nothing was written.
+    Tasks that declare outputs decide. Skipped ones are missed only if nothing was written in their place: artifacts,
+    or where no task declares outputs also metadata.
+
+    :param is_empty: says whether nothing was written; is told whether metadata count.
     """
     states = {row.state for row in rows}
     if FAILED in states:
@@ -176,9 +187,8 @@ def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[], bool]) -> VersionS
     if PENDING in states:
         return VersionState.PRODUCING
     declared = {row.state for row in rows if row.declares}
-    if COMMITTED not in (declared or states) or (not declared and SKIPPED in states and is_empty()):
-        return VersionState.FAILED
-    return VersionState.READY
+    missed = COMMITTED not in (declared or states) or (not declared and SKIPPED in states)
+    return VersionState.FAILED if missed and is_empty(not declared) else VersionState.READY
 
 
 def check_ready(
@@ -234,8 +244,8 @@ def _made_in(connection: Connection, version_id: int, attempt: Attempt) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _is_empty(connection: Connection, version_id: int) -> bool:
-    holds = (tables.link, tables.version_metadata)
+def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:
+    holds = (tables.link, tables.version_metadata) if metadata else (tables.link,)
     queries = [select(table.c.version_id).where(table.c.version_id == version_id).limit(1) for table in holds]
     return not any(connection.execute(query).first() for query in queries)
 

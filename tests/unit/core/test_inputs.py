@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 
 from airflow_model_provider import Artifact, Client, Model, get_step_context, pipeline, step
 from airflow_model_provider.exceptions import InputNotFound, WrongOutput, WrongType
-from airflow_model_provider.pipelines.inputs import Inputs, own_copy
+from airflow_model_provider.pipelines.inputs import own_copy
 
 LONG = list(range(2000))
 #: What the steps below were given.
@@ -297,18 +296,3 @@ def test_a_handle_that_was_taken_outside_is_loaded(registry: Client) -> None:
     with pytest.raises(WrongType, match=r"'value' to be dict, and factors@1/factors@1 is a list"):
         run(lambda: takes_dict(handle))
     assert Model("factors", version=1).get_artifact("factors").load() == LONG
-
-
-def test_what_airflow_has_filled_is_passed_on_as_it_is() -> None:
-    """Its context, by name or as ``**context``, is neither copied nor checked; what stands beside it is both."""
-
-    def look(ti: int, *, size: int, **context: int) -> None: ...
-
-    ti, dag, mine = object(), threading.Lock(), [1]
-    bound = inspect.signature(look).bind(ti, size=1, dag=dag, mine=1)
-    found = Inputs("look", bound, lambda _: None, frozenset({"ti", "dag"})).load(look)
-    assert (found.args, found.kwargs) == ((ti,), {"size": 1, "dag": dag, "mine": 1})
-
-    bound = inspect.signature(look).bind(ti, size=1, dag=dag, mine=mine)
-    with pytest.raises(WrongType, match=r"'context' to be dict\[str, int\]"):
-        Inputs("look", bound, lambda _: None, frozenset({"ti", "dag"})).load(look)

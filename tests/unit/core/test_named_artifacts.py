@@ -54,6 +54,13 @@ def test_what_came_as_data_is_checked(changed: dict[str, Any]) -> None:
         read_whole({**FORM, **changed})
 
 
+def test_data_from_outside_names_no_connection() -> None:
+    """Only what a step returned, or the DAG file says, chooses the registry."""
+    with pytest.raises(InvalidDefinition, match="names the connection 'team_a'"):
+        read_whole({**FORM, "conn_id": "team_a"})
+    assert read_result([{**FORM, "conn_id": "team_a"}]) == [NamedArtifact("scaler", 3, conn_id="team_a")]
+
+
 def test_it_is_read_where_references_are() -> None:
     """A whole result of any task, and anywhere in a step's; data of the user's with our key comes back."""
     data = {"rows": [FORM], "mine": {NAMED_KEY: 1}}

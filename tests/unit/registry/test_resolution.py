@@ -185,7 +185,11 @@ def test_plain_values_are_given_as_they_were_logged(trained: Registry) -> None:
     ("reference", "error", "said"),
     [
         (Reference("rose", Selector.parse("production")), ModelNotFound, "Models: iris"),
-        (Reference("iris", Selector.parse("staging")), StageNotAssigned, r"2 \(ready\), 1 \(production\)"),
+        (
+            Reference("iris", Selector.parse("staging")),
+            StageNotAssigned,
+            r"2 'v2' \(ready\), 1 'v1' \(production\)",
+        ),
         (artifact("scaler"), ArtifactNotFound, "iris@1 has no artifact 'scaler'. It has: trained_model"),
         (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "kind data"),
         (artifact(artifact_version=2), ArtifactNotFound, "'trained_model@2'"),
@@ -285,15 +289,15 @@ def test_sealed_artifacts_win_over_later_ones(trained: Registry) -> None:
 
 
 def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
-    """Asked for without an index, the error says how many there are (R19)."""
-    version = trained.get_version("iris", Selector.parse(2))
+    """Asked for without an index, the error says how many there are ."""
+    version = trained.version_for_run("iris", RUN, producer="fold", producers={"fold": True})
     for index in range(3):
         attempt = Attempt(RUN, "fold", f"ti-{index}", map_index=index)
         save(trained, version, "fold_model", content=f"fold {index}", attempt=attempt, output="fold_model")
     with pytest.raises(AmbiguousArtifact, match="collection of 3"):
-        trained.resolve([artifact("fold_model", 2)])
+        trained.resolve([artifact("fold_model", 3)])
 
-    (found,) = trained.resolve([artifact("fold_model", 2, map_index=1)])
+    (found,) = trained.resolve([artifact("fold_model", 3, map_index=1)])
     assert found.artifact is not None
     assert found.artifact.payload.digest == hashlib.sha256(b"fold 1").hexdigest()
 

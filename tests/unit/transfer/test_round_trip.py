@@ -91,7 +91,7 @@ def test_the_manifest_says_what_was_sealed_and_who_promoted(there: Client, tmp_p
     assert list(version["metadata"]) == ["sealed", "later"]
     assert version["metadata"]["sealed"].keys() == {"accuracy", "loss", "nested"}
     assert version["metadata"]["later"] == {"later": True}
-    assert [(event["stage"], event["number"], event["reason"]) for event in said["history"]] == [
+    assert [(event["stage"], event["version"], event["reason"]) for event in said["history"]] == [
         ("production", 2, "good"),
         ("staging", 2, None),
     ]
