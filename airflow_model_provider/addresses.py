@@ -104,7 +104,10 @@ def _reached_by_workers(address: Address) -> Address:
 
     :raises InvalidConfiguration: if a half of it is a default that each worker would have for itself.
     """
-    executor = host.remote_executor() if address.defaults else None
+    if not address.defaults:
+        return address
+    # A program on a worker is refused, too: it would make a registry that nobody else sees.
+    executor = host.remote_executor(_airflow_cfg().get("core", "executor", fallback=None))
     if executor is None:
         return address
     whole = len(address.defaults) == len(_HALVES)

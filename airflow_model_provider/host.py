@@ -159,17 +159,19 @@ def inside_scheduler() -> bool:
     return "airflow.jobs.scheduler_job_runner" in sys.modules
 
 
-def remote_executor() -> str | None:
+def remote_executor(otherwise: str | None = None) -> str | None:
     """
     Return the executor whose workers may not share this machine's disk; None if all do.
 
-    Outside Airflow only the environment is read. A pod of the official Helm chart says LocalExecutor for itself.
+    :param otherwise: outside of Airflow, the executors if the environment names none.
+
+    A pod of the official Helm chart says LocalExecutor for itself.
     """
     if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD", "").strip().lower() in ("true", "1", "t", "yes"):
         return "KubernetesExecutor"
     said = os.environ.get("AIRFLOW__CORE__EXECUTOR")
-    if said is None and inside_airflow():
-        said = airflow_option("core", "executor")
+    if said is None:
+        said = airflow_option("core", "executor") if inside_airflow() else otherwise
     # One for all, several, those of teams, and with aliases: LocalExecutor,fast:CeleryExecutor;team=my.Executor
     names = [re.split("[:=]", item)[-1].strip() for item in re.split("[,;]", said or "")]
     return next((name for name in names if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS), None)

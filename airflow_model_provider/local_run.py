@@ -79,6 +79,9 @@ def run(
         with own_threads():
             for node in nodes:
                 local.run_node(node)
+    except BaseException:  # Ctrl-C, sys.exit(): no other step will run
+        local.give_up()
+        raise
     finally:
         local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
@@ -314,6 +317,20 @@ class _LocalRun:
             self._made.setdefault(key, version)
         if self.model_version is None and node.model is not None and node.model == self.pipeline.model:
             self.model_version = version
+
+    def give_up(self) -> None:
+        """Fail the versions that are being made: the run ends in the middle."""
+        for node in self.nodes:
+            version = self._made.get(makes_version_of(node.model) or (None, ""))
+            if version is None or node in self._settled:
+                continue
+            registry = self._connected(None if node.model is None else node.model.conn_id).registry
+            try:
+                registry.settle_producer(
+                    version.id, node.task_id, FAILED, declares=bool(node.definition.outputs)
+                )
+            except ModelRegistryError as err:  # not in place of what ended the run; upkeep fails it
+                log.warning("%s could not be marked as failed: %s", version, err)
 
     def _settle(self) -> None:
         """A version that is being made does not wait for steps that were skipped, or can no longer run."""

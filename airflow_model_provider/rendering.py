@@ -95,7 +95,7 @@ def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template:
     return value
 
 
-def _refuse_templates(value: Any, reference: AnyReference) -> None:
+def _refuse_templates(value: Any, reference: object) -> None:
     """
     Refuse metadata that hold template syntax: Airflow renders fields of some operators twice, as ``@task.bash``.
 

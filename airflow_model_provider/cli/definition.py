@@ -88,7 +88,7 @@ ARG_AS_OF = Arg(
 )
 ARG_DRY_RUN = Arg(("--dry-run",), help="Only say what would be removed", action="store_true")
 ARG_OF_DAG = Arg(("--dag-id",), help="Only pins of this Dag's runs")
-ARG_OF_MODEL = Arg(("--model",), help="Only pins of this model", dest="of_model")
+ARG_PINS_OF_MODEL = Arg(("--model",), help="Only pins of this model", dest="of_model")
 ARG_SILENT_FOR = Arg(
     ("--silent-for",),
     help="Hours for which no task of the run has used the registry, at least (default: 24)",
@@ -351,7 +351,7 @@ COMMANDS = (
         "upkeep.release_pins",
         "Release the versions that finished Dag runs have pinned (pin='run')",
         ARG_OF_DAG,
-        ARG_OF_MODEL,
+        ARG_PINS_OF_MODEL,
         ARG_SILENT_FOR,
         ARG_DRY_RUN,
         ARG_RESULT,

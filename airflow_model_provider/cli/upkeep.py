@@ -106,6 +106,12 @@ def take_over(args: Any) -> None:
     """Let a Dag run go on with what a run of the same id has made and pinned."""
     run = RunKey(settings.deployment(), args.dag_id, args.run_id)
     rows = client(args).workspace.registry.take_over_run(run)
+    if not rows:
+        raise InvalidDefinition(
+            f"run {run.run_id!r} of DAG {run.dag_id!r}",
+            "it has made and pinned no versions",
+            "Check both ids.",
+        )
     row = {"dag_id": run.dag_id, "run_id": run.run_id, "deployment": run.deployment, "rows": rows}
     told(args, row, f"Run {run.run_id!r} of DAG {run.dag_id!r} can go on ({rows} versions and pins).")
 

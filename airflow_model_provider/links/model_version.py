@@ -29,7 +29,7 @@ class ModelVersionLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the URL, or an empty text where the task pinned nothing."""
-        used = operator.used_versions
+        used = getattr(operator, "used_versions", ())
         if not used:
             return ""
         operator._ti.xcom_push(key=VERSIONS_KEY, value=[str(version) for version in used])

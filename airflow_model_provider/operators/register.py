@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.gates import Gates
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.pinned import PinnedArtifact
@@ -163,6 +164,15 @@ def _by_name(subject: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, Mapping) and not isinstance(value, JsonValue):
+        for name, item in value.items():
+            if (
+                isinstance(item, Mapping)
+                and not isinstance(item, JsonValue)
+                and read_reference(item) is not None
+            ):
+                problem = f"artifacts[{name!r}] is the JSON of {read_reference(item)!r} inside other data"
+                advice = "Return it from a step (@task.step), or pass that step's output as an argument."
+                raise InvalidDefinition(subject, problem, advice)
         return dict(value)
     several = hasattr(value, "__iter__") and not isinstance(value, str | Mapping)
     found: dict[str, Any] = {}

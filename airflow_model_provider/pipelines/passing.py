@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import is_shallow
-from airflow_model_provider.named_artifacts import NamedArtifact, read_reference
+from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.values import WALK, transform
-from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY, Reference
+from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def read_whole(value: Any) -> Any:
     if (found := read_reference(value)) is None:
         return value
     part: Any = found
-    while isinstance(part, Reference | NamedArtifact):
+    while hasattr(part, "conn_id"):
         if part.conn_id is not None:
             raise InvalidDefinition(
                 repr(found),

@@ -152,6 +152,9 @@ def check_arguments(subject: str, value: Any) -> None:
         if isinstance(part, Iterator):
             problem = f"it is given {quoted(part)}, which can be read only once"
             raise InvalidDefinition(subject, problem, "Pass a list.")
+        for held in _unseen_by_airflow(part):
+            problem = f"it is given {held!r} inside of a {type(part).__name__}, where Airflow does not look"
+            raise InvalidDefinition(subject, problem, "Pass it as an argument, or in a list, tuple or dict.")
         for held, place in _out_of_reach(part):
             problem = f"it is given {held!r} {place}, where it can't be resolved"
             raise InvalidDefinition(
@@ -160,6 +163,23 @@ def check_arguments(subject: str, value: Any) -> None:
         return WALK
 
     transform(value, visit)
+
+
+def _unseen_by_airflow(part: Any) -> list[Any]:
+    """Return the outputs and parameters in a container that Airflow does not render: it would pass them on raw."""
+    if isinstance(part, list | tuple | dict | set) or not _is_walked(part):
+        return []
+    found: list[Any] = []
+
+    def visit(inner: Any) -> Any:
+        is_reference = isinstance(inner, JsonValue)
+        if is_reference or not (isinstance(inner, Uncomputed) or hasattr(type(inner), "iter_references")):
+            return WALK
+        found.append(inner)
+        return inner
+
+    transform(part, visit)
+    return found
 
 
 def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:

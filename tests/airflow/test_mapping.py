@@ -239,7 +239,7 @@ def test_the_whole_is_as_if_nothing_were_mapped_over_it(world: World, model_regi
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    ({1, 2}, "its value is a set"), ((number for number in [1]), "its value is a generator"),
+    ({1, 2}, "its value is a set"), (iter([1]), "its value is a list_iterator"),
     (np.arange(3), "its value is a ndarray"), (pd.Series([1]), "its value is a Series"), ("text", "is a str"),
     (None, "its value is None"), ({1: 2}, "the key 1 is a int"), ({"__type": 1}, "the key '__type' is reserved"),
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip

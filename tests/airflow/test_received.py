@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from airflow.sdk import DAG, Param, literal, task, task_group
@@ -12,6 +12,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_model_provider import Model, step
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.selectors import Selector
@@ -252,3 +253,29 @@ def test_each_instance_of_a_mapped_task_returns_a_whole(dag: DAG, monkeypatch: p
     assert found == {"x": [OUTPUT, results[1], REFERENCE, results[3]], "y": found["x"]}
     assert received(several, {"group.other": [FORMS]})["y"] == [FORMS]
     assert [received(each, {}, index)["x"] for index in range(4)] == found["x"]
+
+
+def test_what_came_from_outside_chooses_no_connection(dag: DAG) -> None:
+    """A standard task's value names artifacts of the default registry only; a step's may name another."""
+    elsewhere = Reference("iris", Selector.parse(1), conn_id="team").to_json()
+    fallback = Reference(
+        "iris", Selector.parse(1), default=Reference("rose", Selector.parse(1), conn_id="team")
+    )
+    output = look(x=stock())
+    for form in (elsewhere, fallback.to_json()):
+        with pytest.raises(InvalidDefinition, match="names the connection 'team'"):
+            received(output, {"stock": form})
+
+    assert received(look(x=give()), {"give": elsewhere})["x"].conn_id == "team"
+
+
+@pytest.mark.parametrize("annotation", [float, Annotated[float, "accuracy"], float | None, int, Any])
+def test_a_lone_float_stays_one(dag: DAG, annotation: Any) -> None:
+    """SQLite gives 1 for the JSON number 1.0."""
+
+    def measure() -> Any: ...
+
+    measure.__annotations__["return"] = annotation
+    found = received(look(x=step(measure)()), {"measure": 1})
+
+    assert type(found["x"]) is (int if annotation in (int, Any) else float)

@@ -189,3 +189,29 @@ def test_a_step_is_given_what_stands_in_containers(model_registry: Client) -> No
         running(hidden)
 
     assert seen == [(Pydantic(a=deque([[1, 2]])), MappingProxyType({"a": [1, 2]}))]
+
+
+@pytest.mark.parametrize(
+    "box", [Frozen, lambda held: deque([held]), lambda held: functools.partial(print, held)]
+)
+def test_outputs_stand_where_airflow_looks(box: Callable[[Any], Any], model_registry: Client) -> None:
+    """In other containers Airflow would pass them on as they are; references are resolved there."""
+
+    @step
+    def give() -> int:
+        return 1
+
+    @step
+    def take(x: Any) -> None: ...
+
+    @pipeline
+    def of_output() -> None:
+        take(box(give()))
+
+    @pipeline
+    def of_parameter(n: int = 1) -> None:
+        take(box(n))
+
+    for boxed in (of_output, of_parameter):
+        with pytest.raises(InvalidDefinition, match="where Airflow does not look"):
+            boxed()

@@ -213,3 +213,53 @@ def test_a_wrong_number_of_outputs_is_refused(model_registry: Client) -> None:
         wrong()
     with pytest.raises(ArtifactNotFound):
         model_registry.get_artifact("a")
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_a_run_that_is_interrupted_fails_its_version(
+    model_registry: Client, interruption: type[BaseException], mapped: bool
+) -> None:
+    """Ctrl-C, or ``sys.exit()`` in a step: no other step will write into it."""
+
+    @step
+    def first() -> int:
+        return 1
+
+    @step
+    def second(number: int) -> int:
+        if number == 2:
+            raise interruption
+        return number
+
+    @step
+    def third(numbers: Any) -> int:
+        return 3
+
+    @pipeline(model=Model("interrupted"))
+    def interrupted() -> None:
+        first()
+        third(second.expand(number=[1, 2, 3]) if mapped else second(2))
+
+    with pytest.raises(interruption):
+        interrupted()
+
+    assert model_registry.get_model_version("interrupted", 1).state == "failed"
+
+
+def test_an_argument_is_given_once(model_registry: Client) -> None:
+    """As in Airflow, by all instances or by each."""
+
+    @step
+    def rows() -> list:
+        return [{"a": 1, "b": 2}]
+
+    @step
+    def show(a: int, b: int = 0) -> None: ...
+
+    @pipeline
+    def twice() -> None:
+        show.partial(b=1).expand_kwargs(rows())
+
+    with pytest.raises(InvalidDefinition, match=r"partial\(\) and expand_kwargs\(\) both give 'b'"):
+        twice()

@@ -120,3 +120,14 @@ def test_both_halves_named_are_used_under_any_executor() -> None:
     address = find_address(url="sqlite:////mnt/shared/r.db", store="/mnt/shared/store")
 
     assert (address.url, address.defaults) == ("sqlite:////mnt/shared/r.db", ())
+
+
+def test_a_program_on_a_worker_is_refused_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only airflow.cfg says which executor there is."""
+    monkeypatch.delenv("AIRFLOW__CORE__EXECUTOR")
+    home.mkdir()
+    (home / "airflow.cfg").write_text("[core]\nexecutor = CeleryExecutor\n")
+    with pytest.raises(InvalidConfiguration, match="CeleryExecutor"):
+        Client().list_models()
+
+    assert [file.name for file in home.iterdir()] == ["airflow.cfg"]

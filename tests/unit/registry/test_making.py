@@ -76,6 +76,17 @@ def test_what_was_skipped_is_not_missed_unless_all_that_declares_was(registry: R
     assert registry.commit_producer(made, "evaluate") is VersionState.READY
 
 
+def test_what_was_skipped_is_not_missed_if_artifacts_were_saved(registry: Registry) -> None:
+    """By a task that returns nothing; metadata alone are no contents."""
+    made = begin(registry)
+    registry.log_version_metadata(made, {"accuracy": 1.0})
+    registry.settle_producer(made, "train", SKIPPED, stopped=["evaluate"])
+    assert registry.settle_producer(made, "notify", COMMITTED, declares=False) is VersionState.FAILED
+    save(registry, made, Attempt(RUN, "notify", "try 1"))
+
+    assert registry.settle_producer(made, "notify", COMMITTED, declares=False) is VersionState.READY
+
+
 def test_a_promoting_task_waits_for_nothing_that_only_comes_later(registry: Registry) -> None:
     """Neither for itself nor for those that return nothing; what they do then changes the state no more."""
     made = begin(registry)
