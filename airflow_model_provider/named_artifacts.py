@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -11,6 +12,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.expressions import artifact_expression
 from airflow_model_provider.limits import LARGEST_INDEX, check_key, check_number
 from airflow_model_provider.references import (
+    LARGEST_FORM,
     NAMED_KEY,
     OUTPUT_KEY,
     REFERENCE_KEY,
@@ -65,9 +67,10 @@ class NamedArtifact(JsonValue):
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
         said = {item.name: getattr(self, item.name) for item in fields(NamedArtifact)}
-        self._become(
-            {NAMED_KEY: repr(self)} | {name: value for name, value in said.items() if value is not None}
-        )
+        form = {NAMED_KEY: repr(self)} | {name: value for name, value in said.items() if value is not None}
+        if (excess := len(json.dumps(form)) - LARGEST_FORM) > 0:  # as of a Reference
+            form[NAMED_KEY] = f"{repr(self)[: -excess - 3]}..."
+        self._become(form)
 
     def with_attribute(self, attribute: str) -> NamedArtifact:
         """Return a plain value instead of the whole."""

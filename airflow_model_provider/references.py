@@ -81,7 +81,7 @@ _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", 
 #: The connection of the registry that is meant where none is named.
 DEFAULT_CONN_ID: Final = "model_registry_default"
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
-_LARGEST: Final = 499
+LARGEST_FORM: Final = 499
 
 
 def in_registry_of(text: str, conn_id: str | None) -> str:
@@ -305,7 +305,7 @@ class Reference(JsonValue):
         if self.default is not UNSET:
             data.pop("default", None)
             data[_FALLBACK if self.fallback else "default"] = _plain(self.default)
-        excess = len(json.dumps(data)) - _LARGEST
+        excess = len(json.dumps(data)) - LARGEST_FORM
         if excess > 0:  # names as long as they may be: the printed form, which only people read, gives way
             data[REFERENCE_KEY] = f"{repr(self)[: -excess - 3]}..."
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from airflow.configuration import conf
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions import xcom_arg
 from airflow.sdk.definitions._internal import expandinput
-from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput
+from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput, MappedArgument
 from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
@@ -21,7 +22,12 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_model_provider.exceptions import NotMappable
 from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several, unknown_output
-from airflow_model_provider.pipelines.mapping import MappedOver, check_mapping_function, ignore
+from airflow_model_provider.pipelines.mapping import (
+    ELEMENT,
+    MappedOver,
+    arguments_for_handles,
+    check_mapping_function,
+)
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 
@@ -52,8 +58,39 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
             if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
                 found.setdefault(consumer.node_id, set()).update(uses)
     found = {name: uses for name, uses in found.items() if uses}
-    limit = partial(_check_length, ti, task) if ti is not None else ignore
-    return MappedOver.by(found, limit) if found else None
+    if ti is None or not found:
+        return MappedOver.by(found) if found else None
+    handles = {name for node in task.iter_mapped_dependants() for name in _handles(node, task)}
+    return MappedOver.by(found, partial(_check_length, ti, task), handles)
+
+
+def _handles(node: Any, task: AbstractOperator) -> set[str]:
+    """Return the arguments that get handles of artifacts, where steps are mapped over what a task returns."""
+    expand_input = _expand_input(node)
+    value: Any = expand_input.value
+    asking = _asking(node)
+    if isinstance(expand_input, ListOfDictsExpandInput):
+        return asking
+    return {ELEMENT for name, arg in value.items() if name in asking and any(_uses_in(arg, task, "elements"))}
+
+
+def _asking(node: Any) -> set[str]:
+    """Return the names, among those that a step or a task group is mapped over, of which steps get handles."""
+    if isinstance(node, MappedOperator):
+        function = node.partial_kwargs.get("python_callable") or getattr(node, "python_callable", None)
+        is_step = hasattr(node.operator_class, "pins_in_pre_execute")
+        return arguments_for_handles(function) if is_step and function is not None else set()
+    found: set[str] = set()
+    for task in node.iter_tasks():
+        if hasattr(task, "pins_in_pre_execute") and hasattr(task, "python_callable"):
+            bound = inspect.signature(task.python_callable).bind_partial(*task.op_args, **task.op_kwargs)
+            asking = arguments_for_handles(task.python_callable)
+            found |= {
+                arg._key
+                for name, arg in bound.arguments.items()
+                if name in asking and isinstance(arg, MappedArgument)
+            }
+    return found
 
 
 def _expand_input(node: Any) -> ExpandInput:

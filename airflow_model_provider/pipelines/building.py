@@ -23,7 +23,7 @@ from airflow_model_provider.pipelines.deferred import (
 )
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
-from airflow_model_provider.pipelines.mapping import MappedOver
+from airflow_model_provider.pipelines.mapping import ELEMENT, MappedOver, arguments_for_handles
 from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
@@ -91,7 +91,21 @@ def mapped_over(node: Node, nodes: Sequence[Node]) -> MappedOver | None:
     if node.mapped is not None:
         return None  # each of its instances is an element
     found = {other.task_id: uses for other in nodes if (uses := set(_uses(other, node)))}
-    return MappedOver.by(found) if found else None
+    handles = (name for other in nodes for name in _handles(other, node))
+    return MappedOver.by(found, handles=handles) if found else None
+
+
+def _handles(other: Node, node: Node) -> set[str]:
+    """Return the arguments that get handles of artifacts, of a step that is mapped over what another one returns."""
+
+    def is_of(value: Any) -> bool:
+        return isinstance(value, Mappable) and node in value.steps()
+
+    if isinstance(other.mapped, Mapping):
+        of_node = {name for name, value in other.mapped.items() if is_of(value)}
+        return {ELEMENT for _ in of_node & arguments_for_handles(other.definition.function)}
+    rows = [other.mapped] if isinstance(other.mapped, Mappable) else other.mapped or ()
+    return arguments_for_handles(other.definition.function) if any(map(is_of, rows)) else set()
 
 
 def _uses(other: Node, node: Node) -> Iterator[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
 from airflow_model_provider.exceptions.base import quoted
@@ -18,6 +18,10 @@ from airflow_model_provider.pipelines.passing import is_plain
 
 #: How the artifact is called that holds the elements of an output.
 _SUFFIX = ".elements"
+
+
+#: Stands for the elements of an output among names of arguments.
+ELEMENT: Final = ""
 
 
 def ignore(_length: int) -> None:
@@ -33,6 +37,8 @@ class MappedOver(NamedTuple):
     :param kwargs: whether an element is the arguments of an instance (``expand_kwargs``).
     :param composed: whether ``.map()``, ``.zip()`` or ``.concat()`` of it is mapped over.
     :param arguments: whether the output itself is the arguments of an instance (``expand_kwargs([output])``).
+    :param handles: the arguments that get handles of artifacts, ``ELEMENT`` for elements: these are saved by
+        themselves however small they are.
     """
 
     tasks: tuple[str, ...]
@@ -40,9 +46,15 @@ class MappedOver(NamedTuple):
     kwargs: bool = False
     composed: bool = False
     arguments: bool = False
+    handles: frozenset[str] = frozenset()
 
     @classmethod
-    def by(cls, uses: Mapping[str, Collection[str]], limit: Callable[[int], None] = ignore) -> Self:
+    def by(
+        cls,
+        uses: Mapping[str, Collection[str]],
+        limit: Callable[[int], None] = ignore,
+        handles: Iterable[str] = (),
+    ) -> Self:
         """
         Return how an output is mapped over.
 
@@ -51,7 +63,11 @@ class MappedOver(NamedTuple):
         """
         all_uses = {use for found in uses.values() for use in found}
         kwargs, composed, arguments = (use in all_uses for use in ("kwargs", "composed", "arguments"))
-        return cls(tuple(sorted(uses)), limit, kwargs=kwargs, composed=composed, arguments=arguments)
+        return cls(tuple(sorted(uses)), limit, kwargs, composed, arguments, frozenset(handles))
+
+    def travels(self, name: str | None) -> bool:
+        """Return whether what is small stands in the entries itself: an element, or an argument of that name."""
+        return (ELEMENT if name is None else name) not in self.handles
 
     def check(self, value: Any, what: str) -> None:
         """
@@ -153,7 +169,7 @@ def split(value: Any, over: MappedOver, travels: Callable[[Any], bool]) -> tuple
 
     def entry(container: Any, place: Any, part: Any, index: int, key: str | None = None) -> None:
         container[place] = part
-        if not travels(part):
+        if not (over.travels(key) and not (over.arguments and not over.travels(place)) and travels(part)):
             container[place] = None
             parts.append(Part(part, index, key, functools.partial(container.__setitem__, place)))
 
@@ -171,6 +187,15 @@ def split(value: Any, over: MappedOver, travels: Callable[[Any], bool]) -> tuple
         else:
             entry(entries, index, item, index)
     return entries, parts
+
+
+def arguments_for_handles(function: Callable[..., Any]) -> set[str]:
+    """Return the parameters of a function that are annotated ``Artifact[...]``, alone or inside a container."""
+    from airflow_model_provider.pipelines.inputs import asks_for_handle  # opens the registry's code
+    from airflow_model_provider.pipelines.outputs import read_annotation
+
+    names = inspect.signature(function).parameters
+    return {name for name in names if asks_for_handle(read_annotation(function, name))}
 
 
 def name_of_elements(artifact: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushed
 
-from airflow_model_provider import Artifact, Client, Model, load_artifact, step
+from airflow_model_provider import Artifact, Client, Model, get_step_context, load_artifact, step
 from airflow_model_provider.exceptions import NotMappable
 from airflow_model_provider.workspace import Workspace
 from tests.support.marked import Marked
@@ -239,7 +239,7 @@ def test_the_whole_is_as_if_nothing_were_mapped_over_it(world: World, model_regi
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    ({1, 2}, "its value is a set"), ((number for number in [1]), "its value is a generator"),
+    ({1, 2}, "its value is a set"), (iter([1]), "its value is a list_iterator"),
     (np.arange(3), "its value is a ndarray"), (pd.Series([1]), "its value is a Series"), ("text", "is a str"),
     (None, "its value is None"), ({1: 2}, "the key 1 is a int"), ({"__type": 1}, "the key '__type' is reserved"),
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip
@@ -303,3 +303,70 @@ def test_standard_tasks(tasks: Tasks, loads: list[int]) -> None:
     assert loads == [1, 1]
     opened = [load_artifact(item) for item in got if isinstance(item, dict)]
     assert opened == [LONG, [1, LONG]]
+
+
+@step
+def take_handle(x: Artifact[Any], y: Any = None) -> None:
+    """Keep what its handle is of."""
+    got.append((x.name, get_step_context().inputs["x"].number == x.number, x.load()))
+
+
+@step
+def take_handles(x: tuple[Artifact[Any], Artifact[Any]]) -> None:
+    """Keep what several handles are of."""
+    got.append(tuple((part.name, part.load()) for part in x))
+
+
+ROWS_OF = "rows.elements"
+HANDLES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "elements": (
+        lambda: take_handle.expand(x=give()),
+        lambda part: [part],
+        lambda part: (ROWS_OF, True, part),
+    ),
+    "concat": (
+        lambda: take_handle.expand(x=give().concat(give_more())),
+        lambda part: [part],
+        lambda part: (ROWS_OF, True, part),
+    ),
+    "kwargs": (
+        lambda: take_handle.expand_kwargs(give()),
+        lambda part: [{"x": part, "y": 1}],
+        lambda part: (ROWS_OF, True, part),
+    ),
+    "zip": (
+        lambda: take_handles.expand(x=give().zip(give_more())),
+        lambda part: [part],
+        lambda part: ((ROWS_OF, part), ("more_rows.elements", [])),
+    ),
+}
+
+
+@pytest.mark.parametrize("element", [1, LONG], ids=["small", "large"])
+@pytest.mark.parametrize("form", HANDLES)
+def test_a_handle_of_an_element_at_any_size(form: str, element: Any, world: World) -> None:
+    """``Artifact[...]`` gets the handle of a number as of a long text, wherever the element is mapped."""
+    body, make, expected = HANDLES[form]
+    returned[:] = [make(element), [[]]]
+
+    def handles() -> None:
+        body()
+
+    world.run(handles)
+
+    assert expected(element) in got
+
+
+def test_other_steps_get_small_elements_as_before(world: World) -> None:
+    """Beside a step that gets handles, and whoever takes the whole."""
+    returned[:] = [[1]]
+
+    def beside() -> None:
+        rows = give()
+        take_handle.expand(x=rows)
+        take.expand(x=rows)
+        take(rows)
+
+    world.run(beside)
+
+    assert sorted(got, key=str) == [(ROWS_OF, True, 1), 1, [1]]

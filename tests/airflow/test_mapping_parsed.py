@@ -10,11 +10,14 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, task, task_group
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_model_provider import Model, step
+from airflow_model_provider import Artifact, Model, step
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition
+from airflow_model_provider.pipelines.mapping import ELEMENT
+from tests.support.tasks import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,3 +140,28 @@ def test_functions_are_serialized_the_same_each_time() -> None:
 
     assert made() == made()
     assert "lambda row: row + 1" in made()
+
+
+def test_steps_that_get_handles_of_elements_are_known() -> None:
+    """Mapped themselves, and in a task group that is mapped; nobody else has elements saved that are small."""
+
+    @step
+    def take_handle(x: Any, y: Artifact[int] | None = None) -> None:
+        """A step that gets a handle."""
+
+    @task_group
+    def each(low: Any, high: Any) -> None:
+        take_handle(low, high)
+
+    def handles(expand: Callable[[Any], Any]) -> set[str]:
+        with DAG("mapping", schedule=None) as dag:
+            expand(rows())
+        over = mapped_over(dag.get_task("rows"), TaskInstance(dag_id="mapping"))
+        return set(over.handles) if over is not None else set()
+
+    assert handles(lambda given: each.expand(low=[1], high=given)) == {ELEMENT}
+    assert handles(lambda given: take_handle.partial(x=1).expand(y=given)) == {ELEMENT}
+    assert handles(lambda given: take_handle.expand_kwargs(given)) == {"y"}
+    assert handles(lambda given: each.expand(low=given, high=[1])) == set()
+    assert handles(lambda given: take_handle.expand(x=given)) == set()
+    assert handles(lambda given: stock.expand(x=given)) == set()

@@ -222,7 +222,8 @@ def test_a_step_with_a_template_sees_what_it_waited_for(registry: Client) -> Non
     def resume(ti: TaskInstance) -> Any:
         with DAG("predictions", schedule=None):
             given = {"text": f"{IRIS.number}", "value": waited_for}
-            step = StepOperator(task_id="predict", python_callable=lambda **given: given, op_kwargs=given)
+            code = lambda text, value: {"text": text, "value": value}  # noqa: E731
+            step = StepOperator(task_id="predict", python_callable=code, op_kwargs=given)
         with running(step, ti) as context:
             step.pre_execute(context)
             return step.execute(context)

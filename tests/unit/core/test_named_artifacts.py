@@ -16,16 +16,18 @@ from airflow_model_provider.pipelines.passing import read_result, read_whole, wr
 
 NEWEST = LazyNamedArtifact("scaler")
 ONE = LazyNamedArtifact("scaler", 3, 1, conn_id="team_a")
+LONGEST = LazyNamedArtifact("x" * 100, 10**9, 1000, "local_path", conn_id="c" * 200)
 FORM = {NAMED_KEY: "artifact scaler@3", "name": "scaler", "version": 3}
 
 
-@pytest.mark.parametrize("reference", [NEWEST, ONE, ONE.uri, NEWEST.local_path])
+@pytest.mark.parametrize("reference", [NEWEST, ONE, ONE.uri, NEWEST.local_path, LONGEST])
 def test_it_is_a_value(reference: NamedArtifact) -> None:
     """Copied, pickled, hashed, and through JSON it is the same; it can't be computed with or changed."""
     back = read_reference(json.loads(json.dumps(reference)))
 
     assert back == pickle.loads(pickle.dumps(reference)) == copy.deepcopy(reference) == reference
     assert len({back, reference}) == 1
+    assert len(json.dumps(reference)) < 500
     assert reference != NamedArtifact("other")
     with pytest.raises(DeferredValueUsed):
         reference["name"]
@@ -52,6 +54,13 @@ def test_what_came_as_data_is_checked(changed: dict[str, Any]) -> None:
     """Names are names, numbers are numbers; nothing in it can be a template."""
     with pytest.raises(InvalidDefinition, match="not a reference to an artifact that can be read"):
         read_whole({**FORM, **changed})
+
+
+def test_data_from_outside_names_no_connection() -> None:
+    """Only what a step returned, or the DAG file says, chooses the registry."""
+    with pytest.raises(InvalidDefinition, match="names the connection 'team_a'"):
+        read_whole({**FORM, "conn_id": "team_a"})
+    assert read_result([{**FORM, "conn_id": "team_a"}]) == [NamedArtifact("scaler", 3, conn_id="team_a")]
 
 
 def test_it_is_read_where_references_are() -> None:

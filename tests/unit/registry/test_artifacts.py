@@ -94,6 +94,26 @@ def test_artifacts_are_numbered_by_name(registry: Registry) -> None:
         found(registry, "scaler")
 
 
+def test_a_try_keeps_the_artifact_that_it_was_given_by_name(registry: Registry) -> None:
+    """Recorded under its name, also if a newer one has come; another try gets the newest."""
+    version = registry.create_version("iris")
+    first = save(registry, version.id, map_index=3)
+    asked = [NamedArtifact("model"), NamedArtifact("model", map_index=3, attribute="number")]
+    one, two = (Attempt(RUN, "train", f"ti-{number}", try_number=number) for number in (1, 2))
+    registry.record(registry.resolve(asked, one), one)
+    second = save(registry, version.id)
+
+    assert [item.artifact for item in registry.resolve(asked, one)] == [first, first]
+    assert [(item.artifact, item.value) for item in registry.resolve(asked, two)] == [
+        (second, None),
+        (first, 1),
+    ]
+    assert {record.wanted for record in registry.resolutions()} == {
+        "artifact model",
+        "artifact model[3].number",
+    }
+
+
 def test_the_same_output_of_the_same_try_is_registered_once(registry: Registry) -> None:
     """A repeated registration after a lost answer gives the first record; another try makes a new version."""
     version = registry.create_version("iris")
