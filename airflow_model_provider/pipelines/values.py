@@ -133,7 +133,7 @@ def references_in(value: Any) -> list[Any]:
 
 def check_arguments(subject: str, value: Any) -> None:
     """
-    Refuse references in places that can't be looked into: they would reach the step's code as they are (R3).
+    Refuse references in places that can't be looked into: they would reach the step's code as they are.
 
     :param subject: the step, for the error.
     :raises InvalidDefinition: for an iterator, and for a key of a dict, a closure or an object that holds one.
