@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidConfiguration
-from airflow_model_provider.selectors import BUILT_IN_STAGES, RESERVED, check_name
+from airflow_model_provider.selectors import BUILT_IN_STAGES, RESERVED, check_name, nearest
 
 if TYPE_CHECKING:
     from airflow_model_provider.materializers.signing import Signing
@@ -18,6 +18,36 @@ if TYPE_CHECKING:
 SECTION = "model_registry"
 #: Characters of a signing key, at least.
 SHORTEST_KEY = 16
+
+
+#: All settings.
+SETTINGS: Final = (
+    *(
+        "url",
+        "store",
+        "deployment",
+        "stages",
+        "default_pin",
+        "wait_timeout",
+        "poll_interval",
+        "sklearn_format",
+    ),
+    *("skops_trusted_types", "allow_pickle", "signing_keys", "require_signature", "protected_stages"),
+    *("keep_resolutions", "keep_outputs", "abandoned_after", "cache_dir", "cache_size_mb"),
+)
+
+
+def check_names() -> None:
+    """
+    Refuse environment variables that are near misses of settings: a rule that was meant would not hold.
+
+    :raises InvalidConfiguration: naming the setting that was meant.
+    """
+    prefix = variable("")
+    for name in (item for item in os.environ if item.startswith(prefix)):
+        said = re.sub(r"_(cmd|secret)$", "", name.removeprefix(prefix).lower())  # other ways to say a value
+        if said not in SETTINGS and (meant := nearest(said, SETTINGS)) is not None:
+            raise InvalidConfiguration(name, "there is no such setting", f"Did you mean {variable(meant)}?")
 
 
 def variable(name: str) -> str:

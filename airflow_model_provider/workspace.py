@@ -345,6 +345,7 @@ def _key(address: Address) -> str:
 
 def connect(address: Address) -> Workspace:
     """Open the registry and the store of an address, unshared."""
+    settings.check_names()
     from airflow_model_provider.registry.registry import Registry
 
     registry = Registry.open(

@@ -180,8 +180,10 @@ def test_every_command_and_setting_is_documented() -> None:
         ]
         for name in names:
             assert re.search(rf"(airflow model-registry |`){name}\b", readme), name
-    for option in get_provider_info.get_provider_info()["config"][settings.SECTION]["options"]:
+    options = get_provider_info.get_provider_info()["config"][settings.SECTION]["options"]
+    for option in options:
         assert f"`{option}`" in readme
+    assert tuple(options) == settings.SETTINGS
 
 
 def test_examples_in_docstrings_are_true() -> None:

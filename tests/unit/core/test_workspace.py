@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_model_provider import workspace
+from airflow_model_provider import Client, workspace
 from airflow_model_provider.addresses import Address
+from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.workspace import close_workspaces, open_workspace
 
 SECRET = "hunter2"
@@ -43,3 +44,19 @@ def test_other_credentials_are_another_address(tmp_path: Path) -> None:
     assert len(set(map(id, found))) == len(said)
     assert [dict(item.address.storage_options) for item in found] == said
     assert SECRET not in repr(workspace._open)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("ALLOW_PICKEL", "ALLOW_PICKLE"), ("SIGNING_KEY", "SIGNING_KEYS"), ("ULR", "URL")]
+)
+def test_a_misspelt_setting_is_refused(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch, said: str, meant: str
+) -> None:
+    """It would leave a rule unset without a word; a name that is like none may be a newer release's."""
+    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__OF_ANOTHER_TIME", "1")
+    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__SIGNING_KEYS_SECRET", "path")
+    model_registry.list_models()
+    close_workspaces()
+    monkeypatch.setenv(f"AIRFLOW__MODEL_REGISTRY__{said}", "False")
+    with pytest.raises(InvalidConfiguration, match=f"Did you mean AIRFLOW__MODEL_REGISTRY__{meant}"):
+        Client().list_models()
