@@ -20,6 +20,7 @@ from airflow_model_provider.exceptions import (
     ReferenceMismatch,
     StageNotAssigned,
 )
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import (
@@ -302,9 +303,16 @@ def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
     assert found.artifact.payload.digest == hashlib.sha256(b"fold 1").hexdigest()
 
 
+def named(registry: Registry, name: str) -> ArtifactRecord:
+    """The newest artifact of a name."""
+    (found,) = registry.resolve([NamedArtifact(name)])
+    assert found.artifact is not None
+    return found.artifact
+
+
 def test_an_output_is_found_by_its_id(trained: Registry) -> None:
     """What came through XCom names an artifact version; one that isn't there is an error."""
-    record = trained.find_artifact("trained_model")
+    record = named(trained, "trained_model")
     payload = record.payload
     reference = OutputReference(
         "r", record.id, record.name, record.number, payload.type_names[0], payload.digest, "u", payload.size
@@ -324,7 +332,7 @@ def test_an_output_is_found_by_its_id(trained: Registry) -> None:
 )
 def test_what_an_output_says_is_compared(trained: Registry, fact: str, value: Any) -> None:
     """The id alone counts for nothing: what differs is refused, and both readings are named; a URI is not followed."""
-    record = trained.find_artifact("trained_model")
+    record = named(trained, "trained_model")
     kind = record.payload.type_names[0]
     right = OutputReference(
         "r",

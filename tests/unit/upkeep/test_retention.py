@@ -9,6 +9,7 @@ import pytest
 
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import ArtifactNotFound, InvalidConfiguration, VersionInUse
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry import retention
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, RunKey
@@ -58,7 +59,8 @@ def names(workspace: Workspace) -> set[str]:
     found = set()
     for name in ("held", "spent", "linked", "by_hand"):
         try:
-            assert workspace.load(workspace.registry.find_artifact(name))
+            (found_here,) = workspace.registry.resolve([NamedArtifact(name)])
+            assert workspace.load(found_here.artifact)
         except ArtifactNotFound:
             continue
         found.add(name)

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.exceptions import ArtifactNotFound, StoreUnavailable
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import Link, Relation
 from airflow_model_provider.registry.registry import Registry
@@ -90,7 +91,7 @@ def test_a_deleted_artifact_is_not_found_any_more(workspace: Workspace) -> None:
     workspace.registry.delete_version("iris", 1)
 
     with pytest.raises(ArtifactNotFound):
-        workspace.registry.find_artifact("model")
+        workspace.registry.resolve([NamedArtifact("model")])
 
 
 def test_bytes_of_which_no_row_tells_go(workspace: Workspace) -> None:
