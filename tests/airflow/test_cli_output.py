@@ -127,6 +127,8 @@ def test_a_collection_counts_what_it_removed(row: Callable[..., dict[str, Any]],
         "unfinished_uploads": 0,
         "outputs": 0,
         "resolutions": 0,
+        "run_pins": 0,
+        "abandoned_versions": 0,
     }
     assert done == {**would, "result": "removed"}
     assert nothing == {**done, "files": 0, "bytes": 0}

@@ -37,9 +37,11 @@ DATA = Asset("s3://bucket/data")
 DAILY = AssetOrTimeSchedule(timetable=CronTriggerTimetable("@daily", timezone="UTC"), assets=PRODUCTION)
 
 
-@step
-def score(number: int = 1) -> int:
+def plain(number: int = 1) -> int:
     return number
+
+
+score = step(name="score")(plain)
 
 
 @pipeline(schedule=PRODUCTION)
@@ -55,13 +57,13 @@ def listed():
 listed()
 
 with DAG("either", schedule=DATA | STAGING | PRODUCTION):
-    StepOperator(task_id="score", python_callable=score)
+    StepOperator(task_id="score", python_callable=plain)
 
 with DAG("all", schedule=PRODUCTION & DATA | STAGING):
-    StepOperator.partial(task_id="score", python_callable=score).expand(op_args=[[1], [2]])
+    StepOperator.partial(task_id="score", python_callable=plain).expand(op_args=[[1], [2]])
 
 with DAG("time_too", schedule=DAILY):
-    StepOperator(task_id="score", python_callable=score)
+    StepOperator(task_id="score", python_callable=plain)
 
 with DAG("stock", schedule=DAILY):
     EmptyOperator(task_id="nothing", inlets=[PRODUCTION], outlets=[PRODUCTION])
@@ -69,13 +71,13 @@ with DAG("stock", schedule=DAILY):
 with DAG("core", schedule=CoreAssetOrTimeSchedule(
     timetable=CoreCronTriggerTimetable("@daily", timezone="UTC"), assets=PRODUCTION | DATA
 )):
-    StepOperator(task_id="score", python_callable=score)
+    StepOperator(task_id="score", python_callable=plain)
 
 with DAG("by_hand", schedule=Asset("model://default/iris classifier/production")):
-    StepOperator(task_id="score", python_callable=score)
+    StepOperator(task_id="score", python_callable=plain)
 
 with DAG("referred", schedule=Asset.ref(uri="model://default/iris%20classifier/production")):
-    StepOperator(task_id="score", python_callable=score)
+    StepOperator(task_id="score", python_callable=plain)
 
 with DAG("team", schedule=Model("iris classifier", version="production", conn_id="team").asset):
     EmptyOperator(task_id="nothing")

@@ -259,10 +259,10 @@ def expected(shape: Shape, states: list[tuple[str, int, str]]) -> str | None:
     if {"failed", "upstream_failed"} & set(ended):
         return "failed"
     declared = [state for node, state in writers if node.kind in DECLARING]
-    wrote = any(node.kind in ("saves", "logs") and state == "success" for node, state in writers)
-    if "success" not in (declared or ended) or (not declared and "skipped" in ended and not wrote):
-        return "failed"
-    return "ready"
+    counts = ("saves",) if declared else ("saves", "logs")
+    wrote = any(node.kind in counts and state == "success" for node, state in writers)
+    missed = "success" not in (declared or ended) or (not declared and "skipped" in ended)
+    return "failed" if missed and not wrote else "ready"
 
 
 def look(name: str, run_id: str | None = None) -> dict[str, Any]:
