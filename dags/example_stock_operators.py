@@ -41,7 +41,7 @@ def stock_operators():
     announce = BashOperator(
         task_id="announce",
         bash_command='echo "scored with version $NUMBER, {{ macros.model_registry.version("iris_classifier", '
-        '"{{ params.version or \'production\' }}", pin="run").artifact(\'trained_model\').digest }}"',
+        'params.version or "production", pin="run").artifact("trained_model").digest }}"',
         env={"NUMBER": f"{iris.number}"},  # BashOperator takes texts only
         append_env=True,
     )

@@ -75,7 +75,11 @@ class Local:
         return (
             result.run_id,
             {name: step.state for name, step in result.steps.items()},
-            {name: f"{type(error).__name__}: {error}" for name, error in errors.items()},
+            # The registry is one of a URL here, and of the default connection there.
+            {
+                name: f"{type(error).__name__}: {error}".replace(" --conn-id CONNECTION", "")
+                for name, error in errors.items()
+            },
         )
 
 

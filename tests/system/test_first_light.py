@@ -49,7 +49,7 @@ def test_a_stage_is_bound_between_queue_and_start(airflow: AirflowRuntime, regis
     xcom = airflow.xcom("client_predictions", run_id, "predict")
     assert xcom["model_versions"] == [printed]
     assert airflow.xcom("client_predictions", run_id, "predict", key="model_versions") == [printed]
-    assert f"iris_classifier[production]/trained_model is {printed}" in airflow.log(
+    assert f"Resolved iris_classifier[production]/trained_model to {printed}" in airflow.log(
         "client_predictions", run_id, "predict"
     )
     output = registry.get_artifact("scored_flowers")

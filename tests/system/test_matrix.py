@@ -145,7 +145,7 @@ def fill(registry: Client) -> None:
             run, links = RunKey("default", "fold", f"run {number}"), [Link(version.id, Relation.OUTPUT)]
             for index in range(3):
                 attempt = Attempt(run, "fold", f"fold {number} {index}", map_index=index)
-                saving = Saving("c", what="a fold")
+                saving = Saving("c", what="a fold", place=index)
                 registry.workspace.save(f"{index} of {number}", saving, attempt=attempt, links=links)
     registry.get_model_version("matrix", 2).set_stage("production")
 
