@@ -175,7 +175,7 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion 
     refuse_io_in_definition("link_artifact_to_model()")
     handle = handle_of(artifact)
     if handle is None:
-        problem = f"{quoted(artifact)} is no handle of an artifact"
+        problem = f"{quoted(artifact)} is not the handle of an artifact"
         raise InvalidDefinition("link_artifact_to_model()", problem, "Pass version.get_artifact(name).")
     if model is None:
         version = get_step_context().model
@@ -184,7 +184,7 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion 
     elif hasattr(model, "load"):
         version = model.load()
     else:
-        problem = f"model={quoted(model)} is no version of a model"
+        problem = f"model={quoted(model)} is not a version of a model"
         raise InvalidDefinition("link_artifact_to_model()", problem, "Pass Model(name, version=...).")
     version.link_artifact(handle)
 

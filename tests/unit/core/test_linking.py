@@ -152,7 +152,7 @@ def test_a_handle_of_another_registry_is_copied(registry: Client, tmp_path: Path
 def test_what_is_no_handle_or_no_version_is_refused(registry: Client) -> None:
     """With what to pass; and a format can't be chosen for bytes that are stored."""
     handle = registry.get_model_version("factors", 1).get_artifact("factors")
-    with pytest.raises(InvalidDefinition, match=r"'factors' is no handle of an artifact"):
+    with pytest.raises(InvalidDefinition, match=r"'factors' is not the handle of an artifact"):
         link_artifact_to_model("factors", Model("factors", version=1))  # type: ignore[arg-type]
     with pytest.raises(InvalidDefinition, match=r"model='factors' is no version"):
         link_artifact_to_model(handle, "factors")  # type: ignore[arg-type]
