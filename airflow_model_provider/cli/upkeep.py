@@ -94,7 +94,7 @@ def release_pins(args: Any) -> None:
     """Release the versions that finished Dag runs have pinned, so that they can be deleted."""
     hours = args.silent_for
     if not 0 <= hours < 1e6:
-        raise InvalidDefinition("--silent-for", f"{hours} must be a number of hours from 0", "Example: --silent-for 24.")
+        raise InvalidDefinition("--silent-for", f"{hours} must be hours from 0", "Example: --silent-for 24.")
     chosen = {"dag_id": args.dag_id, "model": args.of_model}
     released = client(args).drop_run_pins(silent_for=timedelta(hours=hours), dry_run=args.dry_run, **chosen)
     result = "would be released" if args.dry_run else "released"

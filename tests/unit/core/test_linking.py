@@ -154,7 +154,7 @@ def test_what_is_no_handle_or_no_version_is_refused(registry: Client) -> None:
     handle = registry.get_model_version("factors", 1).get_artifact("factors")
     with pytest.raises(InvalidDefinition, match=r"'factors' is not the handle of an artifact"):
         link_artifact_to_model("factors", Model("factors", version=1))  # type: ignore[arg-type]
-    with pytest.raises(InvalidDefinition, match=r"model='factors' is no version"):
+    with pytest.raises(InvalidDefinition, match=r"model='factors' is not a version"):
         link_artifact_to_model(handle, "factors")  # type: ignore[arg-type]
     version = registry.get_model_version("factors", 1)
     with pytest.raises(InvalidDefinition, match=r"format='joblib' is given for .*stored already"):
