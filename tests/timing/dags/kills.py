@@ -46,7 +46,7 @@ def in_save(of_task: int, of_run: int, ti: Any = None) -> Annotated[list, "kille
         from airflow_model_provider.registry.registry import Registry
 
         # The bytes are in the store, nothing says so yet.
-        Registry.register_artifact = lambda *args, **kwargs: die("in_save")
+        Registry.register_artifacts = lambda *args, **kwargs: die("in_save")
     return [of_task, of_run]
 
 
