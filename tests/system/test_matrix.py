@@ -55,9 +55,7 @@ PLACES = {
         "dataclass": Place("nested", ("kwargs", "box", "Box", 0, "deep"), visible=False),
         "default": Place("default", ("args", 1), visible=False),
         "expand_kwargs": Place("expand_kwargs", ("kwargs",), 0),
-        "from_task": Place("received", ("args", 0)),
         "from_step": Place("received", ("kwargs", "several")),
-        "from_another_dag": Place("other", ("kwargs", "things")),
         "f-string": Place("default", ("kwargs", "texts"), form="texts"),
         "jinja": Place("default", ("kwargs", "jinja"), form="jinja"),
     },
@@ -277,6 +275,15 @@ def test_a_version_that_a_task_chooses_makes_a_dependency(ran: Ran, flavour: str
     assert step["task_id"] in ran.airflow._get(f"/dags/{STEPS}/tasks/choose")["downstream_task_ids"]
     assert step["start_date"] > choose["end_date"]
     assert ran.told(STEPS, step["task_id"])["kwargs"]["upstream"] == "deployment of 1"
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_references_within_what_other_tasks_return_are_data(ran: Ran, flavour: str) -> None:
+    """Of a standard task, here and in another DAG: only as a whole would its value be a reference."""
+    data = expected(ran.registry, STEPS, "references", shown=True)
+
+    assert differences(ran.told(STEPS, f"received_{flavour}")["args"][0], data) == {}
+    assert differences(ran.told(STEPS, f"other_{flavour}")["kwargs"]["things"], data) == {}
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

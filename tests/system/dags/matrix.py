@@ -92,8 +92,9 @@ def tell(*args: Any, **kwargs: Any) -> Any:
 
 
 def tell_defaults(number: Any = THINGS["number"], things: Any = THINGS, **kwargs: Any) -> Any:
-    """Return what the default arguments became, and the rest."""
-    return {"args": [number, shown(things)], "kwargs": shown(kwargs)}
+    """Return what the default arguments became, and the rest, Airflow's context aside."""
+    given = {name: value for name, value in kwargs.items() if name in GIVEN}
+    return {"args": [number, shown(things)], "kwargs": shown(given)}
 
 
 def shown(value: Any) -> Any:
