@@ -53,7 +53,7 @@ ASKED = {
     "artifact_metadata": 'artifact("m").metadata["k"]',
     "metadata": 'metadata["acc"]',
     "stage": "stage",
-    "name": "name",
+    "name": "version_name",
 }
 JINJA = {
     name: '{{ macros.model_registry.version("matrix", "production").' + tail + " }}"
