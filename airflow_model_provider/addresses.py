@@ -107,7 +107,7 @@ def _reached_by_workers(address: Address) -> Address:
     if not address.defaults:
         return address
     # A program on a worker is refused, too: it would make a registry that nobody else sees.
-    executor = host.remote_executor(_airflow_cfg().get("core", "executor", fallback=None))
+    executor = host.remote_executor(lambda: _airflow_cfg().get("core", "executor", fallback=None))
     if executor is None:
         return address
     whole = len(address.defaults) == len(_HALVES)

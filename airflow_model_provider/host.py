@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
 _CONTEXT = "airflow.sdk.definitions._internal.contextmanager"
@@ -169,11 +169,11 @@ def inside_scheduler() -> bool:
     return "airflow.jobs.scheduler_job_runner" in sys.modules
 
 
-def remote_executor(otherwise: str | None = None) -> str | None:
+def remote_executor(otherwise: Callable[[], str | None] = lambda: None) -> str | None:
     """
     Return the executor whose workers may not share this machine's disk; None if all do.
 
-    :param otherwise: outside of Airflow, the executors if the environment names none.
+    :param otherwise: asked outside of Airflow for the executors if the environment names none.
 
     A pod of the official Helm chart says LocalExecutor for itself.
     """
@@ -181,7 +181,7 @@ def remote_executor(otherwise: str | None = None) -> str | None:
         return "KubernetesExecutor"
     said = os.environ.get("AIRFLOW__CORE__EXECUTOR")
     if said is None:
-        said = airflow_option("core", "executor") if inside_airflow() else otherwise
+        said = airflow_option("core", "executor") if inside_airflow() else otherwise()
     # One for all, several, those of teams, and with aliases: LocalExecutor,fast:CeleryExecutor;team=my.Executor
     names = [re.split("[:=]", item)[-1].strip() for item in re.split("[,;]", said or "")]
     return next((name for name in names if name and name.rpartition(".")[2] not in _LOCAL_EXECUTORS), None)
