@@ -162,7 +162,11 @@ class _LocalRun:
             setups = [item for item in before if item.role.is_setup]
         else:
             setups = [item for item in self._setups[node] if item not in before]
-        return trigger_rules.state_without_running(node.rule, self._states(before), self._states(setups))
+        # As in Airflow, one that has instances counts as there, whatever became of these.
+        sources = [self.results[item] for item in node.sources() if not self.results[item].has_instances]
+        return trigger_rules.state_without_running(
+            node.rule, self._states(before), self._states(setups), [result.state for result in sources]
+        )
 
     def _states(self, nodes: Iterable[Node]) -> list[str]:
         return [state for node in nodes for state in self.results[node].states]
