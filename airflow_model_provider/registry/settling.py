@@ -127,7 +127,9 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     """
     rows = producer_rows(connection, version_id)
     known = {row.task_id: row for row in rows}
-    pending = {row.task_id: outcomes.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
+    mapped = {task.partition("[")[0]: COMMITTED for task, state in outcomes.items() if state == COMMITTED}
+    ended = {**mapped, **outcomes}
+    pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task.partition("[")[0])
@@ -218,7 +220,8 @@ def check_ready(
         done = {*settled(), attempt.task_id}
         pending = [row for row in pending if row.declares and _task(row) not in done]
         others = [row for row in rows if row.declares and _task(row) != attempt.task_id]
-        if others and all(row.state == SKIPPED for row in others):
+        none_came = others and all(row.state != COMMITTED for row in others)
+        if none_came and _is_empty(connection, version_id, metadata=False):
             state = VersionState.FAILED
     if failed:
         state = VersionState.FAILED
