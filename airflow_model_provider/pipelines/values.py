@@ -44,6 +44,12 @@ def transform(value: Any, visit: Callable[[Any], Any]) -> Any:
     return value if names is None else _object(value, names, visit)
 
 
+def as_airflow(part: Any) -> Any:
+    """Let a visitor look into the containers that Airflow looks into for templates, and into no others."""
+    looks = isinstance(part, dict | list | tuple | set) and not isinstance(part, Uncomputed)
+    return WALK if looks else part
+
+
 def _is_whole(value: Any) -> bool:
     """Return whether nobody looks into a value: it stands for another one, or belongs to Airflow, as an operator."""
     if isinstance(value, Uncomputed | OutputReference | type | ModuleType):
@@ -61,7 +67,8 @@ def _mapping(value: Any, visit: Callable[[Any], Any]) -> Any:
     if isinstance(value, MappingProxyType):
         return MappingProxyType(items)
     clone = copy.copy(value)  # as a defaultdict, it knows more than its items
-    clone.update(changed)
+    for key, item in changed.items():  # a Counter would add
+        clone[key] = item
     return clone
 
 
