@@ -187,7 +187,8 @@ def test_references_are_equal_by_value_only() -> None:
 @pytest.mark.parametrize(
     "change",
     ["item['a']=1", "del item['model']", "item.update(a=1)", "item.setdefault('a', 1)", "item.pop('model')",
-     "item.popitem()", "item.clear()", "item |= {'a': 1}", "item.name = 'a'", "del item.name", "item.more = 1", "del item.more"],
+     "item.popitem()", "item.clear()", "item |= {'a': 1}", "item.name = 'a'", "del item.name",
+     "item.more = 1", "del item.more"],
 )  # fmt: skip
 def test_a_reference_never_changes(item: Any, change: str) -> None:
     """Neither as an object nor as the dictionary that it is to JSON."""
