@@ -59,6 +59,17 @@ LENGTHS = (0, 1, 3) if TIMES == 1 else (0, 1, 90, 200, 1000)
 STATES: dict[str, tuple[str, dict[str, str]]] = {
     "asynchronous": ("success", {"slowly": "success", "slowly__1": "success"}),
     "asynchronous_failing": ("failed", {"notify": "failed"}),
+    "mapped_over_what_is_not_there": (
+        "failed",
+        {"elements": "failed", "elements__1": "skipped", "even": "success"}
+        | {
+            "each": "upstream_failed",
+            "each__1": "skipped",
+            "each__2": "upstream_failed",
+            "each__3": "success",
+        }
+        | {"each__4": "upstream_failed", "each__5": "upstream_failed"},
+    ),
     "with_a_teardown": ("failed", {"cluster": "success", "work": "failed", "delete": "success"}),
     "with_a_failing_setup": (
         "failed",

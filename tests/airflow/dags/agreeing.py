@@ -113,6 +113,31 @@ def behind_a_partly_skipped_one():
 
 
 @step
+def elements(how: str) -> Annotated[list[int], "elements"]:
+    if how == "fails":
+        raise ValueError("as asked")
+    if how == "skips":
+        raise AirflowSkipException("as asked")
+    return [1, 2]
+
+
+@step
+def each(x: int, y: Any = None) -> Annotated[int, "each"]:
+    return x
+
+
+@pipeline(schedule=None, model=Model("mapped"))
+def mapped_over_what_is_not_there():
+    failing, skipped, instances = elements("fails"), elements("skips"), even.expand(number=[1, 2])
+    anyway = each.with_options(trigger_rule="all_done")
+    anyway.expand(x=failing, y=skipped)
+    anyway.expand_kwargs(skipped.zip(instances).map(lambda x: {"x": x}))
+    each.with_options(trigger_rule="one_failed").expand(x=failing)
+    anyway.expand(x=instances)
+    anyway.expand(x=each.expand(x=failing))
+
+
+@step
 def cluster() -> str:
     return "c1"
 
