@@ -123,6 +123,8 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     """
     Settle what is pending once all tasks of the run are over.
 
+    A part that failed because of another task was skipped if Airflow says so: of two reasons the first one holds.
+
     :param outcomes: what became of each task and mapped instance; one that is not named was skipped.
     """
     rows = producer_rows(connection, version_id)
@@ -131,6 +133,9 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
+    for row in rows:
+        if row.state == FAILED and outcomes.get(row.task_id) == SKIPPED:
+            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task.partition("[")[0])
         if state == FAILED and task not in known and base is not None:

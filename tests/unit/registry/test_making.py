@@ -275,3 +275,16 @@ def test_mapped_tasks_that_return_nothing_are_not_skipped(registry: Registry) ->
 
     assert closed is not None
     assert closed.state is VersionState.READY
+
+
+def test_what_was_skipped_for_another_reason_has_not_failed(registry: Registry) -> None:
+    """A task behind a skipped and a failed one is skipped, and stays so when the failed one runs again alone."""
+    made = begin(registry)
+    registry.settle_producer(made, "train", FAILED, stopped=["evaluate", "notify"])
+    begin(registry)
+    registry.commit_producer(made, "train")
+    outcomes = {"train": COMMITTED, "evaluate": SKIPPED, "notify": SKIPPED}
+    closed = registry.close_run_version("iris", RUN, outcomes)
+
+    assert closed is not None
+    assert closed.state is VersionState.READY
