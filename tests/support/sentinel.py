@@ -57,12 +57,22 @@ def _holds_word(arg: Any) -> bool:
     return WORD in (arg if isinstance(arg, str) else repr(arg) if isinstance(arg, list | tuple) else "")
 
 
+class _Imports:
+    """Hears imports that importlib does, of which there is no event."""
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        """Find nothing."""
+        if _listening and WORD in name:
+            _heard.append(f"import: {name}")
+
+
 @contextmanager
 def listening() -> Iterator[list[str]]:
     """Give the list of what is heard; at the end nothing may be in it."""
     if _hear not in _installed:
         sys.addaudithook(_hear)
-        _installed.append(_hear)
+        sys.meta_path.insert(0, _Imports())  # type: ignore[arg-type]
+        _installed.append(_hear)  # a hook stays for good
     _heard.clear()
     _listening.append(True)
     try:

@@ -75,7 +75,7 @@ def test_every_writer_of_the_documentation_is_tried() -> None:
         *(
             lambda: jinja2.Template(TEXTS[0]),
             lambda: importlib.import_module(WORD),
-            lambda: Path(TEXTS[4]).open(),
+            lambda: Path(TEXTS[4]).read_text(),
         ),
         *(lambda: os.system(TEXTS[10]), lambda: urlopen(TEXTS[6]), lambda: exec(TEXTS[9])),
     ],
