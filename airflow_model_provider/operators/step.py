@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from airflow.sdk.bases.decorator import DecoratedOperator
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_model_provider.context import current_pipeline
@@ -26,6 +27,7 @@ from airflow_model_provider.operators.upstream import (
     upstream_in,
 )
 from airflow_model_provider.pipelines.calling import check_function
+from airflow_model_provider.pipelines.constants import held, released
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import check_arguments
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
@@ -103,10 +106,18 @@ class StepOperator(Receiving):
         self._tells = False
         with hopeless_fails_a_running_task():
             check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
+        self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
             if not getattr(self, "_BaseOperator__from_mapped", False):
                 close_behind(self)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Fix arguments that are the same for every mapped instance. See Airflow's ``partial()``."""
+        made = super().partial(**kwargs)
+        made._expand_called = True  # this one takes its place
+        return PartialStep(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -132,7 +143,7 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
-            args, kwargs = list(self.op_args), dict(self.op_kwargs)
+            args, kwargs = released(list(self.op_args)), released(dict(self.op_kwargs))
             if self.has_dag():  # type: ignore[no-untyped-call]
                 defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
                 args, kwargs = with_sources_of(defined, args, kwargs, resolver)
@@ -147,6 +158,11 @@ class StepOperator(Receiving):
         """Render them; a failure of that is told to the version that is being made, like any other."""
         self._tell_the_end(context)
         super().render_template_fields(context, jinja_env)
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self:  # what other tasks returned too
+            self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
 
     def _new_execution(self, context: Any) -> StepExecution:
         from airflow_model_provider.execution import StepExecution, Task
@@ -251,6 +267,17 @@ class StepOperator(Receiving):
             else:  # no task is to come that says when all instances are over
                 found += [f"{task}[{index}]" for index in waiting]
         return found
+
+
+class PartialStep(OperatorPartial):
+    """What ``StepOperator.partial()`` returns: the version that its instances make is closed behind them."""
+
+    def _expand(self, expand_input: Any, **kwargs: Any) -> MappedOperator:
+        mapped = super()._expand(expand_input, **kwargs)
+        if mapped.dag is not None:
+            mapped.set_upstream(upstream_in(mapped.dag, [mapped.partial_kwargs, expand_input.value]))
+            close_behind(mapped)
+        return mapped
 
 
 class StepTask(NamedTuple):
