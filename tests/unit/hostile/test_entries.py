@@ -80,8 +80,11 @@ def test_every_writer_of_the_documentation_is_tried() -> None:
         *(lambda: os.system(TEXTS[10]), lambda: urlopen(TEXTS[6]), lambda: exec(TEXTS[9])),
     ],
 )
-def test_whatever_is_done_would_be_heard(do: Callable[[], Any]) -> None:
+def test_whatever_is_done_would_be_heard(
+    do: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Templates, imports, files, commands, connections, code."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(AssertionError), listening(), suppress(Exception):
         do()
 
