@@ -41,7 +41,7 @@ def parse(seed: str, *folders: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Parses of the example DAGs with several hash seeds, the first of them twice; the last is of files that are wrong."""
+    """Parses of the example DAGs with several hash seeds, one of them twice; the last is of files that are wrong."""
     folder = tmp_path_factory.mktemp("wrong")
     for name, (code, _, _) in WRONG.items():
         (folder / f"{name}.py").write_text(f"{HEAD}{code}\n")
