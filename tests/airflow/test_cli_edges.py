@@ -155,11 +155,11 @@ def test_going_back_to_nothing_says_what_is_lost(
 
 def test_what_has_no_schema_has_no_older_one(airflow: Callable[..., str], tmp_path: Path) -> None:
     """A database that is not there, and one of another program: nobody is asked."""
+    file = tmp_path / "model_registry" / "model_registry.db"
+    file.unlink()
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
         airflow("db", "downgrade", "--to-revision", "base")
-    file = tmp_path / "model_registry" / "model_registry.db"
     assert not file.exists()
-    file.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE mine (x)")
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
