@@ -40,6 +40,8 @@ class PipelineContext:
     _model: Model | None = None
     #: Its function, behind those of the pipelines whose bodies call it.
     _bodies: tuple[Any, ...] = ()
+    #: The steps that its body and those around it have prepared and not called, by id, and how.
+    _uncalled: dict[int, tuple[Any, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def model(self) -> Model:

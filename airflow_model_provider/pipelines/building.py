@@ -9,10 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
+from airflow_model_provider.context import PipelineContext, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.model import check_option
 from airflow_model_provider.pipelines import arguments, trigger_rules
+from airflow_model_provider.pipelines.bodies import Prepared, body_of, refuse_empty
 from airflow_model_provider.pipelines.deferred import (
     ComposedOutput,
     Mappable,
@@ -214,11 +215,12 @@ class LocalBuilder:
         self._open.append(group)
         self._defaults.append({**self._defaults[-1], **(pipeline.options.get("default_args") or {})})
         try:
-            with building_pipeline(context):
+            with body_of(pipeline, context):
                 returned = pipeline.function(*bound.args, **bound.kwargs)
         finally:
             self._open.pop()
             self._defaults.pop()
+        refuse_empty(pipeline, len(group.nodes))
         for item in after:
             for root in group.roots():
                 root.after.update(self._named(f"pipeline {pipeline.name!r}", item))
@@ -291,6 +293,8 @@ class LocalBuilder:
 
     def _named(self, subject: str, item: Any) -> list[Node]:
         """The steps that go first if something runs after a step or group, or one of that name."""
+        if isinstance(item, Prepared):
+            item.refuse_order()
         if isinstance(item, Ordered):
             return item.leaves()
         for name in dict.fromkeys((f"{self._prefix}{item}", item)):
@@ -350,7 +354,7 @@ def _building(builder: LocalBuilder) -> Iterator[None]:
     token = _builder.set(builder)
     try:
         pipeline = builder.pipeline
-        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
+        with body_of(pipeline, PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             yield
     finally:
         _builder.reset(token)
@@ -365,6 +369,7 @@ def build(
     builder = LocalBuilder(pipeline)
     with _building(builder):
         pipeline.function(**{name: PipelineParameter(name) for name in bound.arguments})
+    refuse_empty(pipeline, len(builder.nodes))
     return builder
 
 

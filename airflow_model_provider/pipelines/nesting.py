@@ -34,7 +34,8 @@ def nested(
     if pipeline.function in bodies:
         raise InvalidDefinition(subject, "its body calls it again", "Call another pipeline.")
     model = pipeline.model or (None if outer is None else outer._model)
-    return PipelineContext(pipeline.name, model, (*bodies, pipeline.function)), bound
+    uncalled = {} if outer is None else outer._uncalled
+    return PipelineContext(pipeline.name, model, (*bodies, pipeline.function), uncalled), bound
 
 
 def group_id(pipeline: PipelineDefinition, prefix: str, taken: Collection[str]) -> str:

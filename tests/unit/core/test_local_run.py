@@ -176,14 +176,14 @@ def test_several_outputs_and_mapped_steps(model_registry: Client) -> None:
 def test_a_mapped_training_step_makes_a_collection(model_registry: Client) -> None:
     """A version made by a mapped step is ready after all of it, and its artifacts are told apart by index."""
 
-    @pipeline(model=Model("marked"))
-    def sweep() -> None:
-        candidate.expand(mark=[5, 6])
-
     @step
     def candidate(mark: int) -> Annotated[Marked, "candidate"]:
         log_metadata({"m": mark}, infer_artifact=True)
         return Marked(mark)
+
+    @pipeline(model=Model("marked"))
+    def sweep() -> None:
+        candidate.expand(mark=[5, 6])
 
     version = sweep().model_version
     assert version is not None
