@@ -103,8 +103,11 @@ class StepContext:
         Attach metadata to an output of this step; it is registered together with the output.
 
         :param output_name: which one; may be left out where the step has one output.
-        :raises InvalidDefinition: if there is no such output.
+        :raises InvalidDefinition: if there is no such output, or the metadata are no mapping.
+        :raises NotJson: for a value that is no JSON value.
         """
+        from airflow_model_provider.registry.values import plain_metadata
+
         name = output_name or (self.output_names[0] if len(self.output_names) == 1 else None)
         if name not in self.output_names or name is None:
             known = ", ".join(self.output_names) or "none"
@@ -113,7 +116,8 @@ class StepContext:
                 f"there is no output {output_name!r} to attach metadata to",
                 f"Outputs: {known}.",
             )
-        self.output_metadata.setdefault(name, {}).update(metadata)
+        plain = plain_metadata(metadata, f"output {name!r} of step {self.step!r}")
+        self.output_metadata.setdefault(name, {}).update(plain)
 
     def resolve(self, reference: AnyReference) -> Resolution:
         """Pin a reference under this task's pins and record it."""

@@ -19,6 +19,7 @@ from airflow_model_provider.operators.close_version import closing_task, may_sta
 from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
+from airflow_model_provider.pipelines.arguments import check_call
 from airflow_model_provider.pipelines.bodies import body_of, refuse_empty
 from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
@@ -92,6 +93,7 @@ def add_step(
     pipeline = current_pipeline()
     model = definition.model or (pipeline._model if pipeline is not None else None)
     names = tuple(output.name for output in definition.outputs)
+    check_call(f"step {definition.name!r}", definition.signature, args, kwargs, mapped)
     _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
     if mapped is not None:  # an operator that isn't mapped sees to this itself
         check_arguments(f"step {definition.name!r}", [args, kwargs, mapped])

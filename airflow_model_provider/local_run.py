@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 import time
@@ -28,6 +27,7 @@ from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, 
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
+from airflow_model_provider.pipelines.nesting import bound_arguments
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import WALK, transform
@@ -96,9 +96,7 @@ def parameters(
     pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the pipeline's parameters by name, defaults included."""
-    bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+    return dict(bound_arguments(pipeline, args, kwargs).arguments)
 
 
 def chosen_workspace(registry: Workspace | str | None) -> Workspace:

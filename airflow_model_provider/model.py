@@ -129,8 +129,8 @@ class Model(JsonValue):
         if self.as_of and self.selector.kind not in (SelectorKind.STAGE, SelectorKind.TEMPLATE):
             raise InvalidDefinition(
                 self._subject,
-                f"as_of needs a stage, and version={quoted(self.version)} is none",
-                "Leave as_of out.",
+                f"as_of needs a stage, but version={quoted(self.version)} does not name one",
+                "Leave as_of out, or name a stage: version='production'.",
             )
         if (
             not self.makes_version

@@ -125,8 +125,10 @@ def artifact_type(kind: object) -> ArtifactType:
     :raises InvalidDefinition: naming the kinds.
     """
     if not isinstance(kind, str) or kind not in list(ArtifactType):
-        known = ", ".join(ArtifactType)
-        raise InvalidDefinition(f"artifact type {quoted(kind)}", "there is no such type", f"Known: {known}.")
+        close = nearest(kind, [item.value for item in ArtifactType])
+        hint = f"Did you mean {close!r}?" if close else ""
+        known = f"{hint} Types: {', '.join(ArtifactType)}.".strip()
+        raise InvalidDefinition("artifact type", f"{quoted(kind)} does not exist", known)
     return ArtifactType(kind)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, counted, did_you_mean, listing
 
 #: The argument that deletes a version which has been in a stage; the error spells it for its surface.
 PURGE = "purge=True"
@@ -140,13 +140,26 @@ class VersionNotFound(ModelRegistryError, KeyError):
 
 
 class ArtifactNotFound(ModelRegistryError, KeyError):
-    """The version holds no such artifact. A retry cannot help."""
+    """The version has no such artifact, or one of another type. A retry cannot help."""
 
-    def __init__(self, version: str, artifact: str, existing: Sequence[str] = ()) -> None:
-        super().__init__(version, artifact, existing)
+    def __init__(
+        self,
+        version: str,
+        artifact: str,
+        existing: Sequence[str] = (),
+        wanted: str | None = None,
+        found: str | None = None,
+    ) -> None:
+        super().__init__(version, artifact, existing, wanted, found)
         self.version, self.artifact, self.existing = version, artifact, existing
+        self.wanted, self.found = wanted, found
 
     def __str__(self) -> str:
+        if self.found is not None:
+            return (
+                f"Artifact {self.artifact!r} of {self.version} has the type {self.found}, not {self.wanted}. "
+                f"Use get_{self.found}_artifact({self.artifact!r}), or get_artifact() for any type."
+            )
         hint = did_you_mean(self.artifact, self.existing)
         return f"{self.version} has no artifact {self.artifact!r}.{hint} It has: {listing(self.existing)}."
 
@@ -160,7 +173,7 @@ class AmbiguousArtifact(ModelRegistryError, KeyError):
 
     def __str__(self) -> str:
         return (
-            f"{version_and(self.version, self.artifact)} is a collection of {self.count} made by a mapped step. "
+            f"{version_and(self.version, self.artifact)} has {counted(self.count, 'element')}, made by a mapped step. "
             "Say which one: map_index=0 and so on."
         )
 

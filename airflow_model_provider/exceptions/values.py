@@ -227,7 +227,7 @@ class WrongType(ModelRegistryError, TypeError):
 
 
 class WrongOutput(ModelRegistryError, TypeError):
-    """A step's result does not fit its return annotation; nothing was saved. A retry cannot help."""
+    """A step's result does not fit its return annotation; no output was saved. A retry cannot help."""
 
     def __init__(self, step: str, output: str, expected: str, found: str) -> None:
         super().__init__(step, output, expected, found)
@@ -236,7 +236,8 @@ class WrongOutput(ModelRegistryError, TypeError):
     def __str__(self) -> str:
         return (
             f"Step {self.step!r} declares output {self.output!r} as {self.expected}, and returned "
-            f"{_article(self.found)}{self.found}. Nothing was saved. Return another value, or correct the annotation."
+            f"{_article(self.found)}{self.found}. None of its outputs was saved. Return another value, or "
+            "correct the annotation."
         )
 
 

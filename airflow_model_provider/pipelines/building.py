@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,10 +24,11 @@ from airflow_model_provider.pipelines.deferred import (
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import ELEMENT, MappedOver, arguments_for_handles
-from airflow_model_provider.pipelines.nesting import group_id, nested
+from airflow_model_provider.pipelines.nesting import bound_arguments, group_id, nested
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Iterator, Sequence
 
     from airflow_model_provider.model import Model
@@ -267,13 +267,7 @@ class LocalBuilder:
         mapped: Any,
     ) -> None:
         """Refuse arguments that don't fit, or that only Airflow could fill in."""
-        filled = arguments.asked_of_context(signature, arguments.CONTEXT, args, kwargs)
-        given = [item for name, item in signature.parameters.items() if name not in filled]
-        own = signature.replace(parameters=given)
-        try:
-            (own.bind if mapped is None else own.bind_partial)(*args, **kwargs)
-        except TypeError as err:
-            raise InvalidDefinition(subject, str(err)) from None
+        filled = arguments.check_call(subject, signature, args, kwargs, mapped)
         arguments.check_local_context(subject, filled, signature)
 
     def _trigger_rule(self, subject: str, definition: StepDefinition) -> str:
@@ -364,8 +358,7 @@ def build(
     pipeline: PipelineDefinition, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
 ) -> LocalBuilder:
     """Run a pipeline's body with deferred parameters and return the steps it called."""
-    bound = inspect.signature(pipeline.function).bind(*args, **(kwargs or {}))
-    bound.apply_defaults()
+    bound = bound_arguments(pipeline, args, kwargs or {})
     builder = LocalBuilder(pipeline)
     with _building(builder):
         pipeline.function(**{name: PipelineParameter(name) for name in bound.arguments})

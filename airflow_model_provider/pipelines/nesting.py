@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.context import PipelineContext, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.pipelines.arguments import bind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from airflow_model_provider.pipelines.definition import PipelineDefinition
+
+
+def bound_arguments(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """
+    Return the arguments of a pipeline's call by parameter, defaults included.
+
+    :raises InvalidDefinition: if they don't fit.
+    """
+    bound = bind(f"pipeline {pipeline.name!r}", inspect.signature(pipeline.function), args, kwargs)
+    bound.apply_defaults()
+    return bound
 
 
 def nested(
@@ -25,11 +39,7 @@ def nested(
     :raises InvalidDefinition: if the arguments don't fit, or the pipeline calls itself.
     """
     subject, outer = f"pipeline {pipeline.name!r}", current_pipeline()
-    try:
-        bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
-    except TypeError as err:
-        raise InvalidDefinition(subject, str(err)) from None
-    bound.apply_defaults()
+    bound = bound_arguments(pipeline, args, kwargs)
     bodies = () if outer is None else outer._bodies
     if pipeline.function in bodies:
         raise InvalidDefinition(subject, "its body calls it again", "Call another pipeline.")

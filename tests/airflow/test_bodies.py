@@ -90,6 +90,41 @@ def uncalled_in_expand() -> None:
     train.expand(rows=[load, 1])
 
 
+@step
+def joined(left: int, right: int, ti: Any, last: int = 1) -> int:
+    return left
+
+
+def missing() -> None:
+    joined(1)
+
+
+def missing_in_expand() -> None:
+    joined.expand(left=[1])
+
+
+def missing_beside_partial() -> None:
+    joined.partial(left=1).expand(last=[1])
+
+
+def given_twice() -> None:
+    joined.partial(left=1, right=2).expand(left=[1])
+
+
+def too_many() -> None:
+    load(1)  # type: ignore[call-arg]
+
+
+def missing_in_a_group() -> None:
+    taking()  # type: ignore[call-arg]
+
+
+@pipeline
+def taking(rows: int) -> None:
+    train(rows)
+
+
+MISSING = r"step 'joined': missing a required argument: 'right'. It takes: left, right, last\."
 REFUSED: list[tuple[Callable[[], None], str]] = [
     (empty, "pipeline 'body': its body calls no step, so a run would do nothing"),
     (around_an_empty_one, "pipeline 'nothing': its body calls no step"),
@@ -109,6 +144,12 @@ REFUSED: list[tuple[Callable[[], None], str]] = [
     (after_uncalled, "step 'load': it was not called, so"),
     (after_an_uncalled_pipeline, "pipeline 'something': it was not called, so"),
     (uncalled_in_partial, "step 'train': "),
+    (missing, MISSING),
+    (missing_in_expand, MISSING),
+    (missing_beside_partial, MISSING),
+    (given_twice, r"step 'joined': partial\(\) and expand\(\) both give 'left'"),
+    (too_many, "step 'load': too many positional arguments. It takes: nothing"),
+    (missing_in_a_group, "pipeline 'taking': missing a required argument: 'rows'. It takes: rows"),
     (uncalled_in_expand, "step 'train': it is given <step load>, a step that was not called"),
 ]
 

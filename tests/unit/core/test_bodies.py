@@ -98,6 +98,39 @@ def test_functions_that_make_pipelines_are_read_in_their_order(model_registry: C
     assert in_time()().state == "success"
 
 
+def test_a_pipeline_that_is_called_wrongly_is_named(model_registry: Client) -> None:
+    """With the parameters that it takes."""
+
+    @pipeline
+    def taking(number: int) -> None:
+        above(number)
+
+    for call in (taking, taking.run):
+        with pytest.raises(
+            InvalidDefinition, match=r"pipeline 'taking': missing a .*: 'number'. It takes: number"
+        ):
+            call()
+        with pytest.raises(
+            InvalidDefinition, match="pipeline 'taking': got an unexpected keyword argument 'nubmer'"
+        ):
+            call(1, nubmer=1)
+
+
+def test_a_row_without_an_argument_names_the_step(model_registry: Client) -> None:
+    """Rows are known when the step runs."""
+
+    @step
+    def rows() -> list[dict[str, int]]:
+        return [{"number": 1}, {}]
+
+    @pipeline
+    def taking() -> None:
+        above.expand_kwargs(rows())
+
+    with pytest.raises(InvalidDefinition, match="step 'above': missing a required argument: 'number'"):
+        taking()
+
+
 def test_a_name_that_is_nowhere_is_the_same_error() -> None:
     """A misspelt one, too; what goes wrong in a body for another reason stays what it is."""
 
