@@ -211,8 +211,9 @@ def get_pipeline_context() -> PipelineContext:
     context = _pipeline.get()
     if context is None:
         raise MissingModelContext(
-            "this place: no pipeline body runs here",
-            "Call get_pipeline_context() in the body of a @pipeline; in a step, get_step_context().",
+            "get_pipeline_context()",
+            "Call it in the body of a @pipeline. In the code of a step, call get_step_context().",
+            "was called outside of a pipeline's body",
         )
     return context
 
@@ -228,8 +229,9 @@ def get_step_context() -> StepContext:
     context = current_step()
     if context is None:
         raise MissingModelContext(
-            "this place: no step runs here",
-            "Call get_step_context() in the code of a @step; in a pipeline's body, get_pipeline_context().",
+            "get_step_context()",
+            "Call it in the code of a @step. In the body of a pipeline, call get_pipeline_context().",
+            "was called outside of a running step",
         )
     return context
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
+from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_model_provider import host
@@ -21,7 +22,7 @@ from airflow_model_provider.operators.step import StepDecoratedOperator, close_b
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.arguments import check_call
 from airflow_model_provider.pipelines.bodies import body_of, refuse_empty
-from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
+from airflow_model_provider.pipelines.deferred import PipelineParameter, index_of_output, one_of_several
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.outputs import declares_tuple
@@ -43,9 +44,11 @@ def build_dag(pipeline: PipelineDefinition) -> DAG:
             dag.doc_md = inspect.cleandoc(pipeline.function.__doc__)
         parameters = inspect.signature(pipeline.function).parameters.values()
         for parameter in parameters:
+            required = parameter.default is parameter.empty
             if parameter.name not in dag.params:
-                required = parameter.default is parameter.empty
                 dag.params[parameter.name] = Param() if required else parameter.default
+            elif not required and (declared := dag.params.get_param(parameter.name)).value is NOTSET:
+                declared.value = parameter.default
         with body_of(pipeline, PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             pipeline.function(
                 **{parameter.name: PipelineParameter(parameter.name) for parameter in parameters}
@@ -214,11 +217,7 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
         return outputs
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            if key not in self.names:
-                raise unknown_output(self.operator.task_id, key, self.names)
-            return super().__getitem__(self.names.index(key))
-        return super().__getitem__(key)
+        return super().__getitem__(index_of_output(self.operator.task_id, key, self.names))
 
     def refuse_unmappable(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to be mapped over. See :meth:`StepXComArg.refuse_unmappable`."""

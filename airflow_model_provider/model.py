@@ -123,8 +123,8 @@ class Model(JsonValue):
         if self.makes_version and (self.as_of or self.pin != "task" or self.on_missing != "fail"):
             raise InvalidDefinition(
                 self._subject,
-                "pin, as_of and on_missing say how an existing version is found, and each run makes a new one",
-                "Say which version: version='production'.",
+                "pin, as_of and on_missing need version=. Without it every run creates a new version",
+                "Example: version='production'.",
             )
         if self.as_of and self.selector.kind not in (SelectorKind.STAGE, SelectorKind.TEMPLATE):
             raise InvalidDefinition(

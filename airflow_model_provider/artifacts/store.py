@@ -335,7 +335,7 @@ def _local_folder(url: str) -> Path | None:
     try:
         folder = Path(path).expanduser()
     except RuntimeError as err:
-        raise InvalidConfiguration(_SETTING, f"{url!r} is no folder ({err})", _ADVICE) from None
+        raise InvalidConfiguration(_SETTING, f"{url!r} is not a folder ({err})", _ADVICE) from None
     if scheme and not folder.is_absolute():
         raise InvalidConfiguration(_SETTING, f"{url!r} is not absolute", "Write file:///folder.")
     return folder.absolute()

@@ -87,12 +87,12 @@ class InvalidDefinition(DefinitionError, TypeError):
 class MissingModelContext(DefinitionError, RuntimeError):
     """A model was asked of a pipeline or step that has none, or outside of one. A retry cannot help."""
 
-    def __init__(self, where: str, advice: str) -> None:
-        super().__init__(where, advice)
-        self.where, self.advice = where, advice
+    def __init__(self, subject: str, advice: str, problem: str = "has no model") -> None:
+        super().__init__(subject, advice, problem)
+        self.subject, self.advice, self.problem = subject, advice, problem
 
     def __str__(self) -> str:
-        return f"There is no model in {self.where}. {self.advice}"
+        return f"{self.subject} {self.problem}. {self.advice}"
 
 
 class DeferredValueUsed(DefinitionError, TypeError):

@@ -57,12 +57,12 @@ class StageNotAssigned(ModelRegistryError, KeyError):
                 f"{self.command('promote', self.model, 'NUMBER', self.stage)}"
             )
         if self.left:
-            since = f"its last holder left it at {self.left}"
+            since = f"its last version left it at {self.left}"
         else:
-            since = f"the first one came into it at {self.first}" if self.first else "it never was in use"
+            since = f"its first version came at {self.first}" if self.first else "it has never had a version"
         return (
             f"No version of {self.model!r} was in stage {self.stage!r} as of {self.as_of}: {since}. "
-            f"Versions: {listing(self.versions)}. Ask for a later time, or name a version."
+            f"Versions: {listing(self.versions)}. Choose a later time, or name a version."
         )
 
 
@@ -223,7 +223,7 @@ class StageOccupied(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.model}[{self.stage}] is held by {self.model}@{self.holder}. "
+            f"{self.model}[{self.stage}] is {self.model}@{self.holder}. Nothing was changed. "
             f"Pass {self.option('force')} to replace it by {self.model}@{self.candidate}."
         )
 
@@ -322,8 +322,8 @@ class VersionSealed(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.version} was promoted, so its {self.what} cannot change any more. "
-            "Use another name, or make a new version."
+            f"{self.version} was promoted, so its {self.what} cannot be changed. "
+            "Use another name, or create a new version."
         )
 
 

@@ -189,7 +189,7 @@ class PayloadReplaced(PayloadMissing):
 
     def __str__(self) -> str:
         return (
-            f"The bytes of {self.artifact} are not in the store: {self.uri} is no plain file. Nothing was loaded. "
+            f"The bytes of {self.artifact} are not in the store: {self.uri} is not a file. Nothing was loaded. "
             "Restore the file."
         )
 
@@ -221,7 +221,7 @@ class WrongType(ModelRegistryError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, and {self.what} is "
+            f"Parameter {self.parameter!r} of step {self.step!r} must be {self.expected}, but {self.what} is "
             f"{_article(self.found)}{self.found}. Pass another value, or correct the annotation."
         )
 

@@ -19,13 +19,23 @@ def bound_arguments(
     pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> inspect.BoundArguments:
     """
-    Return the arguments of a pipeline's call by parameter, defaults included.
+    Return the arguments of a pipeline's call by parameter, defaults included: those of ``params=`` come first.
 
     :raises InvalidDefinition: if they don't fit.
     """
-    bound = bind(f"pipeline {pipeline.name!r}", inspect.signature(pipeline.function), args, kwargs)
+    subject, signature = f"pipeline {pipeline.name!r}", inspect.signature(pipeline.function)
+    declared = declared_params(pipeline.options.get("params") or {})
+    names = list(signature.parameters)[len(args) :]
+    by_params = {name: declared[name] for name in names if name in declared}
+    bound = bind(subject, signature, args, {**by_params, **kwargs})
     bound.apply_defaults()
     return bound
+
+
+def declared_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of params that are declared to Airflow, some as its ``Param``, which may have none."""
+    plain = {name: item.value if type(item).__name__ == "Param" else item for name, item in params.items()}
+    return {name: value for name, value in plain.items() if type(value).__name__ != "ArgNotSet"}
 
 
 def nested(

@@ -74,6 +74,9 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     if isinstance(reference, OutputReference):
         return ArtifactNotFound("The registry", repr(reference))
     if isinstance(reference, NamedArtifact):
+        key = (reference.attribute or "").partition("metadata:")[2]
+        if artifact is not None:
+            return MetadataNotFound(f"artifact {artifact}", key, tuple(artifact.metadata))
         return no_artifact_named(connection, reference.name, reference.version, reference.map_index)
     if version is None and missing.pinned:
         return PinnedToNothing(repr(reference))

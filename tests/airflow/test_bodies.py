@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 
-from airflow_model_provider import pipeline, step
+from airflow_model_provider import Client, local_run, pipeline, step
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.building import build
@@ -185,6 +185,65 @@ def test_what_is_called_is_not_refused(make: Callable[[PipelineDefinition], Any]
 
     names = made.task_ids if isinstance(made, DAG) else [node.task_id for node in made.nodes]
     assert sorted(names) == ["calling.train", "load", "other.train", "train", "train__1"]
+
+
+@step
+def named(rows: Any = None) -> Annotated[int, "count"]:
+    return 1
+
+
+@step
+def pair(rows: Any = None) -> tuple[Annotated[int, "low"], Annotated[int, "high"]]:
+    return 1, 2
+
+
+PARTS: list[tuple[Callable[[], Any], str | None]] = [
+    (lambda: named()["count"], None),
+    (lambda: named.expand(rows=[1])["count"], None),
+    (lambda: train.expand(rows=[1])["output"], None),
+    (lambda: pair()[-1], None),
+    (lambda: named.expand(rows=[1])["cuont"], "no output 'cuont'. It has: count"),
+    (lambda: named.expand(rows=[1])[0], "no output 0. It has: count"),
+    (lambda: pair.expand(rows=[1])["middle"], "no output 'middle'. It has: low, high"),
+    (lambda: pair()[2], "no output 2. It has: low, high"),
+    (lambda: pair()[-3], "no output -3. It has: low, high"),
+    (lambda: pair()[:1], "no output slice"),  # type: ignore[misc]
+]
+
+
+@pytest.mark.parametrize("number", range(len(PARTS)))
+@pytest.mark.parametrize("make", [build, build_dag])
+def test_outputs_are_taken_alike(make: Callable[[PipelineDefinition], Any], number: int) -> None:
+    """By name or place, of a mapped step too."""
+    part, problem = PARTS[number]
+    definition = PipelineDefinition(lambda: train(part()), "body", None, {"schedule": None})
+
+    if problem is None:
+        make(definition)
+    else:
+        with pytest.raises(InvalidDefinition, match=f"it has {problem}"):
+            make(definition)
+
+
+def test_what_params_declare_comes_before_a_functions_default(model_registry: Client) -> None:
+    """In a program, under dag.test() and in Airflow; and what the call says, before both."""
+    seen: list[Any] = []
+
+    @step
+    def keep(value: Any) -> None:
+        seen.append(value)
+
+    @pipeline(params={"a": 5, "b": Param(6, type="integer"), "c": Param(type="integer")}, schedule=None)
+    def taking(b: int, a: int = 1, c: int = 3) -> None:
+        for value in (a, b, c):
+            keep(value)
+
+    local_run.run(taking.definition, (), {})
+    local_run.run(taking.definition, (7,), {"c": 8})
+
+    assert seen == [5, 6, 3, 5, 7, 8]
+    assert build_dag(taking.definition).params.dump() == {"a": 5, "b": 6, "c": 3}
+    assert local_run.parameters(taking.definition, (), {}) == {"a": 5, "b": 6, "c": 3}
 
 
 def test_a_pipeline_of_other_tasks_is_not_empty() -> None:

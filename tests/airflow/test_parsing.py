@@ -98,7 +98,7 @@ WRONG = {
     "no_name": ("Model('')", "'' is not a valid model name", 9),
     "no_model": (
         "@pipeline(**START)\ndef p():\n    use(get_pipeline_context().model)",
-        "There is no model in pipeline 'p'",
+        "pipeline 'p' has no model",
         11,
     ),
     "loads": (

@@ -189,7 +189,7 @@ def test_what_is_refused_fails_without_retries(registry: Client, given: dict[str
     ("partial", "mapped", "said"),
     [
         ({}, {"gates": {"requires": {}}}, "InvalidDefinition: gates: there is no field 'requires'"),
-        ({}, {"expected": "first"}, "InvalidDefinition: .*expected='first' is no version number"),
+        ({}, {"expected": "first"}, "InvalidDefinition: .*expected='first' must be a version number"),
         ({"stage": "prodction"}, {"version": 2}, "UnknownStage: .*Did you mean 'production'"),
         ({"conn_id": ""}, {"version": 2}, "InvalidName: '' is not a valid connection id"),
     ],

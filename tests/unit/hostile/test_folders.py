@@ -395,7 +395,7 @@ def test_what_is_no_file_is_not_saved(shelf: Shelf, folder: Path) -> None:
         for path in (folder / "pipe" / "p", folder / "socket" / "s", Path("/dev/zero")):
             with pytest.raises(NotSerializable, match="is neither a file nor a folder"):
                 shelf.save(path)
-    with pytest.raises(NotSerializable, match="is no path"):
+    with pytest.raises(NotSerializable, match="is not a path"):
         shelf.save(Path("a\0b"))
 
 

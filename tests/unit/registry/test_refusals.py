@@ -131,19 +131,19 @@ SEALED = [
     Refusal(
         lambda shop: shop.handles[2].log_metadata({"new": 1, "accuracy": 1.0}),
         "VersionSealed",
-        f"iris@2 was promoted, so its metadata 'accuracy' cannot change any more. {NEW}",
+        f"iris@2 was promoted, so its metadata 'accuracy' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.handles[2].delete_artifact("model"),
         "VersionSealed",
-        f"iris@2 was promoted, so its artifact 'model' cannot change any more. {NEW}",
+        f"iris@2 was promoted, so its artifact 'model' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.client.workspace.registry.log_artifact_metadata(
             shop.handles[1].get_artifact("model").record.id, {"source": "b"}
         ),
         "VersionSealed",
-        f"iris@1 was promoted, so its metadata 'source' of artifact 'model' cannot change any more. {NEW}",
+        f"iris@1 was promoted, so its metadata 'source' of artifact 'model' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.handles[6].log_metadata({"late": 1}),
@@ -246,7 +246,7 @@ STAGES = [
     Refusal(
         lambda shop: shop.set_stage(3, "production"),
         "StageOccupied",
-        "iris[production] is held by iris@2. Pass force=True to replace it by iris@3.",
+        "iris[production] is iris@2. Nothing was changed. Pass force=True to replace it by iris@3.",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected=1),

@@ -188,7 +188,7 @@ def test_changed_bytes_are_not_signed(
     assert found.problem == "changed"
     with pytest.raises(NotSigned):
         Client().get_model_version("iris", 1).load_artifact("model")
-    with pytest.raises(InvalidDefinition, match="version= is given, and model= is not"):
+    with pytest.raises(InvalidDefinition, match="version= needs model="):
         Client().sign_artifacts(version=1)
 
 
@@ -445,7 +445,7 @@ def test_a_role_counts_where_it_is_known(model_registry: Client, monkeypatch: py
         ("production = group:admins", "can't be read"),
         ("production = user:", "can't be read"),
         ("production = dag:training_*, role: ", "can't be read"),
-        ("prodution = user:alice", "'prodution' is no declared stage"),
+        ("prodution = user:alice", "'prodution' is not a declared stage"),
         ("production = user:alice; production = user:*", "'production' stands in it twice"),
     ],
 )
