@@ -22,6 +22,7 @@ from airflow_model_provider.operators.step import StepDecoratedOperator, close_b
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.arguments import check_call
 from airflow_model_provider.pipelines.bodies import body_of, refuse_empty
+from airflow_model_provider.pipelines.constants import held
 from airflow_model_provider.pipelines.deferred import PipelineParameter, index_of_output, one_of_several
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.nesting import group_id, nested
@@ -112,7 +113,7 @@ def add_step(
     for name, value in vars(role).items():
         setattr(decorator, name, value)
     try:
-        output: Any = _called(decorator, args, kwargs, mapped)
+        output: Any = _called(decorator, held(args), held(kwargs), held(mapped))
     except TypeError as err:
         if isinstance(err, InvalidDefinition):
             raise

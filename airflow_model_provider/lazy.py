@@ -145,6 +145,8 @@ class LazyMetadata(Uncomputed):
     iris_classifier[production].run_metadata['accuracy']
     """
 
+    __slots__ = ("_of",)
+
     def __init__(self, of: Reference | NamedArtifact) -> None:
         self._of = of
 

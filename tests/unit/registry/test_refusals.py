@@ -180,6 +180,18 @@ DELETING = [
         "For all runs that are over: Client().drop_run_pins().",
     ),
     Refusal(
+        lambda shop: shop.delete(4, purge=True),
+        "VersionInUse",
+        "iris@4 cannot be deleted: it is still being produced by run 'manual__1' of Dag 'training'. "
+        "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
+    ),
+    Refusal(
+        lambda shop: shop.client.delete_model("new"),
+        "VersionInUse",
+        "new@1 cannot be deleted: it is still being produced. "
+        "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
+    ),
+    Refusal(
         lambda shop: shop.client.delete_model("solo", purge=True),
         "VersionInUse",
         "solo@1 cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first.",
