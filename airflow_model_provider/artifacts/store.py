@@ -33,7 +33,7 @@ _SETTING = "[model_registry] store"
 _ADVICE = "Give a folder or an fsspec URL."
 _URI = "The address of an artifact"
 _URI_ADVICE = (
-    "Give what handle.uri gives: a path, or a URL such as s3://bucket/<registry id>/sha256/ab/abcd...."
+    "Pass handle.uri: a path, or a URL such as s3://bucket/<registry id>/sha256/ab/abcd...."
 )
 _CACHE_BYTES = 10 * 1024**3
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -224,7 +224,7 @@ class StageOccupied(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.model}[{self.stage}] is {self.model}@{self.holder}. Nothing was changed. "
+            f"{self.model}[{self.stage}] is occupied by {self.model}@{self.holder}. Nothing was changed. "
             f"Pass {self.option('force')} to replace it by {self.model}@{self.candidate}."
         )
 

@@ -130,7 +130,7 @@ WRONG = {
     ),
     "naive_time": (
         "Model('iris', version='production', as_of=datetime(2026, 3, 1))",
-        "has no time zone. Give an aware datetime",
+        "has no time zone. Pass a datetime with",
         9,
     ),
     "unknown_date": (

@@ -163,7 +163,7 @@ def test_soft_gates_skip_and_others_fail(registry: Client) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "StageOccupied: .*held by iris@1"),
+        ({}, "StageOccupied: .*occupied by iris@1"),
         ({"expected": "3"}, "StageConflict: Expected iris@3 in .*, found iris@1"),
         ({"version": "{{ '' }}"}, "InvalidDefinition: .*version='' names no version"),
         ({"version": "{{ 9 }}"}, "VersionNotFound: 'iris' has no version '9'"),

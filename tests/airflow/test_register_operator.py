@@ -130,7 +130,7 @@ def test_the_client_links_too(registry: Client) -> None:
     [
         ({"files": {"m": "/nowhere.joblib"}}, "FileMissing: .*nowhere.joblib"),
         ({"artifacts": ["plain"]}, "InvalidDefinition: .*'plain' in artifacts= must be an artifact"),
-        ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*held by iris@1"),
+        ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*occupied by iris@1"),
         (
             {"artifacts": {"m": [1]}, "stage": "staging", "expected": "none"},
             "StageConflict: Expected no version in .*, found iris@1",

@@ -85,7 +85,7 @@ def test_a_condition_is_that_of_python(condition: str, fits: float, does_not: fl
         *(
             (
                 {"require": {"accuracy": text}},
-                f"require says {text!r} of 'accuracy', which can't be read. {NUMBER}",
+                f"require['accuracy']={text!r} cannot be parsed. {NUMBER}",
             )
             for text in (
                 "=> 0.95",
@@ -194,7 +194,7 @@ def test_names_are_checked_as_everywhere(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("value", ["accuracy >= 0.95", 7, [None], ["better"], [[Gates()]]])
 def test_what_are_no_gates_is_refused(value: object) -> None:
     """Text above all."""
-    with pytest.raises(InvalidDefinition, match=r"^gates: .* Give Gates\(\.\.\.\), "):
+    with pytest.raises(InvalidDefinition, match=r"^gates: .* must be Gates, .*Example: Gates\("):
         Gates.of(value)
 
 

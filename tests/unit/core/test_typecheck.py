@@ -254,4 +254,4 @@ def test_a_class_of_a_dag_file_is_printed_by_the_name_of_its_file() -> None:
     """What Airflow puts before it is of no use to a reader."""
     found = f"unusual_prefix_{'0a' * 20}_train.Report"
 
-    assert "and 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))
+    assert "but 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))

@@ -128,7 +128,7 @@ def test_after_its_last_holder_left_the_error_says_when(registry: Registry, even
     left = registry.set_stage("iris", 3, "archived")
     assert left is not None
     with pytest.raises(
-        StageNotAssigned, match="its last holder left it at " + re.escape(left.at.isoformat())
+        StageNotAssigned, match="its last version left it at " + re.escape(left.at.isoformat())
     ):
         registry.resolve([then(left.at, left.stage)])
 

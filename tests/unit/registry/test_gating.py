@@ -382,5 +382,5 @@ def test_who_asks_no_gates_pays_for_none(client: Client) -> None:
 
 def test_gates_are_refused_with_a_hint_where_they_are_text(client: Client) -> None:
     """Before anything is asked."""
-    with pytest.raises(InvalidDefinition, match="Give Gates"):
+    with pytest.raises(InvalidDefinition, match=r"Example: Gates\("):
         candidate(client).set_stage("staging", gates="accuracy >= 0.95")

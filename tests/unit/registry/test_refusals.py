@@ -258,7 +258,7 @@ STAGES = [
     Refusal(
         lambda shop: shop.set_stage(3, "production"),
         "StageOccupied",
-        "iris[production] is iris@2. Nothing was changed. Pass force=True to replace it by iris@3.",
+        "iris[production] is occupied by iris@2. Nothing was changed. Pass force=True to replace it by iris@3.",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected=1),

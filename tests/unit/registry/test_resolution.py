@@ -295,7 +295,7 @@ def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
     for index in range(3):
         attempt = Attempt(RUN, "fold", f"ti-{index}", map_index=index)
         save(trained, version, "fold_model", content=f"fold {index}", attempt=attempt, output="fold_model")
-    with pytest.raises(AmbiguousArtifact, match="collection of 3"):
+    with pytest.raises(AmbiguousArtifact, match="has 3 elements"):
         trained.resolve([artifact("fold_model", 3)])
 
     (found,) = trained.resolve([artifact("fold_model", 3, map_index=1)])

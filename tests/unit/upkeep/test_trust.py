@@ -358,7 +358,7 @@ def test_what_cannot_be_registered_is_one_error(
 
     assert str(file) in attempt(FileMissing)
     file.write_bytes(b"no joblib")
-    assert "Choose: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
+    assert "Formats: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
     with Client().new_model_version("iris") as version, pytest.raises(LoadFailed):
         version.save_file("model", file).load()
     setting(monkeypatch, allow_pickle="False")
