@@ -145,7 +145,7 @@ def test_what_never_was_in_use_says_so(registry: Registry, events: list[StageEve
     """A stage that nobody ever held; a model that does not exist; a default is used instead of the error."""
     time = events[-1].at
     with pytest.raises(
-        StageNotAssigned, match=r"'rose' was in stage 'staging'.*never was in use.*1 \(production\)"
+        StageNotAssigned, match=r"'rose' was in stage 'staging'.*has never had a version.*1 \(production\)"
     ):
         registry.resolve([then(time, "staging", "rose")])
     with pytest.raises(ModelNotFound, match="iris, rose"):

@@ -27,7 +27,7 @@ ANOTHER = (
     "Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. "
     "Pass expected={} to change it anyway."
 )
-NEW = "Use another name, or make a new version."
+NEW = "Use another name, or create a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
 NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
 NUMBER = "It must be a whole number from 1 to 9223372036854775807."

@@ -192,7 +192,7 @@ def test_plain_values_are_given_as_they_were_logged(trained: Registry) -> None:
             r"2 'v2' \(ready\), 1 'v1' \(production\)",
         ),
         (artifact("scaler"), ArtifactNotFound, "iris@1 has no artifact 'scaler'. It has: trained_model"),
-        (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "kind data"),
+        (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "has the type model, not data"),
         (artifact(artifact_version=2), ArtifactNotFound, "'trained_model@2'"),
         (artifact(map_index=0), ArtifactNotFound, r"'trained_model\[0\]'"),
         (metadata("recall"), MetadataNotFound, "It has: accuracy, none"),

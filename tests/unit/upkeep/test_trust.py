@@ -446,7 +446,7 @@ def test_a_role_counts_where_it_is_known(model_registry: Client, monkeypatch: py
         ("production = user:", "can't be read"),
         ("production = dag:training_*, role: ", "can't be read"),
         ("prodution = user:alice", "'prodution' is not a declared stage"),
-        ("production = user:alice; production = user:*", "'production' stands in it twice"),
+        ("production = user:alice; production = user:*", "'production' appears twice"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_an_error(
