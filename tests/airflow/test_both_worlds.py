@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow_home import environment, make_database
 from tests.support.soak import TIMES
 
 FILE = Path(__file__).parent / "dags" / "agreeing.py"
 #: Runs every pipeline both ways, each way with a registry of its own, and prints what became of it.
 PROGRAM = """
+from tests.support.hurry import hurry
+hurry()
 import json, sys
 import agreeing
 from datetime import UTC, datetime
@@ -90,14 +92,15 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     home = tmp_path_factory.mktemp("home")
     (home / "dags").mkdir()
     shutil.copy(FILE, home / "dags")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment = {**kept, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    environment |= {"PYTHONPATH": str(home / "dags"), "MAPPED_LENGTHS": " ".join(map(str, LENGTHS))}
-    for command in (["-m", "airflow", "db", "migrate"], ["-c", PROGRAM, str(home)]):
-        done = subprocess.run(
-            [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    make_database(home / "airflow.db")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(home)],
+        env={**environment(home), "MAPPED_LENGTHS": " ".join(map(str, LENGTHS))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

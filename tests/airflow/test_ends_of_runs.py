@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow_home import environment, make_database
 from tests.support.soak import TIMES
 
 ROOT = Path(__file__).parents[2]
@@ -29,19 +30,20 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def program(home: Path, *arguments: str, shapes: str = "0 0") -> str:
-    """Run a program in it; return what it prints."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+def run(home: Path, first: int, count: int) -> str:
+    """Run shapes in it; return what the program prints."""
     own = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT": '{"conn_type": "model_registry"}',  # not asked for in each task
         "PYTHONPATH": f"{ROOT / 'tests' / 'support'}{os.pathsep}{ROOT}",
-        "RUN_SHAPES": shapes,
+        "RUN_SHAPES": f"{first} {count}",
     }
     done = subprocess.run(
-        [sys.executable, *arguments], env={**kept, **own}, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tests" / "support" / "run_shapes.py"],
+        env={**environment(home), **own},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -51,9 +53,8 @@ def program(home: Path, *arguments: str, shapes: str = "0 0") -> str:
 @pytest.mark.parametrize("first", range(0, SHAPES, BATCH))
 def test_runs_of_all_shapes_end(first: int, home: Path, record_property: Any) -> None:
     """Mapped tasks and groups, skips, branches, retries, failures, clearings; what returns, only saves, promotes."""
-    program(home, "-m", "airflow", "db", "migrate")
-    said = program(home, str(ROOT / "tests" / "support" / "run_shapes.py"), shapes=f"{first} {BATCH}")
-    told = json.loads(said.splitlines()[-1])
+    make_database(home / "airflow.db")
+    told = json.loads(run(home, first, BATCH).splitlines()[-1])
 
     assert told == {"shapes": BATCH, "wrong": {}}
     record_property("shapes of runs", BATCH)

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_model_provider import Client, Model, step
+from airflow_model_provider import Client, Model, load_artifact, step
 from airflow_model_provider.operators.step import StepOperator
 from tests.support.tasks import running
 from tests.support.worlds import Local, Tasks, World
@@ -208,3 +208,44 @@ def test_templates_are_rendered_where_airflow_looks(world: str, monkeypatch: pyt
     here.run(body)
 
     assert list(map(described, GOT)) == [described(expected) for _, expected in TEMPLATES]
+
+
+def test_a_standard_task_passes_on_what_it_was_given(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text the handle itself, as a reference its JSON form; data with our keys is opened there."""
+    model_registry.register_model_version("iris", {"rows": [1, 2]}, stage="production")
+    iris = Model("iris", version="production")
+    looks = {"__artifact__": "rows@1"}
+    opened = []
+
+    @task
+    def choose(x: Any) -> Any:
+        return x.to_json()
+
+    @task
+    def as_text(x: Any) -> Any:
+        return x
+
+    @task
+    def open_it(x: Any) -> None:
+        opened.append(load_artifact(x))
+
+    @step
+    def give_it() -> dict[str, str]:
+        return looks
+
+    def body() -> None:
+        take(choose(iris.get_artifact("rows")))
+        take(choose(iris))
+        take(as_text(iris))
+        given = give_it()
+        take(given)
+        open_it(given)
+
+    GOT.clear()
+    Tasks(monkeypatch).run(body)
+
+    assert str(GOT.pop(1)) == "iris@1"
+    assert [[1, 2], "iris@1", looks] == GOT
+    assert opened == [looks]

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,13 +19,13 @@ import httpx
 import psutil
 from tenacity import Retrying, stop_after_attempt
 
+from tests.support.airflow_home import make_database
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL = frozenset({"success", "failed"})
-#: Where empty databases of Airflow are kept, as pytest keeps what it knows.
-KEPT = Path(__file__).parents[2] / ".pytest_cache"
 
 
 class AirflowRuntime:
@@ -118,18 +117,9 @@ class AirflowRuntime:
         self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
 
     def make_database(self) -> None:
-        """Copy what this version of Airflow has made before: migrating takes it as long as starting."""
-        kept, own = KEPT / f"airflow-{version('apache-airflow')}.db", self.home / "airflow.db"
-        if own.exists():
-            return
-        if kept.exists():
-            _copy(kept, own)
-            return
-        self.airflow("db", "migrate")
-        KEPT.mkdir(exist_ok=True)
-        new = KEPT / f"{os.getpid()}.db"
-        _copy(own, new)
-        new.replace(kept)
+        """Make Airflow's database, unless there is one."""
+        if not (self.home / "airflow.db").exists():
+            make_database(self.home / "airflow.db")
 
     def start_again(self, *names: str) -> None:
         """Start components, and wait for nothing."""
@@ -453,11 +443,6 @@ def _held(processes: Sequence[psutil.Process]) -> Iterator[None]:
     finally:
         for process in processes:
             _signal(process, signal.SIGCONT)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
-        one.backup(other)
 
 
 def free_port() -> int:

@@ -356,7 +356,7 @@ Workspace.load = load_and_count  # type: ignore[method-assign]
 
 
 @step
-def several(kind: str, length: int) -> list:
+def many(kind: str, length: int) -> list:
     LOADS.clear()
     return [KINDS[kind][0](number) for number in range(length)]
 
@@ -370,5 +370,5 @@ def taken(kind: str, element: Any) -> Annotated[list, "taken"]:
 def mapped_over_all_kinds():
     for kind in KINDS:
         for length in LENGTHS:
-            made = several.with_options(name=f"{kind}_{length}")(kind, length)
+            made = many.with_options(name=f"{kind}_{length}")(kind, length)
             taken.with_options(name=f"taken_{kind}_{length}").partial(kind=kind).expand(element=made)
