@@ -50,7 +50,7 @@ def test_a_date_before_the_first_promotion_fails_and_says_when_that_was(airflow:
     assert error.startswith(
         "StageNotAssigned: No version of 'past' was in stage 'production' as of 2026-01-02T00:00"
     )
-    assert "the first one came into it at 2026-01-02T06:00:00" in error
+    assert "its first version came at 2026-01-02T06:00:00" in error
 
 
 def test_the_records_of_a_backfill_name_the_versions(registry: Client) -> None:
