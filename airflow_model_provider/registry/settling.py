@@ -123,12 +123,19 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     """
     Settle what is pending once all tasks of the run are over.
 
+    A part that failed because of another task was skipped if Airflow says so: of two reasons the first one holds.
+
     :param outcomes: what became of each task and mapped instance; one that is not named was skipped.
     """
     rows = producer_rows(connection, version_id)
     known = {row.task_id: row for row in rows}
-    pending = {row.task_id: outcomes.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
+    mapped = {task.partition("[")[0]: COMMITTED for task, state in outcomes.items() if state == COMMITTED}
+    ended = {**mapped, **outcomes}
+    pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
+    for row in rows:
+        if row.state == FAILED and outcomes.get(row.task_id) == SKIPPED:
+            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task.partition("[")[0])
         if state == FAILED and task not in known and base is not None:
@@ -218,7 +225,8 @@ def check_ready(
         done = {*settled(), attempt.task_id}
         pending = [row for row in pending if row.declares and _task(row) not in done]
         others = [row for row in rows if row.declares and _task(row) != attempt.task_id]
-        if others and all(row.state == SKIPPED for row in others):
+        none_came = others and all(row.state != COMMITTED for row in others)
+        if none_came and _is_empty(connection, version_id, metadata=False):
             state = VersionState.FAILED
     if failed:
         state = VersionState.FAILED

@@ -113,6 +113,17 @@ def test_nothing_is_promoted_where_all_that_makes_it_was_skipped(registry: Regis
         registry.set_stage("iris", 1, "production", attempt=PROMOTE)
 
 
+def test_nothing_is_promoted_where_all_that_makes_it_was_skipped_without_a_word(registry: Registry) -> None:
+    """Airflow skips what is behind a skipped task, and that says nothing; saved artifacts stand in its place."""
+    made = begin(registry)
+    over = {"train", "evaluate"}
+    with pytest.raises(VersionNotReady, match="iris@1 is incomplete"):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE, settled=over)
+    save(registry, made, Attempt(RUN, "notify", "try 1"))
+
+    assert registry.set_stage("iris", 1, "production", attempt=PROMOTE, settled=over) is not None
+
+
 def test_a_task_that_runs_again_is_waited_for_again(registry: Registry) -> None:
     """With those that are to run again behind it; after a promotion with its part in it, it makes another version."""
     made = begin(registry)
@@ -253,3 +264,27 @@ def test_what_a_mapped_task_saves_into_a_version_of_its_own_is_no_collection(reg
 
     assert found.artifact is not None
     assert state(registry) == "ready"
+
+
+def test_mapped_tasks_that_return_nothing_are_not_skipped(registry: Registry) -> None:
+    """Airflow names their instances only."""
+    made = registry.version_for_run("iris", RUN, producer="notify[0]", producers={"notify": False}).id
+    for index in range(2):
+        registry.settle_producer(made, f"notify[{index}]", COMMITTED, declares=False)
+    closed = registry.close_run_version("iris", RUN, {"notify[0]": COMMITTED, "notify[1]": COMMITTED})
+
+    assert closed is not None
+    assert closed.state is VersionState.READY
+
+
+def test_what_was_skipped_for_another_reason_has_not_failed(registry: Registry) -> None:
+    """A task behind a skipped and a failed one is skipped, and stays so when the failed one runs again alone."""
+    made = begin(registry)
+    registry.settle_producer(made, "train", FAILED, stopped=["evaluate", "notify"])
+    begin(registry)
+    registry.commit_producer(made, "train")
+    outcomes = {"train": COMMITTED, "evaluate": SKIPPED, "notify": SKIPPED}
+    closed = registry.close_run_version("iris", RUN, outcomes)
+
+    assert closed is not None
+    assert closed.state is VersionState.READY
