@@ -20,11 +20,24 @@ import httpx
 import psutil
 from tenacity import Retrying, stop_after_attempt
 
+from tests.support.families import held, kill_families, send, title
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL = frozenset({"success", "failed"})
+#: A setting of Airflow's own, which each component reads when it starts.
+PRELOADING = '''"""What many tasks import is imported once, by those whose children they are."""
+
+import sys
+from importlib import import_module
+
+__all__ = []
+if {{"scheduler", "dag-processor"}} & set(sys.argv):
+    for module in {modules!r}:
+        import_module(module)
+'''
 #: Where empty databases of Airflow are kept, as pytest keeps what it knows.
 KEPT = Path(__file__).parents[2] / ".pytest_cache"
 
@@ -36,6 +49,7 @@ class AirflowRuntime:
     :param home: AIRFLOW_HOME, made if it is missing.
     :param dags: folder of the DAG files.
     :param settings: further environment variables.
+    :param preload: modules that scheduler and DAG processor import before they fork what runs tasks and parses files.
     :param say: told what is going on.
     """
 
@@ -45,9 +59,11 @@ class AirflowRuntime:
         dags: Path,
         *,
         settings: Mapping[str, str] | None = None,
+        preload: Sequence[str] = (),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.home, self.dags, self._say = home, dags, say
+        self._preload = tuple(preload)
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.registry_url = f"sqlite:///{home / 'model_registry.db'}"
@@ -106,6 +122,10 @@ class AirflowRuntime:
     def start(self) -> None:
         """Make the database, start the components, wait until all of them are up and every file is parsed."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        if self._preload:
+            (self.home / "config").mkdir(exist_ok=True)
+            code = PRELOADING.format(modules=self._preload)
+            (self.home / "config" / "airflow_local_settings.py").write_text(code)
         self._say("making Airflow's database")
         self.make_database()
         self.start_again(*COMPONENTS)
@@ -148,39 +168,16 @@ class AirflowRuntime:
 
     def kill(self, *names: str) -> None:
         """Kill components with all their children, at once."""
-        family = []
-        for name in names:
-            parent = psutil.Process(self._processes[name].pid)
-            family += [parent, *parent.children(recursive=True)]
-        for process in family:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(family, timeout=10)
+        kill_families(self._processes[name].pid for name in names)
         for name in names:
             self._processes[name].wait(timeout=10)
 
     def stop(self) -> None:
-        """Stop everything this runtime started, children and grandchildren too."""
+        """Kill everything that this runtime started: no component has anything to finish, and some take their time."""
         self._api.close()
         if self._processes:
             self._say("stopping Airflow")
-        alive = [psutil.Process(item.pid) for item in self._processes.values() if item.poll() is None]
-        family = [*alive]
-        for process in alive:
-            try:
-                family += process.children(recursive=True)
-            except psutil.NoSuchProcess:
-                continue
-        for process in family:
-            _signal(process, signal.SIGCONT)
-        # Children are their parent's business: the triggerer hangs if its own ends before it does.
-        for process in alive:
-            _signal(process, signal.SIGTERM)
-        psutil.wait_procs(alive, timeout=8)
-        for process in family:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(family, timeout=5)
-        for item in self._processes.values():
-            item.wait(timeout=10)
+        self.kill(*self._processes)
         self._processes.clear()
 
     def airflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -432,27 +429,16 @@ class AirflowRuntime:
 
         scheduler = psutil.Process(self._processes["scheduler"].pid)
         self.wait_for(lambda: state(after) == "running", timeout=60)
-        with ExitStack() as held:
-            with self.held_between_transactions(lambda number: _signal(scheduler, number)):
+        with ExitStack() as stopped:
+            with self.held_between_transactions(lambda number: send(scheduler, number)):
                 self.wait_for(lambda: state(after) == "success", timeout=60)
                 family = scheduler.children(recursive=True)
-                workers = [item for item in family if "LocalExecutor" in _title(item)]
+                workers = [item for item in family if "LocalExecutor" in title(item)]
                 assert workers, "the executor has no worker process"
                 assert state(task_id) is None, f"{task_id} was queued before the workers could be held"
-                held.enter_context(_held(workers))
+                stopped.enter_context(held(workers))
             self.wait_for(lambda: state(task_id) == "queued", timeout=60)
             yield run_id
-
-
-@contextmanager
-def _held(processes: Sequence[psutil.Process]) -> Iterator[None]:
-    for process in processes:
-        _signal(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            _signal(process, signal.SIGCONT)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -465,20 +451,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def _text(line: Any) -> str:
