@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL = frozenset({"success", "failed"})
+#: To preload where most tasks and DAG files use data and models: importing them takes longer than all else they do.
+LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.datasets", "sklearn.linear_model")
 #: A setting of Airflow's own, which each component reads when it starts.
 PRELOADING = '''"""What many tasks import is imported once, by those whose children they are."""
 
@@ -135,7 +137,7 @@ class AirflowRuntime:
         self._api.headers["Authorization"] = f"Bearer {token}"
         self._say("waiting until the DAG files are parsed")
         files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
-        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+        self.wait_for(lambda: self._parsed_files() >= files, timeout=120)
 
     def make_database(self) -> None:
         """Copy what this version of Airflow has made before: migrating takes it as long as starting."""
@@ -207,7 +209,10 @@ class AirflowRuntime:
         return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
     def _parsed_files(self) -> int:
-        return len({dag["fileloc"] for dag in self._get("/dags", limit=1000)["dags"]})
+        ((good, bad),) = self.rows(
+            "SELECT (SELECT count(DISTINCT fileloc) FROM dag), (SELECT count(*) FROM import_error)"
+        )
+        return int(good + bad)
 
     def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.2) -> Any:
         """Return what the condition gives once it is true."""
@@ -262,15 +267,13 @@ class AirflowRuntime:
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
-        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        ((state,),) = self.rows("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
+        return str(state)
 
     def wait_run(self, dag_id: str, run_id: str, *, timeout: float = 120) -> str:
         """Wait for the end of a run and return its state."""
-        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
         try:
-            self.wait_for(
-                lambda: FINAL & {state for (state,) in self.rows(query, dag_id, run_id)}, timeout=timeout
-            )
+            self.wait_for(lambda: self.run_state(dag_id, run_id) in FINAL, timeout=timeout)
         except TimeoutError as err:
             raise TimeoutError(f"{run_id} of {dag_id}: {err}; {self.failures(dag_id, run_id)}") from None
         return self.run_state(dag_id, run_id)
@@ -279,6 +282,15 @@ class AirflowRuntime:
         """Ask Airflow's own database: waiting costs its API little then, and tests and tasks need that."""
         with closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
             return database.execute(query, values).fetchall()
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, list[str | None]]:
+        """Return the states of a run's tasks, by map index."""
+        query = """SELECT task_id, state FROM task_instance
+            WHERE dag_id = ? AND run_id = ? ORDER BY task_id, map_index"""
+        found: dict[str, list[str | None]] = {}
+        for task_id, state in self.rows(query, dag_id, run_id):
+            found.setdefault(task_id, []).append(state)
+        return found
 
     def task_instances(self, dag_id: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the task instances of a run by task id."""
@@ -379,14 +391,19 @@ class AirflowRuntime:
 
     def reparse(self, *dag_ids: str) -> None:
         """Have the files of some DAGs, or of all, parsed once more, and wait for it."""
+
+        def parsed() -> dict[str, str]:
+            found = dict(self.rows("SELECT dag_id, last_parsed_time FROM dag"))
+            return {dag_id: found[dag_id] for dag_id in dag_ids or found}
+
+        before = parsed()
         dags = self._get("/dags", limit=1000)["dags"]
-        before = {dag["dag_id"]: dag for dag in dags if dag["dag_id"] in dag_ids or not dag_ids}
-        for token in {dag["file_token"] for dag in before.values()}:
+        for token in {dag["file_token"] for dag in dags if dag["dag_id"] in before}:
             self._order("PUT", f"/parseDagFile/{token}")
 
         def parsed_again() -> bool:
-            now = {dag["dag_id"]: dag["last_parsed_time"] for dag in self._get("/dags", limit=1000)["dags"]}
-            return all(now[dag_id] != dag["last_parsed_time"] for dag_id, dag in before.items())
+            now = parsed()
+            return all(now[dag_id] != time for dag_id, time in before.items())
 
         self.wait_for(parsed_again, timeout=120)
 
@@ -425,7 +442,7 @@ class AirflowRuntime:
         run_id = self.trigger(dag_id)
 
         def state(name: str) -> str | None:
-            return next((item["state"] for item in self.task_instances(dag_id, run_id).get(name, [])), None)
+            return next(iter(self.states(dag_id, run_id).get(name, [])), None)
 
         scheduler = psutil.Process(self._processes["scheduler"].pid)
         self.wait_for(lambda: state(after) == "running", timeout=60)

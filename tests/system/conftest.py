@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.airflow_runtime import AirflowRuntime
+from tests.support.airflow_runtime import LIBRARIES, AirflowRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What most tasks and DAG files here import: more than half of their time, were it imported in each of them.
-LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.datasets", "sklearn.linear_model")
 ROOT = Path(__file__).parents[2]
 
 
