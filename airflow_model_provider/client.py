@@ -175,14 +175,15 @@ class Client:
         """Change what is said about a model. See :meth:`create_model`."""
         return RegisteredModel(self, self.workspace.registry.update_model(name, **card))
 
-    def delete_model(self, name: str, *, purge: bool = False) -> None:
+    def delete_model(self, name: str, *, purge: bool = False, force: bool = False) -> None:
         """
         Delete a model and its versions; its history, and the numbers that are used up, stay.
 
         :param purge: also versions that once held a stage.
-        :raises VersionInUse: while a version of it holds a stage, ever held one, or a run has pinned it.
+        :param force: also versions that are still being produced.
+        :raises VersionInUse: if a version holds a stage, ever held one, is pinned by a run, or is being produced.
         """
-        self.workspace.registry.delete_model(name, purge=purge)
+        self.workspace.registry.delete_model(name, purge=purge, force=force)
 
     # --- versions ------------------------------------------------------------------------------------------
 
@@ -343,23 +344,24 @@ class Client:
         """Change a version's name, description or tags; what is None stays."""
         number = self.get_model_version(model, version).number
         changed = {"name": name, "description": description, "tags": tags}
-        record = self.workspace.registry.update_version(
-            model, number, **{key: value for key, value in changed.items() if value is not None}
-        )
+        said = {key: value for key, value in changed.items() if value is not None}
+        record = self.workspace.registry.update_version(model, number, **said)
         return ModelVersion(self.workspace, record, self.origin)
 
-    def delete_model_version(self, model: str, version: str | int, *, purge: bool = False) -> None:
+    def delete_model_version(
+        self, model: str, version: str | int, *, purge: bool = False, force: bool = False
+    ) -> None:
         """
         Delete a version; its number is never used again.
 
-        Its artifacts go with it, unless another version holds them, and their bytes with the next ``gc``, unless
-        shared. What was made with it, such as predictions, stays.
+        Its artifacts go with it, unless another version holds them. What was made with it, such as predictions, stays.
 
         :param purge: also if it once held a stage.
-        :raises VersionInUse: if it holds a stage, ever held one, or a run has pinned it.
+        :param force: also if it is still being produced; a run that goes on makes another version.
+        :raises VersionInUse: if it holds a stage, ever held one, is pinned by a run, or is being produced.
         """
         number = self._selected(model, version).number
-        self.workspace.registry.delete_version(model, number, purge=purge)
+        self.workspace.registry.delete_version(model, number, purge=purge, force=force)
 
     def sign_artifacts(
         self,
@@ -463,11 +465,7 @@ class Client:
         run_id: str | None = None,
         limit: int = 100,
     ) -> list[ResolutionRecord]:
-        """
-        Return which tasks got which versions, newest first (R11).
-
-        >>> Client().list_resolutions(model="iris_classifier", number=7)  # doctest: +SKIP
-        """
+        """Return which tasks got which versions, newest first: ``list_resolutions(model="iris", number=7)``."""
         return self.workspace.registry.resolutions(
             model=model, number=number, dag_id=dag_id, run_id=run_id, limit=limit
         )

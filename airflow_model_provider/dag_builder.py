@@ -19,6 +19,7 @@ from airflow_model_provider.operators.close_version import closing_task, may_sta
 from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
+from airflow_model_provider.pipelines.constants import held
 from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.nesting import group_id, nested
@@ -103,7 +104,7 @@ def add_step(
     for name, value in vars(role).items():
         setattr(decorator, name, value)
     try:
-        output: Any = _called(decorator, args, kwargs, mapped)
+        output: Any = _called(decorator, held(args), held(kwargs), held(mapped))
     except TypeError as err:
         if isinstance(err, InvalidDefinition):
             raise

@@ -139,6 +139,8 @@ class LazyMetadata(Uncomputed):
     iris_classifier[production].run_metadata['accuracy']
     """
 
+    __slots__ = ("_of",)
+
     def __init__(self, of: Reference) -> None:
         self._of = of
 

@@ -30,7 +30,7 @@ from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import as_airflow, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
@@ -162,7 +162,11 @@ class _LocalRun:
             setups = [item for item in before if item.role.is_setup]
         else:
             setups = [item for item in self._setups[node] if item not in before]
-        return trigger_rules.state_without_running(node.rule, self._states(before), self._states(setups))
+        # As in Airflow, one that has instances counts as there, whatever became of these.
+        sources = [self.results[item] for item in node.sources() if not self.results[item].has_instances]
+        return trigger_rules.state_without_running(
+            node.rule, self._states(before), self._states(setups), [result.state for result in sources]
+        )
 
     def _states(self, nodes: Iterable[Node]) -> list[str]:
         return [state for node in nodes for state in self.results[node].states]
@@ -371,7 +375,7 @@ class _LocalRun:
                 return self._value(part)
             if isinstance(part, str) and is_template(part):
                 return self.templates.render(part, resolver)
-            return WALK
+            return as_airflow(part)
 
         return transform(value, visit)
 

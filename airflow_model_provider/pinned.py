@@ -30,7 +30,18 @@ class PinnedText(str):
     """
 
     __slots__ = ("__task__",)
+    __pinned__: Artifact[Any] | ModelVersion
     __task__: TaskSide
+
+    def to_json(self) -> dict[str, Any]:
+        """
+        Return the reference that a task returns to pass it on; the handle itself would be a text to the next task.
+
+        >>> @task
+        ... def choose(model):
+        ...     return model.to_json()  # doctest: +SKIP
+        """
+        return self.__pinned__.reference().to_json()
 
     def __reduce__(self) -> Any:
         return str, (str(self),)

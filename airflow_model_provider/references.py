@@ -107,6 +107,8 @@ class JsonValue(UncomputedDict):
 
     __setitem__ = __delitem__ = __ior__ = _never
     clear = pop = popitem = setdefault = update = _never
+    # What frozen dataclasses leave open: other names, on their subclasses.
+    __setattr__ = __delattr__ = _never
 
     def values(self) -> Any:
         """

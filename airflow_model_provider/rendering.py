@@ -10,8 +10,10 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.model import Model
 from airflow_model_provider.named_artifacts import NamedArtifact
+from airflow_model_provider.pipelines.constants import is_unsent
 from airflow_model_provider.task_context import hopeless_fails_at_once, log, resolver_for
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 #: A stock task that waits looks again after so many seconds. With shorter times Airflow was seen to run a task
 #: twice, when the news of the old process met the new one.
 SHORTEST_RESCHEDULE = 30.0
+_READ_IN_CODE = (
+    "Pass it to a step, or read it in the task's code: Client().get_model_version(...).run_metadata."
+)
 
 
 def rendered(value: JsonValue, context: Mapping[str, Any]) -> Any:
@@ -91,27 +96,29 @@ def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template:
     except VersionMissing as missing:
         _skip_or_wait(missing, context)
     value = pinned(found, resolver, _task_side(context, in_template=in_template))
-    _refuse_templates(value, reference)
+    _refuse_unfit(value, reference)
     return value
 
 
-def _refuse_templates(value: Any, reference: object) -> None:
+def _refuse_unfit(value: Any, reference: object) -> None:
     """
-    Refuse metadata that hold template syntax: Airflow renders fields of some operators twice, as ``@task.bash``.
+    Refuse metadata that can't stand in a field: Airflow shows all as JSON, and renders some twice (``@task.bash``).
 
-    :raises InvalidDefinition: if a text in it does.
+    :raises InvalidDefinition: if a part holds template syntax, or JSON has no word for it.
     """
     if isinstance(value, Mapping):
-        _refuse_templates([*value, *value.values()], reference)
+        _refuse_unfit([*value, *value.values()], reference)
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_templates(part, reference)
+            _refuse_unfit(part, reference)
     elif isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#")):
         problem = "its text holds template syntax, which Airflow may render in the field of an operator"
-        advice = (
-            "Pass it to a step, or read it in the task's code: Client().get_model_version(...).run_metadata."
+        raise InvalidDefinition(repr(reference), problem, _READ_IN_CODE)
+    elif is_unsent(value):
+        problem = (
+            f"its value {quoted(value)} can't stand in the field of an operator: JSON has no word for it"
         )
-        raise InvalidDefinition(repr(reference), problem, advice)
+        raise InvalidDefinition(repr(reference), problem, _READ_IN_CODE)
 
 
 def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:

@@ -66,7 +66,10 @@ FORMS = {
         2,
         "Tasks mapped over 0, 1, 90, 200 and 1,000 numbers, texts, dictionaries, frames, models, in both worlds: each "
         "instance gets its element and loads no other.",
-        ("tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",),
+        (
+            "tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",
+            "tests/airflow/test_both_worlds.py::test_each_instance_gets_its_own_element",
+        ),
     ),
     "kills": Form(10, "Processes are killed while they save and register.", (f"{UPKEEP}/test_kills.py",)),
     "collectors": Form(
@@ -90,7 +93,6 @@ FORMS = {
         25,
         "Runs of random shapes end by dag.test() and as programs: no version stays open, none is ready that is not.",
         ("tests/airflow/test_ends_of_runs.py",),
-        0,
     ),
     "promotions": Form(
         10,

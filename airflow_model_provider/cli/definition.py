@@ -134,6 +134,7 @@ ARG_TO_FILE = Arg(
     ("--to",), help="File to write, or - for stdout (default: the artifact's name)", metavar="FILE"
 )
 ARG_PURGE = Arg(("--purge",), help="Delete it even if it has been in a stage", action="store_true")
+ARG_FORCE_DELETE = Arg(("--force",), help="Delete it even if it is still being produced", action="store_true")
 ARG_PAIRS = Arg(("metadata",), help="Metadata such as accuracy=0.97", nargs="+", metavar="KEY=VALUE")
 ARG_OVERWRITE = Arg(("--force",), help="Replace an existing file", action="store_true")
 ARG_EXPORT = Arg(("file",), help="The file to write: a zip file")
@@ -308,6 +309,7 @@ COMMANDS = (
         ARG_MODEL,
         ARG_VERSION,
         ARG_PURGE,
+        ARG_FORCE_DELETE,
         ARG_YES,
         ARG_RESULT,
     ),

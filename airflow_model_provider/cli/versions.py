@@ -15,7 +15,7 @@ def delete(args: Any) -> None:
     version = registry.get_model_version(args.model, args.version)
     if not agreed(args, f"Delete {version} and its artifacts? Its number is never used again."):
         raise SystemExit("Nothing was deleted.")
-    registry.delete_model_version(args.model, version.number, purge=args.purge)
+    registry.delete_model_version(args.model, version.number, purge=args.purge, force=args.force)
     row = {"model": args.model, "version": version.number, "deleted": True}
     told(args, row, f"Deleted {version}. Unneeded files go with the next gc.")
 

@@ -183,9 +183,19 @@ class Step(Generic[P, R]):
                 f"{method}() was called outside of a pipeline or DAG",
                 "Call the function itself.",
             )
+        self._check_rule(f"{method}()", [mapped] if isinstance(mapped, Mapping) else mapped)
         return builder(
             self.definition, (), self._next.partial, mapped=mapped, after=self._next.after, role=self._role()
         )
+
+    def _check_rule(self, call: str, rows: Any) -> None:
+        """Refuse the rule under which Airflow would not wait for the elements."""
+        if self.definition.options.get("trigger_rule") != "always" or not isinstance(rows, Sequence):
+            return
+        given = [value for row in rows if isinstance(row, Mapping) for value in row.values()]
+        if any(map(_comes_later, given)):
+            problem = f"{call} was given an output with trigger_rule='always', which does not wait for it"
+            raise InvalidDefinition(self._subject, problem, "Use trigger_rule='all_done'.")
 
     def _check_names(self, method: str, kwargs: Mapping[str, Any]) -> None:
         parameters = self.definition.signature.parameters

@@ -89,7 +89,7 @@ class ModelRegistryError(Exception):
         super().__init_subclass__(**options)
         if (sentence := vars(cls).get("__str__")) is not None:
             shown = functools.wraps(sentence)(
-                lambda self: harmless(self._placed(_DAG_FILE.sub("", sentence(self))))
+                lambda self: _DAG_FILE.sub("", harmless(self._placed(sentence(self))))
             )
             cls.__str__ = shown  # type: ignore[method-assign]
 

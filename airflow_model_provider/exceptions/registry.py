@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing
 
-#: The argument that deletes a version which has been in a stage; the error spells it for its surface.
-PURGE = "purge=True"
+#: The arguments that delete a version which has been in a stage, or is being produced; the error spells them for its
+#: surface.
+PURGE, FORCE = "purge=True", "force=True"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -315,14 +316,14 @@ class VersionSealed(ModelRegistryError, RuntimeError):
 
 
 class VersionInUse(ModelRegistryError, RuntimeError):
-    """The version holds a stage, was promoted once, or is pinned by a run. A retry cannot help."""
+    """The version holds a stage, was promoted once, is pinned by a run, or is being produced. A retry cannot help."""
 
     def __init__(self, version: str, use: str, advice: str = "") -> None:
         super().__init__(version, use, advice)
         self.version, self.use, self.advice = version, use, advice
 
     def __str__(self) -> str:
-        advice = self.advice.replace(PURGE, self.option("purge"))
+        advice = self.advice.replace(PURGE, self.option("purge")).replace(FORCE, self.option("force"))
         return f"{self.version} cannot be deleted: {self.use}. {advice}".rstrip()
 
 

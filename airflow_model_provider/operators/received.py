@@ -21,6 +21,8 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 from airflow_model_provider.operators.mapping import entries
 from airflow_model_provider.pipelines.outputs import is_float, output_annotations
 from airflow_model_provider.pipelines.passing import read_result, read_whole
+from airflow_model_provider.pipelines.values import WALK, as_airflow, transform
+from airflow_model_provider.selectors import is_template
 
 if TYPE_CHECKING:
     import jinja2
@@ -207,7 +209,22 @@ class Receiving(BaseOperator):
         """Return a field's content as the task receives it: Airflow calls this for each part."""
         if isinstance(content, XComArg | MappedArgument):
             return received(content, content.resolve(context), context)
+        if id(content) in (seen_oids or ()) or self._is_text(content):
+            return content
+        if as_airflow(content) is WALK:  # Airflow makes plain ones of them
+
+            def visit(part: Any) -> Any:
+                return WALK if part is content else self.render_template(part, context, jinja_env, seen_oids)
+
+            return transform(content, visit)
         return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _is_text(self, content: Any) -> bool:
+        """Whether it is a text without a template, of which Jinja would change the ends of lines, and the class."""
+        if not isinstance(content, str):
+            return False
+        text = str.__str__(content)
+        return not (is_template(text) or text.endswith(tuple(self.template_ext)))
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Any, jinja_env: Any, seen_oids: set[int]

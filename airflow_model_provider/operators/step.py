@@ -26,6 +26,7 @@ from airflow_model_provider.operators.upstream import (
     upstream_in,
 )
 from airflow_model_provider.pipelines.calling import check_function
+from airflow_model_provider.pipelines.constants import held, released
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import check_arguments
@@ -103,6 +104,7 @@ class StepOperator(Receiving):
         self._tells = False
         with hopeless_fails_a_running_task():
             check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
+        self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
             if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -132,7 +134,7 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
-            args, kwargs = list(self.op_args), dict(self.op_kwargs)
+            args, kwargs = released(list(self.op_args)), released(dict(self.op_kwargs))
             if self.has_dag():  # type: ignore[no-untyped-call]
                 defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
                 args, kwargs = with_sources_of(defined, args, kwargs, resolver)
@@ -147,6 +149,11 @@ class StepOperator(Receiving):
         """Render them; a failure of that is told to the version that is being made, like any other."""
         self._tell_the_end(context)
         super().render_template_fields(context, jinja_env)
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self:  # what other tasks returned too
+            self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
 
     def _new_execution(self, context: Any) -> StepExecution:
         from airflow_model_provider.execution import StepExecution, Task

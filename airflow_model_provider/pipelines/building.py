@@ -72,6 +72,12 @@ class Node:
         """How often it is tried again."""
         return int(self.options.get("retries") or 0)
 
+    def sources(self) -> set[Node]:
+        """The nodes whose outputs it is mapped over."""
+        given = self.mapped.values() if isinstance(self.mapped, Mapping) else self.mapped or ()
+        parts = [given] if isinstance(given, Mappable) else given
+        return {step for part in parts if isinstance(part, Mappable) for step in part.steps()}
+
     def upstream(self) -> set[Node]:
         """The nodes that go first."""
         found = set(self.after)

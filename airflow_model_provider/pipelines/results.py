@@ -39,6 +39,11 @@ class StepResult:
         return self.instances or [self.state]
 
     @property
+    def has_instances(self) -> bool:
+        """Whether it is mapped and was expanded."""
+        return self.mapped and bool(self.instances)
+
+    @property
     def is_over_well(self) -> bool:
         """Whether nothing is to come of it, and nothing of it failed."""
         return not {"failed", "upstream_failed"} & set(self.states)

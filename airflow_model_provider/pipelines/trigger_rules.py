@@ -65,15 +65,23 @@ RULES: Final[Mapping[str, Callable[[_States], str | None]]] = {
 }
 
 
-def state_without_running(rule: str, before: Iterable[str], setups: Iterable[str]) -> str | None:
+def state_without_running(
+    rule: str, before: Iterable[str], setups: Iterable[str], sources: Iterable[str] = ()
+) -> str | None:
     """
     Return the state of a step that does not run, or None if it runs.
 
     :param rule: its trigger rule.
     :param before: the states of all instances of the steps before it.
     :param setups: for a teardown the states of its setups; else those of the setups that it needs.
+    :param sources: the states of the steps over whose outputs it is mapped: without all of them no rule runs it.
     """
-    states, needed = _States(before), _States(setups)
+    by_sources = _all_success(_States(sources))
+    by_rule = _by_rule(rule, _States(before), _States(setups))
+    return UPSTREAM_FAILED if UPSTREAM_FAILED in (by_sources, by_rule) else by_rule or by_sources
+
+
+def _by_rule(rule: str, states: _States, needed: _States) -> str | None:
     if rule == TEARDOWN:
         return _one_success(needed) if needed.total else None
     if needed.total and (state := _all_success(needed)) is not None:

@@ -44,6 +44,12 @@ def transform(value: Any, visit: Callable[[Any], Any]) -> Any:
     return value if names is None else _object(value, names, visit)
 
 
+def as_airflow(part: Any) -> Any:
+    """Let a visitor look into the containers that Airflow looks into for templates, and into no others."""
+    looks = isinstance(part, dict | list | tuple | set) and not isinstance(part, Uncomputed)
+    return WALK if looks else part
+
+
 def _is_whole(value: Any) -> bool:
     """Return whether nobody looks into a value: it stands for another one, or belongs to Airflow, as an operator."""
     if isinstance(value, Uncomputed | OutputReference | type | ModuleType):
@@ -61,7 +67,8 @@ def _mapping(value: Any, visit: Callable[[Any], Any]) -> Any:
     if isinstance(value, MappingProxyType):
         return MappingProxyType(items)
     clone = copy.copy(value)  # as a defaultdict, it knows more than its items
-    clone.update(changed)
+    for key, item in changed.items():  # a Counter would add
+        clone[key] = item
     return clone
 
 
@@ -152,8 +159,8 @@ def check_arguments(subject: str, value: Any) -> None:
         if isinstance(part, Iterator):
             problem = f"it is given {quoted(part)}, which can be read only once"
             raise InvalidDefinition(subject, problem, "Pass a list.")
-        for held in _unseen_by_airflow(part):
-            problem = f"it is given {held!r} inside of a {type(part).__name__}, where Airflow does not look"
+        for held, place in _unseen_by_airflow(part):
+            problem = f"it is given {held!r} {place}, where Airflow does not look"
             raise InvalidDefinition(subject, problem, "Pass it as an argument, or in a list, tuple or dict.")
         for held, place in _out_of_reach(part):
             problem = f"it is given {held!r} {place}, where it can't be resolved"
@@ -165,39 +172,43 @@ def check_arguments(subject: str, value: Any) -> None:
     transform(value, visit)
 
 
-def _unseen_by_airflow(part: Any) -> list[Any]:
-    """Return the outputs and parameters in a container that Airflow does not render: it would pass them on raw."""
-    if isinstance(part, list | tuple | dict | set) or not _is_walked(part):
-        return []
-    found: list[Any] = []
+def _unseen_by_airflow(part: Any) -> Iterator[tuple[Any, str]]:
+    """Find the outputs and parameters that Airflow does not come to, one object deep: it would pass them on raw."""
+    inside, place = part, f"inside of a {type(part).__name__}"
+    if isinstance(part, dict):
+        inside, place = list(part), "as the key of a dict"
+    elif isinstance(part, list | tuple | set):
+        return
+    elif isinstance(part, FunctionType):
+        inside, place = _given(part), f"inside of function {part.__name__!r}"
+    elif not _is_walked(part):
+        inside = _attributes(part)
+    yield from ((held, place) for held in _held(inside, _is_late))
 
-    def visit(inner: Any) -> Any:
-        is_reference = isinstance(inner, JsonValue)
-        if is_reference or not (isinstance(inner, Uncomputed) or hasattr(type(inner), "iter_references")):
-            return WALK
-        found.append(inner)
-        return inner
 
-    transform(part, visit)
-    return found
+def _is_late(part: Any) -> bool:
+    """Whether a part is an output or a parameter, of which a task knows the value."""
+    if isinstance(part, JsonValue):
+        return False
+    return isinstance(part, Uncomputed) or hasattr(type(part), "iter_references")
+
+
+def _is_reference(part: Any) -> bool:
+    return isinstance(part, JsonValue)
 
 
 def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
     """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
     if isinstance(part, Mapping):
-        yield from ((held, "as the key of a dict") for key in part for held in _held(key, JsonValue))
+        yield from ((held, "as the key of a dict") for key in part for held in _held(key, _is_reference))
     if isinstance(part, FunctionType):
-        cells = [_content(cell) for cell in part.__closure__ or ()]
         named = [part.__globals__.get(name) for name in part.__code__.co_names]
-        inside = [cells, named, part.__defaults__, part.__kwdefaults__]
         # A model in a function is what its code uses.
-        yield from (
-            (held, f"inside of function {part.__name__!r}")
-            for held in _held(inside, (Reference, NamedArtifact))
-        )
+        found = _held([_given(part), named], lambda item: isinstance(item, Reference | NamedArtifact))
+        yield from ((held, f"inside of function {part.__name__!r}") for held in found)
     elif not _is_walked(part):
         kind = type(part).__name__
-        yield from ((held, f"inside of a {kind}") for held in _held(_attributes(part), JsonValue))
+        yield from ((held, f"inside of a {kind}") for held in _held(_attributes(part), _is_reference))
 
 
 def _is_walked(part: Any) -> bool:
@@ -205,17 +216,23 @@ def _is_walked(part: Any) -> bool:
     return isinstance(part, known) or _fields(part) is not None
 
 
-def _held(value: Any, kind: type | tuple[type, ...]) -> list[Any]:
+def _held(value: Any, is_meant: Callable[[Any], bool]) -> list[Any]:
     found: list[Any] = []
 
     def visit(part: Any) -> Any:
-        if not isinstance(part, kind):
+        if not is_meant(part):
             return WALK
         found.append(part)
         return part
 
     transform(value, visit)
     return found
+
+
+def _given(function: FunctionType) -> list[Any]:
+    """What a function was given when it was made: its closure and its defaults."""
+    cells = [_content(cell) for cell in function.__closure__ or ()]
+    return [cells, function.__defaults__, function.__kwdefaults__]
 
 
 def _attributes(value: Any) -> list[Any]:

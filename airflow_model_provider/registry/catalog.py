@@ -79,18 +79,20 @@ def update_model(database: Database, name: str, card: Mapping[str, Any]) -> Mode
     return database.write(work)
 
 
-def delete_model(database: Database, name: str, *, purge: bool = False) -> None:
+def delete_model(database: Database, name: str, *, purge: bool = False, force: bool = False) -> None:
     """
     Delete a model and its versions; numbers and history stay.
 
     :param purge: also versions that once held a stage.
-    :raises VersionInUse: if a version holds a stage, ever held one, or is pinned by a run.
+    :param force: also versions that are still being produced.
+    :raises VersionInUse: if a version holds a stage, ever held one, is pinned by a run, or is still being produced.
     """
     check_name("model", name)
 
     def work(connection: Connection) -> None:
         row = _found(connection, name, lock=True)
-        delete_versions(connection, name, tables.version.c.model_id == row.id, purge=purge)
+        its = tables.version.c.model_id == row.id
+        delete_versions(connection, name, its, purge=purge, force=force)
         connection.execute(update(_model).where(_model.c.id == row.id).values(deleted_at=now()))
 
     database.write(work)

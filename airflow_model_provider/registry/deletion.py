@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, case, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
-from airflow_model_provider.exceptions.registry import PURGE
+from airflow_model_provider.exceptions.registry import FORCE, PURGE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -18,7 +18,12 @@ _BATCH = 500
 
 
 def delete_versions(
-    connection: Connection, model: str, condition: ColumnElement[bool], *, purge: bool = False
+    connection: Connection,
+    model: str,
+    condition: ColumnElement[bool],
+    *,
+    purge: bool = False,
+    force: bool = False,
 ) -> int:
     """
     Turn versions of a model into tombstones, and the artifacts that only they held; all or none.
@@ -27,13 +32,16 @@ def delete_versions(
 
     :param condition: which ones.
     :param purge: also those that once held a stage.
+    :param force: also those that are still being produced.
     :return: how many were there.
-    :raises VersionInUse: if one of them holds a stage, ever held one, or is pinned by a run.
+    :raises VersionInUse: if one of them holds a stage, ever held one, is pinned by a run, or is still being produced.
     """
     alive = condition & (_version.c.state != VersionState.DELETED.value)
     query = select(_version.c.id).where(alive).with_for_update()
     chosen = list(connection.execute(query).scalars())
     _refuse_if_used(connection, model, alive, purge=purge)
+    if not force:
+        _refuse_if_produced(connection, model, alive)
     for batch in _batches(chosen):
         _bury(connection, batch)
     return len(chosen)
@@ -101,3 +109,16 @@ def _refuse_if_used(
         found = connection.execute(query.order_by(*columns).limit(1)).first()
         if found is not None:
             raise VersionInUse(f"{model}@{found[0]}", use.format(*found[1:]), advice.format(*found[1:]))
+
+
+def _refuse_if_produced(connection: Connection, model: str, condition: ColumnElement[bool]) -> None:
+    columns = [_version.c[name] for name in ("number", "run_id", "dag_id")]
+    produced = _version.c.state == VersionState.PRODUCING.value
+    query = select(*columns).where(condition, produced).order_by(_version.c.number).limit(1)
+    found = connection.execute(query).first()
+    if found is None:
+        return
+    number, run_id, dag_id = found
+    by = f" by run {run_id!r} of Dag {dag_id!r}" if run_id is not None else ""
+    advice = f"Delete it when it is ready or failed, or pass {FORCE}. Nothing was changed."
+    raise VersionInUse(f"{model}@{number}", f"it is still being produced{by}", advice)

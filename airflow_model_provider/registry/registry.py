@@ -143,9 +143,9 @@ class Registry(Making, Care, Records):
         """Change what is said about a model. See :func:`catalog.update_model`."""
         return catalog.update_model(self._database, name, card)
 
-    def delete_model(self, name: str, *, purge: bool = False) -> None:
+    def delete_model(self, name: str, *, purge: bool = False, force: bool = False) -> None:
         """Delete a model. See :func:`catalog.delete_model`."""
-        catalog.delete_model(self._database, name, purge=purge)
+        catalog.delete_model(self._database, name, purge=purge, force=force)
 
     # --- versions ------------------------------------------------------------------------------------------
 
@@ -219,9 +219,9 @@ class Registry(Making, Care, Records):
         if name is not None:
             check_version_name(name, self.stages)
 
-    def delete_version(self, model: str, number: int, *, purge: bool = False) -> None:
+    def delete_version(self, model: str, number: int, *, purge: bool = False, force: bool = False) -> None:
         """Delete a version. See :func:`versions.delete_version`."""
-        versions.delete_version(self._database, model, number, purge=purge)
+        versions.delete_version(self._database, model, number, purge=purge, force=force)
 
     # --- stages --------------------------------------------------------------------------------------------
 

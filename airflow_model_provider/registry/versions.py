@@ -199,18 +199,21 @@ def update_version(database: Database, model: str, number: int, changes: Mapping
     return database.write(work)
 
 
-def delete_version(database: Database, model: str, number: int, *, purge: bool = False) -> None:
+def delete_version(
+    database: Database, model: str, number: int, *, purge: bool = False, force: bool = False
+) -> None:
     """
     Delete a version; its number is never used again.
 
     :param purge: also if it once held a stage.
+    :param force: also if it is still being produced.
     :raises VersionNotFound: if there is no such version.
-    :raises VersionInUse: if it holds a stage, ever held one, or is pinned by a run.
+    :raises VersionInUse: if it holds a stage, ever held one, is pinned by a run, or is still being produced.
     """
 
     def work(connection: Connection) -> None:
         chosen = _version.c.id == locked_version(connection, model, number)[1]
-        delete_versions(connection, model, chosen, purge=purge)
+        delete_versions(connection, model, chosen, purge=purge, force=force)
 
     database.write(work)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow_home import environment, make_database
+from tests.support.soak import TIMES
+
 FILE = Path(__file__).parent / "dags" / "agreeing.py"
 #: Runs every pipeline both ways, each way with a registry of its own, and prints what became of it.
 PROGRAM = """
+from tests.support.hurry import hurry
+hurry()
 import json, sys
 import agreeing
 from datetime import UTC, datetime
@@ -49,12 +53,25 @@ folder = sys.argv[1]
 registries = {way: Client(f"sqlite:///{folder}/{way}.db", store=f"{folder}/{way}") for way in ("local", "airflow")}
 answers = {name: both(found, {}) for name, found in vars(agreeing).items() if isinstance(found, Pipeline)}
 answers["unconditional"] = both(agreeing.conditional, {"skip": False})
-print(json.dumps(answers))
+print(json.dumps(answers, default=lambda value: type(value).__name__))
 """
+#: Over how many elements of each kind tasks are mapped.
+LENGTHS = (0, 1, 3) if TIMES == 1 else (0, 1, 90, 200, 1000)
 #: What both ways tell, where it is not plain from the pipeline: the run's state, and those of its steps.
 STATES: dict[str, tuple[str, dict[str, str]]] = {
     "asynchronous": ("success", {"slowly": "success", "slowly__1": "success"}),
     "asynchronous_failing": ("failed", {"notify": "failed"}),
+    "mapped_over_what_is_not_there": (
+        "failed",
+        {"elements": "failed", "elements__1": "skipped", "even": "success"}
+        | {
+            "each": "upstream_failed",
+            "each__1": "skipped",
+            "each__2": "upstream_failed",
+            "each__3": "success",
+        }
+        | {"each__4": "upstream_failed", "each__5": "upstream_failed"},
+    ),
     "with_a_teardown": ("failed", {"cluster": "success", "work": "failed", "delete": "success"}),
     "with_a_failing_setup": (
         "failed",
@@ -75,14 +92,15 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     home = tmp_path_factory.mktemp("home")
     (home / "dags").mkdir()
     shutil.copy(FILE, home / "dags")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment = {**kept, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    environment |= {"PYTHONPATH": str(home / "dags")}
-    for command in (["-m", "airflow", "db", "migrate"], ["-c", PROGRAM, str(home)]):
-        done = subprocess.run(
-            [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    make_database(home / "airflow.db")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(home)],
+        env={**environment(home), "MAPPED_LENGTHS": " ".join(map(str, LENGTHS))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -125,3 +143,20 @@ def test_what_both_ways_tell_is_right(answers: dict[str, list[dict[str, Any]]]) 
     assert told["calling"]["another.note"][1]["text"][0] == "hello another.note"
     assert answers["calling"][0]["version"] == ["outer@1", "ready"]
     assert answers["conditional"][0]["version"] == ["asked@1", "ready"]
+
+
+@pytest.mark.parametrize(("kind", "type_name"), [
+    ("numbers", "int"), ("texts", "str"), ("dictionaries", "dict"), ("frames", "DataFrame"), ("models", "Marked"),
+])  # fmt: skip
+def test_each_instance_gets_its_own_element(
+    answers: dict[str, list[dict[str, Any]]], kind: str, type_name: str, record_property: Any
+) -> None:
+    """As many instances as elements, and each loads one: its own."""
+    for told in answers["mapped_over_all_kinds"]:
+        for length in LENGTHS:
+            state, outputs = told["steps"][f"taken_{kind}_{length}"]
+            loads = 0 if kind == "numbers" else 1
+            assert state == ("success" if length else "skipped")
+            taken = [value for value, _ in outputs.get("taken", [])]
+            assert taken == [[number, type_name, loads] for number in range(length)]
+    record_property("instances in each world", sum(LENGTHS))

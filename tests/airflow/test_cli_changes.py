@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from airflow_model_provider import Client, settings
 from airflow_model_provider.exceptions import UnknownStage, VersionNotFound
+from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.workspace import close_workspaces
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ def test_a_version_is_deleted(
     assert [version.number for version in iris.list_model_versions("iris")] == [2]
     with pytest.raises(VersionNotFound):
         iris.get_model_version("iris", 3)
+
+
+def test_a_version_that_is_being_produced_is_kept(airflow: Callable[..., str], iris: Client) -> None:
+    """It is deleted with ``--force`` only."""
+    iris.workspace.registry.create_version("iris", state=VersionState.PRODUCING)
+    with pytest.raises(SystemExit, match=r"is still being produced.*or pass --force"):
+        airflow("delete", "iris", "4", "--yes")
+    assert airflow("delete", "iris", "4", "--yes", "--force").startswith("Deleted iris@4.")
+
+    assert [item.number for item in iris.list_model_versions("iris")] == [3, 2, 1]
 
 
 def test_metadata_are_logged(airflow: Callable[..., str], iris: Client) -> None:

@@ -14,10 +14,11 @@ from sklearn.linear_model import LogisticRegression
 
 from airflow_model_provider import Client, settings
 from airflow_model_provider.workspace import close_workspaces
-from tests.support.airflow_runtime import AirflowRuntime
+from tests.support.airflow_home import environment
+from tests.support.preloaded import Preloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -176,35 +177,35 @@ def test_yes_has_several_words(
     assert airflow("gc", "--older-than", "0").startswith("Removed: 1 files")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An AIRFLOW_HOME of which nothing runs."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def python(folder: Path) -> Iterator[Preloaded]:
+    """What runs commands in it."""
+    with Preloaded(folder, environment(folder)) as python:
+        yield python
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> AirflowRuntime:
-    """An Airflow of which nothing runs, with a registry of one file."""
-    (tmp_path / "home").mkdir()
-    home = AirflowRuntime(tmp_path / "home", tmp_path)
-    client = Client(home.registry_url, store=str(home.store))
+def home(folder: Path) -> Client:
+    """Its registry, made anew."""
+    close_workspaces()
+    (folder / "model_registry.db").unlink(missing_ok=True)
+    client = Client(f"sqlite:///{folder / 'model_registry.db'}", store=str(folder / "model_artifacts"))
     client.register_model_version("iris", {"noted": 1})
     client.register_model_version("iris", {"other": 2})
     client.delete_model_version("iris", 2)
-    return home
-
-
-def shell(home: AirflowRuntime, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of bash, in which ``$A`` is ``airflow model-registry``."""
-    environment = {**home.environment, "A": f"{sys.executable} -m airflow model-registry"}
-    return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return client
 
 
 @pytest.mark.parametrize("command", ["gc --older-than 0", "db downgrade --to-revision base"])
-def test_without_a_terminal_nothing_is_done(home: AirflowRuntime, command: str) -> None:
+def test_without_a_terminal_nothing_is_done(home: Client, python: Preloaded, command: str) -> None:
     """And one line says how to agree beforehand."""
-    done = shell(home, f"$A {command}")
+    done = python.airflow("model-registry", *command.split(), check=False)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert (
@@ -212,40 +213,49 @@ def test_without_a_terminal_nothing_is_done(home: AirflowRuntime, command: str) 
         == "Cannot prompt without a terminal. Nothing was changed. Pass --yes to confirm."
     )
     assert "Traceback" not in done.stderr
-    assert "1 files" in shell(home, "$A gc --older-than 0 --dry-run").stdout
+    assert "1 files" in python.airflow("model-registry", "gc", "--older-than", "0", "--dry-run").stdout
 
 
 @pytest.mark.parametrize("command", ["verify", "db check", "models -o json", "versions iris -o table"])
-def test_a_reader_that_goes_ends_a_command_quietly(home: AirflowRuntime, command: str) -> None:
+def test_a_reader_that_goes_ends_a_command_quietly(home: Client, python: Preloaded, command: str) -> None:
     """With the exit code of what SIGPIPE has ended, not that of damage."""
-    done = shell(home, f"$A {command} | true")
+    done = python.airflow("model-registry", *command.split(), check=False, unread=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_without_stderr_a_command_does_its_work(home: AirflowRuntime) -> None:
+def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of bash, in which ``$A`` is ``airflow model-registry``."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        env={**environment(folder), "A": f"{sys.executable} -m airflow model-registry"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_stderr_a_command_does_its_work(folder: Path, home: Client) -> None:
     """Nobody sees its progress."""
-    done = shell(home, "$A verify 2>&-")
+    done = shell(folder, "$A verify 2>&-")
 
     assert (done.returncode, done.stdout) == (0, "All 1 stored files are as registered (1 bytes).\n")
 
 
-def test_without_stdout_a_command_does_its_work(home: AirflowRuntime) -> None:
+def test_without_stdout_a_command_does_its_work(folder: Path, home: Client) -> None:
     """Nobody sees its result."""
-    assert shell(home, "$A promote iris 1 production >&-").returncode == 0
-    assert (
-        Client(home.registry_url, store=str(home.store)).get_model_version("iris", "production").number == 1
-    )
+    assert shell(folder, "$A promote iris 1 production >&-").returncode == 0
+    assert home.get_model_version("iris", "production").number == 1
 
 
-def test_skops_says_nothing_of_airflow(home: AirflowRuntime, tmp_path: Path) -> None:
+def test_skops_says_nothing_of_airflow(home: Client, python: Preloaded, tmp_path: Path) -> None:
     """It asks all modules for a function's name, those too that Airflow warns of."""
     fitted = LogisticRegression().fit([[0], [1]], [0, 1])
-    client = Client(home.registry_url, store=str(home.store))
-    made = client.register_model_version("made", {"m": fitted}, formats={"m": "skops.file"})
+    made = home.register_model_version("made", {"m": fitted}, formats={"m": "skops.file"})
     file = tmp_path / "m.skops"
     file.write_bytes(made.get_artifact("m").path().read_bytes())
-    done = shell(home, f"$A register iris {file} --check -o json")
+    done = python.airflow("model-registry", "register", "iris", str(file), "--check", "-o", "json")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
     assert json.loads(done.stdout)[0]["loaded"] == "LogisticRegression"

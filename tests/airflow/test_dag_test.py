@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.airflow_home import environment, make_database
+from tests.support.preloaded import Preloaded
 
 MIXED = '''"""Airflow dag: a pipeline that holds a stock task."""
 from datetime import datetime
@@ -141,8 +141,6 @@ def skipped():
     use.expand(x=give(["short", "long" * 500]).map(short))
 '''
 RUN_MAPPED = """
-import os
-os.environ["AIRFLOW__CORE__MAX_MAP_LENGTH"] = "3"
 import json, mapped
 from airflow.dag_processing.dagbag import DagBag
 from airflow_model_provider import Client
@@ -192,53 +190,36 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An AIRFLOW_HOME with a migrated database and the file in its DAGs folder."""
+    """An AIRFLOW_HOME with a migrated database and the files in its DAGs folder."""
     home = tmp_path_factory.mktemp("home")
     (home / "dags").mkdir()
-    (home / "dags" / "mixed.py").write_text(MIXED)
-    (home / "dags" / "acting.py").write_text(ACTING)
-    (home / "dags" / "mapped.py").write_text(MAPPED)
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        env=environment(home),
-        check=True,
-        capture_output=True,
-    )
+    for name, text in {"mixed": MIXED, "acting": ACTING, "mapped": MAPPED}.items():
+        (home / "dags" / f"{name}.py").write_text(text)
+    make_database(home / "airflow.db")
     return home
 
 
-def environment(home: Path) -> dict[str, str]:
-    """A user's environment; the database is where Airflow puts it by default."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    return {
-        **kept,
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONPATH": str(home / "dags"),
-    }
+@pytest.fixture(scope="module")
+def python(home: Path) -> Iterator[Preloaded]:
+    """What runs programs in it."""
+    with Preloaded(home, environment(home), first="from tests.support.hurry import hurry; hurry()") as python:
+        yield python
 
 
-def call(home: Path, code: str) -> tuple[str, dict[str, Any]]:
+def call(python: Preloaded, code: str) -> tuple[str, dict[str, Any]]:
     """Run code as a program; return what it prints, and what is told of its result."""
-    return program(home, LOOK.format(code=code))
+    return program(python, LOOK.format(code=code))
 
 
-def program(home: Path, text: str) -> tuple[str, dict[str, Any]]:
+def program(python: Preloaded, text: str, **variables: str) -> tuple[str, dict[str, Any]]:
     """Run a program; return what it prints, and the JSON in its last line."""
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout, dict(json.loads(done.stdout.splitlines()[-1]))
+    said = python.run(text, **variables).stdout
+    return said, dict(json.loads(said.splitlines()[-1]))
 
 
-def test_it_runs_and_says_so(home: Path) -> None:
+def test_it_runs_and_says_so(python: Preloaded) -> None:
     """State, version, outputs: as a local run tells them; parameters arrive."""
-    said, told = call(home, "mixed.mixed(limit=4)")
+    said, told = call(python, "mixed.mixed(limit=4)")
 
     assert "through Airflow's dag.test(), for these are not steps: numbers" in said
     assert told["state"] == "success"
@@ -247,29 +228,36 @@ def test_it_runs_and_says_so(home: Path) -> None:
     assert told["run"].startswith("manual__")
 
 
-def test_failed_tasks_are_named(home: Path) -> None:
+def test_failed_tasks_are_named(home: Path, python: Preloaded) -> None:
     """As an error, or in the result; into another registry, if one is given."""
-    _, told = call(home, "mixed.mixed.run(fail=True)")
+    _, told = call(python, "mixed.mixed.run(fail=True)")
     assert told["error"].startswith("PipelineFailed: Pipeline 'mixed' failed. Failed tasks: total.")
 
     other = f"Client('sqlite:///{home}/other.db', store='{home}/other')"
-    _, told = call(home, f"mixed.mixed.run(fail=True, raise_on_failure=False, registry={other})")
+    _, told = call(python, f"mixed.mixed.run(fail=True, raise_on_failure=False, registry={other})")
     assert told["state"] == "failed"
     assert told["version"] == "mixed@1"
     assert told["steps"]["total"][0] == "failed"
     assert "total" in told["steps"]["total"][2]
 
 
-def test_a_pipeline_of_steps_needs_no_database(tmp_path: Path) -> None:
+@pytest.fixture
+def unmade(home: Path) -> Iterator[None]:
+    """No database of Airflow."""
+    (home / "airflow.db").rename(home / "kept.db")
+    yield
+    (home / "kept.db").replace(home / "airflow.db")
+
+
+@pytest.mark.usefixtures("unmade")
+def test_a_pipeline_of_steps_needs_no_database(python: Preloaded) -> None:
     """Airflow is imported by the file, but only used where it is needed; where it is, the error says what to do."""
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "mixed.py").write_text(MIXED)
-    said, told = call(tmp_path, "mixed.steps_only()")
+    said, told = call(python, "mixed.steps_only()")
     assert told["state"] == "success"
     assert told["run"].startswith("local__")
     assert "dag.test" not in said
 
-    _, told = call(tmp_path, "mixed.mixed()")
+    _, told = call(python, "mixed.mixed()")
     assert "InvalidDefinition: pipeline 'mixed': dag.test() can't run it (OperationalError" in told["error"]
     assert "airflow db migrate" in told["error"]
 
@@ -288,34 +276,32 @@ def stored(home: Path) -> Iterator[str]:
         database.execute("DELETE FROM connection")
 
 
-def test_a_program_writes_where_it_says(home: Path, stored: str) -> None:
+def test_a_program_writes_where_it_says(home: Path, python: Preloaded, stored: str) -> None:
     """All tasks use the registry of the first line; that Airflow knows another one is said."""
-    said, _ = program(home, WARNED.format(look=LOOK.format(code="mixed.mixed()")))
+    said, _ = program(python, WARNED.format(look=LOOK.format(code="mixed.mixed()")))
 
     assert f"Model registry sqlite:///{home}/model_registry.db" in said
     assert "Airflow's connection 'model_registry_default' names another model registry" in said
     assert not (home / "stored.db").exists()
 
 
-def test_the_fixture_comes_before_a_stored_connection(home: Path, stored: str) -> None:
+def test_the_fixture_comes_before_a_stored_connection(home: Path, python: Preloaded, stored: str) -> None:
     """In the tasks of ``dag.test()`` too: a user's test writes nothing into the team's registry."""
     (home / "test_mixed.py").write_text(USERS_TEST)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(home / "test_mixed.py")],
-        env=environment(home),
-        capture_output=True,
-        text=True,
+    done = python.run(
+        "import pytest; raise SystemExit(pytest.main())",
+        *("pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(home), str(home / "test_mixed.py")),
         check=False,
-        cwd=home,
     )
 
     assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 passed" in done.stdout
     assert not (home / "stored.db").exists()
 
 
-def test_the_operators_act_one_after_the_other(home: Path) -> None:
+def test_the_operators_act_one_after_the_other(home: Path, python: Preloaded) -> None:
     """Registered, promoted, rolled back, waited for; wrong arguments and refusals of mapped tasks cost one try."""
-    _, told = program(home, RUN)
+    _, told = program(python, RUN)
 
     assert told["history"] == [[1, "first"], [2, "promote"], [1, "back"]]
     succeeded = [[name, "success", 1] for name in ("back", "first", "promote", "second", "tell", "wait")]
@@ -326,9 +312,9 @@ def test_the_operators_act_one_after_the_other(home: Path) -> None:
     assert (waited["model"], waited["version"]) == ("acting", 1)
 
 
-def test_tasks_are_mapped_over_what_steps_return(home: Path) -> None:
+def test_tasks_are_mapped_over_what_steps_return(home: Path, python: Preloaded) -> None:
     """In groups, over nothing, over too much, over what is no list, and with functions that skip: as Airflow does."""
-    said, told = program(home, RUN_MAPPED)
+    said, told = program(python, RUN_MAPPED, AIRFLOW__CORE__MAX_MAP_LENGTH="3")
     states = told["states"]
 
     ran = [[f"each.{name}", index, "success", 1] for name in ("add", "look") for index in (0, 1)]

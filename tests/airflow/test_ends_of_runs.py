@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow_home import environment, make_database
 from tests.support.soak import TIMES
 
 ROOT = Path(__file__).parents[2]
-SHAPES = 200 * TIMES if TIMES > 1 else 40
-#: Kept in one process: what is left of a run grows the database that the next ones ask.
-BATCH = 200
+SHAPES = 200 * TIMES
+#: Run by one process: what is left of a run grows the database that the next ones ask.
+BATCH = 100
 
 
 @pytest.fixture
@@ -29,34 +30,31 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def program(home: Path, *arguments: str, shapes: str = "0 0") -> str:
-    """Run a program in it; return what it prints."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+def run(home: Path, first: int, count: int) -> str:
+    """Run shapes in it; return what the program prints."""
     own = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT": '{"conn_type": "model_registry"}',  # not asked for in each task
         "PYTHONPATH": f"{ROOT / 'tests' / 'support'}{os.pathsep}{ROOT}",
-        "RUN_SHAPES": shapes,
+        "RUN_SHAPES": f"{first} {count}",
     }
     done = subprocess.run(
-        [sys.executable, *arguments], env={**kept, **own}, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tests" / "support" / "run_shapes.py"],
+        env={**environment(home), **own},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
-@pytest.mark.timeout(7200)
-def test_runs_of_all_shapes_end(home: Path, record_property: Any) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("first", range(0, SHAPES, BATCH))
+def test_runs_of_all_shapes_end(first: int, home: Path, record_property: Any) -> None:
     """Mapped tasks and groups, skips, branches, retries, failures, clearings; what returns, only saves, promotes."""
-    program(home, "-m", "airflow", "db", "migrate")
-    wrong: dict[str, str] = {}
-    for first in range(0, SHAPES, BATCH):
-        count = min(BATCH, SHAPES - first)
-        said = program(home, str(ROOT / "tests" / "support" / "run_shapes.py"), shapes=f"{first} {count}")
-        told = json.loads(said.splitlines()[-1])
-        assert told["shapes"] == count
-        wrong |= told["wrong"]
+    make_database(home / "airflow.db")
+    told = json.loads(run(home, first, BATCH).splitlines()[-1])
 
-    assert wrong == {}
-    record_property("shapes of runs", SHAPES)
+    assert told == {"shapes": BATCH, "wrong": {}}
+    record_property("shapes of runs", BATCH)

@@ -42,6 +42,9 @@ def take(x: Any = None) -> None:
     """A step that is mapped."""
 
 
+ANYHOW = take.with_options(trigger_rule="always")
+
+
 @step
 def rows() -> list[int]:
     """A list."""
@@ -114,6 +117,8 @@ def test_lists_of_references_are_mapped_over() -> None:
     (lambda n: take.expand_kwargs([{"x": split()[0]}]), "output 'low' can't be"),
     (lambda n: rows().map(str), "<class 'str'> has no source"),
     (lambda n: take.expand(x=nothing()), "step 'nothing': .*declares to return nothing"),
+    (lambda n: ANYHOW.expand(x=rows()), "given an output with trigger_rule='always'"),
+    (lambda n: ANYHOW.expand_kwargs([{"x": rows().map(add_one)}]), "given an output with trigger_rule='always'"),
     (lambda n: rows().map(take), "is a step or a task, and map"), (lambda n: rows().map(3), "3 is not a function"),
 ])  # fmt: skip
 @pytest.mark.parametrize("world", ["program", "tasks"])

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +19,7 @@ import httpx
 import psutil
 from tenacity import Retrying, stop_after_attempt
 
+from tests.support.airflow_home import make_database
 from tests.support.families import held, kill_families, send, title
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if {{"scheduler", "dag-processor"}} & set(sys.argv):
     for module in {modules!r}:
         import_module(module)
 '''
-#: Where empty databases of Airflow are kept, as pytest keeps what it knows.
-KEPT = Path(__file__).parents[2] / ".pytest_cache"
 
 
 class AirflowRuntime:
@@ -140,18 +138,9 @@ class AirflowRuntime:
         self.wait_for(lambda: self._parsed_files() >= files, timeout=120)
 
     def make_database(self) -> None:
-        """Copy what this version of Airflow has made before: migrating takes it as long as starting."""
-        kept, own = KEPT / f"airflow-{version('apache-airflow')}.db", self.home / "airflow.db"
-        if own.exists():
-            return
-        if kept.exists():
-            _copy(kept, own)
-            return
-        self.airflow("db", "migrate")
-        KEPT.mkdir(exist_ok=True)
-        new = KEPT / f"{os.getpid()}.db"
-        _copy(own, new)
-        new.replace(kept)
+        """Make Airflow's database, unless there is one."""
+        if not (self.home / "airflow.db").exists():
+            make_database(self.home / "airflow.db")
 
     def start_again(self, *names: str) -> None:
         """Start components, and wait for nothing."""
@@ -445,7 +434,7 @@ class AirflowRuntime:
             return next(iter(self.states(dag_id, run_id).get(name, [])), None)
 
         scheduler = psutil.Process(self._processes["scheduler"].pid)
-        self.wait_for(lambda: state(after) == "running", timeout=60)
+        self.wait_for(lambda: state(after) == "running", timeout=60, poll=0.02)  # it does not run for long
         with ExitStack() as stopped:
             with self.held_between_transactions(lambda number: send(scheduler, number)):
                 self.wait_for(lambda: state(after) == "success", timeout=60)
@@ -456,11 +445,6 @@ class AirflowRuntime:
                 stopped.enter_context(held(workers))
             self.wait_for(lambda: state(task_id) == "queued", timeout=60)
             yield run_id
-
-
-def _copy(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
-        one.backup(other)
 
 
 def free_port() -> int:

@@ -1,5 +1,5 @@
 """
-Loads files of tables with numbers in them changed, one after the other: ``python -m tests.support.damage frame 0``.
+Loads files of tables with numbers in them changed, one after the other: ``python -m tests.support.damage``.
 
 Whoever starts it sees whether it lives to the end, as it does where each file is refused or gives a value.
 """
@@ -7,8 +7,8 @@ Whoever starts it sees whether it lives to the end, as it does where each file i
 from __future__ import annotations
 
 import contextlib
+import shutil
 import struct
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ import pyarrow as pa
 from airflow_model_provider.artifacts.store import ArtifactStore
 from airflow_model_provider.exceptions import LoadFailed
 from airflow_model_provider.materializers import codec
+from tests.support.soak import TIMES
 
 _WORDS: Final = [None if number % 7 == 0 else f"a text of some length: {number}" for number in range(24)]
 _FRAME: Final = pd.DataFrame(
@@ -62,16 +63,23 @@ VALUES: Final[dict[str, tuple[Any, tuple[int, ...]]]] = {
 }
 
 
-def main(name: str, *, mmap: bool) -> None:
-    """Load the file of a value once for each place in it and each number written there."""
-    value, numbers = VALUES[name]
+def main() -> None:
+    """Load the files of all values, and say which one is next."""
+    for name, (value, numbers) in VALUES.items():
+        for mmap in (False, True) if name == "polars" else (False,):
+            print(name, "mapped" if mmap else "", flush=True)  # noqa: T201 - what a crash leaves
+            load_damaged(value, numbers, mmap=mmap)
+
+
+def load_damaged(value: Any, numbers: tuple[int, ...], *, mmap: bool) -> None:
+    """Load the file of a value for each place in it: with each number there, or with the one whose turn it is."""
     folder = Path(tempfile.mkdtemp())
     store = ArtifactStore(str(folder / "store"), "damage", cache_dir=folder / "cache")
     with store.new_file() as path:
         written = codec.write(value, path, what="a table", allow_pickle=False)
         good = path.read_bytes()
-    for at in range(0, len(good) - 8, 8):
-        for number in numbers:
+    for turn, at in enumerate(range(0, len(good) - 8, 8)):
+        for number in numbers if TIMES > 1 else [numbers[turn % len(numbers)]]:
             with store.new_file() as path:
                 path.write_bytes(good[:at] + struct.pack("<q", number) + good[at + 8 :])
                 digest, size = store.digest(path)
@@ -86,6 +94,7 @@ def main(name: str, *, mmap: bool) -> None:
                     mmap=mmap,
                 )
                 _use(found)
+    shutil.rmtree(folder)
 
 
 def _use(value: Any) -> None:
@@ -95,4 +104,4 @@ def _use(value: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], mmap=sys.argv[2] == "1")
+    main()

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
 from airflow_model_provider.registry.registry import Registry
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 TEMPLATE = "registry_template"
+
+
+def ready_file(file: Path) -> str:
+    """
+    Put a new registry's file somewhere, and return its URL.
+
+    To make the schema takes as long as most tests do; what makes it is tested with files that are not there.
+    """
+    content, its_id = _ready()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.replace(its_id, str(uuid.uuid4()).encode()))
+    return f"sqlite:///{file}"
+
+
+@cache
+def _ready() -> tuple[bytes, bytes]:
+    """What is in the file of a new registry, and the id in it, which is that of no other."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "registry.db"
+        with Registry.open(f"sqlite:///{file}") as opened:
+            its_id = opened.id.encode()
+        content = file.read_bytes()
+    assert content.count(its_id) == 1
+    return content, its_id
 
 
 class PostgresServer:

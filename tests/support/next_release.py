@@ -32,6 +32,27 @@ def downgrade():
     op.drop_column("mr_model", "note")
     op.execute("UPDATE mr_registry SET oldest_code = '{before}'")
 """
+#: Copies of a process that has imported what they need; what they print is one line each.
+_PROGRAM = """
+import multiprocessing, sys
+from alembic import command
+from airflow_model_provider.registry import schema
+from airflow_model_provider.registry.registry import Registry
+
+def work(url, ready):
+    ready.wait()
+    {code}
+
+url, count = sys.argv[1], int(sys.argv[2])
+fork = multiprocessing.get_context("fork")
+ready = fork.Barrier(count, timeout=60)
+started = [fork.Process(target=work, args=(url, ready)) for _ in range(count)]
+for process in started:
+    process.start()
+for process in started:
+    process.join()
+sys.exit(any(process.exitcode for process in started))
+"""
 
 
 class NextRelease:
@@ -45,38 +66,26 @@ class NextRelease:
     def __init__(self, folder: Path, *, oldest: str = schema.REVISION, then: str = "pass") -> None:
         self.folder, package = folder, folder / "airflow_model_provider"
         ours = Path(airflow_model_provider.__file__).parent
-        shutil.copytree(ours, package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ours, package)  # with what was compiled of it
         module = package / "registry" / "schema.py"
         code = module.read_text()
         module.write_text(code.replace(f'REVISION = "{schema.REVISION}"', f'REVISION = "{NEXT}"'))
         words = _MIGRATION.format(next=NEXT, before=schema.REVISION, oldest=oldest, then=then)
         (package / "registry" / "migrations" / "versions" / f"{NEXT}_next.py").write_text(words)
 
-    def start(self, code: str, url: str) -> subprocess.Popen[str]:
-        """Start a process that runs code, once a line comes on its standard input; it has the URL in ``url``."""
-        begin = "import sys; from airflow_model_provider.registry import schema; from "
-        begin += "airflow_model_provider.registry.registry import Registry; url = sys.argv[1]; "
-        wait = "print('ready', flush=True); sys.stdin.readline(); "
-        return subprocess.Popen(
-            [sys.executable, "-c", begin + wait + code, url],
+    def run(self, code: str, url: str, processes: int = 1) -> list[str]:
+        """
+        Run code in processes that begin together; return what they print, or fail with what they complain of.
+
+        :param code: it finds the URL in ``url``.
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM.format(code=code), url, str(processes)],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(self.folder), *sys.path])},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
+            timeout=120,
         )
-
-    def run(self, code: str, url: str, processes: int = 1) -> list[str]:
-        """Run code in processes that begin together; return what they print, or fail with what they complain of."""
-        started = [self.start(code, url) for _ in range(processes)]
-        for process in started:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n", process.communicate()[1]
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = [process.communicate(timeout=120) for process in started]
-        assert [process.returncode for process in started] == [0] * processes, answers
-        return [output.strip() for output, _ in answers]
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()

@@ -59,18 +59,18 @@ def parse(folder: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """``parsing.py <folder> <times>``: parse in as many child processes; one with the audit."""
-    folder, times = sys.argv[1], int(sys.argv[2])
+    """``parsing.py <folder> ...``: parse each in a child process."""
     import airflow.dag_processing.dagbag
     import airflow.serialization.serialized_objects  # noqa: F401 - what the DAG processor has loaded
-    import sklearn.linear_model  # noqa: F401 - what the example DAGs import themselves
+    import pandas  # noqa: F401 - what the example DAGs import themselves
+    import sklearn.datasets
+    import sklearn.linear_model  # noqa: F401
 
+    sys.stdout.write(json.dumps([_in_child(folder) for folder in sys.argv[1:]]))
+
+
+def _in_child(folder: str) -> dict[str, Any]:
     seen: list[str] = []
-    answers = [_in_child(folder, [] if number else seen) for number in range(times)]
-    sys.stdout.write(json.dumps(answers))
-
-
-def _in_child(folder: str, seen: list[str]) -> dict[str, Any]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

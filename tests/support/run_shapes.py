@@ -10,7 +10,6 @@ import json
 import os
 import random
 import sys
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -376,15 +375,13 @@ def _local_states(result: Any) -> list[tuple[str, int, str]]:
 
 def main() -> None:
     """Run as many shapes as asked for, and print which of them are wrong."""
-    from functools import cache
-
     import airflow.dag_processing.dagbag as bags
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor as Supervisor
+
+    from tests.support.hurry import hurry
 
     folder = os.environ["AIRFLOW_HOME"] + "/dags"
-    time.sleep = lambda _: None  # dag.test() sleeps before it looks again
-    Supervisor._api_client = staticmethod(cache(Supervisor._api_client))  # one client for all tasks of a Dag
+    hurry()
     DagBundlesManager().sync_bundles_to_db()
     bag = bags.BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
     assert not bag.import_errors, bag.import_errors

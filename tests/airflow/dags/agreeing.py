@@ -1,8 +1,11 @@
 """Airflow dag: pipelines whose steps must end alike in a local run and under ``dag.test()``."""
 
 import asyncio
+import os
+from collections import Counter
 from typing import Annotated, Any
 
+import pandas as pd
 from airflow.sdk import setup, task, teardown
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -15,6 +18,7 @@ from airflow_model_provider import (
     pipeline,
     step,
 )
+from airflow_model_provider.workspace import Workspace
 
 
 @step
@@ -106,6 +110,31 @@ def even(number: int) -> Annotated[int, "even"]:
 @pipeline(schedule=None, model=Model("partly"))
 def behind_a_partly_skipped_one():
     under_all_rules(even.expand(number=[1, 2, 3, 4]))
+
+
+@step
+def elements(how: str) -> Annotated[list[int], "elements"]:
+    if how == "fails":
+        raise ValueError("as asked")
+    if how == "skips":
+        raise AirflowSkipException("as asked")
+    return [1, 2]
+
+
+@step
+def each(x: int, y: Any = None) -> Annotated[int, "each"]:
+    return x
+
+
+@pipeline(schedule=None, model=Model("mapped"))
+def mapped_over_what_is_not_there():
+    failing, skipped, instances = elements("fails"), elements("skips"), even.expand(number=[1, 2])
+    anyway = each.with_options(trigger_rule="all_done")
+    anyway.expand(x=failing, y=skipped)
+    anyway.expand_kwargs(skipped.zip(instances).map(lambda x: {"x": x}))
+    each.with_options(trigger_rule="one_failed").expand(x=failing)
+    anyway.expand(x=instances)
+    anyway.expand(x=each.expand(x=failing))
 
 
 @step
@@ -296,3 +325,50 @@ def calling(c: float = 3.0, word: str = "hello"):
     log.with_options(name="named").after("silent")()
     nothing_there.with_options(name="sees_low")(low)
     nothing_there.with_options(name="sees_high")(high)
+
+
+class Marked:
+    """A model of this file."""
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+
+
+#: Of each kind an element by its number, and the number of an element.
+KINDS = {
+    "numbers": (lambda number: number, lambda element: element),
+    "texts": (lambda number: f"{number} {'x' * 1500}", lambda element: int(element.split()[0])),
+    "dictionaries": (lambda number: {"at": number, "of": "x" * 1500}, lambda element: element["at"]),
+    "frames": (lambda number: pd.DataFrame({"at": [number]}), lambda element: int(element["at"].sum())),
+    "models": (Marked, lambda element: element.mark),
+}
+LENGTHS = [int(length) for length in os.environ.get("MAPPED_LENGTHS", "0 1 3").split()]
+LOADS: Counter[str] = Counter()
+load_plainly = Workspace.load
+
+
+def load_and_count(self: Workspace, record: Any, **how: Any) -> Any:
+    LOADS["now"] += 1
+    return load_plainly(self, record, **how)
+
+
+Workspace.load = load_and_count  # type: ignore[method-assign]
+
+
+@step
+def many(kind: str, length: int) -> list:
+    LOADS.clear()
+    return [KINDS[kind][0](number) for number in range(length)]
+
+
+@step
+def taken(kind: str, element: Any) -> Annotated[list, "taken"]:
+    return [KINDS[kind][1](element), type(element).__name__, LOADS.pop("now", 0)]
+
+
+@pipeline(schedule=None)
+def mapped_over_all_kinds():
+    for kind in KINDS:
+        for length in LENGTHS:
+            made = many.with_options(name=f"{kind}_{length}")(kind, length)
+            taken.with_options(name=f"taken_{kind}_{length}").partial(kind=kind).expand(element=made)

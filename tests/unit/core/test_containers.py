@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict, defaultdict, deque
+from collections import ChainMap, OrderedDict, UserDict, UserList, defaultdict, deque
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,6 +116,7 @@ OUT_OF_REACH: dict[str, tuple[Callable[[Any], Any], str]] = {
     "default of a function": (lambda item: [lambda given=item: given], "inside of function"),
     "object": (lambda item: {"a": Plain([item])}, "inside of a Plain"),
     "slots": (Slotted, "inside of a Slotted"),
+    "mapping": (lambda item: UserDict(a=item), "inside of a UserDict"),
     "array": (lambda item: np.array([None, item], dtype=object), "inside of a ndarray"),
 }
 
@@ -192,7 +193,16 @@ def test_a_step_is_given_what_stands_in_containers(model_registry: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "box", [Frozen, lambda held: deque([held]), lambda held: functools.partial(print, held)]
+    "box",
+    [
+        *(Frozen, lambda held: deque([held]), lambda held: functools.partial(print, held), closed),
+        *(
+            lambda held: UserDict(a=[held]),
+            lambda held: ChainMap({}, {"a": held}),
+            lambda held: UserList([held]),
+        ),
+        *(Plain, Slotted, lambda held: {held: 1}, lambda held: [lambda given=held: given]),
+    ],
 )
 def test_outputs_stand_where_airflow_looks(box: Callable[[Any], Any], model_registry: Client) -> None:
     """In other containers Airflow would pass them on as they are; references are resolved there."""

@@ -16,6 +16,7 @@ import pytest
 
 from airflow_model_provider import Model, step
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.lazy import LazyNamedArtifact
 from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition
@@ -29,6 +30,7 @@ IRIS = Model("iris", version="production")
 RUN = Model("iris", version="production", pin="run", on_missing="skip", conn_id="other")
 THEN = Model("iris", version="production", as_of=("logical_date", MARCH))
 SCALER = IRIS.get_artifact("scaler", 3, map_index=2)
+NAMED = LazyNamedArtifact("scaler", 3)
 #: References, their printed form, and what a template with their text asks for.
 #: P is production of iris, O where that need not be there.
 PRINTED: list[tuple[Any, str, str]] = [
@@ -179,11 +181,14 @@ def test_references_are_equal_by_value_only() -> None:
     assert len(set(different)) == len(different)
 
 
-@pytest.mark.parametrize("item", [IRIS, SCALER, IRIS.number], ids=["model", "artifact", "number"])
+@pytest.mark.parametrize(
+    "item", [IRIS, SCALER, IRIS.number, NAMED], ids=["model", "artifact", "number", "named"]
+)
 @pytest.mark.parametrize(
     "change",
     ["item['a']=1", "del item['model']", "item.update(a=1)", "item.setdefault('a', 1)", "item.pop('model')",
-     "item.popitem()", "item.clear()", "item |= {'a': 1}", "item.name = 'a'", "del item.name"],
+     "item.popitem()", "item.clear()", "item |= {'a': 1}", "item.name = 'a'", "del item.name",
+     "item.more = 1", "del item.more"],
 )  # fmt: skip
 def test_a_reference_never_changes(item: Any, change: str) -> None:
     """Neither as an object nor as the dictionary that it is to JSON."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_model_provider import Client
+from airflow_model_provider.workspace import close_workspaces
+
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "tests" / "pages"
 FORMS = ["load_artifacts_from_model", "load_artifacts_with_client"]
@@ -50,28 +53,27 @@ def test_only_imports_are_changed() -> None:
     assert ours[1][start:] == second + first[-2:]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_reference_page_runs_as_a_program(form: str, tmp_path: Path) -> None:
-    """After one training program in an empty home folder, which is all the set-up there is."""
+def test_the_reference_page_runs_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both forms, after one training program in an empty home folder, which is all the set-up there is."""
     trained = python(tmp_path, ROOT / "dags" / "example_training.py")
-    said = python(tmp_path, f"{form}.py")
+    said = [python(tmp_path, f"{form}.py").splitlines() for form in FORMS]
 
     assert trained.startswith(f"Model registry sqlite:///{tmp_path}/airflow/model_registry.db")
-    assert [line.strip() for line in said.splitlines()[1:]] == ["load_data: success", "predict: success"]
-    look = (
-        "from airflow_model_provider import Client; print(len(Client().get_artifact('predictions').load()))"
-    )
-    assert python(tmp_path, "-c", look) == "150\n"
+    for lines in said:
+        assert [line.strip() for line in lines[1:]] == ["load_data: success", "predict: success"]
     assert sorted(path.name for path in (tmp_path / "airflow").iterdir()) == [
         "model_artifacts",
         "model_registry.db",
     ]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW_HOME")
+    assert [len(Client().get_artifact("predictions", number).load()) for number in (1, 2)] == [150, 150]
+    close_workspaces()
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_importing_the_page_builds_and_runs_nothing(form: str, tmp_path: Path) -> None:
+def test_importing_the_page_builds_and_runs_nothing(tmp_path: Path) -> None:
     """No file is made, no Airflow and no SQLAlchemy imported."""
-    look = f"import sys, {form}; print([name for name in ('airflow', 'sqlalchemy') if name in sys.modules])"
+    look = "print([name for name in ('airflow', 'sqlalchemy') if name in sys.modules])"
 
-    assert python(tmp_path, "-c", look) == "[]\n"
+    assert python(tmp_path, "-c", f"import sys, {', '.join(FORMS)}; {look}") == "[]\n"
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.workspace import connect
-from tests.support.databases import PostgresServer
+from tests.support.databases import PostgresServer, ready_file
 from tests.support.postgres_proxy import PostgresProxy, postgres_proxy
 from tests.support.s3 import S3Bucket, s3_server
 from tests.support.s3_proxy import S3Proxy, s3_proxy
@@ -53,7 +53,7 @@ def postgres_scene(proxy: PostgresProxy, postgres_url: str, tmp_path: Path) -> I
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a folder."""
-    address = Address(f"sqlite:///{tmp_path / 'registry.db'}", str(tmp_path / "store"), "test")
+    address = Address(ready_file(tmp_path / "registry.db"), str(tmp_path / "store"), "test")
     with closing(Scene(address, connect(address))) as scene:
         yield scene
 
@@ -75,7 +75,7 @@ def s3(bucket: S3Bucket) -> Iterator[S3Proxy]:
 @pytest.fixture
 def s3_scene(bucket: S3Bucket, s3: S3Proxy, tmp_path: Path) -> Iterator[Scene]:
     """A registry in a file, and a store behind a proxy."""
-    url, store = f"sqlite:///{tmp_path / 'registry.db'}", f"{bucket.url}/{uuid.uuid4().hex}"
+    url, store = ready_file(tmp_path / "registry.db"), f"{bucket.url}/{uuid.uuid4().hex}"
     observed = Address(url, store, "test", bucket.options)
     with closing(Scene(observed._replace(storage_options=s3.options), connect(observed))) as scene:
         yield scene

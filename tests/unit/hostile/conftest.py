@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
-from sqlalchemy import event, inspect, text
+from sqlalchemy import event, inspect
 
 from airflow_model_provider import Client
 from airflow_model_provider.exceptions import ModelRegistryError
@@ -61,6 +63,7 @@ class World:
         self.client = Client(url, store=str(self.store))
         self.registry = self.client.workspace.registry
         _hurry(self.registry._database)
+        self._observer = observer(url)
         with self.client.new_model_version("canary") as version:
             version.save_artifact("song", [1, 2])
             version.log_metadata({"loud": True})
@@ -70,11 +73,14 @@ class World:
         self.lines = Lines()
         self._rows: list[int] | None = None
 
+    def close(self) -> None:
+        """Give back what it has opened by itself."""
+        self._observer.close()
+
     def rows(self) -> list[int]:
         """How many rows each table has."""
         asked = ", ".join(f"(SELECT count(*) FROM {name})" for name in tables.metadata.tables)
-        with self.registry._database.engine.connect() as connection:
-            return list(connection.execute(text(f"SELECT {asked}")).one())
+        return list(self._observer.execute(f"SELECT {asked}").fetchone())
 
     def pair(self) -> RegisteredModel:
         """A model with two versions, the first of which is in staging."""
@@ -143,6 +149,13 @@ def judged(put: Callable[[Any], Any], given: Any) -> bool:
     return True
 
 
+def observer(url: str) -> Any:
+    """A connection of its own, of the plain driver, on which each statement stands for itself."""
+    if url.startswith("sqlite"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    return psycopg.connect(url, autocommit=True)
+
+
 def _hurry(database: Database) -> None:
     """A test's data need not survive a power cut."""
     if database.is_sqlite:
@@ -171,6 +184,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made = World(folder, url)
     with working(made):
         yield made
+    made.close()
     close_workspaces()
 
 

@@ -364,8 +364,9 @@ NAMES = {
     **named(
         tags, kind, file_name, file_format, value_format, run_to_forget, model_to_forget, artifact_to_load
     ),
-    **{f"asked: {name}": asked(name) for name in ("model", "number", "dag_id", "run_id")},
 }
+#: Where records are looked for.
+ASKED = {f"asked: {name}": asked(name) for name in ("model", "number", "dag_id", "run_id")}
 #: Where any text is kept.
 TEXTS = named(
     *(card, tag, description_of_a_version, said_of_a_version, reason, attempt, names_of_a_program),

@@ -1,4 +1,4 @@
-"""Every hostile text in every place where a user's text can go, on both databases (R26, R40)."""
+"""Every hostile text in every place where a user's text can go, on both databases."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: In the ordinary form a place where much is written, or asked over a connection, gets one text in so many: each
 #: text comes to several of these places. The long form gives all to all.
 ONE_IN = max(1, 12 // TIMES)
+
+EVERYWHERE = {**places.NAMES, **places.ASKED, **places.TEXTS, **places.XCOM}
 
 
 def some(place: str) -> list[str]:
@@ -65,10 +67,10 @@ def test_a_hostile_setting_is_refused_or_used(name: str) -> None:
     assert wrong(lambda text: judged(definitions.SETTINGS[name], text), [*texts, "x" * 100_000]) == []
 
 
-@pytest.mark.parametrize("place", {**places.NAMES, **places.XCOM})
+@pytest.mark.parametrize("place", {**places.NAMES, **places.ASKED, **places.XCOM})
 def test_a_hostile_name_is_refused_or_comes_back(world: World, place: str) -> None:
     """With an error that is harmless itself, or exactly as it was given; nothing else has changed."""
-    put = {**places.NAMES, **places.XCOM}[place]
+    put = {**places.NAMES, **places.ASKED, **places.XCOM}[place]
     texts = corpus.TEXTS if world.url.startswith("sqlite") and place in places.NAMES else some(place)
 
     assert wrong(lambda text: world.accepts(put, text), texts) == []
@@ -80,16 +82,16 @@ def test_a_hostile_text_comes_back_or_is_refused(world: World, place: str) -> No
     assert wrong(lambda text: world.accepts(places.TEXTS[place], text), some(place)) == []
 
 
-@pytest.mark.parametrize("place", {**places.NAMES, **places.TEXTS, **places.XCOM})
+@pytest.mark.parametrize("place", EVERYWHERE)
 def test_ten_megabytes_are_refused_or_come_back(world: World, place: str) -> None:
     """No error, no line of the log has megabytes."""
-    put = {**places.NAMES, **places.TEXTS, **places.XCOM}[place]
+    put = EVERYWHERE[place]
     texts = corpus.HUGE_TEXTS[:1] if place in places.VALUES else corpus.HUGE_TEXTS
 
     assert wrong(lambda text: world.accepts(put, text), texts) == []
 
 
-@pytest.mark.parametrize("place", {**places.NAMES, **places.TEXTS, **places.XCOM})
+@pytest.mark.parametrize("place", EVERYWHERE)
 def test_what_is_no_text_is_refused_or_comes_back(world: World, place: str) -> None:
     """Bytes, booleans, numbers, objects, endless lists."""
     values = list(corpus.VALUES.values())
@@ -99,7 +101,7 @@ def test_what_is_no_text_is_refused_or_comes_back(world: World, place: str) -> N
         values = [value for value in values if isinstance(value, Hashable)]
     if place in places.XCOM or place in places.VALUES:
         values = [value for value in values if is_json(value)]
-    put = {**places.NAMES, **places.TEXTS, **places.XCOM}[place]
+    put = EVERYWHERE[place]
 
     assert wrong(lambda value: world.accepts(put, value), values) == []
 

@@ -45,14 +45,15 @@ def test_what_is_nested_deep_is_loaded_at_the_end_of_a_deep_stack(
         assert repr(_from_a_deep_stack(500, lambda: load(False))) == repr(value)  # noqa: B023 - called at once
 
 
-def test_a_list_that_is_there_several_times_is_json(round_trip) -> None:
+def test_a_list_that_is_there_several_times_is_json(round_trip, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes back as lists that are equal, whatever their number is."""
+    monkeypatch.setattr(json, "_AGAIN", 10_000)
     row = [1, 2.5, "a", {"b": None}]
     for value in (
         [row] * 3,
-        [[row] * 50] * 1000,
-        [()] * 100_000,
-        [(number, row) for number in range(200_000)],
+        [[row] * 50] * 10,
+        [()] * 10_000,
+        [(number, row) for number in range(20_000)],
     ):
         assert round_trip(value, allow_pickle=False) == value
         assert round_trip.format == "json"
@@ -81,8 +82,11 @@ def test_containers_that_double_do_not_explode(
     assert (round_trip.format, round_trip.size < 10_000) == ("cloudpickle", True)
 
 
-def test_lists_that_are_the_same_stay_so_where_they_are_not_json(round_trip) -> None:
+def test_lists_that_are_the_same_stay_so_where_they_are_not_json(
+    round_trip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twenty-five of them, each of which holds the one before twice, are not thirty million."""
+    monkeypatch.setattr(json, "_AGAIN", 10_000)
     found = round_trip(_nested(lambda inner: [inner, inner], 25))
 
     for _ in range(25):

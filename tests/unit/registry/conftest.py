@@ -9,6 +9,7 @@ import pytest
 
 from airflow_model_provider.registry import database
 from airflow_model_provider.registry.registry import Registry
+from tests.support.databases import ready_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> s
 def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a registry."""
     if backend == "sqlite":
-        return f"sqlite:///{tmp_path / 'registry.db'}"
+        return ready_file(tmp_path / "registry.db")
     return str(request.getfixturevalue("postgres").new_database())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from airflow_model_provider.exceptions import StageConflict, StageNotAssigned
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 PRODUCTION = Selector.parse("production")
 #: Rounds per number of processes: 10,000 in all in the long form.
 ROUNDS = 12 if TIMES == 1 else 3334
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["airflow_model_provider.registry.registry"])
 
 
 def race(url: str, rounds: int, mine: int, barrier: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -20,12 +19,12 @@ from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 from tests.support.databases import PostgresServer
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SPAWN = multiprocessing.get_context("spawn")
 PROCESSES = 4 if TIMES == 1 else 8
 VERSIONS, PROMOTIONS, KILLS = 25 * TIMES, 10 * TIMES, 3 * TIMES
 
@@ -69,7 +68,7 @@ def claim(url: str, index: int) -> bool:
 
 def at_once(work: Callable[[str, int], Any], url: str) -> list[Any]:
     """Do work in several processes at once."""
-    with SPAWN.Pool(PROCESSES) as pool:
+    with FORK.Pool(PROCESSES) as pool:
         return pool.starmap(work, [(url, index) for index in range(PROCESSES)], chunksize=1)
 
 
@@ -154,7 +153,7 @@ def test_a_killed_writer_leaves_nothing_half_done(url: str) -> None:
     """SIGKILL at any moment: what is there is whole, and the next number follows the last."""
     Registry.open(url).close()
     for number in range(KILLS):
-        process = SPAWN.Process(target=make_versions_forever, args=(url,))
+        process = FORK.Process(target=make_versions_forever, args=(url,))
         process.start()
         with Registry.open(url) as registry:
             wait_for_versions(registry, len(registry.list_models()) and len(registry.list_versions("iris")))

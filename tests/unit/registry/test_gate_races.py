@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from airflow_model_provider.exceptions import PromotionOvertaken, PromotionRefus
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 from tests.support import gate_checks
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ BEAT = Gates(better_than="production", metric="accuracy")
 SCRIPTED = "tests.support.gate_checks:scripted"
 PROCESSES = 3
 ROUNDS = 40 if TIMES == 1 else 1000
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["airflow_model_provider.registry.registry"])
 
 
 def race(url: str, mine: int, barrier: Any) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +26,10 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.resolver import Resolver
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.workspace import Workspace
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
-THREADS, PROCESSES, SPAWN = 8, 4, multiprocessing.get_context("spawn")
+THREADS, PROCESSES = 8, 4
 RUN = RunKey("default", "predictions", "manual__1")
 RUNS = [RUN._replace(run_id=f"run {number}") for number in range(10 * TIMES)]
 IRIS, ROSE = (Reference(name, Selector.parse("production")) for name in ("iris", "rose"))
@@ -150,7 +150,7 @@ def test_racing_tasks_pin_one_version(grown: Registry, url: str, workers: str) -
         with ThreadPoolExecutor(THREADS) as pool:
             found = list(pool.map(lambda index: ask(grown, index, start), range(THREADS)))
     else:
-        with SPAWN.Manager() as manager, SPAWN.Pool(PROCESSES) as processes:
+        with FORK.Manager() as manager, FORK.Pool(PROCESSES) as processes:
             met = manager.Barrier(PROCESSES, None, 60)
             found = processes.starmap(ask_in_process, [(url, index, met) for index in range(PROCESSES)], 1)
     pins = {run.run_id: got(grown, a_try("late", run), RUN_IRIS, RUN_ROSE) for run in RUNS}

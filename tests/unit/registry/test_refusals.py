@@ -29,6 +29,7 @@ ANOTHER = (
 )
 NEW = "Use another name, or make a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
+HELD = "{} cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first."
 NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
 NUMBER = "It must be a whole number from 1 to 9223372036854775807."
 
@@ -157,16 +158,8 @@ SEALED = [
     ),
 ]
 DELETING = [
-    Refusal(
-        lambda shop: shop.delete(2, purge=True),
-        "VersionInUse",
-        "iris@2 cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first.",
-    ),
-    Refusal(
-        lambda shop: shop.delete("production"),
-        "VersionInUse",
-        "iris@2 cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first.",
-    ),
+    Refusal(lambda shop: shop.delete(2, purge=True), "VersionInUse", HELD.format("iris@2")),
+    Refusal(lambda shop: shop.delete("production"), "VersionInUse", HELD.format("iris@2")),
     Refusal(
         lambda shop: shop.delete(1),
         "VersionInUse",
@@ -180,10 +173,18 @@ DELETING = [
         "For all runs that are over: Client().drop_run_pins().",
     ),
     Refusal(
-        lambda shop: shop.client.delete_model("solo", purge=True),
+        lambda shop: shop.delete(4, purge=True),
         "VersionInUse",
-        "solo@1 cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first.",
+        "iris@4 cannot be deleted: it is still being produced by run 'manual__1' of Dag 'training'. "
+        "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
     ),
+    Refusal(
+        lambda shop: shop.client.delete_model("new"),
+        "VersionInUse",
+        "new@1 cannot be deleted: it is still being produced. "
+        "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
+    ),
+    Refusal(lambda shop: shop.client.delete_model("solo", purge=True), "VersionInUse", HELD.format("solo@1")),
     Refusal(
         lambda shop: shop.delete(7),
         "VersionNotFound",

@@ -20,6 +20,7 @@ from airflow_model_provider.exceptions import (
 from airflow_model_provider.registry import schema, tables
 from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.registry import Registry
+from tests.support.processes import FORK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,14 +35,20 @@ def execute(url: str, statement: str) -> None:
     database.close()
 
 
+def id_of_registry(url: str, ready: Any) -> str:
+    """Open a registry at the same time as others do."""
+    ready.wait()
+    with Registry.open(url) as opened:
+        return opened.id
+
+
 def test_any_number_of_processes_make_one_registry(empty_url: str) -> None:
     """Eight processes that open an empty database at once all get the same registry."""
-    command = [sys.executable, "-c", OPEN, empty_url]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
-    answers = [process.communicate(timeout=120) for process in processes]
+    with FORK.Manager() as manager, FORK.Pool(8) as pool:
+        ready = manager.Barrier(8, None, 60)
+        answers = pool.starmap(id_of_registry, [(empty_url, ready)] * 8, chunksize=1)
 
-    assert [process.returncode for process in processes] == [0] * 8, answers
-    assert len({output for output, _ in answers}) == 1
+    assert len(set(answers)) == 1
 
 
 def test_a_schema_made_between_two_looks_is_used(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,17 +182,21 @@ class Machine(RuleBasedStateMachine):
             assert event.version == chain[0]
             self.hand_over(stage, chain)
 
-    @rule(number=numbers, purge=st.booleans())
-    def delete(self, number: int, *, purge: bool) -> None:
+    @rule(number=numbers, purge=st.booleans(), force=st.booleans())
+    def delete(self, number: int, *, purge: bool, force: bool) -> None:
         """Delete a version."""
         version = self.found(number)
         error: type[ModelRegistryError] | None = None
         if version is None:
             error = VersionNotFound
-        elif self.held_by(number) or (version.was_staged and not purge):
+        elif (
+            self.held_by(number)
+            or (version.was_staged and not purge)
+            or (version.state is VersionState.PRODUCING and not force)
+        ):
             error = VersionInUse
         with self.refused(error):
-            self.registry.delete_version(self.model, number, purge=purge)
+            self.registry.delete_version(self.model, number, purge=purge, force=force)
         if version is not None and error is None:
             version.deleted, version.name = True, None
 

@@ -13,6 +13,7 @@ from airflow_model_provider import Client
 from airflow_model_provider.handles import ModelVersion
 from airflow_model_provider.registry.entities import Attempt, Link, Relation
 from airflow_model_provider.workspace import Saving, close_workspaces
+from tests.support.databases import ready_file
 from tests.support.s3 import S3Bucket, s3_server
 
 
@@ -32,12 +33,11 @@ def registry_at(
 
     def make(name: str, place: str = "sqlite, folder") -> Client:
         database, store = place.split(", ")
-        extra: dict[str, Any] = {
-            "url": f"sqlite:///{tmp_path / name}.db",
-            "store": str(tmp_path / f"{name} store"),
-        }
+        extra: dict[str, Any] = {"store": str(tmp_path / f"{name} store")}
         if database == "postgresql":
             extra["url"] = request.getfixturevalue("postgres").new_database()
+        else:
+            extra["url"] = ready_file(tmp_path / f"{name}.db")
         if store == "s3":
             bucket = request.getfixturevalue("s3")
             extra |= {"store": f"{bucket.url}/{tmp_path.name}/{name}", "storage_options": bucket.options}

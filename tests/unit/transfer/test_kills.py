@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -23,20 +22,9 @@ from airflow_model_provider.transfer.exporting import export_model
 from airflow_model_provider.transfer.importing import import_model
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Workspace, connect
+from tests.support.processes import FORK
 from tests.unit.transfer.conftest import simple
 
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(
-    [
-        "airflow_model_provider.registry.registry",
-        "airflow_model_provider.artifacts.store",
-        "airflow_model_provider.transfer.importing",
-        "airflow_model_provider.transfer.exporting",
-        "psycopg",
-        "s3fs",
-        "upath",
-    ]
-)
 #: Bytes of a payload that fits into a store and not into what a test may use.
 LARGE = 200 * 1024**2
 

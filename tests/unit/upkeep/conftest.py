@@ -9,6 +9,7 @@ import pytest
 
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.workspace import Workspace, connect
+from tests.support.databases import ready_file
 from tests.support.s3 import S3Bucket, s3_server
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """Where a registry and its store are."""
     monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__CACHE_DIR", str(tmp_path / "cache"))
     database, store = request.param.split(", ")
-    url = f"sqlite:///{tmp_path / 'registry.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("postgres").new_database()
+    else:
+        url = ready_file(tmp_path / "registry.db")
     if store == "folder":
         return Address(url, str(tmp_path / "store"), "test", {})  # pickles, as the default does not
     bucket = request.getfixturevalue("s3")

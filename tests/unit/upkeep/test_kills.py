@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ from airflow_model_provider.registry.entities import Link, Relation
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Saving, connect
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 
 #: Per kind of place: about 100 in all, 1,000 in the long form.
 KILLS = 34 * min(TIMES, 10)
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(
-    [
-        "airflow_model_provider.registry.registry",
-        "airflow_model_provider.artifacts.store",
-        "airflow_model_provider.materializers.codec",
-        "airflow_model_provider.materializers.json",
-        "s3fs",
-        "upath",
-        "psycopg",
-    ]
-)
 
 
 def save_forever(address: Address, seed: int, begun: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import sys
 import tracemalloc
 from pathlib import Path
@@ -13,6 +12,7 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.upkeep import collect
 from airflow_model_provider.workspace import connect
 from tests.support.databases import PostgresServer
+from tests.support.processes import FORK
 from tests.support.reading import read_by
 from tests.support.soak import TIMES
 
@@ -49,7 +49,7 @@ def peaks(folder: Path) -> tuple[int, int]:
 
 def test_garbage_is_found_in_constant_memory(tmp_path: Path) -> None:
     """Four times as many files take as much as one page of them does."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    with FORK.Pool(1) as pool:
         many, few = pool.apply(peaks, (tmp_path,))
 
     assert many < 1.2 * few

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Saving, Workspace, connect
+from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
@@ -301,8 +301,7 @@ def test_collectors_and_writers_run_together(
 ) -> None:
     """Of two registries that share a store; at the end everything is there, and nothing else."""
     other = address._replace(url=f"sqlite:///{tmp_path / 'other.db'}")
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, spawn.Pool(6) as pool:
+    with FORK.Manager() as manager, FORK.Pool(6) as pool:
         ready = manager.Barrier(6, None, 120)  # the time counts when all are there
         written = [
             pool.apply_async(write, (where, seed, ready)) for where in (address, other) for seed in (0, 2)
