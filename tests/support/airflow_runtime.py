@@ -91,6 +91,7 @@ class AirflowRuntime:
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "WORKERS__EXECUTION_API_TIMEOUT": "30",
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # how late a worker may notice that a task process ended
             "DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
@@ -131,6 +132,9 @@ class AirflowRuntime:
         self.start_again(*COMPONENTS)
         self._say("waiting until they are up")
         self.wait_for(self._healthy, timeout=120)
+        self._api.get(
+            "/execution/health", timeout=120
+        )  # what tasks ask is built when it is first asked: seconds
         token = self._api.get("/auth/token").json()["access_token"]
         self._api.headers["Authorization"] = f"Bearer {token}"
         self._say("waiting until the DAG files are parsed")
