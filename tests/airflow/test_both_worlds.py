@@ -63,7 +63,7 @@ STATES: dict[str, tuple[str, dict[str, str]]] = {
     "asynchronous_failing": ("failed", {"notify": "failed"}),
     "mapped_over_what_is_not_there": (
         "failed",
-        {"elements": "failed", "elements__1": "skipped", "even": "success"}
+        {"listed": "failed", "listed__1": "skipped", "even": "success"}
         | {
             "each": "upstream_failed",
             "each__1": "skipped",
