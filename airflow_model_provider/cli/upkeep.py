@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
+from airflow_model_provider.cli.runs import ended_runs
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import counted
 from airflow_model_provider.registry.entities import RunKey
@@ -80,7 +81,8 @@ def gc(args: Any) -> None:
         )
     workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
-        found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
+        what: dict[str, Any] = {"older_than": older_than, "told": lambda blob: advance(blob.size)}
+        found = collect(workspace, dry_run=True, ended=ended_runs, **what)
     if args.dry_run or found == Garbage(0, 0, 0):
         result = "found" if args.dry_run else "removed"
         told(args, _row(result, found), f"Not needed: {_said(found)}.")
@@ -88,7 +90,8 @@ def gc(args: Any) -> None:
     if not agreed(args, f"Remove {_said(found)}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
-        removed = collect(workspace, older_than=older_than, told=lambda blob: advance(blob.size))
+        what["told"] = lambda blob: advance(blob.size)
+        removed = collect(workspace, ended=ended_runs, **what)
     told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
 
 
@@ -129,6 +132,7 @@ def _row(result: str, garbage: Garbage) -> dict[str, Any]:
         "resolutions": garbage.resolutions,
         "run_pins": garbage.pins,
         "abandoned_versions": garbage.abandoned,
+        "versions_of_ended_runs": garbage.ended,
     }
 
 
@@ -138,6 +142,7 @@ def _said(garbage: Garbage) -> str:
         "old resolution": garbage.resolutions,
         "pin": garbage.pins,
         "abandoned version": garbage.abandoned,
+        "open version": garbage.ended,
     }
     more = "".join(f", {counted(count, what)}" for what, count in old.items() if count)
     files = f"{counted(garbage.blobs, 'file')} ({counted(garbage.size, 'byte')})"

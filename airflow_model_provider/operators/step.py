@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from airflow.sdk.bases.decorator import DecoratedOperator
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_model_provider.context import current_pipeline
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
     from airflow_model_provider.execution import StepExecution
     from airflow_model_provider.model import Model
@@ -109,6 +111,13 @@ class StepOperator(Receiving):
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
             if not getattr(self, "_BaseOperator__from_mapped", False):
                 close_behind(self)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Fix arguments that are the same for every mapped instance. See Airflow's ``partial()``."""
+        made = super().partial(**kwargs)
+        made._expand_called = True  # this one takes its place
+        return PartialStep(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -258,6 +267,17 @@ class StepOperator(Receiving):
             else:  # no task is to come that says when all instances are over
                 found += [f"{task}[{index}]" for index in waiting]
         return found
+
+
+class PartialStep(OperatorPartial):
+    """What ``StepOperator.partial()`` returns: the version that its instances make is closed behind them."""
+
+    def _expand(self, expand_input: Any, **kwargs: Any) -> MappedOperator:
+        mapped = super()._expand(expand_input, **kwargs)
+        if mapped.dag is not None:
+            mapped.set_upstream(upstream_in(mapped.dag, [mapped.partial_kwargs, expand_input.value]))
+            close_behind(mapped)
+        return mapped
 
 
 class StepTask(NamedTuple):

@@ -30,8 +30,9 @@ def two(model_registry: Client) -> Client:
     return model_registry
 
 
-def test_the_schema_is_made_checked_and_taken_back(airflow: Callable[..., str]) -> None:
+def test_the_schema_is_made_checked_and_taken_back(airflow: Callable[..., str], tmp_path: Path) -> None:
     """``db upgrade`` makes it in an empty database, ``db check`` says whether it fits, ``db downgrade`` goes back."""
+    (tmp_path / "model_registry" / "model_registry.db").unlink()
     assert "is at" in airflow("db", "upgrade")
     assert "fits this release" in airflow("db", "check")
     airflow("db", "downgrade", "--to-revision", "base", "--yes")

@@ -10,9 +10,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.cli.cli_parser import get_parser
 from sklearn.linear_model import LogisticRegression
+from sqlalchemy import text
 
 from airflow_model_provider import Client, settings
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.workspace import close_workspaces
 from tests.support.airflow_home import environment
 from tests.support.preloaded import Preloaded
@@ -154,11 +157,11 @@ def test_going_back_to_nothing_says_what_is_lost(
 
 def test_what_has_no_schema_has_no_older_one(airflow: Callable[..., str], tmp_path: Path) -> None:
     """A database that is not there, and one of another program: nobody is asked."""
+    file = tmp_path / "model_registry" / "model_registry.db"
+    file.unlink()
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
         airflow("db", "downgrade", "--to-revision", "base")
-    file = tmp_path / "model_registry" / "model_registry.db"
     assert not file.exists()
-    file.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE mine (x)")
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
@@ -261,3 +264,24 @@ def test_skops_says_nothing_of_airflow(home: Client, python: Preloaded, tmp_path
 
     assert done.stderr == ""
     assert json.loads(done.stdout)[0]["loaded"] == "LogisticRegression"
+
+
+def test_a_version_that_may_be_forgotten_is_pointed_out(
+    airflow: Callable[..., str], model_registry: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the list, if it has been in the making for more than a day; the run behind it is named there."""
+    registry = model_registry.workspace.registry
+    for name in ("monday", "tuesday"):
+        run = RunKey("default", "training", name)
+        registry.version_for_run("iris", run, producer="train")
+    with registry._database.engine.begin() as connection:
+        connection.execute(text("UPDATE mr_version SET created_at = '2026-01-01 00:00:00' WHERE number = 1"))
+    args = get_parser().parse_args(["model-registry", "versions", "iris"])
+    capsys.readouterr()
+    args.func(args)
+    found = capsys.readouterr()
+
+    assert "monday" in found.out
+    assert found.err == (
+        "In the making for more than a day: iris@1. If the run is over, close it: airflow model-registry gc\n"
+    )

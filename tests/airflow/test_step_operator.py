@@ -11,8 +11,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_model_provider import Client, Model, host
 from airflow_model_provider.exceptions import InvalidDefinition
@@ -145,3 +147,27 @@ def test_a_context_variable_is_given_by_name(registry: Client) -> None:
     task.pre_execute(context)
 
     assert task.execute(context) == "2026-01-01: 2.5"
+
+
+@pytest.mark.parametrize("way", ["expand", "expand_kwargs"])
+def test_the_version_of_mapped_instances_is_closed_behind_them(way: str) -> None:
+    """In a plain DAG too; without a model there is nothing to close."""
+    choice = "{{ task_instance.xcom_pull(task_ids='choose') }}"
+    with DAG("training", schedule=None) as dag:
+        EmptyOperator(task_id="choose")
+        for name, model in (
+            ("train", Model("iris")),
+            ("predict", Model("iris", version=choice)),
+            ("check", None),
+        ):
+            partial = StepOperator.partial(task_id=name, python_callable=predict, step_model=model)
+            if way == "expand":
+                partial.expand(op_args=[[1.0], [2.0]])
+            else:
+                partial.expand_kwargs([{"op_kwargs": {"model": 1.0}}])
+    DagSerialization.serialize_dag(dag)
+
+    assert dag.get_task("close_iris").upstream_task_ids == {"train"}
+    assert dag.get_task("close_iris").is_teardown
+    assert dag.get_task("predict").upstream_task_ids == {"choose"}
+    assert len(dag.tasks) == 5

@@ -113,7 +113,7 @@ def behind_a_partly_skipped_one():
 
 
 @step
-def elements(how: str) -> Annotated[list[int], "elements"]:
+def listed(how: str) -> Annotated[list[int], "listed"]:
     if how == "fails":
         raise ValueError("as asked")
     if how == "skips":
@@ -128,7 +128,7 @@ def each(x: int, y: Any = None) -> Annotated[int, "each"]:
 
 @pipeline(schedule=None, model=Model("mapped"))
 def mapped_over_what_is_not_there():
-    failing, skipped, instances = elements("fails"), elements("skips"), even.expand(number=[1, 2])
+    failing, skipped, instances = listed("fails"), listed("skips"), even.expand(number=[1, 2])
     anyway = each.with_options(trigger_rule="all_done")
     anyway.expand(x=failing, y=skipped)
     anyway.expand_kwargs(skipped.zip(instances).map(lambda x: {"x": x}))
