@@ -392,9 +392,7 @@ class Client:
             registry.get_model(model)
             number = None if version is None else self._selected(model, version).number
         elif version is not None:
-            raise InvalidDefinition(
-                "sign_artifacts()", "version= needs model=", "Example: model='iris_classifier'."
-            )
+            raise InvalidDefinition("sign_artifacts()", "version= needs model=", "Example: model='iris'.")
         return list(sign(self.workspace, model, number, who=self.origin.who, dry_run=dry_run))
 
     def _selected(self, model: str, version: ModelStages | str | int) -> VersionRecord:
