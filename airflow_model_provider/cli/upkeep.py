@@ -9,6 +9,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
 from airflow_model_provider.cli.runs import ended_runs
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import counted
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.upkeep import Garbage, collect
 from airflow_model_provider.upkeep import verify as damages
@@ -34,7 +35,9 @@ def verify(args: Any) -> None:
         }
         for item in found
     ]
-    show(args, rows, f"All {len(checked):,} stored files are as registered ({sum(checked):,} bytes).")
+    show(
+        args, rows, f"No damage in {counted(len(checked), 'stored file')} ({counted(sum(checked), 'byte')})."
+    )
     if found:
         raise SystemExit(1)
 
@@ -135,12 +138,12 @@ def _row(result: str, garbage: Garbage) -> dict[str, Any]:
 
 def _said(garbage: Garbage) -> str:
     old = {
-        "old outputs": garbage.outputs,
-        "old records of resolutions": garbage.resolutions,
-        "pins of old runs": garbage.pins,
-        "abandoned versions (these fail)": garbage.abandoned,
-        "versions still open though their Dag run is over (these become ready or fail)": garbage.ended,
+        "old output": garbage.outputs,
+        "old resolution": garbage.resolutions,
+        "pin": garbage.pins,
+        "abandoned version": garbage.abandoned,
+        "open version": garbage.ended,
     }
-    more = "".join(f", {count:,} {what}" for what, count in old.items() if count)
-    files = f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"
-    return f"{files}{more}"
+    more = "".join(f", {counted(count, what)}" for what, count in old.items() if count)
+    files = f"{counted(garbage.blobs, 'file')} ({counted(garbage.size, 'byte')})"
+    return f"{files}, {counted(garbage.leftovers, 'unfinished upload')}{more}"

@@ -194,7 +194,7 @@ def test_questions_and_what_is_loaded_are_not_on_stdout(
     model_registry.delete_model_version("iris", 1)
     for command, asked in (
         (("register", "iris", str(tmp_path / "m.pkl"), "--check"), "hello"),
-        (("gc", "--older-than", "0"), "Remove 1 files"),
+        (("gc", "--older-than", "0"), "Remove 1 file"),
     ):
         args = get_parser().parse_args(["model-registry", *command, "-o", "json"])
         capsys.readouterr()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from airflow_model_provider.testing.golden import main
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MODULE = """
@@ -32,6 +35,33 @@ def golden(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+class Ended(NamedTuple):
+    """How the command ended."""
+
+    code: Any
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Ended]]:
+    """Run it in this process, where it ends before it does anything."""
+    (tmp_path / "my_tests.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def command(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["golden", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(ended.value.code, *capsys.readouterr())
+
+    yield command
+    sys.modules.pop("my_tests", None)
+
+
 def test_missing_files_are_written_once(tmp_path: Path) -> None:
     """And named."""
     done, again = golden(tmp_path, "my_tests:TestBytes"), golden(tmp_path, "my_tests:TestBytes")
@@ -52,18 +82,19 @@ def test_missing_files_are_written_once(tmp_path: Path) -> None:
         (("my_tests",), "'my_tests' is not module:Class"),
     ],
 )
-def test_what_names_no_contract_is_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_what_names_no_contract_is_refused(
+    run: Callable[..., Ended], arguments: tuple[str, ...], said: str
+) -> None:
     """In one line below the usage."""
-    done = golden(tmp_path, *arguments)
+    done = run(*arguments)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err.splitlines()[-1]
 
 
-def test_help_says_what_it_does(tmp_path: Path) -> None:
+def test_help_says_what_it_does(run: Callable[..., Ended]) -> None:
     """As every command's."""
-    done = golden(tmp_path, "--help")
+    done = run("--help")
 
-    assert done.returncode == 0
-    assert "module:Class" in done.stdout
+    assert done.code == 0
+    assert "module:Class" in done.out

@@ -7,6 +7,8 @@ from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
+
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.exceptions import (
     FileMissing,
@@ -107,12 +109,15 @@ class Scene:
         """All that the database says of what is visible: what writers only intend is not."""
         words = {table.name: f"SELECT * FROM {table.name}" for table in tables.metadata.sorted_tables}
         words["mr_blob"] = _BLOBS
-        return self.observer.registry._database.read(
-            lambda connection: {
-                name: Counter(tuple(map(repr, row)) for row in connection.exec_driver_sql(text))
+
+        def look(connection: Connection) -> dict[str, Counter[tuple[str, ...]]]:
+            plain: Any = connection.connection.driver_connection  # thousands of statements
+            return {
+                name: Counter(tuple(map(repr, row)) for row in plain.execute(text))
                 for name, text in words.items()
             }
-        )
+
+        return self.observer.registry._database.read(look)
 
     def _connected(self, patience: float) -> Workspace:
         """What is under test, each time with one connection, on which nothing was said but hello."""

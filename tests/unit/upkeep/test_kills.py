@@ -1,4 +1,4 @@
-"""Writers that are killed at any instant while they save and register (R17)."""
+"""Writers that are killed at any instant while they save and register."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.soak import TIMES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Per kind of place: about 100 in all, 1,000 in the long form.
-KILLS = 34 * min(TIMES, 10)
+#: On a folder, and half as many on S3, whose clients take long to begin: 100 in all, 1,000 in the long form.
+KILLS = 40 * min(TIMES, 10)
 
 
 def save_forever(address: Address, seed: int, begun: Any) -> None:
@@ -39,8 +39,8 @@ def test_killed_writers_leave_nothing_half_visible(
     address: Address, record_property: Callable[[str, object], None]
 ) -> None:
     """What is registered is there, whole; what is left over is found and removed."""
-    chance = random.Random(7)
-    for seed in range(KILLS):
+    chance, kills = random.Random(7), KILLS // 2 if address.store.startswith("s3:") else KILLS
+    for seed in range(kills):
         begun = FORK.Event()
         process = FORK.Process(target=save_forever, args=(address, seed, begun))
         process.start()
@@ -59,7 +59,7 @@ def test_killed_writers_leave_nothing_half_visible(
     before = {blob.digest for blob in workspace.registry.needed_blobs()}
     left = collect(workspace, older_than=0)
     stored = {digest for digest, _size in workspace.store.iter_blobs()}
-    record_property("kills", KILLS)
+    record_property("kills", kills)
     record_property("versions", len(versions))
     record_property("files and unfinished uploads left over, all collected", left.blobs + left.leftovers)
     assert stored == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +17,15 @@ from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from airflow_model_provider.workspace import Saving, Workspace, connect
+from tests.support.databases import ready_file
 from tests.support.processes import FORK
 from tests.support.soak import TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds for which writers and collectors run together, in each place: a minute in all, an hour in the long form.
-TOGETHER = 20 if TIMES == 1 else 1200
+#: How many versions each writer makes at least, and how many files each collector takes meanwhile.
+MADE, TAKEN = 15 * TIMES, 6 * TIMES
 
 
 def save(workspace: Workspace, value: Any, name: str = "model") -> int:
@@ -266,13 +266,12 @@ def test_damage_is_mended_by_saving_the_same_again(tmp_path: Path) -> None:
     assert found == ["hello", "hello"]
 
 
-def write(address: Address, seed: int, ready: Any) -> int:
+def write(address: Address, seed: int, ready: Any, swept: Any) -> int:
     """Make versions that share bytes with others, and keep the newest only; return how many were made."""
     workspace = connect(address)
     made, kept = 0, None
     ready.wait()
-    until = time.time() + TOGETHER
-    while time.time() < until:
+    while made < MADE or not swept.is_set():
         value = f"value {(seed + made) % 5}"
         number = save(workspace, value)
         made += 1
@@ -284,14 +283,15 @@ def write(address: Address, seed: int, ready: Any) -> int:
     return made
 
 
-def sweep(address: Address, ready: Any) -> int:
+def sweep(address: Address, ready: Any, swept: Any, ended: Any) -> int:
     """Collect all the time, waiting for nobody; return how much was taken."""
     workspace = connect(address)
     taken = 0
     ready.wait()
-    until = time.time() + TOGETHER
-    while time.time() < until:
+    while not ended.is_set():
         taken += collect(workspace, older_than=0).blobs
+        if taken >= TAKEN:
+            swept.set()
     workspace.close()
     return taken
 
@@ -300,20 +300,22 @@ def test_collectors_and_writers_run_together(
     address: Address, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Of two registries that share a store; at the end everything is there, and nothing else."""
-    other = address._replace(url=f"sqlite:///{tmp_path / 'other.db'}")
+    other = address._replace(url=ready_file(tmp_path / "other.db"))
     with FORK.Manager() as manager, FORK.Pool(6) as pool:
-        ready = manager.Barrier(6, None, 120)  # the time counts when all are there
+        ready, ended = manager.Barrier(6, None, 120), manager.Event()  # they begin when all are there
+        both = [(where, manager.Event()) for where in (address, other)]
         written = [
-            pool.apply_async(write, (where, seed, ready)) for where in (address, other) for seed in (0, 2)
+            pool.apply_async(write, (where, seed, ready, swept)) for where, swept in both for seed in (0, 2)
         ]
-        swept = [pool.apply_async(sweep, (where, ready)) for where in (address, other)]
-        made, taken = ([job.get(TOGETHER + 240) for job in jobs] for jobs in (written, swept))
+        swept = [pool.apply_async(sweep, (where, ready, swept, ended)) for where, swept in both]
+        made = [job.get(240 * TIMES) for job in written]
+        ended.set()
+        taken = [job.get(240) for job in swept]
 
-    record_property("seconds", TOGETHER)
     record_property("versions made", sum(made))
     record_property("files collected meanwhile", sum(taken))
-    assert min(made) > 10
-    assert sum(taken) > 10
+    assert min(made) >= MADE
+    assert min(taken) >= TAKEN
     for where in (address, other):
         workspace = connect(where)
         assert list(verify(workspace)) == []
