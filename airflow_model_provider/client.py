@@ -84,8 +84,7 @@ class RegisteredModel:
         :param limit: how many events, at most; None for all.
         :raises UnknownStage: if the stage is not declared, and never was in use.
         """
-        chosen = stage.value if isinstance(stage, ModelStages) else stage
-        return self._client.workspace.registry.history(self.name, chosen, limit=limit)
+        return self._client.workspace.registry.history(self.name, stage and str(stage), limit=limit)
 
     def rollback(
         self,
@@ -393,9 +392,7 @@ class Client:
             registry.get_model(model)
             number = None if version is None else self._selected(model, version).number
         elif version is not None:
-            raise InvalidDefinition(
-                "sign_artifacts()", "version= is given, and model= is not", "Name the model."
-            )
+            raise InvalidDefinition("sign_artifacts()", "version= needs model=", "Example: model='iris'.")
         return list(sign(self.workspace, model, number, who=self.origin.who, dry_run=dry_run))
 
     def _selected(self, model: str, version: ModelStages | str | int) -> VersionRecord:
@@ -443,15 +440,18 @@ class Client:
 
     # --- artifacts and records -----------------------------------------------------------------------------
 
-    def get_artifact(self, name: str, version: int | None = None, *, map_index: int | None = None) -> Any:
+    def get_artifact(
+        self, name: str, version: int | None = None, *, map_index: int | None = None, default: Any = UNSET
+    ) -> Any:
         """
         Return an artifact by its own name: a lazy reference in the body of a pipeline or DAG, its handle elsewhere.
 
         :param version: its own version number; None for the newest one, in a body when the task runs.
         :param map_index: only those that this element of a mapped step made.
-        :raises ArtifactNotFound: if there is none.
+        :param default: a JSON value that is used if there is no such artifact.
+        :raises ArtifactNotFound: if there is none, and no default.
         """
-        named = LazyNamedArtifact(name, version, map_index, conn_id=self._conn_id)
+        named = LazyNamedArtifact(name, version, map_index, conn_id=self._conn_id, default=default)
         if lazy_client(has_address=self._has_address):
             return named
         return named.found_in(self.workspace, None if self._has_address else self.origin.attempt)

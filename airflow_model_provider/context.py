@@ -40,6 +40,8 @@ class PipelineContext:
     _model: Model | None = None
     #: Its function, behind those of the pipelines whose bodies call it.
     _bodies: tuple[Any, ...] = ()
+    #: The steps that its body and those around it have prepared and not called, by id, and how.
+    _uncalled: dict[int, tuple[Any, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def model(self) -> Model:
@@ -101,8 +103,11 @@ class StepContext:
         Attach metadata to an output of this step; it is registered together with the output.
 
         :param output_name: which one; may be left out where the step has one output.
-        :raises InvalidDefinition: if there is no such output.
+        :raises InvalidDefinition: if there is no such output, or the metadata are no mapping.
+        :raises NotJson: for a value that is no JSON value.
         """
+        from airflow_model_provider.registry.values import plain_metadata
+
         name = output_name or (self.output_names[0] if len(self.output_names) == 1 else None)
         if name not in self.output_names or name is None:
             known = ", ".join(self.output_names) or "none"
@@ -111,7 +116,8 @@ class StepContext:
                 f"there is no output {output_name!r} to attach metadata to",
                 f"Outputs: {known}.",
             )
-        self.output_metadata.setdefault(name, {}).update(metadata)
+        plain = plain_metadata(metadata, f"output {name!r} of step {self.step!r}")
+        self.output_metadata.setdefault(name, {}).update(plain)
 
     def resolve(self, reference: AnyReference) -> Resolution:
         """Pin a reference under this task's pins and record it."""
@@ -205,8 +211,9 @@ def get_pipeline_context() -> PipelineContext:
     context = _pipeline.get()
     if context is None:
         raise MissingModelContext(
-            "this place: no pipeline body runs here",
-            "Call get_pipeline_context() in the body of a @pipeline; in a step, get_step_context().",
+            "get_pipeline_context()",
+            "Call it in the body of a @pipeline. In the code of a step, call get_step_context().",
+            "was called outside of a pipeline's body",
         )
     return context
 
@@ -222,8 +229,9 @@ def get_step_context() -> StepContext:
     context = current_step()
     if context is None:
         raise MissingModelContext(
-            "this place: no step runs here",
-            "Call get_step_context() in the code of a @step; in a pipeline's body, get_pipeline_context().",
+            "get_step_context()",
+            "Call it in the code of a @step. In the body of a pipeline, call get_pipeline_context().",
+            "was called outside of a running step",
         )
     return context
 

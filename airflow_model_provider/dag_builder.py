@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, XComArg
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.definitions._internal.contextmanager import TaskGroupContext
+from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_model_provider import host
-from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
+from airflow_model_provider.context import PipelineContext, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.operators.close_version import closing_task, may_stay_open
 from airflow_model_provider.operators.mapping import StepXComArg
 from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
 from airflow_model_provider.operators.upstream import upstream_in
+from airflow_model_provider.pipelines.arguments import check_call
+from airflow_model_provider.pipelines.bodies import body_of, refuse_empty
 from airflow_model_provider.pipelines.constants import held
-from airflow_model_provider.pipelines.deferred import PipelineParameter, one_of_several, unknown_output
+from airflow_model_provider.pipelines.deferred import PipelineParameter, index_of_output, one_of_several
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.outputs import declares_tuple
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -42,13 +45,16 @@ def build_dag(pipeline: PipelineDefinition) -> DAG:
             dag.doc_md = inspect.cleandoc(pipeline.function.__doc__)
         parameters = inspect.signature(pipeline.function).parameters.values()
         for parameter in parameters:
+            required = parameter.default is parameter.empty
             if parameter.name not in dag.params:
-                required = parameter.default is parameter.empty
                 dag.params[parameter.name] = Param() if required else parameter.default
-        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
+            elif not required and (declared := dag.params.get_param(parameter.name)).value is NOTSET:
+                declared.value = parameter.default
+        with body_of(pipeline, PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             pipeline.function(
                 **{parameter.name: PipelineParameter(parameter.name) for parameter in parameters}
             )
+        refuse_empty(pipeline, len(dag.tasks))
         _close_what_may_stay_open(dag)
     return dag
 
@@ -91,7 +97,10 @@ def add_step(
     pipeline = current_pipeline()
     model = definition.model or (pipeline._model if pipeline is not None else None)
     names = tuple(output.name for output in definition.outputs)
+    check_call(f"step {definition.name!r}", definition.signature, args, kwargs, mapped)
     _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
+    if mapped is not None:  # an operator that isn't mapped sees to this itself
+        check_arguments(f"step {definition.name!r}", [args, kwargs, mapped])
     decorator: Any = task_decorator_factory(
         python_callable=definition.function,
         multiple_outputs=declares_tuple(definition.function),
@@ -157,8 +166,9 @@ def add_pipeline(
     for name, value in (pipeline.options.get("params") or {}).items():
         if name not in dag.params and name not in bound.arguments:
             dag.params[name] = value
-    with group, building_pipeline(context):
+    with group, body_of(pipeline, context):
         returned = pipeline.function(*bound.args, **bound.kwargs)
+    refuse_empty(pipeline, len(group.children))
     for item in after:
         group.set_upstream(_operator(dag, f"pipeline {pipeline.name!r}", item))
     return group if returned is None else returned_by(returned, group)
@@ -208,11 +218,7 @@ class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attribut
         return outputs
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            if key not in self.names:
-                raise unknown_output(self.operator.task_id, key, self.names)
-            return super().__getitem__(self.names.index(key))
-        return super().__getitem__(key)
+        return super().__getitem__(index_of_output(self.operator.task_id, key, self.names))
 
     def refuse_unmappable(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to be mapped over. See :meth:`StepXComArg.refuse_unmappable`."""

@@ -20,9 +20,10 @@ from airflow_model_provider.handles import (
     save_or_adopt,
 )
 from airflow_model_provider.materializers.json import is_small_json
+from airflow_model_provider.materializers.lookup import for_key
 from airflow_model_provider.model import Model, new_version_name
 from airflow_model_provider.named_artifacts import AnyReference
-from airflow_model_provider.pipelines.arguments import asked_of_context
+from airflow_model_provider.pipelines.arguments import asked_of_context, bind
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
 from airflow_model_provider.pipelines.inputs import Inputs
@@ -112,16 +113,19 @@ class StepExecution:
         :param context: what Airflow fills in where the function asks for it; nothing in it is a reference.
         :raises StageNotAssigned: if a stage that is asked for has no version.
         :raises VersionMissing: likewise, where the reference says what to do then.
+        :raises InvalidDefinition: if the arguments don't fit the function.
+        :raises UnknownFormat: if nothing installed here writes the format of an output.
         """
         signature = inspect.signature(self.task.function)
         self._context = context or {}
         self._filled = asked_of_context(signature, self._context, args, kwargs)
         own = [item for name, item in signature.parameters.items() if name not in self._filled]
-        self._bound = signature.replace(parameters=own).bind(*args, **kwargs)
+        self._bound = bind(f"step {self.attempt.task_id!r}", signature.replace(parameters=own), args, kwargs)
         given = set(self._bound.arguments)
         self._bound.apply_defaults()
         defaults = [value for name, value in self._bound.arguments.items() if name not in given]
         check_arguments(f"step {self.attempt.task_id!r}", defaults)
+        self._check_formats()
         wanted: dict[AnyReference, None] = {}
         transform(list(self._bound.arguments.values()), lambda value: self._collect(value, wanted))
         model = self.task.model
@@ -136,6 +140,12 @@ class StepExecution:
             pinned = self._pinned.get(model.reference) if not model.makes_version else None
             self._version = pinned.version if pinned else self._new_version(model)
         return found
+
+    def _check_formats(self) -> None:
+        """Refuse a format that nothing here writes, before the code runs whose result would be lost."""
+        for output in self.task.outputs:
+            if output.config.format is not None:
+                for_key(output.config.format)
 
     def _collect(self, part: Any, wanted: dict[AnyReference, None]) -> Any:
         if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
@@ -245,7 +255,7 @@ class StepExecution:
             raise InvalidDefinition(
                 f"step {self.attempt.task_id!r}",
                 f"it declares {count} outputs and returned {got}",
-                "Nothing was saved.",
+                "None of its outputs was saved.",
             )
         return result
 

@@ -45,17 +45,27 @@ def jinja_expression(reference: Reference) -> str:
             "attribute": reference.attribute if reference.has_default else None,
         }
         text += ".artifact" + _called([_literal(reference.name)], asked, default)
-    if attribute.startswith("metadata:"):
-        text += f".metadata[{_literal(attribute.removeprefix('metadata:'))}]"
-    elif attribute:
-        text += f".{attribute}"
-    return before + "{{ " + text + " }}"
+    return before + "{{ " + text + _part(attribute) + " }}"
 
 
-def artifact_expression(name: str, attribute: str | None, options: Mapping[str, Any]) -> str:
-    """Return the Jinja expression that means an artifact by its own name."""
-    text = "macros.model_registry.artifact" + _called([_literal(name)], options)
-    return "{{ " + text + (f".{attribute}" if attribute else "") + " }}"
+def artifact_expression(
+    name: str, attribute: str | None, options: Mapping[str, Any], default: Mapping[str, Any]
+) -> str:
+    """
+    Return the Jinja expression that means an artifact by its own name.
+
+    :param default: what is used if there is none, if anything is.
+    """
+    # What has a default is asked for in one call: there may be no artifact to take a part of.
+    asked = {**options, "attribute": attribute} if default else options
+    text = "macros.model_registry.artifact" + _called([_literal(name)], asked, default)
+    return "{{ " + text + ("" if default else _part(attribute)) + " }}"
+
+
+def _part(attribute: str | None) -> str:
+    if attribute and attribute.startswith("metadata:"):
+        return f".metadata[{_literal(attribute.removeprefix('metadata:'))}]"
+    return f".{attribute}" if attribute else ""
 
 
 def _item(key: Any, default: Mapping[str, Any]) -> str:

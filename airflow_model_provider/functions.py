@@ -49,7 +49,7 @@ def log_metadata(
     :param artifact_name: onto the artifact of that name: the running step's own output if it has one called so,
         else the newest, or the version that ``artifact_version`` says.
     :param model_name: with ``model_version``: onto that model version.
-    :raises InvalidDefinition: if it isn't said onto what.
+    :raises InvalidDefinition: if no target is given, or ``metadata`` is no mapping.
 
     >>> log_metadata({"accuracy": 0.97}, infer_model=True)  # doctest: +SKIP
     """
@@ -68,7 +68,7 @@ def log_metadata(
     else:
         raise InvalidDefinition(
             "log_metadata()",
-            "it isn't said onto what",
+            "it needs a model version or an artifact to log onto",
             "Pass infer_model=True, infer_artifact=True, artifact_name=, or model_name= and model_version=.",
         )
 

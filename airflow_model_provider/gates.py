@@ -22,6 +22,7 @@ _REQUIREMENT: Final = re.compile(
 )
 _PATH: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\.|:)[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _LONGEST: Final = 1000
+_EXAMPLE: Final = "Example: Gates(require={'accuracy': '>= 0.95'})."
 _ADVICE: Final = f"Write an operator ({', '.join(OPERATORS)}) and a number: {{'accuracy': '>= 0.95'}}."
 
 
@@ -130,10 +131,7 @@ class Gates:
         if self.better_than is None:
             for name in ("metric", "mode", "min_delta", "if_vacant"):
                 if getattr(self, name) != _DEFAULTS[name]:
-                    raise _invalid(
-                        f"{name}= is given, and better_than= is not",
-                        "Say which stage's holder it is to beat.",
-                    )
+                    raise _invalid(f"{name}= needs better_than=", "Example: better_than='production'.")
             return
         if hasattr(self.better_than, "version_name"):  # a Model, or a version
             raise _invalid(
@@ -142,21 +140,25 @@ class Gates:
             )
         stage = self.better_than.value if isinstance(self.better_than, ModelStages) else self.better_than
         if check_name("stage", stage) in RESERVED:
-            raise _invalid(f"better_than={stage!r} is no stage", "Name one, such as 'production'.")
+            raise _invalid(f"better_than={stage!r} must be a stage", "Example: better_than='production'.")
         object.__setattr__(self, "better_than", stage)
         if self.metric is None:
-            raise _invalid("better_than= is given, and metric= is not", "Say which metadata key is compared.")
+            raise _invalid(
+                "better_than= needs metric=, the metadata key to compare", "Example: metric='accuracy'."
+            )
         check_key(self.metric)
         _check_word("mode", self.mode, ("max", "min"))
         _check_word("if_vacant", self.if_vacant, ("pass", "fail"))
         if not is_number(self.min_delta) or not 0 <= self.min_delta < math.inf:
-            raise _invalid(f"min_delta={quoted(self.min_delta)} is no number from 0")
+            raise _invalid(f"min_delta={quoted(self.min_delta)} must be a number from 0")
 
     def _check_ages(self) -> None:
         for name in ("max_age", "min_age"):
             age = getattr(self, name)
             if age is not None and (not isinstance(age, timedelta) or age <= timedelta(0)):
-                raise _invalid(f"{name}={quoted(age)} is no time that has passed", "Give timedelta(days=7).")
+                raise _invalid(
+                    f"{name}={quoted(age)} must be a positive timedelta", "Example: timedelta(days=7)."
+                )
         if self.min_age is not None and self.max_age is not None and self.min_age > self.max_age:
             raise _invalid("min_age= is more than max_age=, so that nothing can pass")
 
@@ -192,10 +194,12 @@ class Gates:
             return (cls(**_fields(value)),)
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise _invalid(
-                f"{quoted(value)} are none", "Give Gates(...), a mapping of their fields, or a list of these."
+                f"{quoted(value)} must be Gates, a mapping of their fields, or a list of these", _EXAMPLE
             )
         if odd := [item for item in value if not isinstance(item, cls | Mapping)]:
-            raise _invalid(f"{quoted(odd[0])} in their list is none", "Give Gates(...), or their fields.")
+            raise _invalid(
+                f"{quoted(odd[0])} in the list must be Gates, or a mapping of their fields", _EXAMPLE
+            )
         return tuple(item if isinstance(item, cls) else cls(**_fields(item)) for item in value)
 
     def __hash__(self) -> int:
@@ -251,25 +255,21 @@ def _fields(given: Mapping[Any, Any]) -> dict[str, Any]:
 def _several(name: str, given: object) -> tuple[str, ...]:
     """Refuse one text, which would be read as its letters."""
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
-        hint = (
-            f"Give a list: {name}=[{given!r}]."
-            if isinstance(given, str) and len(given) < 100
-            else "Give a list."
-        )
-        raise _invalid(f"{name}={quoted(given)} is not several", hint)
+        hint = f"Example: {name}=[{given!r}]." if isinstance(given, str) and len(given) < 100 else ""
+        raise _invalid(f"{name}={quoted(given)} must be a list", hint)
     return tuple(given)
 
 
 def _requirements(given: object) -> dict[str, str]:
     if not isinstance(given, Mapping):
-        raise _invalid(f"require={quoted(given)} is no mapping", _ADVICE)
+        raise _invalid(f"require={quoted(given)} must be a mapping", _ADVICE)
     return {check_key(key): "{} {}".format(*_parts(key, text)) for key, text in given.items()}
 
 
 def _parts(key: str, text: object) -> tuple[str, str]:
     found = _REQUIREMENT.fullmatch(text) if isinstance(text, str) and len(text) < 100 else None
     if found is None:
-        raise _invalid(f"require says {quoted(text)} of {key!r}, which can't be read", _ADVICE)
+        raise _invalid(f"require[{key!r}]={quoted(text)} cannot be parsed", _ADVICE)
     return found[1], found[2]
 
 
@@ -277,7 +277,7 @@ def _requirement(key: str, text: str) -> Requirement:
     operator, digits = _parts(key, text)
     number: float = int(digits) if digits.lstrip("+-").isdigit() else float(digits)
     if math.isinf(number):
-        raise _invalid(f"require says {text!r} of {key!r}, and no number is so large")
+        raise _invalid(f"require[{key!r}]={text!r} has a number that is too large")
     return Requirement(operator, number)
 
 
@@ -289,4 +289,4 @@ def _check_word(name: str, value: object, known: tuple[str, str]) -> None:
 def _check_path(path: object) -> None:
     if not isinstance(path, str) or len(path) > _LONGEST or not _PATH.fullmatch(path):
         advice = "Give 'package.module:function': gates travel as text, also to other machines."
-        raise _invalid(f"check={quoted(path)} is no import path", advice)
+        raise _invalid(f"check={quoted(path)} must be an import path", advice)

@@ -49,7 +49,7 @@ class Artifact(Generic[T]):
     """
     A pinned artifact: known to the byte, loaded only when asked.
 
-    Annotate a step's parameter ``Artifact[ClassifierMixin]`` to be given this instead of the loaded object.
+    Annotate a step's parameter ``Artifact[BaseEstimator]`` to be given this instead of the loaded object.
 
     :param workspace: where it is registered and stored.
     :param record: its entry in the registry.
@@ -376,7 +376,11 @@ class ModelVersion(Promotable):
         >>> version.save_file("legacy", "model.joblib").load()  # doctest: +SKIP
         """
         if not isinstance(path, str | Path):
-            raise InvalidDefinition("save_file()", f"path={quoted(path)} is no path", "Give a file's path.")
+            raise InvalidDefinition(
+                "save_file()",
+                f"path={quoted(path)} must be the path of a file",
+                "Example: path='model.joblib'.",
+            )
         saving = self._saving(name, kind, format, metadata)
         record = self._workspace.save_file(
             Path(path), saving, attempt=self._origin.attempt, links=[self._link()]

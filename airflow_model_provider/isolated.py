@@ -116,9 +116,7 @@ def load(
     :raises PickleForbidden: if the format can execute code and that is forbidden.
     """
     if not isinstance(uri, str):
-        raise InvalidDefinition(
-            "load_artifact()", f"{quoted(uri)} is no address", "Give what handle.uri gives."
-        )
+        raise InvalidDefinition("load_artifact()", f"{quoted(uri)} must be a URI", "Pass handle.uri.")
     expected = _read_digest(digest)
     known = None if format is None else _read_format(format)
     what, formats, (folder, limit) = f"artifact sha256:{expected[:12]}", settings.formats(), settings.cache()
@@ -148,8 +146,8 @@ def load(
 def _read_digest(text: object) -> str:
     found = re.fullmatch(r"(?:sha256:)?([0-9a-f]{64})", text) if isinstance(text, str) else None
     if found is None:
-        advice = "Give its 64 hexadecimal digits, as handle.digest does; 'sha256:' may stand before them."
-        raise InvalidDefinition("load_artifact(digest=)", f"{quoted(text)} is no SHA-256 digest", advice)
+        advice = "Pass handle.digest: 64 hexadecimal digits, also with the prefix 'sha256:'."
+        raise InvalidDefinition("load_artifact(digest=)", f"{quoted(text)} must be a SHA-256 digest", advice)
     return found[1]
 
 
@@ -163,8 +161,8 @@ def _read_format(text: object) -> _Format:
     except (ValueError, TypeError, LookupError, RecursionError, zlib.error):
         found = None
     if found is None or [type(fact) for fact in found] != [str, int, dict, int] or found.size < 0:
-        problem = f"{quoted(text)} is no JSON object with materializer, version, attributes and size"
-        advice = "Give what handle.env('MODEL') has as MODEL_FORMAT."
+        problem = f"{quoted(text)} must be a JSON object with materializer, version, attributes and size"
+        advice = "Pass the variable MODEL_FORMAT of handle.env('MODEL')."
         raise InvalidDefinition("load_artifact(format=)", problem, advice)
     return found
 

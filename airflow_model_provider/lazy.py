@@ -92,6 +92,11 @@ class LazyNamedArtifact(NamedArtifact):
         return self.with_attribute("number")
 
     @property
+    def metadata(self) -> LazyMetadata:
+        """Metadata of the artifact, as plain values when the task runs."""
+        return LazyMetadata(self)
+
+    @property
     def local_path(self) -> NamedArtifact:
         """A verified local file with the bytes, for libraries that read files themselves; a path in a task."""
         return self.with_attribute("local_path")
@@ -109,17 +114,18 @@ class LazyNamedArtifact(NamedArtifact):
         found: Path = resolve_now(self, "path()").path()
         return found
 
-    def found_in(self, workspace: Workspace, attempt: Attempt | None) -> Artifact[Any]:
+    def found_in(self, workspace: Workspace, attempt: Attempt | None) -> Any:
         """
-        Return the handle of what there is now, whatever was pinned before.
+        Return the handle of what there is now, whatever was pinned before; else the default.
 
         :param attempt: the try of the task that asks, in whose records it is noted.
-        :raises ArtifactNotFound: if there is none.
+        :raises ArtifactNotFound: if there is none, and no default.
         """
         from airflow_model_provider.handles import Artifact
 
         (found,) = workspace.registry.resolve([self])
-        assert found.artifact is not None
+        if found.artifact is None:
+            return found.value
         handle: Artifact[Any] = Artifact(workspace, found.artifact, conn_id=self.conn_id)
         if attempt is not None:
             workspace.registry.record([found._replace(reference=handle.reference())], attempt)
@@ -141,7 +147,7 @@ class LazyMetadata(Uncomputed):
 
     __slots__ = ("_of",)
 
-    def __init__(self, of: Reference) -> None:
+    def __init__(self, of: Reference | NamedArtifact) -> None:
         self._of = of
 
     def __getitem__(self, key: str) -> Any:
@@ -157,11 +163,11 @@ class LazyMetadata(Uncomputed):
 
     def _value(self, key: str, default: Any) -> Any:
         check_key(key)
-        if self._of.wanted is Wanted.VERSION:
+        if isinstance(self._of, Reference) and self._of.wanted is Wanted.VERSION:
             changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
             return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
         plain = self._of.with_attribute(f"metadata:{key}")
-        follows = default is UNSET and plain.fallback is not None
+        follows = default is UNSET and getattr(plain, "fallback", None) is not None
         return lazy_or_now(plain if follows else plain.but(default=default))
 
     def __contains__(self, key: object) -> bool:
@@ -195,7 +201,7 @@ class LazyMetadata(Uncomputed):
             self._refuse(operation)
         found = resolve_now(self._of, repr(self))
         everything: Mapping[str, Any] = (
-            found.run_metadata if self._of.wanted is Wanted.VERSION else found.metadata
+            found.run_metadata if getattr(self._of, "wanted", None) is Wanted.VERSION else found.metadata
         )
         return everything
 
@@ -206,7 +212,7 @@ class LazyMetadata(Uncomputed):
         return f"{self._of!r}.metadata"
 
 
-def lazy_or_now(reference: Reference) -> Any:
+def lazy_or_now(reference: Reference | NamedArtifact) -> Any:
     """Return the reference, or in a running step what it is pinned to."""
     return reference if current_step() is None else resolve_now(reference, repr(reference))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
+from airflow_model_provider.exceptions.base import quoted
 
 #: Characters of a key of metadata, of a tag, and of the ids of tasks and runs (as in Airflow), at most.
 LONGEST_KEY: Final = 250
@@ -72,6 +73,20 @@ def check_text(what: str, text: object) -> str:
     if odd:
         raise InvalidDefinition(what, f"it holds {odd[0]!r}, which no database keeps", "Leave it out.")
     return text
+
+
+def check_mapping(subject: str, name: str, value: object) -> Mapping[str, Any]:
+    """
+    Return a mapping.
+
+    :param name: the argument, for the error.
+    :raises InvalidDefinition: if it is anything else.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidDefinition(
+            subject, f"{name}={quoted(value)} must be a mapping", f"Example: {name}={{'accuracy': 0.97}}."
+        )
+    return value
 
 
 def check_tags(what: str, tags: object) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 import time
@@ -28,6 +27,7 @@ from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, 
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
+from airflow_model_provider.pipelines.nesting import bound_arguments, declared_params
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import as_airflow, transform
@@ -71,9 +71,9 @@ def run(
         raise InvalidDefinition(
             f"pipeline {pipeline.name!r}",
             f"logical_date={date!r} has no time zone",
-            "Give an aware datetime.",
+            "Pass a datetime with a time zone.",
         )
-    params = {**_declared(builder.params), **parameters(pipeline, args, kwargs)}
+    params = {**declared_params(builder.params), **parameters(pipeline, args, kwargs)}
     local = _LocalRun(pipeline, nodes, params, chosen_workspace(registry), date)
     try:
         with own_threads():
@@ -87,18 +87,11 @@ def run(
     return local.result(raise_on_failure=raise_on_failure)
 
 
-def _declared(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of params that are declared to Airflow, some as its ``Param``."""
-    return {name: item.value if type(item).__name__ == "Param" else item for name, item in params.items()}
-
-
 def parameters(
     pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the pipeline's parameters by name, defaults included."""
-    bound = inspect.signature(pipeline.function).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+    return dict(bound_arguments(pipeline, args, kwargs).arguments)
 
 
 def chosen_workspace(registry: Workspace | str | None) -> Workspace:

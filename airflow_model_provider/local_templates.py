@@ -95,9 +95,13 @@ class LocalTemplates:
             return version_of(task, model, version, options)
 
         def artifact(
-            name: str, version: int | None = None, map_index: int | None = None, conn_id: str | None = None
+            name: str,
+            version: int | None = None,
+            map_index: int | None = None,
+            conn_id: str | None = None,
+            **options: Any,
         ) -> Any:
-            return resolve(NamedArtifact(name, version, map_index, conn_id=conn_id))
+            return resolve(NamedArtifact(name, version, map_index, conn_id=conn_id, **options))
 
         task = TaskSide(resolve, fail, in_template=True)
 

@@ -123,14 +123,14 @@ class Model(JsonValue):
         if self.makes_version and (self.as_of or self.pin != "task" or self.on_missing != "fail"):
             raise InvalidDefinition(
                 self._subject,
-                "pin, as_of and on_missing say how an existing version is found, and each run makes a new one",
-                "Say which version: version='production'.",
+                "pin, as_of and on_missing need version=. Without it every run creates a new version",
+                "Example: version='production'.",
             )
         if self.as_of and self.selector.kind not in (SelectorKind.STAGE, SelectorKind.TEMPLATE):
             raise InvalidDefinition(
                 self._subject,
-                f"as_of needs a stage, and version={quoted(self.version)} is none",
-                "Leave as_of out.",
+                f"as_of needs a stage, but version={quoted(self.version)} does not name one",
+                "Leave as_of out, or name a stage: version='production'.",
             )
         if (
             not self.makes_version

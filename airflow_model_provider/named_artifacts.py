@@ -16,11 +16,13 @@ from airflow_model_provider.references import (
     NAMED_KEY,
     OUTPUT_KEY,
     REFERENCE_KEY,
+    UNSET,
     JsonValue,
     OutputReference,
     Reference,
     in_registry_of,
     is_new_version,
+    kept_default,
 )
 from airflow_model_provider.selectors import check_name
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.deferring import UncomputedDict
 
 _ATTRIBUTES: Final = ("uri", "digest", "number", "local_path")
+_METADATA: Final = "metadata:"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,8 +41,10 @@ class NamedArtifact(JsonValue):
     :param name: the artifact's name.
     :param version: its own version number; None for the newest one when the task runs.
     :param map_index: only those that this element of a mapped step made.
-    :param attribute: a plain value instead of the whole: ``uri``, ``digest``, ``number`` or ``local_path``.
+    :param attribute: a plain value instead of the whole: ``uri``, ``digest``, ``number``, ``local_path``, or
+        ``metadata:<key>``.
     :param conn_id: the connection of the registry; None means the default one.
+    :param default: a JSON value that is used if there is no such artifact, or no such key.
     :raises InvalidName: for an impossible name.
 
     >>> NamedArtifact("scaler", 3)
@@ -53,6 +58,7 @@ class NamedArtifact(JsonValue):
     map_index: int | None = None
     attribute: str | None = None
     conn_id: str | None = None
+    default: Any = UNSET
 
     def __post_init__(self) -> None:
         check_name("artifact", self.name)
@@ -61,29 +67,46 @@ class NamedArtifact(JsonValue):
         if self.map_index is not None:
             index = check_number("map index", self.map_index, -1, LARGEST_INDEX)
             object.__setattr__(self, "map_index", index)
-        if self.attribute not in (None, *_ATTRIBUTES):
+        if isinstance(self.attribute, str) and self.attribute.startswith(_METADATA):
+            check_key(self.attribute.removeprefix(_METADATA))
+        elif self.attribute not in (None, *_ATTRIBUTES):
             problem = f"attribute={quoted(self.attribute)} is unknown"
             raise InvalidDefinition(f"artifact {self.name!r}", problem, f"Known: {', '.join(_ATTRIBUTES)}.")
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
-        said = {item.name: getattr(self, item.name) for item in fields(NamedArtifact)}
+        object.__setattr__(self, "default", kept_default(self, self.default))
+        said = {item.name: getattr(self, item.name) for item in fields(NamedArtifact)[:-1]}
         form = {NAMED_KEY: repr(self)} | {name: value for name, value in said.items() if value is not None}
+        form |= {"default": self.default} if self.has_default else {}
         if (excess := len(json.dumps(form)) - LARGEST_FORM) > 0:  # as of a Reference
             form[NAMED_KEY] = f"{repr(self)[: -excess - 3]}..."
         self._become(form)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether something is to be used if artifact or key is missing; None counts."""
+        return self.default is not UNSET
 
     def with_attribute(self, attribute: str) -> NamedArtifact:
         """Return a plain value instead of the whole."""
         return NamedArtifact(*replace(self, attribute=attribute)._facts())
 
+    def but(self, **changes: Any) -> Self:
+        """Return the same reference with other values."""
+        return replace(self, **changes)
+
     def _facts(self) -> tuple[Any, ...]:
         return tuple(getattr(self, item.name) for item in fields(NamedArtifact))
 
+    def _compared(self) -> tuple[Any, ...]:
+        # 0, 0.0 and False are equal to Python, and three defaults; a list has no hash.
+        return *self._facts()[:-1], json.dumps(self.default) if self.has_default else None
+
     def _equals(self, other: UncomputedDict) -> bool:
-        return isinstance(other, NamedArtifact) and self._facts() == other._facts()
+        return isinstance(other, NamedArtifact) and self._compared() == other._compared()
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(self._facts())
+        return hash(self._compared())
 
     def __reduce__(self) -> Any:
         return type(self), self._facts()
@@ -91,12 +114,16 @@ class NamedArtifact(JsonValue):
     def __str__(self) -> str:
         """Return the Jinja expression that means it, so that it can stand in an f-string of a template."""
         options = {"version": self.version, "map_index": self.map_index, "conn_id": self.conn_id}
-        return artifact_expression(self.name, self.attribute, options)
+        default = {"default": self.default} if self.has_default else {}
+        return artifact_expression(self.name, self.attribute, options, default)
 
     def __repr__(self) -> str:
         text = f"artifact {self.name}" + (f"@{self.version}" if self.version is not None else "")
         text += f"[{self.map_index}]" if self.map_index is not None else ""
-        text += f".{self.attribute}" if self.attribute else ""
+        if self.attribute and self.attribute.startswith(_METADATA):
+            text += f".metadata[{self.attribute.removeprefix(_METADATA)!r}]"
+        else:
+            text += f".{self.attribute}" if self.attribute else ""
         return in_registry_of(text, self.conn_id)
 
     @classmethod

@@ -196,17 +196,8 @@ class Reference(JsonValue):
         self._check_names()
         if isinstance(self.default, JsonValue):
             object.__setattr__(self, "default", getattr(self.default, "reference", self.default))
-        elif self.default is not UNSET:
-            try:
-                # As it comes out of XCom; and what is done to the user's object later doesn't count.
-                kept = json.loads(json.dumps(self.default, allow_nan=False))
-            except (TypeError, ValueError, RecursionError) as err:
-                problem = f"default={quoted(self.default)} is not a JSON value"
-                raise InvalidDefinition(repr(self), problem) from err
-            if not is_shallow(kept):
-                problem = f"its default is nested deeper than {DEEPEST} levels"
-                raise InvalidDefinition(repr(self), problem)
-            object.__setattr__(self, "default", kept)
+        if not isinstance(self.default, Reference):
+            object.__setattr__(self, "default", kept_default(self, self.default))
         self._become(self._as_json())
 
     def _check_names(self) -> None:
@@ -349,6 +340,31 @@ class Reference(JsonValue):
             advice = "Templates can stand in DAG files only. Return a reference that names its version."
             raise InvalidDefinition(quoted(repr(made)), problem, advice)
         return made
+
+
+def kept_default(reference: JsonValue, default: Any) -> Any:
+    """
+    Return a default as it comes out of XCom; what is done to the user's object later doesn't count.
+
+    :param reference: whose it is, for the error.
+    :raises InvalidDefinition: if it is no JSON value.
+    """
+    if default is UNSET:
+        return default
+    if isinstance(default, JsonValue):
+        problem = f"default={default!r} must be a JSON value here"
+        raise InvalidDefinition(
+            repr(reference), problem, "Only what a Model gives can be a default of its kind."
+        )
+    try:
+        kept = json.loads(json.dumps(default, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as err:
+        problem = f"default={quoted(default)} is not a JSON value"
+        raise InvalidDefinition(repr(reference), problem) from err
+    if not is_shallow(kept):
+        problem = f"its default is nested deeper than {DEEPEST} levels"
+        raise InvalidDefinition(repr(reference), problem)
+    return kept
 
 
 def is_new_version(data: Mapping[str, Any]) -> bool:

@@ -54,7 +54,7 @@ def gather(
     stored = {name: value for name, value in {**artifacts, **files}.items() if name not in linked}
     for option, named in (("formats", formats), ("kinds", kinds)):
         if unknown := sorted(set(named) - set(stored)):
-            problem = f"{option}= names {quoted(unknown[0])}, which is no artifact that it stores"
+            problem = f"{option}= names {quoted(unknown[0])}, which is not an artifact that it stores"
             raise InvalidDefinition(called, problem, f"It stores: {', '.join(stored) or 'none'}.")
     chosen = {name: artifact_type(kind) for name, kind in kinds.items()}
     items = _items(workspace, model, stored, set(files), formats, chosen)
@@ -98,7 +98,9 @@ def _items(
             yield workspace.file(Path(value), saving)
         else:
             called = f"register_model_version({model!r})"
-            raise InvalidDefinition(called, f"{quoted(value)} is no path", "Give a file's path.")
+            raise InvalidDefinition(
+                called, f"{quoted(value)} must be the path of a file", "Example: 'model.joblib'."
+            )
 
 
 def gates_for(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
@@ -112,5 +114,5 @@ def gates_for(model: str, stage: str | None, gates: Any) -> tuple[Gates, ...]:
     chosen = Gates.of(gates)
     if chosen and stage is None:
         called = f"register_model_version({model!r})"
-        raise InvalidDefinition(called, "gates= is given, and stage= is not", "Say which stage they are for.")
+        raise InvalidDefinition(called, "gates= needs stage=", "Example: stage='production'.")
     return chosen

@@ -66,7 +66,11 @@ def version(model: str, version: Any, **options: Any) -> Any:
 
 
 def artifact(
-    name: str, version: int | None = None, map_index: int | None = None, conn_id: str | None = None
+    name: str,
+    version: int | None = None,
+    map_index: int | None = None,
+    conn_id: str | None = None,
+    **options: Any,
 ) -> Any:
     """
     Return an artifact by its own name for a template: ``macros.model_registry.artifact("scaler").uri``.
@@ -76,6 +80,7 @@ def artifact(
     :param version: its own version number; None for the newest.
     :param map_index: only those that this element of a mapped step made.
     :param conn_id: the connection of the registry; None for the default one.
+    :param options: ``default`` and ``attribute``, as the text of a reference has them.
     """
     context = host.running_task_context()
     if context is None:
@@ -83,7 +88,8 @@ def artifact(
             "macros.model_registry.artifact()", "no task is running here", "Use it in a template field."
         )
     with hopeless_fails_at_once():
-        return _pinned(NamedArtifact(name, version, map_index, conn_id=conn_id), context, in_template=True)
+        asked = NamedArtifact(name, version, map_index, conn_id=conn_id, **options)
+        return _pinned(asked, context, in_template=True)
 
 
 def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template: bool = False) -> Any:

@@ -125,8 +125,10 @@ def artifact_type(kind: object) -> ArtifactType:
     :raises InvalidDefinition: naming the kinds.
     """
     if not isinstance(kind, str) or kind not in list(ArtifactType):
-        known = ", ".join(ArtifactType)
-        raise InvalidDefinition(f"artifact type {quoted(kind)}", "there is no such type", f"Known: {known}.")
+        close = nearest(kind, [item.value for item in ArtifactType])
+        hint = f"Did you mean {close!r}?" if close else ""
+        known = f"{hint} Types: {', '.join(ArtifactType)}.".strip()
+        raise InvalidDefinition("artifact type", f"{quoted(kind)} does not exist", known)
     return ArtifactType(kind)
 
 
@@ -237,19 +239,19 @@ def read_as_of(subject: str, value: object) -> tuple[str, ...]:
         if not is_shallow(value):
             raise InvalidDefinition(subject, f"as_of={quoted(value)} is nested too deep", "Give one list.")
         return tuple(part for item in value for part in read_as_of(subject, item))
-    advice = f"Give an aware datetime, or of a run's dates: {', '.join(RUN_DATES)}."
+    advice = f"Pass a datetime with a time zone, or a date of the run: {', '.join(RUN_DATES)}."
     if isinstance(value, str):
         if value in RUN_DATES:
             return (value,)
         value = _time(subject, value, advice)
     if not isinstance(value, datetime):
-        raise InvalidDefinition(subject, f"as_of={quoted(value)} is no time", advice)
+        raise InvalidDefinition(subject, f"as_of={quoted(value)} must be a datetime", advice)
     if value.utcoffset() is None:
         raise InvalidDefinition(subject, f"as_of={quoted(value)} has no time zone", advice)
     try:
         return (value.astimezone(UTC).isoformat(),)
     except OverflowError:
-        raise InvalidDefinition(subject, f"as_of={str(value)!r} is no time in UTC", advice) from None
+        raise InvalidDefinition(subject, f"as_of={str(value)!r} cannot be converted to UTC", advice) from None
 
 
 def _time(subject: str, text: str, advice: str) -> datetime:
@@ -259,5 +261,7 @@ def _time(subject: str, text: str, advice: str) -> datetime:
         close = nearest(text, RUN_DATES)
         hint = f" Did you mean {close!r}?" if close else ""
         raise InvalidDefinition(
-            subject, f"as_of={quoted(text)} is no date of a run", f"{advice}{hint}"
+            subject,
+            f"as_of={quoted(text)} must be a time in ISO format, or a date of the run",
+            f"{advice}{hint}",
         ) from None

@@ -248,10 +248,13 @@ def protected_stages() -> dict[str, tuple[str, ...]]:
             advice = "Write: production = dag:training_*, user:alice, role:Op; staging = dag:training_*"
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         if stage not in declared_stages():
-            problem, advice = f"{stage!r} is no declared stage", f"Declared: {', '.join(declared_stages())}."
+            problem, advice = (
+                f"{stage!r} is not a declared stage",
+                f"Declared: {', '.join(declared_stages())}.",
+            )
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         if stage in found:
-            problem, advice = f"{stage!r} stands in it twice", "Name all who may change a stage in one place."
+            problem, advice = f"{stage!r} appears twice", "Name all who may change a stage in one place."
             raise InvalidConfiguration(f"[{SECTION}] protected_stages", problem, advice)
         found[stage] = callers
     return found

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import DigestMismatch, InvalidConfiguration, PayloadMissing
+from airflow_model_provider.exceptions import (
+    DigestMismatch,
+    InvalidConfiguration,
+    PayloadMissing,
+    VersionNotFound,
+)
 from airflow_model_provider.materializers.signing import is_unsigned
 from airflow_model_provider.registry.blobs import PAGE, Blob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from airflow_model_provider.registry.entities import RunKey
     from airflow_model_provider.workspace import Workspace
+
+    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str]]]
 
 #: Seconds that unneeded bytes are left alone: longer than a step takes to write and register an output.
 DAY = 24 * 3600.0
@@ -47,6 +56,7 @@ class Garbage(NamedTuple):
     :param resolutions: how many records of what tasks got are older than ``keep_resolutions``.
     :param pins: how many versions are pinned by runs that have been silent for as long.
     :param abandoned: how many versions were left while they were being made, ``abandoned_after`` days ago; these fail.
+    :param ended: how many versions were still being made though their Dag run is over; these become ready, or fail.
     """
 
     blobs: int
@@ -56,10 +66,15 @@ class Garbage(NamedTuple):
     resolutions: int = 0
     pins: int = 0
     abandoned: int = 0
+    ended: int = 0
 
 
 def _nobody(_blob: Blob) -> None:
     return None
+
+
+def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str]]:
+    return {}
 
 
 def verify(workspace: Workspace, told: Callable[[Blob], None] = _nobody) -> Iterator[Damage]:
@@ -144,6 +159,7 @@ def collect(
     older_than: float = DAY,
     dry_run: bool = False,
     told: Callable[[Blob], None] = _nobody,
+    ended: Ended = _unknown,
 ) -> Garbage:
     """
     Remove what no artifact version points to, and first what the settings keep for some days only.
@@ -154,10 +170,13 @@ def collect(
         stored again if it is taken, so that a small number costs time and loses nothing.
     :param dry_run: only count.
     :param told: called after each stored file.
+    :param ended: returns of those Dag runs that are over what became of their tasks; asked where versions are still
+        being made.
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
     :raises RegistryUnavailable: if the registry doesn't.
     """
     kept = settings.retention()
+    closed = _close_ended(workspace, ended, dry_run=dry_run)
     pins = _forget(_release_pins(workspace), kept.resolutions, dry_run=dry_run)
     abandoned = _forget(workspace.registry.fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
@@ -174,11 +193,22 @@ def collect(
             leftovers += 1
             if not dry_run:
                 workspace.store.remove_leftover(name)
-    return Garbage(blobs, size, leftovers, outputs, resolutions, pins, abandoned)
+    return Garbage(blobs, size, leftovers, outputs, resolutions, pins, abandoned, closed)
 
 
 def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) -> int:
     return 0 if days is None else forget(days, dry_run=dry_run)
+
+
+def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> int:
+    registry = workspace.registry
+    found = registry.open_versions(settings.deployment())
+    outcomes = ended({version.run for version in found}) if found else {}
+    over = [version for version in found if version.run in outcomes]
+    for version in () if dry_run else over:
+        with suppress(VersionNotFound):  # it was deleted since
+            registry.close_version(version, outcomes[version.run])
+    return len(over)
 
 
 def _release_pins(workspace: Workspace) -> Callable[..., int]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
 from airflow_model_provider import Model, ModelStages, get_pipeline_context, pipeline, step
@@ -21,7 +21,7 @@ def load_data() -> pd.DataFrame:
 
 
 @step
-def predict(model: ClassifierMixin, data: pd.DataFrame) -> Annotated[pd.Series, "predictions"]:
+def predict(model: BaseEstimator, data: pd.DataFrame) -> Annotated[pd.Series, "predictions"]:
     """Score with whatever version production is when this runs."""
     return pd.Series(model.predict(data), index=data.index)
 

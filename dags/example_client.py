@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
 from airflow_model_provider import Client, ModelStages, get_step_context, pipeline, step
@@ -23,7 +23,7 @@ def load_data() -> pd.DataFrame:
 # [START client]
 @step
 def predict(
-    model: ClassifierMixin,
+    model: BaseEstimator,
     data: pd.DataFrame,
 ) -> Annotated[pd.DataFrame, "scored_flowers"]:
     """Score, and say in the output's metadata what made it."""

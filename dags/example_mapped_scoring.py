@@ -9,7 +9,7 @@ from typing import Annotated
 
 import pandas as pd
 from airflow.sdk import dag, task
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
 from airflow_model_provider import Model, ModelStages
@@ -25,7 +25,7 @@ def mapped_scoring():
         return [0, 1, 2]
 
     @task.step
-    def score(clf: ClassifierMixin, shard: int) -> Annotated[pd.Series, "shard_scores"]:
+    def score(clf: BaseEstimator, shard: int) -> Annotated[pd.Series, "shard_scores"]:
         flowers = load_iris(as_frame=True).data.iloc[shard * 50 : (shard + 1) * 50]
         return pd.Series(clf.predict(flowers), index=flowers.index, name=f"shard {shard}")
 

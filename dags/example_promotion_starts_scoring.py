@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated
 
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
 from airflow_model_provider import Model, ModelStages, get_step_context, pipeline, step
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @step
-def score(model: ClassifierMixin) -> Annotated[pd.Series, "promoted_predictions"]:
+def score(model: BaseEstimator) -> Annotated[pd.Series, "promoted_predictions"]:
     """Score with the version that this run was started for."""
     for event in get_step_context().promotions:
         log.info("version %s, by %s: %s", event.version, event.who or event.task_id, event.reason)

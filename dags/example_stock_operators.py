@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, task
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
 from airflow_model_provider import Model
@@ -30,7 +30,7 @@ iris = Model("iris_classifier", version="{{ params.version or 'production' }}", 
 )
 def stock_operators():
     @task.step
-    def score(clf: ClassifierMixin) -> Annotated[pd.Series, "scores_for_report"]:
+    def score(clf: BaseEstimator) -> Annotated[pd.Series, "scores_for_report"]:
         flowers = load_iris(as_frame=True).data
         return pd.Series(clf.predict(flowers), index=flowers.index)
 

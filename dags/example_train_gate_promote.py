@@ -11,7 +11,7 @@ from typing import Annotated
 
 import pandas as pd
 from airflow.sdk import Param, dag, task
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -31,13 +31,13 @@ def train_gate_promote():
     @task.step(model=iris)
     def train(
         params: dict,  # of the Dag run, as in Airflow's own tasks
-    ) -> Annotated[ClassifierMixin, ArtifactConfig(name="gated_model", is_model_artifact=True)]:
+    ) -> Annotated[BaseEstimator, ArtifactConfig(name="gated_model", is_model_artifact=True)]:
         flowers = load_iris(as_frame=True).frame.iloc[::2]
         clf = LogisticRegression(C=params["c"], max_iter=500)
         return clf.fit(flowers.drop(columns="target"), flowers["target"])
 
     @task.step(model=iris)
-    def evaluate(clf: ClassifierMixin) -> Annotated[float, "gated_accuracy"]:
+    def evaluate(clf: BaseEstimator) -> Annotated[float, "gated_accuracy"]:
         flowers: pd.DataFrame = load_iris(as_frame=True).frame.iloc[1::2]
         accuracy = float(clf.score(flowers.drop(columns="target"), flowers["target"]))
         log_metadata({"accuracy": accuracy}, infer_model=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -35,13 +35,13 @@ def load_data() -> tuple[Annotated[pd.DataFrame, "train_data"], Annotated[pd.Dat
 @step
 def train(
     data: pd.DataFrame, c: float
-) -> Annotated[ClassifierMixin, ArtifactConfig(name="trained_model", is_model_artifact=True)]:
+) -> Annotated[BaseEstimator, ArtifactConfig(name="trained_model", is_model_artifact=True)]:
     """Fit a classifier; it is saved as an artifact of the version that this run makes."""
     return LogisticRegression(C=c, max_iter=500).fit(data.drop(columns="target"), data["target"])
 
 
 @step
-def evaluate(model: ClassifierMixin, data: pd.DataFrame) -> Annotated[float, "accuracy"]:
+def evaluate(model: BaseEstimator, data: pd.DataFrame) -> Annotated[float, "accuracy"]:
     """Score it on data it has not seen, and log the result onto the version."""
     accuracy = float(model.score(data.drop(columns="target"), data["target"]))
     log_metadata({"accuracy": accuracy}, infer_model=True)

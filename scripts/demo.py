@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_model_provider import Client
-from tests.support.airflow_runtime import FINAL, AirflowRuntime
+from tests.support.airflow_runtime import FINAL, LIBRARIES, AirflowRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,9 @@ class Demo:
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
         self._status = self._console.status("")
         self._begun = time.monotonic()
-        self.airflow = AirflowRuntime(FOLDER / "airflow", ROOT / "dags", settings=SETTINGS, say=self.say)
+        self.airflow = AirflowRuntime(
+            FOLDER / "airflow", ROOT / "dags", settings=SETTINGS, preload=LIBRARIES, say=self.say
+        )
         self.registry = Client(self.airflow.registry_url, store=str(self.airflow.store))
         self._table = Table("run", "task", "version it resolved", "digest", "first predictions", "accuracy")
 
@@ -103,14 +105,11 @@ class Demo:
         self.say("the workers go on")
         return run_id
 
-    def _states(self, dag_id: str, run_id: str) -> dict[str, str]:
-        found = self.airflow.task_instances(dag_id, run_id)
-        return {task_id: items[0]["state"] or "waiting" for task_id, items in found.items()}
-
     def _finish(self, dag_id: str, run_id: str, what: str) -> None:
         def over() -> bool:
-            states = self._states(dag_id, run_id)
-            self._status.update(f"{what}: {', '.join(f'{task} {state}' for task, state in states.items())}")
+            states = self.airflow.states(dag_id, run_id).items()
+            told = ", ".join(f"{task} {state or 'waiting'}" for task, (state, *_) in states)
+            self._status.update(f"{what}: {told}")
             return self.airflow.run_state(dag_id, run_id) in FINAL
 
         self.say(what)

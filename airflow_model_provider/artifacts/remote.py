@@ -226,8 +226,8 @@ class RemoteFolder:
     def _try(self, operation: str, key: str, call: Callable[[], T], missing: Exception | None = None) -> T:
         def announce(err: BaseException, attempt: int, wait: float) -> None:
             said = self._secrets.mask(reason(err))
-            text = "Try %d: the artifact store could not %s %s (%s). Next try in %.1f s."
-            logger.warning(text, attempt, operation, self.uri(key), said, wait)
+            text = "The artifact store could not %s %s (attempt %d, next in %.1f s): %s"
+            logger.warning(text, operation, self.uri(key), attempt, wait, said)
 
         self._connect()
         try:

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 _SETTING = "[model_registry] store"
 _ADVICE = "Give a folder or an fsspec URL."
 _URI = "The address of an artifact"
-_URI_ADVICE = (
-    "Give what handle.uri gives: a path, or a URL such as s3://bucket/<registry id>/sha256/ab/abcd...."
-)
+_URI_ADVICE = "Pass handle.uri: a path, or a URL such as s3://bucket/<registry id>/sha256/ab/abcd...."
 _CACHE_BYTES = 10 * 1024**3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -335,7 +333,7 @@ def _local_folder(url: str) -> Path | None:
     try:
         folder = Path(path).expanduser()
     except RuntimeError as err:
-        raise InvalidConfiguration(_SETTING, f"{url!r} is no folder ({err})", _ADVICE) from None
+        raise InvalidConfiguration(_SETTING, f"{url!r} is not a folder ({err})", _ADVICE) from None
     if scheme and not folder.is_absolute():
         raise InvalidConfiguration(_SETTING, f"{url!r} is not absolute", "Write file:///folder.")
     return folder.absolute()

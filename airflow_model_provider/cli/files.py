@@ -17,7 +17,7 @@ from airflow_model_provider.exceptions import (
     InvalidDefinition,
     ModelRegistryError,
 )
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import counted, quoted
 
 if TYPE_CHECKING:
     from airflow_model_provider.artifacts.source import VerifiedSource
@@ -83,7 +83,11 @@ def download(args: Any) -> None:
         "bytes": artifact.size,
         "digest": artifact.digest,
     }
-    told(args, row, f"{artifact!r} is in {target} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+    told(
+        args,
+        row,
+        f"{artifact!r} is in {target} ({counted(artifact.size, 'byte')}, sha256:{artifact.digest}).",
+    )
 
 
 def _print(args: Any, artifact: Artifact[Any]) -> None:
@@ -92,7 +96,7 @@ def _print(args: Any, artifact: Artifact[Any]) -> None:
         raise InvalidDefinition("--to -", "stdout is for the artifact's bytes", "Leave --output out.")
     with artifact.path().open("rb") as reader:
         write_bytes(args, reader)
-    note(f"{artifact!r} ({artifact.size:,} bytes, sha256:{artifact.digest}).")
+    note(f"{artifact!r} ({counted(artifact.size, 'byte')}, sha256:{artifact.digest}).")
 
 
 def _write(source: VerifiedSource, target: Path, *, force: bool) -> None:

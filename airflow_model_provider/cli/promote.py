@@ -85,7 +85,7 @@ def gates_of(args: Any) -> tuple[Gates, ...] | None:
 def _requirement(text: str) -> dict[str, str]:
     found = re.fullmatch(r"\s*(.*?[^\s<>=!])\s*((?:[<>=!]=|[<>]).*)", text)
     if found is None:
-        reason = f"{quoted(text)} is no condition; write --require 'accuracy>=0.95', quoted for the shell"
+        reason = f"{quoted(text)} is not a condition; write --require 'accuracy>=0.95', quoted for the shell"
         raise InvalidConfiguration("--require", reason)
     return {found[1]: found[2]}
 
@@ -94,5 +94,5 @@ def _seconds(option: str, text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"(?:[0-9]{1,9}[dhms])+", text):
-        raise InvalidConfiguration(option, f"{quoted(text)} is no length of time; write 7d, 12h, or 1d12h")
+        raise InvalidConfiguration(option, f"{quoted(text)} is not a length of time; write 7d, 12h, or 1d12h")
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", text))

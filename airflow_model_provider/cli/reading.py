@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_model_provider.cli.console import client, command, note, show
@@ -12,6 +12,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import LARGEST, check_number
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
+from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, read_as_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,20 @@ def versions(args: Any) -> None:
         ],
         f"{args.model} has no version.",
     )
+    _note_forgotten(args, found)
+
+
+def _note_forgotten(args: Any, found: list[VersionRecord]) -> None:
+    """Say which versions have been in the making for so long that their run may be over."""
+    before = datetime.now(UTC) - timedelta(days=1)
+    producing = [item for item in found if item.state is VersionState.PRODUCING and item.created_at < before]
+    if producing:
+        conn_id = f" --conn-id {args.conn_id}" if args.conn_id else ""
+        what = ", ".join(map(str, producing[:3])) + (", ..." if len(producing) > 3 else "")
+        note(
+            f"In the making for more than a day: {what}. If the run is over, close it: "
+            f"airflow model-registry gc{conn_id}"
+        )
 
 
 @command

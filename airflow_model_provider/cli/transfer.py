@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.cli.console import client, command, hint, progress, say, show, told
-from airflow_model_provider.exceptions.base import listing
+from airflow_model_provider.exceptions.base import counted, listing
 from airflow_model_provider.transfer import exporting, importing
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ def export_model(args: Any) -> None:
         found = exporting.export_model(
             client(args).workspace, args.model, args.file, versions, force=args.force, told=advance
         )
-    what = (
-        f"{len(found.versions):,} versions of {args.model}, {found.payloads:,} files ({found.size:,} bytes)"
-    )
+    files = f"{counted(found.payloads, 'file')} ({counted(found.size, 'byte')})"
+    what = f"{counted(len(found.versions), 'version')} of {args.model}, {files}"
     row = {
         "path": str(found.path),
         "versions": found.versions,
@@ -31,7 +30,7 @@ def export_model(args: Any) -> None:
         "files": found.payloads,
         "bytes": found.size,
     }
-    told(args, row, f"{found.path} holds {what}.")
+    told(args, row, f"Exported to {found.path}: {what}.")
     if found.left_out and args.output is None:
         say(args, f"Not ready, and so left out: {listing(found.left_out)}.")
 

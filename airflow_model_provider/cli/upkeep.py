@@ -7,7 +7,9 @@ from typing import Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
+from airflow_model_provider.cli.runs import ended_runs
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import counted
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.upkeep import Garbage, collect
 from airflow_model_provider.upkeep import verify as damages
@@ -33,7 +35,9 @@ def verify(args: Any) -> None:
         }
         for item in found
     ]
-    show(args, rows, f"All {len(checked):,} stored files are as registered ({sum(checked):,} bytes).")
+    show(
+        args, rows, f"No damage in {counted(len(checked), 'stored file')} ({counted(sum(checked), 'byte')})."
+    )
     if found:
         raise SystemExit(1)
 
@@ -77,7 +81,8 @@ def gc(args: Any) -> None:
         )
     workspace, older_than = client(args).workspace, args.older_than * 3600.0
     with progress("Looking") as advance:
-        found = collect(workspace, older_than=older_than, dry_run=True, told=lambda blob: advance(blob.size))
+        what: dict[str, Any] = {"older_than": older_than, "told": lambda blob: advance(blob.size)}
+        found = collect(workspace, dry_run=True, ended=ended_runs, **what)
     if args.dry_run or found == Garbage(0, 0, 0):
         result = "found" if args.dry_run else "removed"
         told(args, _row(result, found), f"Not needed: {_said(found)}.")
@@ -85,7 +90,8 @@ def gc(args: Any) -> None:
     if not agreed(args, f"Remove {_said(found)}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
-        removed = collect(workspace, older_than=older_than, told=lambda blob: advance(blob.size))
+        what["told"] = lambda blob: advance(blob.size)
+        removed = collect(workspace, ended=ended_runs, **what)
     told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
 
 
@@ -126,16 +132,18 @@ def _row(result: str, garbage: Garbage) -> dict[str, Any]:
         "resolutions": garbage.resolutions,
         "run_pins": garbage.pins,
         "abandoned_versions": garbage.abandoned,
+        "versions_of_ended_runs": garbage.ended,
     }
 
 
 def _said(garbage: Garbage) -> str:
     old = {
-        "old outputs": garbage.outputs,
-        "old records of resolutions": garbage.resolutions,
-        "pins of old runs": garbage.pins,
-        "abandoned versions (these fail)": garbage.abandoned,
+        "old output": garbage.outputs,
+        "old resolution": garbage.resolutions,
+        "pin": garbage.pins,
+        "abandoned version": garbage.abandoned,
+        "open version": garbage.ended,
     }
-    more = "".join(f", {count:,} {what}" for what, count in old.items() if count)
-    files = f"{garbage.blobs:,} files ({garbage.size:,} bytes) and {garbage.leftovers:,} unfinished uploads"
-    return f"{files}{more}"
+    more = "".join(f", {counted(count, what)}" for what, count in old.items() if count)
+    files = f"{counted(garbage.blobs, 'file')} ({counted(garbage.size, 'byte')})"
+    return f"{files}, {counted(garbage.leftovers, 'unfinished upload')}{more}"

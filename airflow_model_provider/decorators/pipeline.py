@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step, in_definition
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.arguments import check_dag_arguments
+from airflow_model_provider.pipelines.bodies import Prepared, undefined_names
 from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model, first_id
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-class Pipeline(Generic[P]):
+class Pipeline(Prepared, Generic[P]):
     """
     A function that is a pipeline.
 
@@ -47,6 +49,7 @@ class Pipeline(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> PipelineResult:  # noqa: D102 - see the class
         add = _adder()
+        self._is_called()
         if add is not None:
             group: Any = add(self.definition, args, kwargs, after=self._after)
             return group  # type: ignore[no-any-return]  # what its body returns
@@ -80,11 +83,11 @@ class Pipeline(Generic[P]):
 
     def after(self, *upstream: Any) -> Pipeline[P]:
         """Where it is called in a body: run its steps after others, given by their outputs or names."""
-        return Pipeline(self.definition, (*self._after, *upstream))
+        return self._prepared(Pipeline(self.definition, (*self._after, *upstream)), "after")
 
     def _refuse_running(self) -> None:
         """In the code of a task nothing can be added, and while a DAG file is parsed nothing must run."""
-        step, subject = current_step(), f"pipeline {self.definition.name!r}"
+        step, subject = current_step(), self._subject
         if step is not None or (host.running_task_context() is not None and not host.airflow_is_parsing()):
             raise InvalidDefinition(
                 subject,
@@ -119,15 +122,18 @@ class Pipeline(Generic[P]):
         """Return the pipeline with other options: a name, a model, any argument of an Airflow DAG."""
         old = self.definition
         dag_id = dag_arguments.pop("dag_id", None)
-        check_dag_arguments(f"pipeline {old.name!r}", dag_arguments)
-        return Pipeline(
-            PipelineDefinition(
-                old.function,
-                first_id("dag_id", name, dag_id, old.name),
-                check_model(f"pipeline {old.name!r}", model) or old.model,
-                {**old.options, **dag_arguments},
-            )
+        check_dag_arguments(self._subject, dag_arguments)
+        definition = replace(
+            old,
+            name=first_id("dag_id", name, dag_id, old.name),
+            model=check_model(self._subject, model) or old.model,
+            options={**old.options, **dag_arguments},
         )
+        return self._prepared(Pipeline(definition, self._after), "with_options")
+
+    @property
+    def _subject(self) -> str:
+        return f"pipeline {self.definition.name!r}"
 
     def __repr__(self) -> str:
         return f"<pipeline {self.definition.name}>"
@@ -186,8 +192,8 @@ def pipeline(
         options = dict(dag_arguments)
         dag_id = first_id("dag_id", name, options.pop("dag_id", None), getattr(decorated, "__name__", None))
         check_dag_arguments(f"pipeline {dag_id!r}", options)
-        return Pipeline(
-            PipelineDefinition(decorated, dag_id, check_model(f"pipeline {dag_id!r}", model), options)
-        )
+        model_of_all = check_model(f"pipeline {dag_id!r}", model)
+        later = frozenset[str]() if host.airflow_is_parsing() else undefined_names(decorated)
+        return Pipeline(PipelineDefinition(decorated, dag_id, model_of_all, options, later))
 
     return decorate if function is None else decorate(function)

@@ -12,6 +12,7 @@ from airflow_model_provider.context import current_step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.arguments import CONTEXT, check_task_arguments
+from airflow_model_provider.pipelines.bodies import Prepared
 from airflow_model_provider.pipelines.calling import check_function
 from airflow_model_provider.pipelines.deferred import PipelineParameter
 from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
@@ -37,7 +38,7 @@ class _Call:
     partial: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Step(Generic[P, R]):
+class Step(Prepared, Generic[P, R]):
     """
     A function that is a step.
 
@@ -77,11 +78,12 @@ class Step(Generic[P, R]):
     def _role(self) -> Role:
         return Role(self.is_setup, self.is_teardown, self.on_failure_fail_dagrun, self.returns_dag_result)
 
-    def _again(self, **changes: Any) -> Step[P, R]:
+    def _again(self, method: str, **changes: Any) -> Step[P, R]:
         """The same step, with more said about its next call."""
-        return Step(self.definition, replace(self._next, **changes), self._role())
+        return self._prepared(Step(self.definition, replace(self._next, **changes), self._role()), method)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - see the class
+        self._is_called()
         after: Any = kwargs.pop("after", ()) if "after" not in self.definition.signature.parameters else ()
         builder = _builder()
         if builder is None:
@@ -96,7 +98,7 @@ class Step(Generic[P, R]):
     def partial(self, **kwargs: Any) -> Step[P, R]:
         """Fix arguments that are the same for every mapped task instance."""
         self._check_names("partial", kwargs)
-        return self._again(partial={**self._next.partial, **kwargs})
+        return self._again("partial", partial={**self._next.partial, **kwargs})
 
     def expand(self, **kwargs: Any) -> Any:
         """
@@ -142,7 +144,7 @@ class Step(Generic[P, R]):
 
     def after(self, *upstream: Any) -> Step[P, R]:
         """Run after steps that give no input: their outputs, or their names."""
-        return self._again(after=(*self._next.after, *upstream))
+        return self._again("after", after=(*self._next.after, *upstream))
 
     def with_options(
         self,
@@ -170,12 +172,13 @@ class Step(Generic[P, R]):
             substitutions={**old.substitutions, **(substitutions or {})},
             options={**old.options, **task_arguments},
         )
-        return Step(definition, self._next, self._role())
+        return self._prepared(Step(definition, self._next, self._role()), "with_options")
 
     #: Airflow's name for it.
     override = with_options
 
     def _mapped(self, method: str, mapped: Any) -> Any:
+        self._is_called()
         builder = _builder()
         if builder is None:
             raise InvalidDefinition(

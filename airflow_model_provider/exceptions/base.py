@@ -53,9 +53,19 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
+def counted(number: int, noun: str) -> str:
+    """
+    Return a number with its noun, of which there are one or several.
+
+    >>> counted(1, "version"), counted(1200, "version")
+    ('1 version', '1,200 versions')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def did_you_mean(name: object, known: Sequence[str]) -> str:
     """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
-    if not isinstance(name, str) or len(name) > 100:
+    if not isinstance(name, str) or len(name) > 100 or name in known:
         return ""
     close = difflib.get_close_matches(name, known[:1000], n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -30,8 +30,8 @@ class RegistryUnavailable(ModelRegistryError, ConnectionError):
 
     def __str__(self) -> str:
         return (
-            f"The model registry at {self.url} cannot be used: {self.reason}. What it was asked for is not done. "
-            "Check the address (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that it is up."
+            f"The model registry at {self.url} cannot be used: {self.reason}. Nothing was changed. Check the URL "
+            "(AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that the database is running."
         )
 
 
@@ -44,9 +44,9 @@ class OutcomeUnknown(RegistryUnavailable):
 
     def __str__(self) -> str:
         return (
-            f"The model registry at {self.url} went away while a change was committed: {self.reason}. Whether the "
-            "change is done is not known; it is done as a whole or not at all. Once the registry answers, look "
-            f"before you repeat it: {self.command('history', 'MODEL')}."
+            f"The connection to the model registry at {self.url} was lost during a commit: {self.reason}. The change "
+            f"may or may not have been applied, but never in part. Check before you retry: "
+            f"{self.command('history', 'MODEL')}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from typing import TYPE_CHECKING, Final
@@ -11,8 +12,13 @@ from airflow_model_provider.exceptions.base import ModelRegistryError, harmless,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Code that is nobody's own: this package, caches of properties, constructors of dataclasses.
-_NOT_THE_USERS: Final = (__file__.rpartition("exceptions")[0], functools.__file__, "<string>")
+#: Code that is nobody's own: this package, caches of properties, context managers, constructors of dataclasses.
+_NOT_THE_USERS: Final = (
+    __file__.rpartition("exceptions")[0],
+    functools.__file__,
+    contextlib.__file__,
+    "<string>",
+)
 #: Nor is what Airflow wraps around the constructors of operators.
 _AIRFLOWS: Final = ("airflow/sdk/bases/operator.py", "airflow/sdk/definitions/mappedoperator.py")
 
@@ -81,12 +87,12 @@ class InvalidDefinition(DefinitionError, TypeError):
 class MissingModelContext(DefinitionError, RuntimeError):
     """A model was asked of a pipeline or step that has none, or outside of one. A retry cannot help."""
 
-    def __init__(self, where: str, advice: str) -> None:
-        super().__init__(where, advice)
-        self.where, self.advice = where, advice
+    def __init__(self, subject: str, advice: str, problem: str = "has no model") -> None:
+        super().__init__(subject, advice, problem)
+        self.subject, self.advice, self.problem = subject, advice, problem
 
     def __str__(self) -> str:
-        return f"There is no model in {self.where}. {self.advice}"
+        return f"{self.subject} {self.problem}. {self.advice}"
 
 
 class DeferredValueUsed(DefinitionError, TypeError):

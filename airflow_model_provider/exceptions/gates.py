@@ -23,8 +23,8 @@ class PromotionRefused(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.version} does not come into {self.stage!r}: {'; '.join(self.objections)}. "
-            "Promote a version that passes, or ask other gates."
+            f"{self.version} was not promoted to {self.stage!r}: {'; '.join(self.objections)}. "
+            "Promote another version, or change the gates."
         )
 
 
@@ -39,7 +39,7 @@ class GateFailed(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"The check {self.check} of {self.version} gave no answer, and nothing was promoted: {self.reason}. "
+            f"Gate check {self.check} gave no answer for {self.version}: {self.reason}. Nothing was changed. "
             "It must return None or True to pass; False, or its objection as text, to refuse."
         )
 
@@ -56,6 +56,5 @@ class PromotionOvertaken(ModelRegistryError, RuntimeError):
     def __str__(self) -> str:
         return (
             f"{self.version} was checked {self.tries} times for {self.stage!r}, and each time another promotion of the "
-            "model came in between. Nothing was promoted; try again when fewer stages of it change, or make its check "
-            "faster."
+            "model came in between. Nothing was changed. Try again later, or make the check faster."
         )

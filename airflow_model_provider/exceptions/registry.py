@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, counted, did_you_mean, listing
 
 #: The arguments that delete a version which has been in a stage, or is being produced; the error spells them for its
 #: surface.
@@ -58,12 +58,12 @@ class StageNotAssigned(ModelRegistryError, KeyError):
                 f"{self.command('promote', self.model, 'NUMBER', self.stage)}"
             )
         if self.left:
-            since = f"its last holder left it at {self.left}"
+            since = f"its last version left it at {self.left}"
         else:
-            since = f"the first one came into it at {self.first}" if self.first else "it never was in use"
+            since = f"its first version came at {self.first}" if self.first else "it has never had a version"
         return (
             f"No version of {self.model!r} was in stage {self.stage!r} as of {self.as_of}: {since}. "
-            f"Versions: {listing(self.versions)}. Ask for a later time, or name a version."
+            f"Versions: {listing(self.versions)}. Choose a later time, or name a version."
         )
 
 
@@ -141,13 +141,26 @@ class VersionNotFound(ModelRegistryError, KeyError):
 
 
 class ArtifactNotFound(ModelRegistryError, KeyError):
-    """The version holds no such artifact. A retry cannot help."""
+    """The version has no such artifact, or one of another type. A retry cannot help."""
 
-    def __init__(self, version: str, artifact: str, existing: Sequence[str] = ()) -> None:
-        super().__init__(version, artifact, existing)
+    def __init__(
+        self,
+        version: str,
+        artifact: str,
+        existing: Sequence[str] = (),
+        wanted: str | None = None,
+        found: str | None = None,
+    ) -> None:
+        super().__init__(version, artifact, existing, wanted, found)
         self.version, self.artifact, self.existing = version, artifact, existing
+        self.wanted, self.found = wanted, found
 
     def __str__(self) -> str:
+        if self.found is not None:
+            return (
+                f"Artifact {self.artifact!r} of {self.version} has the type {self.found}, not {self.wanted}. "
+                f"Use get_{self.found}_artifact({self.artifact!r}), or get_artifact() for any type."
+            )
         hint = did_you_mean(self.artifact, self.existing)
         return f"{self.version} has no artifact {self.artifact!r}.{hint} It has: {listing(self.existing)}."
 
@@ -161,7 +174,7 @@ class AmbiguousArtifact(ModelRegistryError, KeyError):
 
     def __str__(self) -> str:
         return (
-            f"{version_and(self.version, self.artifact)} is a collection of {self.count} made by a mapped step. "
+            f"{version_and(self.version, self.artifact)} has {counted(self.count, 'element')}, made by a mapped step. "
             "Say which one: map_index=0 and so on."
         )
 
@@ -211,7 +224,7 @@ class StageOccupied(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.model}[{self.stage}] is held by {self.model}@{self.holder}. "
+            f"{self.model}[{self.stage}] is occupied by {self.model}@{self.holder}. Nothing was changed. "
             f"Pass {self.option('force')} to replace it by {self.model}@{self.candidate}."
         )
 
@@ -310,8 +323,8 @@ class VersionSealed(ModelRegistryError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.version} was promoted, so its {self.what} cannot change any more. "
-            "Use another name, or make a new version."
+            f"{self.version} was promoted, so its {self.what} cannot be changed. "
+            "Use another name, or create a new version."
         )
 
 

@@ -33,7 +33,7 @@ class NotMappable(ModelRegistryError, TypeError):
     def __str__(self) -> str:
         return (
             f"{self.what} cannot be mapped over: {self.problem}. Mapped over it: {listing(self.tasks)}. "
-            f"{self.advice} Nothing was saved."
+            f"{self.advice} None of the step's outputs was saved."
         )
 
 

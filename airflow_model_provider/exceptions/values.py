@@ -189,7 +189,7 @@ class PayloadReplaced(PayloadMissing):
 
     def __str__(self) -> str:
         return (
-            f"The bytes of {self.artifact} are not in the store: {self.uri} is no plain file. Nothing was loaded. "
+            f"The bytes of {self.artifact} are not in the store: {self.uri} is not a file. Nothing was loaded. "
             "Restore the file."
         )
 
@@ -221,13 +221,13 @@ class WrongType(ModelRegistryError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"Step {self.step!r} wants parameter {self.parameter!r} to be {self.expected}, and {self.what} is "
+            f"Parameter {self.parameter!r} of step {self.step!r} must be {self.expected}, but {self.what} is "
             f"{_article(self.found)}{self.found}. Pass another value, or correct the annotation."
         )
 
 
 class WrongOutput(ModelRegistryError, TypeError):
-    """A step's result does not fit its return annotation; nothing was saved. A retry cannot help."""
+    """A step's result does not fit its return annotation; no output was saved. A retry cannot help."""
 
     def __init__(self, step: str, output: str, expected: str, found: str) -> None:
         super().__init__(step, output, expected, found)
@@ -236,7 +236,8 @@ class WrongOutput(ModelRegistryError, TypeError):
     def __str__(self) -> str:
         return (
             f"Step {self.step!r} declares output {self.output!r} as {self.expected}, and returned "
-            f"{_article(self.found)}{self.found}. Nothing was saved. Return another value, or correct the annotation."
+            f"{_article(self.found)}{self.found}. None of its outputs was saved. Return another value, or "
+            "correct the annotation."
         )
 
 

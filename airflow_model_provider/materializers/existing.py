@@ -43,8 +43,8 @@ def format_of(path: Path, chosen: str | None) -> str:
     """
     found = _SUFFIXES.get(path.suffix.lower(), "file") if chosen is None else chosen
     if not isinstance(found, str) or found not in FORMATS:
-        subject, advice = f"File {quoted(str(path))}", f"Choose: {', '.join(FORMATS)}."
-        raise InvalidDefinition(subject, f"{quoted(found)} is no format of files", advice)
+        subject, advice = f"File {quoted(str(path))}", f"Formats: {', '.join(FORMATS)}."
+        raise InvalidDefinition(subject, f"format={quoted(found)} does not exist", advice)
     return found
 
 

@@ -31,13 +31,13 @@ class PathMaterializer(Materializer):
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         if not isinstance(value, Path):
-            raise ExactnessLost(f"{type(value).__name__} is no pathlib.Path")
+            raise ExactnessLost(f"{type(value).__name__} is not a pathlib.Path")
         original = Path(value)
         try:
             name = os.path.basename(os.path.abspath(original))  # noqa: PTH100, PTH119 - a link keeps its own name
             mode = original.stat().st_mode
         except ValueError as err:  # NUL in its name
-            raise OSError(f"{quoted(str(original))} is no path: {err}") from None
+            raise OSError(f"{quoted(str(original))} is not a path: {err}") from None
         if stat.S_ISDIR(mode):
             _pack(original, path)
             return {"name": name, "folder": True}
@@ -200,7 +200,7 @@ def _content(item: Path, folder: Path) -> Path:
         if end.is_file():
             return end
         raise OSError(
-            f"{quoted(str(item))} is a link to {quoted(str(target))}, which is no file and not in the folder"
+            f"{quoted(str(item))} is a link to {quoted(str(target))}, which is not a file, nor inside the folder"
         )
     if not (item.is_file() or item.is_dir()):
         raise OSError(f"{quoted(str(item))} is neither a file nor a folder")

@@ -62,10 +62,10 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
     :param allow_incomplete: promote a version that is not ready.
     :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
     :param conn_id: the connection of the registry; None means the default one.
-    :param require: this and all that follow are fields of one more gate, as of :meth:`ModelVersion.promote`; see
-        :class:`Gates`.
-    :param kwargs: of :class:`ApprovalOperator`: ``response_timeout`` (``execution_timeout`` by itself means that too),
-        ``assigned_users``, ``notifiers``, ``params``, ``fail_on_reject``.
+    :param kwargs: ``require``, ``better_than`` and the other fields of one more gate, as of
+        :meth:`ModelVersion.promote`; see :class:`Gates`. Also those of :class:`ApprovalOperator`:
+        ``response_timeout`` (``execution_timeout`` by itself means that too), ``assigned_users``, ``notifiers``,
+        ``params``, ``fail_on_reject``.
     :raises UnknownStage: for a stage that is not declared.
 
     >>> ModelApprovalOperator(  # doctest: +SKIP
@@ -79,56 +79,10 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         *("subject", "body"),
     )
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        version: Any,
-        stage: str,
-        gates: Any = None,
-        expected: Any = UNSET,
-        reason: str | None = None,
-        subject: str | None = None,
-        body: str | None = None,
-        allow_incomplete: bool = False,
-        start_dags: bool | None = None,
-        conn_id: str | None = None,
-        require: Any = None,
-        better_than: Any = None,
-        metric: Any = None,
-        mode: Any = None,
-        min_delta: Any = None,
-        if_vacant: Any = None,
-        artifacts: Any = None,
-        metadata: Any = None,
-        max_age: Any = None,
-        min_age: Any = None,
-        check: Any = None,
-        soft: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, subject: str | None = None, body: str | None = None, **kwargs: Any) -> None:
         if kwargs.get("execution_timeout") and not kwargs.get("response_timeout"):
             kwargs["response_timeout"] = kwargs.pop("execution_timeout")
         super().__init__(subject=subject or "", body=body, **kwargs)
-        self.model, self.version, self.stage, self.start_dags = model, version, stage, start_dags
-        self.gates = fields.gates_with(
-            gates,
-            require=require,
-            better_than=better_than,
-            metric=metric,
-            mode=mode,
-            min_delta=min_delta,
-            if_vacant=if_vacant,
-            artifacts=artifacts,
-            metadata=metadata,
-            max_age=max_age,
-            min_age=min_age,
-            check=check,
-            soft=soft,
-        )
-        self.expected, self.reason = expected, reason
-        self.force, self.allow_incomplete = False, allow_incomplete
-        self._set_up(conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

@@ -181,7 +181,7 @@ def number(subject: str, name: str, model: str, value: object) -> int | None:
     if whole(found) is not None:
         return check_number("version number", found)
     raise InvalidDefinition(
-        subject, f"{name}={quoted(value)} is no version number", f"Give a number: {name}=3."
+        subject, f"{name}={quoted(value)} must be a version number", f"Example: {name}=3."
     )
 
 

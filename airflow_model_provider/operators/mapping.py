@@ -28,6 +28,7 @@ from airflow_model_provider.pipelines.mapping import (
     arguments_for_handles,
     check_mapping_function,
 )
+from airflow_model_provider.pipelines.outputs import declared_outputs
 from airflow_model_provider.pipelines.values import held_in
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 
@@ -204,9 +205,10 @@ class StepXComArg(PlainXComArg):
 
     def __getitem__(self, item: str) -> XComArg:
         """Return the output of that name; a part of a value is not one."""
-        name = _name_of_only_output(self.operator)
-        if item != name or self.key != BaseXCom.XCOM_RETURN_KEY:
-            raise unknown_output(self.operator.task_id, item, () if name is None else (name,))
+        names = tuple(output.name for output in _outputs(self.operator))
+        if (item,) != names or self.key != BaseXCom.XCOM_RETURN_KEY:
+            whole = self.key == BaseXCom.XCOM_RETURN_KEY
+            raise unknown_output(self.operator.task_id, item, names if whole else ())
         return self
 
     def map(self, f: Callable[[Any], Any]) -> MapXComArg:
@@ -264,6 +266,15 @@ def _asked_for() -> tuple[bool, set[type[XComArg]]]:
             composed.add(_RESOLVERS[frame.f_code])
         frame = frame.f_back
     return frame.f_globals.get("__name__") == expandinput.__name__, composed
+
+
+def _outputs(operator: Any) -> Sequence[Any]:
+    """Return the outputs that a step declares, mapped or not."""
+    if not operator.is_mapped:
+        return operator.outputs  # type: ignore[no-any-return]
+    said = operator.partial_kwargs
+    function = getattr(operator, "python_callable", None) or said["python_callable"]
+    return declared_outputs(function, said.get("substitutions") or {})
 
 
 def _name_of_only_output(operator: Any) -> str | None:

@@ -19,18 +19,61 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class PromotingTask(RegistryTask):
-    """What a task that promotes has, and does when it may."""
+class PromotingTask(RegistryTask, BaseOperator):
+    """
+    What tasks that promote are given, and do when they may.
 
-    model: str
-    version: Any
-    stage: str
-    gates: Any
-    expected: Any
-    reason: str | None
-    force: bool
-    allow_incomplete: bool
-    start_dags: bool | None
+    :param require: this and all that follow are fields of one more gate, as of :meth:`ModelVersion.promote`; see
+        :class:`Gates`.
+    """
+
+    force = False
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        version: Any,
+        stage: str,
+        gates: Any = None,
+        expected: Any = UNSET,
+        reason: str | None = None,
+        allow_incomplete: bool = False,
+        start_dags: bool | None = None,
+        conn_id: str | None = None,
+        require: Any = None,
+        better_than: Any = None,
+        metric: Any = None,
+        mode: Any = None,
+        min_delta: Any = None,
+        if_vacant: Any = None,
+        artifacts: Any = None,
+        metadata: Any = None,
+        max_age: Any = None,
+        min_age: Any = None,
+        check: Any = None,
+        soft: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model, self.version, self.stage, self.start_dags = model, version, stage, start_dags
+        self.gates = fields.gates_with(
+            gates,
+            require=require,
+            better_than=better_than,
+            metric=metric,
+            mode=mode,
+            min_delta=min_delta,
+            if_vacant=if_vacant,
+            artifacts=artifacts,
+            metadata=metadata,
+            max_age=max_age,
+            min_age=min_age,
+            check=check,
+            soft=soft,
+        )
+        self.expected, self.reason, self.allow_incomplete = expected, reason, allow_incomplete
+        self._set_up(conn_id)
 
     def _check_arguments(self) -> None:
         """
@@ -74,7 +117,7 @@ class PromotingTask(RegistryTask):
         return fields.event_json(last, changed=False)
 
 
-class ModelPromoteOperator(PromotingTask, BaseOperator):
+class ModelPromoteOperator(PromotingTask):
     """
     Move a version of a model into a stage, in one transaction, if it passes gates.
 
@@ -93,8 +136,8 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
     :param allow_incomplete: promote a version that is not ready.
     :param start_dags: whether Dags that wait for the stage are started; None: unless a backfill promotes.
     :param conn_id: the connection of the registry; None means the default one.
-    :param require: this and all that follow are fields of one more gate, as of :meth:`ModelVersion.promote`; see
-        :class:`Gates`.
+    :param kwargs: ``require``, ``better_than`` and the other fields of one more gate, as of
+        :meth:`ModelVersion.promote`; see :class:`Gates`.
     :raises UnknownStage: for a stage that is not declared.
     :raises InvalidDefinition: for gates that can't be asked.
 
@@ -106,53 +149,9 @@ class ModelPromoteOperator(PromotingTask, BaseOperator):
 
     template_fields: Sequence[str] = ("model", "version", "stage", "gates", "expected", "reason")
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        version: Any,
-        stage: str,
-        gates: Any = None,
-        expected: Any = UNSET,
-        reason: str | None = None,
-        force: bool = False,
-        allow_incomplete: bool = False,
-        start_dags: bool | None = None,
-        conn_id: str | None = None,
-        require: Any = None,
-        better_than: Any = None,
-        metric: Any = None,
-        mode: Any = None,
-        min_delta: Any = None,
-        if_vacant: Any = None,
-        artifacts: Any = None,
-        metadata: Any = None,
-        max_age: Any = None,
-        min_age: Any = None,
-        check: Any = None,
-        soft: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, force: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model, self.version, self.stage, self.start_dags = model, version, stage, start_dags
-        self.gates = fields.gates_with(
-            gates,
-            require=require,
-            better_than=better_than,
-            metric=metric,
-            mode=mode,
-            min_delta=min_delta,
-            if_vacant=if_vacant,
-            artifacts=artifacts,
-            metadata=metadata,
-            max_age=max_age,
-            min_age=min_age,
-            check=check,
-            soft=soft,
-        )
-        self.expected, self.reason = expected, reason
-        self.force, self.allow_incomplete = force, allow_incomplete
-        self._set_up(conn_id)
+        self.force = force
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

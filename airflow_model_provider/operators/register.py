@@ -155,7 +155,9 @@ def _mapping(subject: str, name: str, value: Any) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidDefinition(subject, f"{name}={quoted(value)} is no mapping", f"Write {name}={{...}}.")
+        raise InvalidDefinition(
+            subject, f"{name}={quoted(value)} must be a mapping", f"Write {name}={{...}}."
+        )
     return value
 
 
@@ -179,8 +181,8 @@ def _by_name(subject: str, value: Any) -> dict[str, Any]:
     for item in value if several else [value]:
         name = getattr(item, "artifact", None) or getattr(item, "name", None)
         if not isinstance(item, OutputReference | PinnedArtifact) or not isinstance(name, str):
-            problem = f"{quoted(item)} in artifacts= is no artifact"
-            raise InvalidDefinition(subject, problem, "Give what a step returned, or {name: value}.")
+            problem = f"{quoted(item)} in artifacts= must be an artifact"
+            raise InvalidDefinition(subject, problem, "Pass the output of a step, or {name: value}.")
         if name in found:
             problem = f"two of its artifacts are called {name!r}"
             raise InvalidDefinition(subject, problem, "Give each step's output a name of its own.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
@@ -11,7 +12,7 @@ from airflow_model_provider.selectors import nearest
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
 #: What ``@step`` and ``@pipeline`` take by themselves.
 STEP: Final = ("name", "model", "substitutions", "task_id")
@@ -107,6 +108,49 @@ def _check(
         what = "a task" if owner == "BaseOperator" else "a DAG"
         known = f"It takes {', '.join(own[:-1])} and the arguments of {what} in Airflow."
         raise InvalidDefinition(subject, f"it has no argument {quoted(name)}", hint or known)
+
+
+def bind(
+    subject: str, signature: inspect.Signature, args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """
+    Return the arguments of a function by parameter.
+
+    :param subject: the step or pipeline, for the error.
+    :raises InvalidDefinition: if they don't fit.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as err:
+        takes = ", ".join(signature.parameters) or "nothing"
+        raise InvalidDefinition(subject, str(err), f"It takes: {takes}.") from None
+
+
+def check_call(
+    subject: str,
+    signature: inspect.Signature,
+    args: Collection[Any],
+    kwargs: Mapping[str, Any],
+    mapped: Any = None,
+) -> list[str]:
+    """
+    Refuse arguments of a step that don't fit, and return the parameters that only Airflow's context fills in.
+
+    :param mapped: what it is mapped over: by parameter, rows of arguments, or None.
+    :raises InvalidDefinition: if they don't fit.
+    """
+    expanded = mapped if isinstance(mapped, Mapping) else {}
+    if both := [name for name in expanded if name in kwargs]:
+        problem = f"partial() and expand() both give {', '.join(map(repr, both))}"
+        raise InvalidDefinition(subject, problem, "Give it once.")
+    by_name = {**kwargs, **expanded}
+    filled = asked_of_context(signature, CONTEXT, args, by_name)
+    own = signature.replace(
+        parameters=[item for name, item in signature.parameters.items() if name not in filled]
+    )
+    if mapped is None or isinstance(mapped, Mapping):
+        bind(subject, own, args, by_name)
+    return filled
 
 
 def asked_of_context(

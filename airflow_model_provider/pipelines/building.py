@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.context import PipelineContext, building_pipeline, current_pipeline
+from airflow_model_provider.context import PipelineContext, current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.model import check_option
 from airflow_model_provider.pipelines import arguments, trigger_rules
+from airflow_model_provider.pipelines.bodies import Prepared, body_of, refuse_empty
 from airflow_model_provider.pipelines.deferred import (
     ComposedOutput,
     Mappable,
@@ -24,10 +24,11 @@ from airflow_model_provider.pipelines.deferred import (
 from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import ELEMENT, MappedOver, arguments_for_handles
-from airflow_model_provider.pipelines.nesting import group_id, nested
+from airflow_model_provider.pipelines.nesting import bound_arguments, group_id, nested
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Iterator, Sequence
 
     from airflow_model_provider.model import Model
@@ -220,11 +221,12 @@ class LocalBuilder:
         self._open.append(group)
         self._defaults.append({**self._defaults[-1], **(pipeline.options.get("default_args") or {})})
         try:
-            with building_pipeline(context):
+            with body_of(pipeline, context):
                 returned = pipeline.function(*bound.args, **bound.kwargs)
         finally:
             self._open.pop()
             self._defaults.pop()
+        refuse_empty(pipeline, len(group.nodes))
         for item in after:
             for root in group.roots():
                 root.after.update(self._named(f"pipeline {pipeline.name!r}", item))
@@ -271,13 +273,7 @@ class LocalBuilder:
         mapped: Any,
     ) -> None:
         """Refuse arguments that don't fit, or that only Airflow could fill in."""
-        filled = arguments.asked_of_context(signature, arguments.CONTEXT, args, kwargs)
-        given = [item for name, item in signature.parameters.items() if name not in filled]
-        own = signature.replace(parameters=given)
-        try:
-            (own.bind if mapped is None else own.bind_partial)(*args, **kwargs)
-        except TypeError as err:
-            raise InvalidDefinition(subject, str(err)) from None
+        filled = arguments.check_call(subject, signature, args, kwargs, mapped)
         arguments.check_local_context(subject, filled, signature)
 
     def _trigger_rule(self, subject: str, definition: StepDefinition) -> str:
@@ -297,6 +293,8 @@ class LocalBuilder:
 
     def _named(self, subject: str, item: Any) -> list[Node]:
         """The steps that go first if something runs after a step or group, or one of that name."""
+        if isinstance(item, Prepared):
+            item.refuse_order()
         if isinstance(item, Ordered):
             return item.leaves()
         for name in dict.fromkeys((f"{self._prefix}{item}", item)):
@@ -356,7 +354,7 @@ def _building(builder: LocalBuilder) -> Iterator[None]:
     token = _builder.set(builder)
     try:
         pipeline = builder.pipeline
-        with building_pipeline(PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
+        with body_of(pipeline, PipelineContext(pipeline.name, pipeline.model, (pipeline.function,))):
             yield
     finally:
         _builder.reset(token)
@@ -366,11 +364,11 @@ def build(
     pipeline: PipelineDefinition, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
 ) -> LocalBuilder:
     """Run a pipeline's body with deferred parameters and return the steps it called."""
-    bound = inspect.signature(pipeline.function).bind(*args, **(kwargs or {}))
-    bound.apply_defaults()
+    bound = bound_arguments(pipeline, args, kwargs or {})
     builder = LocalBuilder(pipeline)
     with _building(builder):
         pipeline.function(**{name: PipelineParameter(name) for name in bound.arguments})
+    refuse_empty(pipeline, len(builder.nodes))
     return builder
 
 

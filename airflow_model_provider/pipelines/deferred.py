@@ -258,16 +258,10 @@ class StepOutput(Ordered, Mappable):
         self.refuse_part()
 
     def __getitem__(self, key: object) -> StepOutput:
-        if key in self.names:
-            return StepOutput(self.node, self.names, str(key), self.group)
-        if (
-            isinstance(key, int)
-            and not isinstance(key, bool)
-            and len(self.names) > 1
-            and key < len(self.names)
-        ):
-            return StepOutput(self.node, self.names, self.names[key], self.group)
-        raise unknown_output(self.node.task_id, key, self.names)
+        if len(self.names) == 1 and not isinstance(key, str):
+            raise unknown_output(self.node.task_id, key, self.names)
+        index = index_of_output(self.node.task_id, key, self.names)
+        return StepOutput(self.node, self.names, self.names[index], self.group)
 
     def __iter__(self) -> Any:
         if len(self.names) < 2 or self.name is not None:
@@ -328,6 +322,20 @@ def nothing_to_map(step: str) -> InvalidDefinition:
         "it can't be mapped over, because it declares to return nothing",
         "Return a list, a tuple or a dict, and annotate it.",
     )
+
+
+def index_of_output(step: str, key: object, names: tuple[str, ...]) -> int:
+    """
+    Return the place of one of a step's outputs.
+
+    :param key: its name or its place.
+    :raises InvalidDefinition: if there is none.
+    """
+    if isinstance(key, str) and key in names:
+        return names.index(key)
+    if isinstance(key, int) and not isinstance(key, bool) and -len(names) <= key < len(names):
+        return key
+    raise unknown_output(step, key, names)
 
 
 def unknown_output(step: str, key: object, names: tuple[str, ...]) -> InvalidDefinition:

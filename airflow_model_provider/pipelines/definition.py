@@ -89,12 +89,14 @@ class PipelineDefinition:
     :param name: the pipeline's name, which is the DAG's id.
     :param model: the model of all its steps.
     :param options: DAG arguments, passed straight to Airflow.
+    :param undefined: the names that its body uses and that were not defined above it.
     """
 
     function: Callable[..., Any]
     name: str
     model: Model | None = None
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    undefined: frozenset[str] = frozenset()
 
 
 def makes_version_of(model: Model | None) -> tuple[str | None, str] | None:

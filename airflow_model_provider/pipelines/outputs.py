@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.limits import check_text
+from airflow_model_provider.limits import check_mapping, check_text
 from airflow_model_provider.selectors import ArtifactType, artifact_type, check_name
 
 if typing.TYPE_CHECKING:
@@ -34,6 +34,7 @@ class ArtifactConfig:
     :param is_deployment_artifact: the older way to say ``artifact_type=ArtifactType.DEPLOYMENT``.
     :param format: the format to save it in, such as ``skops.file``; None for the default of the value's type.
     :param run_metadata: metadata to attach to each artifact version.
+    :raises InvalidDefinition: for an unknown type, types that contradict each other, or metadata that are no mapping.
 
     >>> Annotated[object, ArtifactConfig(name="trained_model", is_model_artifact=True)]  # doctest: +SKIP
     """
@@ -44,6 +45,22 @@ class ArtifactConfig:
     is_deployment_artifact: bool = False
     format: str | None = None
     run_metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        check_mapping("ArtifactConfig", "run_metadata", self.run_metadata)
+        given_format: object = self.format
+        if given_format is not None and not isinstance(given_format, str):
+            problem = f"format={quoted(self.format)} must be text"
+            raise InvalidDefinition("ArtifactConfig", problem, "Example: format='skops.file'.")
+        said = {
+            "artifact_type": None if self.artifact_type is None else artifact_type(self.artifact_type),
+            "is_model_artifact": ArtifactType.MODEL if self.is_model_artifact else None,
+            "is_deployment_artifact": ArtifactType.DEPLOYMENT if self.is_deployment_artifact else None,
+        }
+        given = {name: kind for name, kind in said.items() if kind is not None}
+        if len(set(given.values())) > 1:
+            problem = f"{' and '.join(given)} contradict each other"
+            raise InvalidDefinition("ArtifactConfig", problem, "Keep one of them.")
 
     @property
     def kind(self) -> ArtifactType | None:

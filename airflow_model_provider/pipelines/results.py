@@ -56,11 +56,21 @@ class StepResult:
         :raises InvalidDefinition: if it has none, or several.
         """
         if len(self.outputs) != 1:
-            names = ", ".join(self.outputs) or "none"
-            raise InvalidDefinition(
-                f"step {self.task_id!r}", "it does not have exactly one output", f"It has: {names}."
-            )
+            raise InvalidDefinition(f"step {self.task_id!r}", *self._no_output())
         return next(iter(self.outputs.values()))
+
+    def _no_output(self) -> tuple[str, str]:
+        if self.outputs:
+            names = list(self.outputs)
+            return f"it has several outputs: {', '.join(names)}", f"Name one: outputs[{names[0]!r}]."
+        if self.state == "success":
+            return "it has no saved output", "It returned nothing, or a reference that it had received."
+        said = (
+            f"{type(self.error).__name__}: {self.error}"
+            if self.error is not None
+            else "Look at its state first."
+        )
+        return f"it has no output, because its state is {self.state!r}", said
 
 
 @dataclass

@@ -218,31 +218,22 @@ class Database:
             # SQLite itself has waited for another writer.
             if not is_transient(err) or time.monotonic() - begun >= self.patience:
                 raise self._explained(err, unsure) from err
-            self._warn(err, 1, begun)
+            waiting = "The model registry at %s is not usable yet: %s. Trying again for %.0f s, then failing."
+            log.warning(waiting, self.url, self._reason(err), self.patience - (time.monotonic() - begun))
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = Retrying(
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(multiplier=0.1, max=3),
             retry=retry_if_exception(is_transient),
-            before_sleep=lambda state: self._warn(
-                state.outcome.exception() if state.outcome else None, state.attempt_number + 1, begun
-            ),
             reraise=True,
         )
         try:
-            return retrying(once)
+            done = retrying(once)
         except (DBAPIError, NoConnectionFree, _StillUnderWay) as err:
             raise self._explained(err, unsure) from err
-
-    def _warn(self, err: BaseException | None, attempt: int, begun: float) -> None:
-        """Warn at the first attempt, the second, the fourth and so on: trouble of half a minute is a few lines."""
-        if attempt & (attempt - 1) == 0:
-            left = max(0.0, begun + self.patience - time.monotonic())
-            said = (
-                "The model registry at %s does not answer (attempt %d, giving up in %.0f s; trying again): %s"
-            )
-            log.warning(said, self.url, attempt, left, self._reason(err))
+        log.info("The model registry at %s answers again after %.0f s.", self.url, time.monotonic() - begun)
+        return done
 
     def _explained(self, err: Exception, unsure: Sequence[object]) -> Exception:
         """Trouble with the database in our words; a constraint that was violated stays what it is."""

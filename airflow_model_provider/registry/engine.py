@@ -83,7 +83,7 @@ def parse_url(text: str) -> URL:
     try:
         file = Path(url.database).expanduser().absolute()
     except RuntimeError as err:
-        raise InvalidConfiguration(_SETTING, f"{url.database!r} is no file ({err})", _EXAMPLES) from None
+        raise InvalidConfiguration(_SETTING, f"{url.database!r} is not a file ({err})", _EXAMPLES) from None
     return url.set(drivername="sqlite", database=str(file))
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from airflow_model_provider.exceptions import InvalidDefinition, PromotionOvertaken, PromotionRefused
-from airflow_model_provider.exceptions.base import listing, quoted
+from airflow_model_provider.exceptions.base import counted, listing, quoted
 from airflow_model_provider.gates import Gates, Requirement, is_number
 from airflow_model_provider.registry import promotion_sql as words
 from airflow_model_provider.registry.columns import as_time
@@ -158,7 +158,7 @@ class _Facts:
 
     def keys(self, version_id: int) -> str:
         """The keys that were logged, for an objection."""
-        return listing(metadata_keys(self.place.connection, version_id), none="nothing")
+        return listing(metadata_keys(self.place.connection, version_id), none="none")
 
     def holds_artifact(self, name: str) -> bool:
         """Whether the version holds an artifact, its own or one that was linked to it."""
@@ -172,7 +172,8 @@ class _Facts:
             return None
         there = dict.fromkeys(run(self.place.connection, words.ELEMENTS, asked).scalars())
         elements = listing([str(index) for index in there], none="none")
-        return f"{len(there)} elements of artifact {name!r} (indexes {elements}), and not those of {listing(parts)}"
+        found = counted(len(there), "element")
+        return f"{found} of artifact {name!r} (indexes {elements}), and not those of {listing(parts)}"
 
     def artifacts(self) -> str:
         """The names of artifacts that the version holds, for an objection."""
@@ -202,7 +203,7 @@ def _objections(gate: Gates, facts: _Facts) -> Iterator[str]:
             yield f"{label} has {lacking}"
     for key in gate.metadata:
         if facts.logged(version_id, key) is None:
-            yield f"{key} was never logged onto {label} (logged: {facts.keys(version_id)})"
+            yield f"{label} has no metadata {key!r} (it has: {facts.keys(version_id)})"
     if gate.max_age is not None and (age := facts.age()) > gate.max_age:
         yield f"{label} was made {span(age)} ago, more than {span(gate.max_age)}"
     if gate.min_age is not None and (age := facts.age()) < gate.min_age:
@@ -213,7 +214,7 @@ def _requirement(facts: _Facts, key: str, requirement: Requirement, text: str) -
     (version_id, _), label = facts.place.version, facts.place.label
     number, trouble = _number(facts, version_id, label, key)
     if trouble is not None:
-        yield f"{trouble}, and is to be {text}"
+        yield f"{trouble}; required: {text}"
     elif not requirement.holds(number):
         yield f"{key} {quoted(number)} of {label} is not {text}"
 
@@ -222,11 +223,11 @@ def _comparison(gate: Gates, facts: _Facts) -> Iterator[str]:
     place, key, stage = facts.place, str(gate.metric), gate.better_than
     mine, trouble = _number(facts, place.version[0], place.label, key)
     if trouble is not None:
-        yield f"{trouble}, and is to be better than that of {stage}"
+        yield f"{trouble}; required: better than in {stage!r}"
     holder_id, number = facts.holder(stage)
     if holder_id is None:
         if gate.if_vacant == "fail":
-            yield f"no version of {place.model} is {stage}, which {place.label} is to be better than"
+            yield f"no version of {place.model} is in {stage!r}; required: {place.label} is better than one"
         return
     other, unknown = _number(facts, holder_id, f"{place.model}@{number}", key)
     if unknown is not None:
@@ -243,7 +244,7 @@ def _number(facts: _Facts, version_id: int, label: str, key: str) -> tuple[float
     """A number that was logged, or what is wrong with it."""
     found = facts.logged(version_id, key)
     if found is None:
-        return math.nan, f"{key} was never logged onto {label} (logged: {facts.keys(version_id)})"
+        return math.nan, f"{label} has no metadata {key!r} (it has: {facts.keys(version_id)})"
     trouble = None if is_number(found[0]) else f"{key} {quoted(found[0])} of {label} is not a finite number"
     return found[0], trouble
 

@@ -95,6 +95,14 @@ class Making:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
         return producing.close_run_version(self._database, model, run, outcomes)
 
+    def open_versions(self, deployment: str) -> list[settling.OpenVersion]:
+        """Return the versions that Dag runs are making. See :func:`settling.open_versions`."""
+        return settling.open_versions(self._database, deployment)
+
+    def close_version(self, version: settling.OpenVersion, outcomes: Mapping[str, str]) -> VersionState:
+        """End the making of a version whose run is over. See :func:`settling.close_version`."""
+        return settling.close_version(self._database, version, outcomes)
+
     def fail_abandoned(self, days: float, *, dry_run: bool = False) -> int:
         """Fail the versions that nobody goes on making. See :func:`settling.fail_abandoned`."""
         return settling.fail_abandoned(self._database, days, dry_run=dry_run)

@@ -74,6 +74,9 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     if isinstance(reference, OutputReference):
         return ArtifactNotFound("The registry", repr(reference))
     if isinstance(reference, NamedArtifact):
+        key = (reference.attribute or "").partition("metadata:")[2]
+        if artifact is not None:
+            return MetadataNotFound(f"artifact {artifact}", key, tuple(artifact.metadata))
         return no_artifact_named(connection, reference.name, reference.version, reference.map_index)
     if version is None and missing.pinned:
         return PinnedToNothing(repr(reference))
@@ -125,17 +128,22 @@ def _no_artifact(connection: Connection, reference: Reference, version: VersionR
         asked += f"@{reference.artifact_version}"
     if reference.map_index is not None:
         asked += f"[{reference.map_index}]"
-    label = f"{version}" if reference.kind is None else f"{version} (kind {reference.kind.value})"
+    label, link, made = str(version), tables.link.c, tables.artifact_version.c
+    if reference.kind is not None:
+        kinds = select(made.kind).join(tables.link, link.artifact_version_id == made.id)
+        kinds = kinds.where(link.version_id == version.id, link.name == reference.name)
+        found = connection.execute(kinds.order_by(made.id.desc()).limit(1)).scalar()
+        if found is not None and found != reference.kind.value:
+            return ArtifactNotFound(label, asked, (), reference.kind.value, found)
     if reference.artifact_version is None:
         return ArtifactNotFound(label, asked, artifact_names(connection, version.id))
-    made = tables.artifact_version.c
     numbers = (
         select(made.number)
-        .join(tables.link, tables.link.c.artifact_version_id == made.id)
-        .where(tables.link.c.version_id == version.id, tables.link.c.name == reference.name)
+        .join(tables.link, link.artifact_version_id == made.id)
+        .where(link.version_id == version.id, link.name == reference.name)
     )
-    found = connection.execute(numbers.order_by(made.number.desc()).limit(100)).scalars()
-    return ArtifactNotFound(label, asked, tuple(f"{reference.name}@{number}" for number in found))
+    others = connection.execute(numbers.order_by(made.number.desc()).limit(100)).scalars()
+    return ArtifactNotFound(label, asked, tuple(f"{reference.name}@{number}" for number in others))
 
 
 def _count(connection: Connection, version: VersionRecord, artifact: ArtifactRecord) -> int:

@@ -403,9 +403,7 @@ class Registry(Making, Care, Records):
             if item.missing is not None:
                 item.missing.conn_id = self._database.conn_id
         for item in [] if keep_missing else found:
-            if item.missing is not None and not (
-                isinstance(item.reference, Reference) and item.reference.has_default
-            ):
+            if item.missing is not None and not getattr(item.reference, "has_default", False):
                 raise item.missing
         return found
 

@@ -189,13 +189,17 @@ def _resolution(
             return found._replace(missing=explain(connection, missing))
         return found if (error := _mismatch(reference, artifact)) is None else found._replace(missing=error)
     if isinstance(reference, NamedArtifact):
-        if artifact is None:
-            return found._replace(missing=explain(connection, missing))
-        return found._replace(value=_of_artifact(reference.attribute, row))
+        key = (reference.attribute or "").partition("metadata:")[2]
+        if artifact is not None and (not key or key in artifact.metadata):
+            return found._replace(value=_of_artifact(reference.attribute, row))
+        return found._replace(artifact=None, value=_default(reference), missing=explain(connection, missing))
     if missing.what(metadata_found=bool(row.has_metadata)) is None:
         return found._replace(value=_value(reference, row, stages))
-    default = copy.deepcopy(reference.default) if reference.has_default else None
-    return found._replace(artifact=None, value=default, missing=explain(connection, missing))
+    return found._replace(artifact=None, value=_default(reference), missing=explain(connection, missing))
+
+
+def _default(reference: Reference | NamedArtifact) -> Any:
+    return copy.deepcopy(reference.default) if reference.has_default else None
 
 
 def _mismatch(reference: OutputReference, artifact: ArtifactRecord) -> ReferenceMismatch | None:
@@ -223,10 +227,10 @@ def _value(reference: Reference, row: Any, stages: Sequence[str]) -> Any:
         version = version_record(row)
         plain = {"number": version.number, "id": version.id, "version_name": version.version_name}
         return version.stage(stages) if attribute == "stage" else plain[attribute]
-    if attribute.startswith("metadata:"):
-        return row.a_metadata[attribute.removeprefix("metadata:")]
     return _of_artifact(attribute, row)
 
 
 def _of_artifact(attribute: str | None, row: Any) -> Any:
+    if attribute is not None and attribute.startswith("metadata:"):
+        return row.a_metadata[attribute.removeprefix("metadata:")]
     return {"number": row.a_number, "digest": row.a_digest}.get(str(attribute))

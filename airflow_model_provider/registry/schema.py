@@ -139,7 +139,7 @@ def downgrade(url: str, revision: str) -> None:
     :raises SchemaMismatch: if there is none, or a newer one, whose way back only the release that has it knows.
     """
     if not re.fullmatch(r"[0-9a-z]+", revision):  # Alembic counts, too: -1
-        problem = f"{quoted(revision)} is no name of one"
+        problem = f"{quoted(revision)} is not the name of a revision"
         raise InvalidConfiguration(
             "The schema's revision", problem, f"Write {REVISION}, or {BASE} to remove all."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
@@ -13,7 +13,7 @@ from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
-from airflow_model_provider.registry.entities import COMMITTED, FAILED, PENDING, SKIPPED, VersionState
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, PENDING, SKIPPED, RunKey, VersionState
 from airflow_model_provider.registry.rows import run_columns
 from airflow_model_provider.registry.versions import version_label
 
@@ -94,6 +94,47 @@ def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) ->
 
     there = database.read(look)
     return there if dry_run or not there else database.write(work)
+
+
+class OpenVersion(NamedTuple):
+    """
+    A version that tasks of a Dag run have begun, and that is still being made.
+
+    :param is_of_run: whether all tasks of the run write into it; else one task makes it by itself.
+    """
+
+    id: int
+    run: RunKey
+    is_of_run: bool
+
+
+def open_versions(database: Database, deployment: str) -> list[OpenVersion]:
+    """Return the versions that Dag runs of an Airflow are making."""
+    made = tables.run_version
+    by_run = select(made.c.version_id).where(made.c.version_id == _version.c.id).exists()
+    run = [_version.c[name] for name in RunKey._fields]
+    condition = (_version.c.state == VersionState.PRODUCING.value, _version.c.deployment == deployment)
+    query = select(_version.c.id, *run, by_run).where(*condition).order_by(_version.c.id)
+    rows = database.read(lambda connection: connection.execute(query).all())
+    return [OpenVersion(row[0], RunKey(*row[1:-1]), bool(row[-1])) for row in rows]
+
+
+def close_version(database: Database, version: OpenVersion, outcomes: Mapping[str, str]) -> VersionState:
+    """
+    End the making of a version whose Dag run is over.
+
+    :param outcomes: what became of the run's tasks; a task that made a version by itself did not come to the end of it.
+    :raises VersionNotFound: if the version was deleted meanwhile.
+    """
+
+    def work(connection: Connection) -> VersionState:
+        version_label(connection, version.id, lock=True)
+        if version.is_of_run:
+            return close_producers(connection, version.id, outcomes)
+        tasks = [row.task_id for row in producer_rows(connection, version.id)]
+        return close_producers(connection, version.id, dict.fromkeys(tasks, FAILED))
+
+    return database.write(work)
 
 
 def _abandoned(before: datetime) -> Select[Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from airflow_model_provider.exceptions import NotJson
-from airflow_model_provider.limits import DEEPEST, LARGEST_METADATA, check_key, is_shallow
+from airflow_model_provider.limits import DEEPEST, LARGEST_METADATA, check_key, check_mapping, is_shallow
 
 
 def plain_metadata(values: Mapping[str, Any], subject: str = "") -> dict[str, Any]:
@@ -21,10 +21,12 @@ def plain_metadata(values: Mapping[str, Any], subject: str = "") -> dict[str, An
     Return metadata as the registry stores them. See :func:`plain_json` for the types.
 
     :param subject: the owner, for the error: ``output 'model' of step 'train'``.
+    :raises InvalidDefinition: if they are no mapping.
     :raises InvalidName: for a key that the registry does not accept.
     :raises NotJson: for a value that is not JSON, or if all values together are too large.
     """
     of = f" of {subject}" if subject else ""
+    check_mapping(subject or "log_metadata()", "metadata", values)
     plain = {check_key(key): plain_json(value, f"metadata {key!r}{of}") for key, value in values.items()}
     sizes = {key: len(json.dumps(value)) for key, value in plain.items()}
     if sum(sizes.values()) > LARGEST_METADATA:

@@ -131,7 +131,7 @@ def _contract(text: str) -> type[MaterializerContract]:
     if found is None:
         raise ArgumentTypeError(f"{quoted(name)} has no class {quoted(attribute)}")
     if not (isinstance(found, type) and issubclass(found, MaterializerContract)):
-        raise ArgumentTypeError(f"{quoted(attribute)} of {quoted(name)} is no MaterializerContract")
+        raise ArgumentTypeError(f"{quoted(attribute)} of {quoted(name)} is not a MaterializerContract")
     return found
 
 

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import running_step
+from airflow_model_provider.decorators.step import Step
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.execution import StepExecution, Task
 from airflow_model_provider.local_templates import LocalTemplates
+from airflow_model_provider.pipelines.definition import check_model
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver
 from airflow_model_provider.workspace import open_workspace
@@ -21,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_model_provider.context import StepContext
-    from airflow_model_provider.decorators.step import Step
     from airflow_model_provider.handles import Artifact
     from airflow_model_provider.model import Model
+    from airflow_model_provider.pipelines.definition import StepDefinition
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ def step_context(
     :param step: the step that is tested, whose name, outputs and model count; None for a step without outputs.
     :param model: the model, which beats that of the step; without a version the block makes a new one.
     :param inputs: handles for ``get_step_context().inputs``, by parameter.
+    :raises InvalidDefinition: if ``step`` is no step, or ``model`` no ``Model``.
     :raises StageNotAssigned: if the model's stage has no version.
 
     >>> def test_training_logs_its_accuracy(model_registry):
@@ -51,7 +56,8 @@ def step_context(
     ...         train(load_data(), c=1.0)
     ...     assert context.model.run_metadata["accuracy"] > 0.9
     """
-    definition = None if step is None else step.definition
+    definition = _definition(step)
+    check_model("step_context()", model)
     name = "step" if definition is None else definition.name
     run = RunKey(settings.deployment(), "test", f"test__{uuid.uuid4()}")
     templates = LocalTemplates(run.run_id, {}, datetime.now(UTC), lambda *_: None)
@@ -73,7 +79,18 @@ def step_context(
     except BaseException:
         execution.ended("failed")
         raise
-    execution.committed()
+    else:
+        execution.committed()
+    finally:
+        if context.has_model:
+            context.model.refresh()
+
+
+def _definition(step: object) -> StepDefinition | None:
+    if step is None or isinstance(step, Step):
+        return None if step is None else step.definition
+    problem = f"it was given {quoted(step)}, which is not a step"
+    raise InvalidDefinition("step_context()", problem, "Put @step above the function, or pass none.")
 
 
 def _nothing() -> None:

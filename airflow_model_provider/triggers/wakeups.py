@@ -66,7 +66,7 @@ class Wakeup(NamedTuple):
             "registry": self.registry,
             "model": self.consumer.model,
             "stage": self.consumer.stage,
-            "number": self.event.version,
+            "version": self.event.version,
             "previous": self.event.previous,
             "sequence": self.event.sequence,
             "who": self.event.who,

@@ -24,10 +24,13 @@ import json, sys
 import agreeing
 from datetime import UTC, datetime
 from airflow_model_provider import Client, dag_test, local_run
+from airflow_model_provider.cli.runs import ended_runs
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.decorators.pipeline import Pipeline
 
 DATE = datetime(2026, 3, 1, tzinfo=UTC)
+RUNS = []
 
 def loaded(output):
     if isinstance(output, list):
@@ -36,6 +39,7 @@ def loaded(output):
 
 def told(run, registry):
     result = run(registry.workspace)
+    RUNS.append(result.run_id)
     version = result.model_version
     steps = {name: [step.state, {name: loaded(found) for name, found in step.outputs.items()}]
         for name, step in result.steps.items() if not name.startswith("close_")}
@@ -53,7 +57,9 @@ folder = sys.argv[1]
 registries = {way: Client(f"sqlite:///{folder}/{way}.db", store=f"{folder}/{way}") for way in ("local", "airflow")}
 answers = {name: both(found, {}) for name, found in vars(agreeing).items() if isinstance(found, Pipeline)}
 answers["unconditional"] = both(agreeing.conditional, {"skip": False})
-print(json.dumps(answers, default=lambda value: type(value).__name__))
+asked = [RunKey("default", dag_id, RUNS[-1]) for dag_id in ("conditional", "nothing")]
+ended = {run.dag_id: outcomes for run, outcomes in ended_runs(asked).items()}
+print(json.dumps([answers, ended], default=lambda value: type(value).__name__))
 """
 #: Over how many elements of each kind tasks are mapped.
 LENGTHS = (0, 1, 3) if TIMES == 1 else (0, 1, 90, 200, 1000)
@@ -87,8 +93,8 @@ STATES: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """What both ways tell of every pipeline of the file."""
+def program(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What both ways tell of every pipeline of the file, and what Airflow tells of a run that is over."""
     home = tmp_path_factory.mktemp("home")
     (home / "dags").mkdir()
     shutil.copy(FILE, home / "dags")
@@ -101,7 +107,20 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def answers(program: list[Any]) -> dict[str, list[dict[str, Any]]]:
+    """What both ways tell of every pipeline of the file."""
+    return dict(program[0])
+
+
+def test_airflow_tells_what_became_of_a_run_that_is_over(program: list[Any]) -> None:
+    """By task, as a version calls its parts; nothing of a run that it does not know."""
+    outcomes = dict.fromkeys(("good", "asked", "asked_otherwise", "close_asked"), "committed")
+
+    assert program[1] == {"conditional": outcomes}
 
 
 PIPELINES = re.findall(r"^@pipeline.*\ndef (\w+)", FILE.read_text(), re.MULTILINE)

@@ -30,8 +30,9 @@ def two(model_registry: Client) -> Client:
     return model_registry
 
 
-def test_the_schema_is_made_checked_and_taken_back(airflow: Callable[..., str]) -> None:
+def test_the_schema_is_made_checked_and_taken_back(airflow: Callable[..., str], tmp_path: Path) -> None:
     """``db upgrade`` makes it in an empty database, ``db check`` says whether it fits, ``db downgrade`` goes back."""
+    (tmp_path / "model_registry" / "model_registry.db").unlink()
     assert "is at" in airflow("db", "upgrade")
     assert "fits this release" in airflow("db", "check")
     airflow("db", "downgrade", "--to-revision", "base", "--yes")
@@ -261,9 +262,9 @@ def test_versions_move_in_a_file(airflow: Callable[..., str], promoted: Client, 
     again = rows(airflow("import", file, "--model", "flowers", "-o", "json"))
 
     assert said == (
-        f"{file} holds 2 versions of iris, 2 files (2 bytes).\nNot ready, and so left out: iris@3 (failed).\n"
+        f"Exported to {file}: 2 versions of iris, 2 files (2 bytes).\nNot ready, and so left out: iris@3 (failed).\n"
     )
-    assert some == f"{tmp_path / 'some.zip'} holds 1 versions of iris, 1 files (1 bytes).\n"
+    assert some == f"Exported to {tmp_path / 'some.zip'}: 1 version of iris, 1 file (1 byte).\n"
     assert [(item["source"], item["result"], item["version"]) for item in checked] == [
         ("iris@1", "valid", None),
         ("iris@2", "valid", None),
@@ -308,15 +309,15 @@ def test_what_is_not_needed_is_removed_after_a_question(
 ) -> None:
     """A dry run and an answer other than yes remove nothing."""
     two.delete_model_version("iris", 1)
-    found = "1 files (1 bytes) and 0 unfinished uploads"
+    found = "1 file (1 byte), 0 unfinished uploads"
     monkeypatch.setattr("builtins.input", lambda question: "n")
     assert airflow("gc", "--older-than", "0", "--dry-run") == f"Not needed: {found}.\n"
     with pytest.raises(SystemExit, match="Nothing was removed"):
         airflow("gc", "--older-than", "0")
-    assert airflow("gc") == "Not needed: 0 files (0 bytes) and 0 unfinished uploads.\n"
+    assert airflow("gc") == "Not needed: 0 files (0 bytes), 0 unfinished uploads.\n"
 
     assert airflow("gc", "--older-than", "0", "--yes") == f"Removed: {found}.\n"
-    assert airflow("verify") == "All 1 stored files are as registered (1 bytes).\n"
+    assert airflow("verify") == "No damage in 1 stored file (1 byte).\n"
 
 
 def test_damage_is_exit_code_one(airflow: Callable[..., str], two: Client) -> None:

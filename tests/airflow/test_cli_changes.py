@@ -114,7 +114,7 @@ def test_an_artifact_is_written_to_stdout(
         args.func(args)
 
     assert out.buffer.getvalue() == b"2"  # type: ignore[attr-defined]
-    assert "iris@2/noted@2 (1 bytes, sha256:" in capsys.readouterr().err
+    assert "iris@2/noted@2 (1 byte, sha256:" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="stdout is for the artifact's bytes"):
         airflow("download", "iris", "2", "noted", "--to", "-", "-o", "json")
 

@@ -10,9 +10,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.cli.cli_parser import get_parser
 from sklearn.linear_model import LogisticRegression
+from sqlalchemy import text
 
 from airflow_model_provider import Client, settings
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.workspace import close_workspaces
 from tests.support.airflow_home import environment
 from tests.support.preloaded import Preloaded
@@ -72,7 +75,7 @@ def test_a_time_that_is_none_in_utc_is_shown_as_it_was_typed(
     airflow: Callable[..., str], promoted: Client
 ) -> None:
     """Not as Python writes it."""
-    with pytest.raises(SystemExit, match=r"'0001-01-01 00:00:00\+14:00' is no time in UTC"):
+    with pytest.raises(SystemExit, match=r"'0001-01-01 00:00:00\+14:00' cannot be converted to UTC"):
         airflow("resolve", "iris", "production", "--as-of", "0001-01-01T00:00+14:00")
 
 
@@ -133,7 +136,9 @@ def test_the_newest_version_is_one_that_is_there(airflow: Callable[..., str], pr
 @pytest.mark.parametrize("revision", ["", "@", "-1", "0001-1", "head-1"])
 def test_a_revision_has_a_name(airflow: Callable[..., str], promoted: Client, revision: str) -> None:
     """Alembic's other ways to say one could mean to remove everything, which ``base`` alone does."""
-    with pytest.raises(SystemExit, match=r"is no name of one\. Write 0001, or base to remove all"):
+    with pytest.raises(
+        SystemExit, match=r"is not the name of a revision\. Write 0001, or base to remove all"
+    ):
         airflow("db", "downgrade", f"--to-revision={revision}", "--yes")
     assert promoted.get_model_version("iris", 1).stage == "production"
 
@@ -152,11 +157,11 @@ def test_going_back_to_nothing_says_what_is_lost(
 
 def test_what_has_no_schema_has_no_older_one(airflow: Callable[..., str], tmp_path: Path) -> None:
     """A database that is not there, and one of another program: nobody is asked."""
+    file = tmp_path / "model_registry" / "model_registry.db"
+    file.unlink()
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
         airflow("db", "downgrade", "--to-revision", "base")
-    file = tmp_path / "model_registry" / "model_registry.db"
     assert not file.exists()
-    file.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE mine (x)")
     with pytest.raises(SystemExit, match=r"SchemaMismatch.*There is nothing to take back"):
@@ -174,7 +179,7 @@ def test_yes_has_several_words(
     promoted.delete_model_version("iris", 2)
     monkeypatch.setattr("builtins.input", lambda question: answer)
 
-    assert airflow("gc", "--older-than", "0").startswith("Removed: 1 files")
+    assert airflow("gc", "--older-than", "0").startswith("Removed: 1 file")
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,7 @@ def test_without_a_terminal_nothing_is_done(home: Client, python: Preloaded, com
         == "Cannot prompt without a terminal. Nothing was changed. Pass --yes to confirm."
     )
     assert "Traceback" not in done.stderr
-    assert "1 files" in python.airflow("model-registry", "gc", "--older-than", "0", "--dry-run").stdout
+    assert "1 file " in python.airflow("model-registry", "gc", "--older-than", "0", "--dry-run").stdout
 
 
 @pytest.mark.parametrize("command", ["verify", "db check", "models -o json", "versions iris -o table"])
@@ -240,7 +245,7 @@ def test_without_stderr_a_command_does_its_work(folder: Path, home: Client) -> N
     """Nobody sees its progress."""
     done = shell(folder, "$A verify 2>&-")
 
-    assert (done.returncode, done.stdout) == (0, "All 1 stored files are as registered (1 bytes).\n")
+    assert (done.returncode, done.stdout) == (0, "No damage in 1 stored file (1 byte).\n")
 
 
 def test_without_stdout_a_command_does_its_work(folder: Path, home: Client) -> None:
@@ -259,3 +264,24 @@ def test_skops_says_nothing_of_airflow(home: Client, python: Preloaded, tmp_path
 
     assert done.stderr == ""
     assert json.loads(done.stdout)[0]["loaded"] == "LogisticRegression"
+
+
+def test_a_version_that_may_be_forgotten_is_pointed_out(
+    airflow: Callable[..., str], model_registry: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the list, if it has been in the making for more than a day; the run behind it is named there."""
+    registry = model_registry.workspace.registry
+    for name in ("monday", "tuesday"):
+        run = RunKey("default", "training", name)
+        registry.version_for_run("iris", run, producer="train")
+    with registry._database.engine.begin() as connection:
+        connection.execute(text("UPDATE mr_version SET created_at = '2026-01-01 00:00:00' WHERE number = 1"))
+    args = get_parser().parse_args(["model-registry", "versions", "iris"])
+    capsys.readouterr()
+    args.func(args)
+    found = capsys.readouterr()
+
+    assert "monday" in found.out
+    assert found.err == (
+        "In the making for more than a day: iris@1. If the run is over, close it: airflow model-registry gc\n"
+    )

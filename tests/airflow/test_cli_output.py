@@ -10,7 +10,9 @@ import yaml
 from airflow.cli.cli_parser import get_parser
 
 from airflow_model_provider import Client
+from airflow_model_provider.cli import runs
 from airflow_model_provider.cli.definition import COMMANDS, DB_COMMANDS
+from airflow_model_provider.registry.entities import RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,9 +131,33 @@ def test_a_collection_counts_what_it_removed(row: Callable[..., dict[str, Any]],
         "resolutions": 0,
         "run_pins": 0,
         "abandoned_versions": 0,
+        "versions_of_ended_runs": 0,
     }
     assert done == {**would, "result": "removed"}
     assert nothing == {**done, "files": 0, "bytes": 0}
+
+
+def test_a_collection_says_if_airflow_cannot_be_asked(
+    airflow: Callable[..., str],
+    model_registry: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether a run is over; it goes on then, and the version stays open."""
+    said = []
+    monkeypatch.setattr(runs, "note", said.append)
+    monkeypatch.setattr("airflow.models.dagrun.DagRun.find", refuse)
+    run = RunKey("default", "training", "manual__1")
+    model_registry.workspace.registry.version_for_run("iris", run, producer="train")
+    found = airflow("gc")
+
+    assert found == "Not needed: 0 files (0 bytes) and 0 unfinished uploads.\n"
+    assert said == ["Airflow's database could not be asked which Dag runs are over (no such table)."]
+
+
+def refuse(*_: Any, **__: Any) -> None:
+    """As a database that was never migrated."""
+    raise OSError("no such table\nSELECT")
 
 
 def test_the_schema_is_a_row(row: Callable[..., dict[str, Any]], two: Client) -> None:
@@ -168,7 +194,7 @@ def test_questions_and_what_is_loaded_are_not_on_stdout(
     model_registry.delete_model_version("iris", 1)
     for command, asked in (
         (("register", "iris", str(tmp_path / "m.pkl"), "--check"), "hello"),
-        (("gc", "--older-than", "0"), "Remove 1 files"),
+        (("gc", "--older-than", "0"), "Remove 1 file"),
     ):
         args = get_parser().parse_args(["model-registry", *command, "-o", "json"])
         capsys.readouterr()

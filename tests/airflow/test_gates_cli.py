@@ -66,17 +66,17 @@ def test_all_options_are_gates(promote: Callable[..., str], model_registry: Clie
             ),
             *("--metadata-key", "f1", "--min-age", "1d12h", "--check", "tests.support.gate_checks:refuses"),
         )
-    with pytest.raises(SystemExit, match="no version of iris is staging"):
+    with pytest.raises(SystemExit, match="no version of iris is in 'staging'"):
         promote("iris", "2", "staging", "--better-than", "staging", "--metric", "f1", "--if-vacant", "fail")
 
     said = str(caught.value)
     assert re.sub(r"made \S+ ago", "made now", said).removeprefix("PromotionRefused: ") == (
-        "iris@2 does not come into 'staging': accuracy 0.97 of iris@2 is not < 0.9; "
+        "iris@2 was not promoted to 'staging': accuracy 0.97 of iris@2 is not < 0.9; "
         "accuracy 0.97 of iris@2 is not == 1; rmse 2.0300000000000002 of iris@2 is not better than "
         "2.05 of iris@1, which is production (less is better, min_delta 0.5); "
         "iris@2 has no artifact 'report' (it has: trained_model); "
-        "f1 was never logged onto iris@2 (logged: accuracy, rmse); iris@2 was made now, less than 1d 12h; "
-        "check tests.support.gate_checks:refuses refuses iris@2. Promote a version that passes, or ask other gates."
+        "iris@2 has no metadata 'f1' (it has: accuracy, rmse); iris@2 was made now, less than 1d 12h; "
+        "check tests.support.gate_checks:refuses refuses iris@2. Promote another version, or change the gates."
     )
     assert model_registry.get_model("iris").history("staging") == []
 
@@ -86,18 +86,18 @@ def test_all_options_are_gates(promote: Callable[..., str], model_registry: Clie
     [
         (
             ("--require", "accuracy"),
-            "--require: 'accuracy' is no condition; write --require 'accuracy>=0.95'",
+            "--require: 'accuracy' is not a condition; write --require 'accuracy>=0.95'",
         ),
-        (("--require", "accuracy=>0.9"), "'accuracy=>0.9' is no condition"),
-        (("--require", "accuracy=0.9"), "'accuracy=0.9' is no condition"),
-        (("--require", ">=0.9"), "'>=0.9' is no condition"),
-        (("--require", "accuracy>=high"), "require says '>=high' of 'accuracy', which can't be read"),
-        (("--max-age", "7"), "--max-age: '7' is no length of time; write 7d, 12h, or 1d12h"),
-        (("--max-age", "0d"), "max_age=datetime.timedelta\\(0\\) is no time"),
-        (("--metric", "f1"), "metric= is given, and better_than= is not"),
+        (("--require", "accuracy=>0.9"), "'accuracy=>0.9' is not a condition"),
+        (("--require", "accuracy=0.9"), "'accuracy=0.9' is not a condition"),
+        (("--require", ">=0.9"), "'>=0.9' is not a condition"),
+        (("--require", "accuracy>=high"), "require\\['accuracy'\\]='>=high' cannot be parsed"),
+        (("--max-age", "7"), "--max-age: '7' is not a length of time; write 7d, 12h, or 1d12h"),
+        (("--max-age", "0d"), "max_age=datetime.timedelta\\(0\\) must be a positive timedelta"),
+        (("--metric", "f1"), "metric= needs better_than="),
         (
             ("--better-than", "production", "--metric", "f1", "--min-delta", "nan"),
-            "min_delta=nan is no number",
+            "min_delta=nan must be a number",
         ),
         (("--better-than", "prodction", "--metric", "f1"), "Did you mean 'production'"),
         (("--check", "nowhere:check"), "cannot be imported"),

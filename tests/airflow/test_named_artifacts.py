@@ -14,7 +14,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from airflow_model_provider import Artifact, Client, host, load_artifact, save_artifact, step
-from airflow_model_provider.exceptions import ArtifactNotFound, InvalidDefinition, LoadingWhileBuilding
+from airflow_model_provider.exceptions import (
+    ArtifactNotFound,
+    InvalidDefinition,
+    LoadingWhileBuilding,
+    MetadataNotFound,
+)
 from airflow_model_provider.named_artifacts import NamedArtifact
 from tests.support.tasks import TaskInstance, predicting, running
 from tests.support.worlds import Local, Tasks, World
@@ -58,7 +63,7 @@ def registry(model_registry: Client) -> Iterator[Client]:
     """A scaler of two versions."""
     got.clear()
     save_artifact(1.5, "scaler")
-    save_artifact(2.5, "scaler")
+    save_artifact(2.5, "scaler", user_metadata={"mean": 0.5})
     TOP[:] = [NamedArtifact("scaler", 1)]
     yield model_registry
     host._entered = False
@@ -87,6 +92,12 @@ def scaler(*args: Any, **options: Any) -> Any:
     (lambda: take(pass_on(scaler())), 2.5),
     (lambda: take_handle(scaler()), ("scaler", 2, 2.5)),
     (lambda: take(f"{scaler(1).number} {scaler().number}"), "1 2"),
+    (lambda: take([scaler().metadata["mean"], scaler().metadata.get("max", 1)]), [0.5, 1]),
+    (lambda: take([scaler(1).metadata.get("mean"), scaler(9, default=[0])]), [None, [0]]),
+    (lambda: take(scaler(default=0)), 2.5),
+    (lambda: take(f"{scaler().metadata['mean']} {scaler().metadata.get('max', 1)}"), "0.5 1"),
+    (lambda: take(f"{scaler(9, default='none')} {scaler(9, default=7).number}"), "none 7"),
+    (lambda: take(pass_on(scaler(9, default=4))), 4),
 ])  # fmt: skip
 def test_it_is_loaded_wherever_it_stands(world: World, body: Callable[[], Any], expected: Any) -> None:
     """Positional, keyword, nested, mapped, returned by a step, in an f-string; nothing is read before."""
@@ -98,6 +109,21 @@ def test_it_is_loaded_wherever_it_stands(world: World, body: Callable[[], Any], 
     world.run(named)
 
     assert got == [expected]
+
+
+def test_what_is_missing_without_a_default_is_an_error(registry: Client) -> None:
+    """Of a key the error names those that exist; a running program gets the default, too."""
+
+    def missing() -> None:
+        take(scaler().metadata["maen"])
+
+    with pytest.raises(
+        MetadataNotFound, match=r"artifact scaler@2 has no metadata 'maen'. Did you mean 'mean'"
+    ):
+        Local().run(missing)
+    assert registry.get_artifact("nothing", default=3) == 3
+    with pytest.raises(ArtifactNotFound):
+        registry.get_artifact("nothing")
 
 
 def test_a_task_records_what_it_got(world: World, registry: Client) -> None:

@@ -26,7 +26,11 @@ PROMOTION = {"model": "iris", "version": 1, "stage": "production"}
         (ModelApprovalOperator, PROMOTION | {"version": None}, "version=None names no version"),
         (ModelPromoteOperator, PROMOTION | {"gates": 3}, "gates: 3 "),
         (ModelPromoteOperator, PROMOTION | {"gates": "hard"}, "gates: 'hard' "),
-        (ModelPromoteOperator, PROMOTION | {"require": {"a": "high"}}, "require says 'high'"),
+        (
+            ModelPromoteOperator,
+            PROMOTION | {"require": {"a": "high"}},
+            "require\\['a'\\]='high' cannot be parsed",
+        ),
         (ModelRegisterOperator, {"model": "iris", "files": ["x"]}, r"files=\['x'\] must be a mapping"),
         (ModelRegisterOperator, {"model": "iris", "files": "x.joblib"}, "files='x.joblib' must be a mapping"),
         (

@@ -119,7 +119,7 @@ WRONG = {
     "no_name": ("Model('')", "'' is not a valid model name", 9),
     "no_model": (
         "@pipeline(**START)\ndef p():\n    use(get_pipeline_context().model)",
-        "There is no model in pipeline 'p'",
+        "pipeline 'p' has no model",
         11,
     ),
     "loads": (
@@ -151,7 +151,7 @@ WRONG = {
     ),
     "naive_time": (
         "Model('iris', version='production', as_of=datetime(2026, 3, 1))",
-        "has no time zone. Give an aware datetime",
+        "has no time zone. Pass a datetime with",
         9,
     ),
     "unknown_date": (

@@ -163,7 +163,7 @@ def test_soft_gates_skip_and_others_fail(registry: Client) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "StageOccupied: .*held by iris@1"),
+        ({}, "StageOccupied: .*occupied by iris@1"),
         ({"expected": "3"}, "StageConflict: Expected iris@3 in .*, found iris@1"),
         ({"version": "{{ '' }}"}, "InvalidDefinition: .*version='' names no version"),
         ({"version": "{{ 9 }}"}, "VersionNotFound: 'iris' has no version '9'"),
@@ -189,7 +189,7 @@ def test_what_is_refused_fails_without_retries(registry: Client, given: dict[str
     ("partial", "mapped", "said"),
     [
         ({}, {"gates": {"requires": {}}}, "InvalidDefinition: gates: there is no field 'requires'"),
-        ({}, {"expected": "first"}, "InvalidDefinition: .*expected='first' is no version number"),
+        ({}, {"expected": "first"}, "InvalidDefinition: .*expected='first' must be a version number"),
         ({"stage": "prodction"}, {"version": 2}, "UnknownStage: .*Did you mean 'production'"),
         ({"conn_id": ""}, {"version": 2}, "InvalidName: '' is not a valid connection id"),
     ],

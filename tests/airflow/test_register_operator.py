@@ -129,8 +129,8 @@ def test_the_client_links_too(registry: Client) -> None:
     ("given", "said"),
     [
         ({"files": {"m": "/nowhere.joblib"}}, "FileMissing: .*nowhere.joblib"),
-        ({"artifacts": ["plain"]}, "InvalidDefinition: .*'plain' in artifacts= is no artifact"),
-        ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*held by iris@1"),
+        ({"artifacts": ["plain"]}, "InvalidDefinition: .*'plain' in artifacts= must be an artifact"),
+        ({"artifacts": {"m": [1]}, "stage": "staging"}, "StageOccupied: .*occupied by iris@1"),
         (
             {"artifacts": {"m": [1]}, "stage": "staging", "expected": "none"},
             "StageConflict: Expected no version in .*, found iris@1",

@@ -100,7 +100,7 @@ def test_the_link_leads_to_the_version(registry: Client) -> None:
         ({"expected": "none"}, "StageConflict: Expected no version in"),
         ({"model": "rose"}, "ModelNotFound: The registry has no model 'rose'"),
         ({"stage": "{{ 'prod' ~ 'ction' }}"}, "UnknownStage: .*Did you mean 'production'"),
-        ({"to": "{{ 'latest' }}"}, "InvalidDefinition: .*to='latest' is no version number"),
+        ({"to": "{{ 'latest' }}"}, "InvalidDefinition: .*to='latest' must be a version number"),
         ({"model": "{{ '../x' }}"}, "InvalidName: '../x' is not a valid model name"),
     ],
 )

@@ -213,7 +213,7 @@ def test_a_trigger_fires_for_its_stage_alone(model_registry: Client) -> None:
 
     payload = asyncio.run(asyncio.wait_for(first("production"), 20))
 
-    assert (payload["stage"], payload["number"], payload["sequence"], payload["new_from"]) == (
+    assert (payload["stage"], payload["version"], payload["sequence"], payload["new_from"]) == (
         "production",
         2,
         2,

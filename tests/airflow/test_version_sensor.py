@@ -193,7 +193,7 @@ def test_without_deferring_it_is_a_sensor_like_others(registry: Client) -> None:
     ("given", "said"),
     [
         ({"version": "{{ 'prodction' }}"}, "Did you mean 'production'"),
-        ({"newer_than": "{{ 'one' }}"}, "newer_than='one' is no version number"),
+        ({"newer_than": "{{ 'one' }}"}, "newer_than='one' must be a version number"),
         ({"version": "{{ '' }}"}, "names no version"),
         ({"newer_than": "{{ 'rose@1' }}"}, "got one of 'rose'"),
     ],

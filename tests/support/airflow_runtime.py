@@ -20,12 +20,26 @@ import psutil
 from tenacity import Retrying, stop_after_attempt
 
 from tests.support.airflow_home import make_database
+from tests.support.families import held, kill_families, send, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 FINAL = frozenset({"success", "failed"})
+#: To preload where most tasks and DAG files use data and models: importing them takes longer than all else they do.
+LIBRARIES = ("pandas", "pyarrow.parquet", "sklearn.datasets", "sklearn.linear_model")
+#: A setting of Airflow's own, which each component reads when it starts.
+PRELOADING = '''"""What many tasks import is imported once, by those whose children they are."""
+
+import sys
+from importlib import import_module
+
+__all__ = []
+if {{"scheduler", "dag-processor"}} & set(sys.argv):
+    for module in {modules!r}:
+        import_module(module)
+'''
 
 
 class AirflowRuntime:
@@ -35,6 +49,7 @@ class AirflowRuntime:
     :param home: AIRFLOW_HOME, made if it is missing.
     :param dags: folder of the DAG files.
     :param settings: further environment variables.
+    :param preload: modules that scheduler and DAG processor import before they fork what runs tasks and parses files.
     :param say: told what is going on.
     """
 
@@ -44,9 +59,11 @@ class AirflowRuntime:
         dags: Path,
         *,
         settings: Mapping[str, str] | None = None,
+        preload: Sequence[str] = (),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.home, self.dags, self._say = home, dags, say
+        self._preload = tuple(preload)
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.registry_url = f"sqlite:///{home / 'model_registry.db'}"
@@ -74,6 +91,7 @@ class AirflowRuntime:
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "WORKERS__EXECUTION_API_TIMEOUT": "30",
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # how late a worker may notice that a task process ended
             "DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
@@ -105,16 +123,23 @@ class AirflowRuntime:
     def start(self) -> None:
         """Make the database, start the components, wait until all of them are up and every file is parsed."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        if self._preload:
+            (self.home / "config").mkdir(exist_ok=True)
+            code = PRELOADING.format(modules=self._preload)
+            (self.home / "config" / "airflow_local_settings.py").write_text(code)
         self._say("making Airflow's database")
         self.make_database()
         self.start_again(*COMPONENTS)
         self._say("waiting until they are up")
         self.wait_for(self._healthy, timeout=120)
+        self._api.get(
+            "/execution/health", timeout=120
+        )  # what tasks ask is built when it is first asked: seconds
         token = self._api.get("/auth/token").json()["access_token"]
         self._api.headers["Authorization"] = f"Bearer {token}"
         self._say("waiting until the DAG files are parsed")
         files = sum("dag" in path.read_text().lower() for path in self.dags.rglob("*.py"))
-        self.wait_for(lambda: self._parsed_files() + len(self.import_errors()) >= files, timeout=120)
+        self.wait_for(lambda: self._parsed_files() >= files, timeout=120)
 
     def make_database(self) -> None:
         """Make Airflow's database, unless there is one."""
@@ -138,39 +163,16 @@ class AirflowRuntime:
 
     def kill(self, *names: str) -> None:
         """Kill components with all their children, at once."""
-        family = []
-        for name in names:
-            parent = psutil.Process(self._processes[name].pid)
-            family += [parent, *parent.children(recursive=True)]
-        for process in family:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(family, timeout=10)
+        kill_families(self._processes[name].pid for name in names)
         for name in names:
             self._processes[name].wait(timeout=10)
 
     def stop(self) -> None:
-        """Stop everything this runtime started, children and grandchildren too."""
+        """Kill everything that this runtime started: no component has anything to finish, and some take their time."""
         self._api.close()
         if self._processes:
             self._say("stopping Airflow")
-        alive = [psutil.Process(item.pid) for item in self._processes.values() if item.poll() is None]
-        family = [*alive]
-        for process in alive:
-            try:
-                family += process.children(recursive=True)
-            except psutil.NoSuchProcess:
-                continue
-        for process in family:
-            _signal(process, signal.SIGCONT)
-        # Children are their parent's business: the triggerer hangs if its own ends before it does.
-        for process in alive:
-            _signal(process, signal.SIGTERM)
-        psutil.wait_procs(alive, timeout=8)
-        for process in family:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(family, timeout=5)
-        for item in self._processes.values():
-            item.wait(timeout=10)
+        self.kill(*self._processes)
         self._processes.clear()
 
     def airflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -200,7 +202,10 @@ class AirflowRuntime:
         return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
     def _parsed_files(self) -> int:
-        return len({dag["fileloc"] for dag in self._get("/dags", limit=1000)["dags"]})
+        ((good, bad),) = self.rows(
+            "SELECT (SELECT count(DISTINCT fileloc) FROM dag), (SELECT count(*) FROM import_error)"
+        )
+        return int(good + bad)
 
     def wait_for(self, condition: Callable[[], Any], *, timeout: float, poll: float = 0.2) -> Any:
         """Return what the condition gives once it is true."""
@@ -255,15 +260,13 @@ class AirflowRuntime:
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
-        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        ((state,),) = self.rows("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
+        return str(state)
 
     def wait_run(self, dag_id: str, run_id: str, *, timeout: float = 120) -> str:
         """Wait for the end of a run and return its state."""
-        query = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"
         try:
-            self.wait_for(
-                lambda: FINAL & {state for (state,) in self.rows(query, dag_id, run_id)}, timeout=timeout
-            )
+            self.wait_for(lambda: self.run_state(dag_id, run_id) in FINAL, timeout=timeout)
         except TimeoutError as err:
             raise TimeoutError(f"{run_id} of {dag_id}: {err}; {self.failures(dag_id, run_id)}") from None
         return self.run_state(dag_id, run_id)
@@ -272,6 +275,15 @@ class AirflowRuntime:
         """Ask Airflow's own database: waiting costs its API little then, and tests and tasks need that."""
         with closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
             return database.execute(query, values).fetchall()
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, list[str | None]]:
+        """Return the states of a run's tasks, by map index."""
+        query = """SELECT task_id, state FROM task_instance
+            WHERE dag_id = ? AND run_id = ? ORDER BY task_id, map_index"""
+        found: dict[str, list[str | None]] = {}
+        for task_id, state in self.rows(query, dag_id, run_id):
+            found.setdefault(task_id, []).append(state)
+        return found
 
     def task_instances(self, dag_id: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the task instances of a run by task id."""
@@ -372,14 +384,19 @@ class AirflowRuntime:
 
     def reparse(self, *dag_ids: str) -> None:
         """Have the files of some DAGs, or of all, parsed once more, and wait for it."""
+
+        def parsed() -> dict[str, str]:
+            found = dict(self.rows("SELECT dag_id, last_parsed_time FROM dag"))
+            return {dag_id: found[dag_id] for dag_id in dag_ids or found}
+
+        before = parsed()
         dags = self._get("/dags", limit=1000)["dags"]
-        before = {dag["dag_id"]: dag for dag in dags if dag["dag_id"] in dag_ids or not dag_ids}
-        for token in {dag["file_token"] for dag in before.values()}:
+        for token in {dag["file_token"] for dag in dags if dag["dag_id"] in before}:
             self._order("PUT", f"/parseDagFile/{token}")
 
         def parsed_again() -> bool:
-            now = {dag["dag_id"]: dag["last_parsed_time"] for dag in self._get("/dags", limit=1000)["dags"]}
-            return all(now[dag_id] != dag["last_parsed_time"] for dag_id, dag in before.items())
+            now = parsed()
+            return all(now[dag_id] != time for dag_id, time in before.items())
 
         self.wait_for(parsed_again, timeout=120)
 
@@ -418,31 +435,20 @@ class AirflowRuntime:
         run_id = self.trigger(dag_id)
 
         def state(name: str) -> str | None:
-            return next((item["state"] for item in self.task_instances(dag_id, run_id).get(name, [])), None)
+            return next(iter(self.states(dag_id, run_id).get(name, [])), None)
 
         scheduler = psutil.Process(self._processes["scheduler"].pid)
-        self.wait_for(lambda: state(after) == "running", timeout=60)
-        with ExitStack() as held:
-            with self.held_between_transactions(lambda number: _signal(scheduler, number)):
+        self.wait_for(lambda: state(after) == "running", timeout=60, poll=0.02)  # it does not run for long
+        with ExitStack() as stopped:
+            with self.held_between_transactions(lambda number: send(scheduler, number)):
                 self.wait_for(lambda: state(after) == "success", timeout=60)
                 family = scheduler.children(recursive=True)
-                workers = [item for item in family if "LocalExecutor" in _title(item)]
+                workers = [item for item in family if "LocalExecutor" in title(item)]
                 assert workers, "the executor has no worker process"
                 assert state(task_id) is None, f"{task_id} was queued before the workers could be held"
-                held.enter_context(_held(workers))
+                stopped.enter_context(held(workers))
             self.wait_for(lambda: state(task_id) == "queued", timeout=60)
             yield run_id
-
-
-@contextmanager
-def _held(processes: Sequence[psutil.Process]) -> Iterator[None]:
-    for process in processes:
-        _signal(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            _signal(process, signal.SIGCONT)
 
 
 def free_port() -> int:
@@ -450,20 +456,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def _text(line: Any) -> str:

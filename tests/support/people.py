@@ -8,19 +8,11 @@ if TYPE_CHECKING:
     from tests.support.airflow_runtime import AirflowRuntime
 
 
-def states(airflow: AirflowRuntime, dag_id: str, run_id: str) -> dict[str, list[Any]]:
-    """The states of a run's tasks, by map index."""
-    return {
-        name: [item["state"] for item in sorted(items, key=lambda item: item["map_index"])]
-        for name, items in airflow.task_instances(dag_id, run_id).items()
-    }
-
-
 def asks(airflow: AirflowRuntime, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
     """What a task asks, once it waits for the answer."""
 
     def waiting() -> Any:
-        found = states(airflow, dag_id, run_id).get(task_id)
+        found = airflow.states(dag_id, run_id).get(task_id)
         assert found not in (["failed"], ["success"]), airflow.failures(dag_id, run_id)
         if found != ["awaiting_input"] or not airflow.is_reported(dag_id, run_id, task_id):
             return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.airflow_runtime import AirflowRuntime
+from tests.support.airflow_runtime import LIBRARIES, AirflowRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,5 +30,5 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowRuntime
     shutil.copy(pages / "load_artifacts_from_model.py", dags)
     second = (pages / "load_artifacts_with_client.py").read_text()
     (dags / "load_artifacts_with_client.py").write_text(second.replace("do_predictions", "with_client"))
-    with AirflowRuntime(folder / "home", dags) as runtime:
+    with AirflowRuntime(folder / "home", dags, preload=LIBRARIES) as runtime:
         yield runtime

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_model_provider import Client
-from airflow_model_provider.plugins import warm_start
 
 if TYPE_CHECKING:
     from tests.support.airflow_runtime import AirflowRuntime
@@ -152,14 +151,6 @@ def test_concurrent_runs_make_a_version_each(airflow: AirflowRuntime, registry: 
     assert len(made) == 2
     assert {str(version.state) for version in made} == {"ready"}
     assert {version.record.run.run_id for version in made} == set(runs)
-
-
-def test_a_task_finds_the_registry_loaded(airflow: AirflowRuntime) -> None:
-    """LocalExecutor forks tasks from a scheduler that has the registry's code already, and no data library."""
-    data = ["pandas", "sklearn", "pyarrow"]
-    run_id = run(airflow, "look_around", conf={"names": [*warm_start.NEEDED, *data]})
-
-    assert airflow.xcom("look_around", run_id, "loaded") == list(warm_start.NEEDED)
 
 
 def ensure_production(airflow: AirflowRuntime, registry: Client) -> None:

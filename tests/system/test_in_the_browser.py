@@ -8,7 +8,7 @@ import pytest
 
 from airflow_model_provider import Client
 from tests.support.browser import Browser
-from tests.support.people import asks, states
+from tests.support.people import asks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +78,8 @@ def test_a_person_decides_on_airflows_page(airflow: AirflowRuntime, browser: Bro
     approved, first = registry.get_model("seen").history("production")
     assert (approved.version, approved.previous, approved.reason) == (2, 1, "better on the page")
     assert (approved.who, first.version) == (person, 1)
-    assert states(airflow, "approval", runs[2]) == {"approve": ["success"], "announce": ["success"]}
-    assert states(airflow, "approval", runs[3]) == {"approve": ["success"], "announce": ["skipped"]}
+    assert airflow.states("approval", runs[2]) == {"approve": ["success"], "announce": ["success"]}
+    assert airflow.states("approval", runs[3]) == {"approve": ["success"], "announce": ["skipped"]}
     assert airflow.xcom("approval", runs[3], "approve")["rejected_by"] == person
     browser.click("Trigger")
     airflow.wait_for(lambda: registry.get_model("seen").history("production")[0] != approved, timeout=60)

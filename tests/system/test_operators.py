@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_model_provider import Client
-from tests.support.people import asks, states
+from tests.support.people import asks
 
 if TYPE_CHECKING:
     from tests.support.airflow_runtime import AirflowRuntime
@@ -38,7 +38,7 @@ def test_operators_work_together(airflow: AirflowRuntime, registry: Client) -> N
     assert ("staging", best, "stage", run_id) in history
     assert airflow.xcom("acting", run_id, "use") == f"acting@{best} staging 2000"
     assert {event[3] for event in history} == {run_id}
-    skipped = states(airflow, "acting", run_id)["promote"].count("skipped")
+    skipped = airflow.states("acting", run_id)["promote"].count("skipped")
     assert len(promoted) + skipped == 2
     assert airflow.xcom("acting", run_id, "wait")["version"] == best
 
@@ -60,7 +60,7 @@ def test_a_person_decides(airflow: AirflowRuntime, registry: Client) -> None:
         airflow.answer("decisions", run_id, task_id, "Reject")
     assert airflow.wait_run("decisions", run_id, timeout=120) == "failed"
 
-    found = states(airflow, "decisions", run_id)
+    found = airflow.states("decisions", run_id)
     assert found == {
         "in_time": ["failed"],
         "strict": ["failed"],
@@ -106,7 +106,7 @@ def test_the_examples_run(airflow: AirflowRuntime, registry: Client) -> None:
     for dag_id, run_id in (("train_gate_promote", second), ("wait_for_version", waiting), ("rollback", back)):
         assert airflow.wait_run(dag_id, run_id, timeout=120) == "success", airflow.failures(dag_id, run_id)
 
-    assert states(airflow, "train_gate_promote", second)["promote"] == ["skipped"]
+    assert airflow.states("train_gate_promote", second)["promote"] == ["skipped"]
     assert registry.get_model_version("iris_gated", "production").number == 1
     assert airflow.xcom("wait_for_version", waiting, "look_at")["version"] == str(newest)
     event = registry.get_model("iris_classifier").history("staging")[0]

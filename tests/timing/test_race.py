@@ -1,4 +1,4 @@
-"""Promotions every 100 ms from another process, while mapped tasks run."""
+"""Promotions every 50 ms from another process, while mapped tasks run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 SPAWN = multiprocessing.get_context("spawn")
 MODELS = ("race_task", "race_run")
-VERSIONS, PAUSE = 8, 0.1
+VERSIONS, PAUSE = 8, 0.05
 
 
 def promote(url: str, stop: Any, told: Any) -> None:
-    """Promote the next version of both models every 100 ms; tell how often, and what went wrong."""
+    """Promote the next version of both models every 50 ms; tell how often, and what went wrong."""
     rounds, errors, due = 1, [], time.monotonic()
     with Registry.open(url) as registry:
         while not stop.wait(max(0.0, due - time.monotonic())):

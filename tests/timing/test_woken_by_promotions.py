@@ -143,6 +143,7 @@ def test_what_a_run_has_claimed_stays(airflow: Airflow, registry: Client) -> Non
 def test_promotions_beside_kills_are_claimed_once(
     airflow: Airflow,
     registry: Client,
+    alone: None,
     record_property: Callable[[str, object], None],
 ) -> None:
     """At random moments, in bursts too, some while everything is down: each by one run of each, the last one soon."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from airflow_model_provider import (
@@ -33,13 +33,13 @@ def load(rows: int) -> tuple[Annotated[pd.DataFrame, "both_features"], Annotated
 @step
 def train(
     features: pd.DataFrame, labels: pd.Series, c: float
-) -> Annotated[ClassifierMixin, ArtifactConfig(name="both_model", is_model_artifact=True)]:
+) -> Annotated[BaseEstimator, ArtifactConfig(name="both_model", is_model_artifact=True)]:
     log_metadata({"c": c, "shape": list(features.shape)}, infer_model=True)
     return LogisticRegression(C=c).fit(features, labels)
 
 
 @step
-def fold(model: ClassifierMixin, features: pd.DataFrame, part: int) -> Annotated[float, "both_fold"]:
+def fold(model: BaseEstimator, features: pd.DataFrame, part: int) -> Annotated[float, "both_fold"]:
     return float(model.predict_proba(features.iloc[part::3])[:, 1].mean().round(6))
 
 
@@ -71,7 +71,7 @@ def both_training(c: float = 1.0):
 
 @step
 def predict(
-    model: ClassifierMixin, features: pd.DataFrame, c: float
+    model: BaseEstimator, features: pd.DataFrame, c: float
 ) -> Annotated[pd.Series, "both_predictions"]:
     return pd.Series(model.predict(features), index=features.index, name=f"c={c}")
 
@@ -114,7 +114,7 @@ def both_unserializable():
 
 
 @step
-def fail(c: float) -> Annotated[ClassifierMixin, ArtifactConfig(name="both_model", is_model_artifact=True)]:
+def fail(c: float) -> Annotated[BaseEstimator, ArtifactConfig(name="both_model", is_model_artifact=True)]:
     log_metadata({"c": c}, infer_model=True)
     raise ValueError(f"c={c} is no good")
 

@@ -64,6 +64,26 @@ def test_an_output_name_used_twice_is_refused() -> None:
         names(twice)
 
 
+def test_what_is_wrong_in_an_artifact_config_is_refused_where_it_stands() -> None:
+    """Not when the step has run."""
+    for wrong, said in (
+        ({"artifact_type": "modle"}, "artifact type: 'modle' does not exist. Did you mean 'model'"),
+        (
+            {"is_model_artifact": True, "is_deployment_artifact": True},
+            "is_model_artifact and is_deployment",
+        ),
+        (
+            {"artifact_type": "data", "is_model_artifact": True},
+            "artifact_type and is_model_artifact contradict",
+        ),
+        ({"format": 3}, "format=3 must be text"),
+        ({"run_metadata": [1]}, r"run_metadata=\[1\] must be a mapping"),
+    ):
+        with pytest.raises(InvalidDefinition, match=said):
+            ArtifactConfig(**wrong)  # type: ignore[arg-type]
+    assert ArtifactConfig(artifact_type="model", is_model_artifact=True).kind is ArtifactType.MODEL
+
+
 def test_placeholders_in_output_names_are_filled() -> None:
     """with_options(substitutions=) fills placeholders; a missing one is a clear error."""
 

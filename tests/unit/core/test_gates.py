@@ -85,7 +85,7 @@ def test_a_condition_is_that_of_python(condition: str, fits: float, does_not: fl
         *(
             (
                 {"require": {"accuracy": text}},
-                f"require says {text!r} of 'accuracy', which can't be read. {NUMBER}",
+                f"require['accuracy']={text!r} cannot be parsed. {NUMBER}",
             )
             for text in (
                 "=> 0.95",
@@ -102,23 +102,23 @@ def test_a_condition_is_that_of_python(condition: str, fits: float, does_not: fl
         ),
         (
             {"require": {"accuracy": "< 1e999"}},
-            "require says '< 1e999' of 'accuracy', and no number is so large.",
+            "require['accuracy']='< 1e999' has a number that is too large.",
         ),
-        ({"require": ">= 0.95"}, f"require='>= 0.95' is no mapping. {NUMBER}"),
+        ({"require": ">= 0.95"}, f"require='>= 0.95' must be a mapping. {NUMBER}"),
         (
             {"better_than": "production"},
-            "better_than= is given, and metric= is not. Say which metadata key is compared.",
+            "better_than= needs metric=, the metadata key to compare. Example: metric='accuracy'.",
         ),
         *(
             (
                 given,
-                f"{next(iter(given))}= is given, and better_than= is not. Say which stage's holder it is to beat.",
+                f"{next(iter(given))}= needs better_than=. Example: better_than='production'.",
             )
             for given in ({"metric": "f1"}, {"mode": "min"}, {"min_delta": 0.1}, {"if_vacant": "fail"})
         ),
         (
             {"better_than": "latest", "metric": "f1"},
-            "better_than='latest' is no stage. Name one, such as 'production'.",
+            "better_than='latest' must be a stage. Example: better_than='production'.",
         ),
         (
             {"better_than": "production", "metric": "f1", "mode": "less"},
@@ -131,14 +131,14 @@ def test_a_condition_is_that_of_python(condition: str, fits: float, does_not: fl
         *(
             (
                 {"better_than": "production", "metric": "f1", "min_delta": delta},
-                f"min_delta={delta!r} is no number from 0.",
+                f"min_delta={delta!r} must be a number from 0.",
             )
             for delta in (-0.1, math.nan, math.inf, "0.1", True)
         ),
-        ({"artifacts": "model"}, "artifacts='model' is not several. Give a list: artifacts=['model']."),
-        ({"metadata": {"f1": 1}}, "metadata={'f1': 1} is not several. Give a list."),
+        ({"artifacts": "model"}, "artifacts='model' must be a list. Example: artifacts=['model']."),
+        ({"metadata": {"f1": 1}}, "metadata={'f1': 1} must be a list."),
         *(
-            ({"max_age": age}, f"max_age={age!r} is no time that has passed. Give timedelta(days=7).")
+            ({"max_age": age}, f"max_age={age!r} must be a positive timedelta. Example: timedelta(days=7).")
             for age in ("7d", timedelta(0), math.nan)
         ),
         ({"max_age": 1e300}, "max_age=1e+300 is too long."),
@@ -149,7 +149,7 @@ def test_a_condition_is_that_of_python(condition: str, fits: float, does_not: fl
         *(
             (
                 {"check": path},
-                f"check={path!r} is no import path. "
+                f"check={path!r} must be an import path. "
                 "Give 'package.module:function': gates travel as text, also to other machines.",
             )
             for path in ("function", "a:b:c", "a.b c", "../a:b", "", "1a.b", 7)
@@ -194,7 +194,7 @@ def test_names_are_checked_as_everywhere(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("value", ["accuracy >= 0.95", 7, [None], ["better"], [[Gates()]]])
 def test_what_are_no_gates_is_refused(value: object) -> None:
     """Text above all."""
-    with pytest.raises(InvalidDefinition, match=r"^gates: .* Give Gates\(\.\.\.\), "):
+    with pytest.raises(InvalidDefinition, match=r"^gates: .* must be Gates, .*Example: Gates\("):
         Gates.of(value)
 
 

@@ -206,7 +206,7 @@ FACTS = {"materializer": "json", "version": 1, "attributes": {}, "size": 1}
 WRONG = [{"version": True}, {"attributes": "x"}, {"attributes": []}, {"size": -1}, {"size": None}]
 #: What each argument can't be, and what is said then.
 MALFORMED: dict[str, tuple[str, list[Any]]] = {
-    "uri": (r"handle\.uri gives", [None, " ", "file://relative", "s3://bucket/model"]),
+    "uri": (r"Pass handle\.uri", [None, " ", "file://relative", "s3://bucket/model"]),
     "digest": ("64 hexadecimal digits", [None, "", "abc", "A" * 64, f"md5:{'0' * 64}"]),
     "format": ("MODEL_FORMAT", [7, "", "numpy.npy", "{}", *(json.dumps(FACTS | wrong) for wrong in WRONG)]),
 }

@@ -58,18 +58,27 @@ PRINTED: list[tuple[Any, str, str]] = [
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pin": "rnu"}, "pin='rnu' is unknown. Known: 'task', 'run'. Did you mean 'run'?"),
     ({"on_missing": "skipp"}, "Known: 'fail', 'skip', 'wait'. Did you mean 'skip'?"),
-    ({"as_of": datetime(2026, 3, 1)}, "has no time zone. Give an aware datetime, or"),
+    ({"as_of": datetime(2026, 3, 1)}, "has no time zone. Pass a datetime with"),
     ({"as_of": "2026-03-01"}, "has no time zone."),
     ({"as_of": "logical_dat"}, "Did you mean 'logical_date'?"),
-    ({"as_of": ("run_after", "yesterday")}, "as_of='yesterday' is no date of a run."),
-    ({"as_of": "x"}, "of a run's dates: logical_date, data_interval_end, run_after."),
-    ({"as_of": date(2026, 3, 1)}, "is no time."),
-    ({"as_of": MARCH, "version": 3}, "as_of needs a stage, and version=3 is none."),
-    ({"as_of": MARCH, "version": "latest"}, "version='latest' is none."),
+    (
+        {"as_of": ("run_after", "yesterday")},
+        "as_of='yesterday' must be a time in ISO format, or a date of the run.",
+    ),
+    ({"as_of": "x"}, "date of the run: logical_date, data_interval_end, run_after."),
+    ({"as_of": date(2026, 3, 1)}, "must be a datetime."),
+    ({"as_of": MARCH, "version": 3}, "as_of needs a stage, but version=3 does not name one."),
+    ({"as_of": MARCH, "version": "latest"}, "version='latest' does not name one."),
     ({"as_of": MARCH, "on_missing": "wait"}, "would wait for the past."),
-    ({"version": None, "pin": "run"}, "each run makes a new one. Say which version: version='production'."),
-    ({"version": None, "as_of": MARCH}, "each run makes a new one."),
-    ({"version": "{date}", "on_missing": "wait"}, "each run makes a new one."),
+    (
+        {"version": None, "pin": "run"},
+        "Without it every run creates a new version. Example: version='production'.",
+    ),
+    ({"version": None, "as_of": MARCH}, "need version=. Without it every run creates a new version."),
+    (
+        {"version": "{date}", "on_missing": "wait"},
+        "need version=. Without it every run creates a new version.",
+    ),
 ]
 
 

@@ -189,7 +189,7 @@ def test_a_run_uses_the_version_of_its_date(trained: Client) -> None:
     times = (one, two - MICROSECOND, two)
 
     assert [run(lambda: look(THEN), logical_date=time) for time in times] == [[1], [1], [2]]
-    with pytest.raises(StageNotAssigned, match=f"first one came into it at {one.date()}"):
+    with pytest.raises(StageNotAssigned, match=f"first version came at {one.date()}"):
         run(lambda: look(THEN), logical_date=one - MICROSECOND)
     with pytest.raises(InvalidDefinition, match="time zone"):
         run(lambda: look(THEN), logical_date=datetime(2099, 3, 1))
@@ -248,10 +248,12 @@ def test_a_wrong_type_fails_before_it_is_loaded(trained: Client) -> None:
 
     Path(trained.get_model_version("marked", 1).get_model_artifact("trained_model").uri).unlink()
     with pytest.raises(
-        WrongType, match=r"'model' to be dict\[str, int\], and marked@1/.* is a .*marked.Marked"
+        WrongType, match=r"'model' of .* must be dict\[str, int\], but marked@1/.* is a .*marked.Marked"
     ):
         run(lambda: score(MADE))
-    with pytest.raises(WrongType, match=r"'scale' to be float, and marked\[production\].stage is a str"):
+    with pytest.raises(
+        WrongType, match=r"'scale' of .* must be float, but marked\[production\].stage is a str"
+    ):
         run(lambda: score({}, MODEL.stage))
     assert SEEN == []
 

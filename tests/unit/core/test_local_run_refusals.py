@@ -13,21 +13,28 @@ from typing import Annotated, Any
 import pytest
 
 from airflow_model_provider import (
+    ArtifactConfig,
     Client,
     Model,
     get_pipeline_context,
+    log_metadata,
     pipeline,
+    save_artifact,
     step,
 )
 from airflow_model_provider.exceptions import (
     ArtifactNotFound,
     DigestMismatch,
     InvalidDefinition,
+    NotJson,
     NotSerializable,
+    PromotionRefused,
     RegistryUnavailable,
     StageNotAssigned,
     StoreUnavailable,
+    UnknownFormat,
     VersionNotReady,
+    WrongOutput,
 )
 from tests.support.marked import Marked, make, scoring, training, use
 
@@ -53,6 +60,129 @@ def test_a_missing_artifact_names_those_that_exist(model_registry: Client) -> No
 
     with pytest.raises(ArtifactNotFound, match=r"marked@1 has no artifact 'traned_model'.*trained_model"):
         wrong()
+
+
+def test_an_artifact_of_another_type_is_named_with_it(model_registry: Client) -> None:
+    """Not as a misspelt name of itself."""
+    training(1)
+
+    @pipeline(model=Model("marked", version="production"))
+    def wrong() -> None:
+        use(get_pipeline_context().model.get_data_artifact("trained_model"), [1])
+
+    version = model_registry.get_model_version("marked", "production")
+    said = r"Artifact 'trained_model' of marked@1 has the type model, not data. Use get_model_artifact"
+    with pytest.raises(ArtifactNotFound, match=said):
+        wrong()
+    with pytest.raises(ArtifactNotFound, match=said):
+        version.get_data_artifact("trained_model")
+    with pytest.raises(ArtifactNotFound, match=r"'traned_model'. Did you mean 'trained_model'"):
+        version.get_data_artifact("traned_model")
+
+
+def test_a_result_without_an_output_says_why(model_registry: Client) -> None:
+    """Skipped, failed, of several, or nothing returned."""
+
+    @step
+    def skipped() -> int:
+        raise PromotionRefused("marked@1", "production", ["too bad"], soft=True)
+
+    @step
+    def broken() -> int:
+        raise ZeroDivisionError("no")
+
+    @step
+    def two() -> tuple[Annotated[int, "low"], Annotated[int, "high"]]:
+        return 1, 2
+
+    @step
+    def silent() -> None: ...
+
+    @pipeline
+    def all_of_them() -> None:
+        skipped()
+        broken()
+        two()
+        silent()
+
+    steps = all_of_them.run(raise_on_failure=False).steps
+    for name, said in (
+        ("skipped", "step 'skipped': it has no output, because its state is 'skipped'"),
+        ("broken", "step 'broken': it has no output, because its state is 'failed'. ZeroDivisionError: no"),
+        ("two", r"step 'two': it has several outputs: low, high. Name one: outputs\['low'\]"),
+        ("silent", "step 'silent': it has no saved output. It returned nothing"),
+    ):
+        with pytest.raises(InvalidDefinition, match=said):
+            _ = steps[name].output
+
+
+def test_what_a_step_has_saved_itself_is_not_denied(model_registry: Client) -> None:
+    """A wrong result says that none of its outputs was saved; what save_artifact() saved is there."""
+
+    @step
+    def wrong_count() -> tuple[Annotated[int, "low"], Annotated[int, "high"]]:
+        save_artifact(1, "by_hand")
+        return (1,)  # type: ignore[return-value]
+
+    @step
+    def wrong_type() -> Annotated[int, "low"]:
+        return "1"  # type: ignore[return-value]
+
+    for found, error in ((wrong_count, InvalidDefinition), (wrong_type, WrongOutput)):
+        with pytest.raises(error, match="None of its outputs was saved"):
+            pipeline(_calling(found))()
+    assert model_registry.get_artifact("by_hand").load() == 1
+
+
+def test_a_format_that_does_not_exist_is_refused_before_the_code_runs(model_registry: Client) -> None:
+    """The result of a long training is not lost for a misspelt word."""
+
+    @step
+    def never() -> Annotated[int, ArtifactConfig(format="jsno")]:
+        raise AssertionError
+
+    with pytest.raises(UnknownFormat, match=r"format='jsno' does not exist. Did you mean 'json'"):
+        pipeline(lambda: never())()
+
+
+def _calling(found: Any) -> Any:
+    return lambda: found()
+
+
+@pytest.mark.parametrize("metadata", [[("a", 1)], "accuracy", None, 3])
+def test_metadata_that_are_no_mapping_are_refused_where_they_are_logged(
+    model_registry: Client, metadata: Any
+) -> None:
+    """Onto a version, onto an output, with what is saved; so is a value that is no JSON."""
+
+    @step
+    def onto_the_version() -> Annotated[int, "kept"]:
+        log_metadata(metadata, infer_model=True)
+        return 1
+
+    @step
+    def onto_the_output() -> Annotated[int, "kept"]:
+        log_metadata(metadata, infer_artifact=True)
+        return 1
+
+    @step
+    def onto_an_artifact() -> Annotated[int, "kept"]:
+        save_artifact(1, "by_hand")
+        log_metadata(metadata, artifact_name="by_hand")
+        return 1
+
+    @step
+    def no_json() -> Annotated[int, "kept"]:
+        with pytest.raises(NotJson, match="'a' of output 'kept' of step 'no_json'"):
+            log_metadata({"a": object()}, infer_artifact=True)
+        return 1
+
+    for found in (onto_the_version, onto_the_output, onto_an_artifact):
+        with pytest.raises(
+            InvalidDefinition, match=r"metadata=.* must be a mapping. Example: metadata={'accuracy'"
+        ):
+            pipeline(model=Model("marked"))(_calling(found))()
+    assert pipeline(lambda: no_json())().state == "success"
 
 
 def test_a_failing_step_leaves_the_version_failed(model_registry: Client) -> None:

@@ -20,7 +20,11 @@ LONGEST = LazyNamedArtifact("x" * 100, 10**9, 1000, "local_path", conn_id="c" * 
 FORM = {NAMED_KEY: "artifact scaler@3", "name": "scaler", "version": 3}
 
 
-@pytest.mark.parametrize("reference", [NEWEST, ONE, ONE.uri, NEWEST.local_path, LONGEST])
+@pytest.mark.parametrize("reference", [
+    *(NEWEST, ONE, ONE.uri, NEWEST.local_path, LONGEST),
+    *(LazyNamedArtifact("scaler", default=None), LazyNamedArtifact("scaler", default=[0]), NEWEST.metadata["mean"]),
+    NEWEST.metadata.get("mean", {"a": 1}),
+])  # fmt: skip
 def test_it_is_a_value(reference: NamedArtifact) -> None:
     """Copied, pickled, hashed, and through JSON it is the same; it can't be computed with or changed."""
     back = read_reference(json.loads(json.dumps(reference)))
@@ -42,13 +46,17 @@ def test_it_is_printed_as_what_it_means() -> None:
         "artifact scaler@3[1] in team_a",
         "artifact scaler@3[1].uri in team_a",
     ]
+    assert [repr(ONE.metadata["a"]), f"{NEWEST.metadata['a']}"] == [
+        "artifact scaler@3[1].metadata['a'] in team_a",
+        '{{ macros.model_registry.artifact("scaler").metadata["a"] }}',
+    ]
     expression = 'macros.model_registry.artifact("scaler", version=3, map_index=1, conn_id="team_a").digest'
     assert f"{ONE.digest}" == "{{ " + expression + " }}"
 
 
 @pytest.mark.parametrize("changed", [
     {"name": "{{ 1 / 0 }}"}, {"name": "../x"}, {"name": 3}, {"version": "{{ 3 }}"}, {"version": 0}, {"map_index": -2},
-    {"attribute": "metadata"}, {"attribute": ["uri"]}, {"conn_id": 3}, {"more": 1},
+    {"attribute": "metadata"}, {"attribute": "metadata:"}, {"attribute": ["uri"]}, {"conn_id": 3}, {"more": 1},
 ])  # fmt: skip
 def test_what_came_as_data_is_checked(changed: dict[str, Any]) -> None:
     """Names are names, numbers are numbers; nothing in it can be a template."""
@@ -71,6 +79,17 @@ def test_it_is_read_where_references_are() -> None:
     assert read_whole([FORM]) == [FORM]
     form = written([NEWEST, data], lambda part: part.to_json() if isinstance(part, NamedArtifact) else None)
     assert read_result(json.loads(json.dumps(form))) == [NEWEST, data]
+
+
+def test_a_default_is_a_json_value() -> None:
+    """None is one, and no default is none; what differs in JSON is not the same."""
+    given = [LazyNamedArtifact("scaler", default=value) for value in (None, 0, False, [])]
+
+    assert len({NEWEST, *given}) == 5
+    assert [item.has_default for item in (NEWEST, *given)] == [False, True, True, True, True]
+    for wrong in (object(), NEWEST, float("nan")):
+        with pytest.raises(InvalidDefinition, match="a JSON value"):
+            LazyNamedArtifact("scaler", default=wrong)
 
 
 @pytest.mark.parametrize("given", [("",), ("../x",), ("{{ params.x }}",), ("scaler", 0), ("scaler", 1.5)])

@@ -193,5 +193,5 @@ def test_a_template_is_never_read(version: str) -> None:
 
 def test_a_time_that_utc_does_not_know_is_refused() -> None:
     """The first day of the calendar, seen from the east, lies before it."""
-    with pytest.raises(InvalidDefinition, match="is no time in UTC"):
+    with pytest.raises(InvalidDefinition, match="cannot be converted to UTC"):
         Model("iris", version="production", as_of=datetime.min.replace(tzinfo=timezone(timedelta(hours=2))))

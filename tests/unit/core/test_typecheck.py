@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from airflow_model_provider.exceptions import WrongType
 from airflow_model_provider.handles import Artifact
@@ -87,6 +88,7 @@ Proxy = type("Proxy", (), {"__class__": property(lambda self: Point)})
 Stub = type("Stub", (Any,), {})
 FITS = [
     (CLASSIFIER, [ClassifierMixin, BaseEstimator, Predicts, Fitted, Estimator]),
+    (make_pipeline(LogisticRegression()), [BaseEstimator]),  # which is no ClassifierMixin
     (3, [int, float, complex, UserId, Number, T, object, Any, Annotated[int, "n"], Literal["a", 3]]),
     (None, [None, int | None, list[int] | None, Any]),
     ("text", ["Missing", list["Missing"] | str, any, (int, str)]),  # noqa: F821
@@ -201,7 +203,7 @@ def test_the_error_says_who_wanted_what() -> None:
         check_recorded(ClassifierMixin, OLD_FRAME, **WHERE)
 
     assert str(caught.value) == (
-        "Step 'predict' wants parameter 'model' to be sklearn.base.ClassifierMixin, and "
+        "Parameter 'model' of step 'predict' must be sklearn.base.ClassifierMixin, but "
         "iris_classifier@2/trained_model is a pandas.core.frame.DataFrame. "
         "Pass another value, or correct the annotation."
     )
@@ -252,4 +254,4 @@ def test_a_class_of_a_dag_file_is_printed_by_the_name_of_its_file() -> None:
     """What Airflow puts before it is of no use to a reader."""
     found = f"unusual_prefix_{'0a' * 20}_train.Report"
 
-    assert "and 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))
+    assert "but 3 is a train.Report. " in str(WrongType("predict", "model", "int", found, "3"))

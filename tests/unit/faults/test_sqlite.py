@@ -139,7 +139,7 @@ def test_another_writer_who_does_not_end_is_waited_for_once(
 
     with pytest.raises(RegistryUnavailable, match="locked"):
         workspace.registry.create_version("locked out")
-    assert "trying again" not in caplog.text
+    assert "Trying again" not in caplog.text
     other_writer.rollback()
     assert scene.rows() == before
     assert workspace.registry.create_version("let in").number == 1

@@ -361,10 +361,10 @@ def test_a_link_inside_the_folder_comes_back_as_a_link(shelf: Shelf, folder: Pat
         (
             "out",
             "../beside",
-            r"weights/out' is a link to '../beside', which is no file and not in the folder",
+            r"weights/out' is a link to '../beside', which is not a file, nor inside the folder",
         ),
         ("deep/out", "../../weights/a.bin", r"'deep/out' in it is a link out of the folder"),
-        ("out", "/", r"weights/out' is a link to '/', which is no file and not in the folder"),
+        ("out", "/", r"weights/out' is a link to '/', which is not a file, nor inside the folder"),
         ("out", "deep/../a.bin", r"'out' in it is a link to 'deep/../a.bin'"),
     ],
 )
@@ -395,7 +395,7 @@ def test_what_is_no_file_is_not_saved(shelf: Shelf, folder: Path) -> None:
         for path in (folder / "pipe" / "p", folder / "socket" / "s", Path("/dev/zero")):
             with pytest.raises(NotSerializable, match="is neither a file nor a folder"):
                 shelf.save(path)
-    with pytest.raises(NotSerializable, match="is no path"):
+    with pytest.raises(NotSerializable, match="is not a path"):
         shelf.save(Path("a\0b"))
 
 

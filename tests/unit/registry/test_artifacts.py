@@ -268,7 +268,7 @@ def test_a_collection_that_no_task_here_has_made_is_counted(registry: Registry) 
     for index in range(3):
         save(registry, version.id, map_index=index)
 
-    with pytest.raises(AmbiguousArtifact, match="a collection of 3"):
+    with pytest.raises(AmbiguousArtifact, match="has 3 elements"):
         registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])
 
 

@@ -128,7 +128,7 @@ def test_after_its_last_holder_left_the_error_says_when(registry: Registry, even
     left = registry.set_stage("iris", 3, "archived")
     assert left is not None
     with pytest.raises(
-        StageNotAssigned, match="its last holder left it at " + re.escape(left.at.isoformat())
+        StageNotAssigned, match="its last version left it at " + re.escape(left.at.isoformat())
     ):
         registry.resolve([then(left.at, left.stage)])
 
@@ -145,7 +145,7 @@ def test_what_never_was_in_use_says_so(registry: Registry, events: list[StageEve
     """A stage that nobody ever held; a model that does not exist; a default is used instead of the error."""
     time = events[-1].at
     with pytest.raises(
-        StageNotAssigned, match=r"'rose' was in stage 'staging'.*never was in use.*1 \(production\)"
+        StageNotAssigned, match=r"'rose' was in stage 'staging'.*has never had a version.*1 \(production\)"
     ):
         registry.resolve([then(time, "staging", "rose")])
     with pytest.raises(ModelNotFound, match="iris, rose"):

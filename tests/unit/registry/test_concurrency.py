@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from airflow_model_provider.exceptions import RegistryUnavailable, StageConflict, StageOccupied
+from airflow_model_provider.registry.database import Database
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.registry.registry import Registry
 from airflow_model_provider.selectors import Selector
@@ -192,7 +197,39 @@ def test_broken_connections_are_replaced(postgres: PostgresServer, caplog: pytes
         postgres.drop_connections(url)
 
         assert registry.get_version("iris", Selector.parse("latest")).number == 2
-    assert "trying again" in caplog.text
+    assert "Trying again" in caplog.text
+
+
+def test_an_outage_is_one_line_and_one_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Which says what happens next; a short one is one line, and one more when it is over."""
+    database = Database(f"sqlite:///{tmp_path / 'registry.db'}", patience=0.3)
+    answers: list[Any] = [OperationalError("SELECT 1", {}, OSError("connection refused"))] * 2
+
+    def ask(connection: Any) -> Any:
+        if not answers:
+            raise OperationalError("SELECT 1", {}, OSError("connection refused"))
+        answer = answers.pop()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with (
+        caplog.at_level(logging.INFO, "airflow_model_provider"),
+        pytest.raises(RegistryUnavailable, match="refused"),
+    ):
+        database.read(ask)
+    (line,) = caplog.messages
+    assert re.search(
+        r"registry.db is not usable yet: connection refused.*Trying again for 0 s, then failing", line
+    )
+    caplog.clear()
+    answers[:] = [1, OperationalError("SELECT 1", {}, OSError("connection refused"))]
+    with caplog.at_level(logging.INFO, "airflow_model_provider"):
+        assert database.read(ask) == 1
+    assert [message.rpartition("registry.db ")[2][:13] for message in caplog.messages] == [
+        "is not usable",
+        "answers again",
+    ]
 
 
 def test_who_stops_in_the_middle_of_a_promotion_lets_go(
@@ -224,7 +261,7 @@ def test_who_stops_in_the_middle_of_a_promotion_lets_go(
 
         assert limits == ["1min"]
         assert [item.version for item in other.history("iris")] == [1, 2]
-        assert "trying again" in caplog.text
+        assert "Trying again" in caplog.text
 
 
 def test_metadata_and_deletions_are_no_different(postgres: PostgresServer) -> None:

@@ -87,14 +87,14 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
     (
         4,
         {"require": {"accuracy": ">= 0.95"}},
-        "accuracy nan of iris@4 is not a finite number, and is to be >= 0.95",
+        "accuracy nan of iris@4 is not a finite number; required: >= 0.95",
     ),
-    (4, {"require": {"passed": "== 1"}}, "passed True of iris@4 is not a finite number, and is to be == 1"),
-    (4, {"require": {"rmse": "< 3"}}, "rmse 'high' of iris@4 is not a finite number, and is to be < 3"),
+    (4, {"require": {"passed": "== 1"}}, "passed True of iris@4 is not a finite number; required: == 1"),
+    (4, {"require": {"rmse": "< 3"}}, "rmse 'high' of iris@4 is not a finite number; required: < 3"),
     (
         2,
         {"require": {"f1": "> 0"}},
-        "f1 was never logged onto iris@2 (logged: accuracy, rmse, runs), and is to be > 0",
+        "iris@2 has no metadata 'f1' (it has: accuracy, rmse, runs); required: > 0",
     ),
     (3, BEAT, "accuracy 0.93 of iris@3 is not better than 0.95 of iris@1, which is production"),
     (
@@ -107,25 +107,25 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
         {**BEAT, "metric": "rmse", "mode": "min", "min_delta": 1},
         "rmse 3.5 of iris@3 is not better than 3.0 of iris@1, which is production (less is better, min_delta 1)",
     ),
-    (4, BEAT, "accuracy nan of iris@4 is not a finite number, and is to be better than that of production"),
+    (4, BEAT, "accuracy nan of iris@4 is not a finite number; required: better than in 'production'"),
     (
         2,
         {**BEAT, "metric": "runs"},
-        "runs was never logged onto iris@1 (logged: accuracy, rmse), which is production",
+        "iris@1 has no metadata 'runs' (it has: accuracy, rmse), which is production",
     ),
     (
         2,
         {"better_than": "staging", "metric": "accuracy", "if_vacant": "fail"},
-        "no version of iris is staging, which iris@2 is to be better than",
+        "no version of iris is in 'staging'; required: iris@2 is better than one",
     ),
     (
         2,
         {"better_than": "staging", "metric": "f1"},
-        "f1 was never logged onto iris@2 (logged: accuracy, rmse, runs), and is to be better than that of staging",
+        "iris@2 has no metadata 'f1' (it has: accuracy, rmse, runs); required: better than in 'staging'",
     ),
     (3, {"artifacts": ["trained_model"]}, "iris@3 has no artifact 'trained_model' (it has: none)"),
     (2, {"artifacts": ["report"]}, "iris@2 has no artifact 'report' (it has: trained_model)"),
-    (3, {"metadata": ["runs"]}, "runs was never logged onto iris@3 (logged: accuracy, rmse)"),
+    (3, {"metadata": ["runs"]}, "iris@3 has no metadata 'runs' (it has: accuracy, rmse)"),
     (
         3,
         {"check": "tests.support.gate_checks:refuses"},
@@ -142,8 +142,8 @@ def test_what_is_refused_says_which_gate_and_both_numbers(client: Client) -> Non
 
         assert caught.value.objections == (objection,)
         assert str(caught.value) == (
-            f"iris@{number} does not come into 'production': {objection}. "
-            "Promote a version that passes, or ask other gates."
+            f"iris@{number} was not promoted to 'production': {objection}. "
+            "Promote another version, or change the gates."
         )
     assert [item.version for item in client.get_model("iris").history()] == [1]
 
@@ -294,7 +294,7 @@ UNASKABLE: list[tuple[Any, str, str]] = [
     (
         lambda client: client.register_model_version("iris", gates=Gates()),
         "InvalidDefinition",
-        "register_model_version('iris'): gates= is given, and stage= is not. Say which stage they are for.",
+        "register_model_version('iris'): gates= needs stage=. Example: stage='production'.",
     ),
     (
         lambda client: client.register_model_version("iris", stage="staging", gates={"check": "a:b"}),
@@ -327,8 +327,8 @@ UNASKABLE: list[tuple[Any, str, str]] = [
     (
         lambda client: candidate(client).promote("staging", check="tests.support.gate_checks:raises"),
         "GateFailed",
-        "The check tests.support.gate_checks:raises of iris@2 gave no answer, and nothing was promoted: "
-        "ConnectionError: the feature store is away. "
+        "Gate check tests.support.gate_checks:raises gave no answer for iris@2: "
+        "ConnectionError: the feature store is away. Nothing was changed. "
         "It must return None or True to pass; False, or its objection as text, to refuse.",
     ),
     (
@@ -336,8 +336,8 @@ UNASKABLE: list[tuple[Any, str, str]] = [
             "staging", check="tests.support.gate_checks:returns_a_number"
         ),
         "GateFailed",
-        "The check tests.support.gate_checks:returns_a_number of iris@2 gave no answer, and nothing was "
-        "promoted: it returned 1. It must return None or True to pass; False, or its objection as text, to refuse.",
+        "Gate check tests.support.gate_checks:returns_a_number gave no answer for iris@2: it returned 1. Nothing "
+        "was changed. It must return None or True to pass; False, or its objection as text, to refuse.",
     ),
 ]
 
@@ -382,5 +382,5 @@ def test_who_asks_no_gates_pays_for_none(client: Client) -> None:
 
 def test_gates_are_refused_with_a_hint_where_they_are_text(client: Client) -> None:
     """Before anything is asked."""
-    with pytest.raises(InvalidDefinition, match="Give Gates"):
+    with pytest.raises(InvalidDefinition, match=r"Example: Gates\("):
         candidate(client).set_stage("staging", gates="accuracy >= 0.95")

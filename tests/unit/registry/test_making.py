@@ -195,7 +195,7 @@ def test_a_name_that_was_promoted_never_means_another_version(registry: Registry
     registry.create_version("iris")
     for number in (1, 2):
         registry.set_stage("iris", number, "production", force=True)
-    with pytest.raises(VersionSealed, match="iris@1 was promoted, so its name 'alpha' cannot change"):
+    with pytest.raises(VersionSealed, match="iris@1 was promoted, so its name 'alpha' cannot be changed"):
         registry.update_version("iris", 1, name="beta")
     assert registry.update_version("iris", 2, name="beta").version_name == "beta"
 

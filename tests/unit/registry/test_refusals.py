@@ -27,7 +27,7 @@ ANOTHER = (
     "Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. "
     "Pass expected={} to change it anyway."
 )
-NEW = "Use another name, or make a new version."
+NEW = "Use another name, or create a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
 HELD = "{} cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first."
 NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
@@ -132,19 +132,19 @@ SEALED = [
     Refusal(
         lambda shop: shop.handles[2].log_metadata({"new": 1, "accuracy": 1.0}),
         "VersionSealed",
-        f"iris@2 was promoted, so its metadata 'accuracy' cannot change any more. {NEW}",
+        f"iris@2 was promoted, so its metadata 'accuracy' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.handles[2].delete_artifact("model"),
         "VersionSealed",
-        f"iris@2 was promoted, so its artifact 'model' cannot change any more. {NEW}",
+        f"iris@2 was promoted, so its artifact 'model' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.client.workspace.registry.log_artifact_metadata(
             shop.handles[1].get_artifact("model").record.id, {"source": "b"}
         ),
         "VersionSealed",
-        f"iris@1 was promoted, so its metadata 'source' of artifact 'model' cannot change any more. {NEW}",
+        f"iris@1 was promoted, so its metadata 'source' of artifact 'model' cannot be changed. {NEW}",
     ),
     Refusal(
         lambda shop: shop.handles[6].log_metadata({"late": 1}),
@@ -247,7 +247,7 @@ STAGES = [
     Refusal(
         lambda shop: shop.set_stage(3, "production"),
         "StageOccupied",
-        "iris[production] is held by iris@2. Pass force=True to replace it by iris@3.",
+        "iris[production] is occupied by iris@2. Nothing was changed. Pass force=True to replace it by iris@3.",
     ),
     Refusal(
         lambda shop: shop.set_stage(3, "production", expected=1),

@@ -192,7 +192,7 @@ def test_plain_values_are_given_as_they_were_logged(trained: Registry) -> None:
             r"2 'v2' \(ready\), 1 'v1' \(production\)",
         ),
         (artifact("scaler"), ArtifactNotFound, "iris@1 has no artifact 'scaler'. It has: trained_model"),
-        (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "kind data"),
+        (artifact(kind=ArtifactType.DATA), ArtifactNotFound, "has the type model, not data"),
         (artifact(artifact_version=2), ArtifactNotFound, "'trained_model@2'"),
         (artifact(map_index=0), ArtifactNotFound, r"'trained_model\[0\]'"),
         (metadata("recall"), MetadataNotFound, "It has: accuracy, none"),
@@ -295,7 +295,7 @@ def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
     for index in range(3):
         attempt = Attempt(RUN, "fold", f"ti-{index}", map_index=index)
         save(trained, version, "fold_model", content=f"fold {index}", attempt=attempt, output="fold_model")
-    with pytest.raises(AmbiguousArtifact, match="collection of 3"):
+    with pytest.raises(AmbiguousArtifact, match="has 3 elements"):
         trained.resolve([artifact("fold_model", 3)])
 
     (found,) = trained.resolve([artifact("fold_model", 3, map_index=1)])

@@ -167,3 +167,41 @@ def test_a_time_that_is_none_is_refused(keep: Any, days: str) -> None:
 
     with pytest.raises(InvalidConfiguration, match=r"keep_resolutions.*not a number of days above zero"):
         settings.retention()
+
+
+def test_versions_of_runs_that_are_over_are_closed(workspace: Workspace) -> None:
+    """By what became of the run's tasks; one that a task made by itself fails; of an unknown run nothing is said."""
+    registry, parts = workspace.registry, {"train": True, "evaluate": True}
+    runs = {name: RUN._replace(run_id=name) for name in ("good", "killed", "at work", "by itself")}
+    for name, run in runs.items():
+        if name == "by itself":
+            registry.begin_version(name, None, Attempt(run, "train", name))
+        else:
+            made = registry.version_for_run(name, run, producer="train", producers=parts)
+            registry.commit_producer(made.id, "train")
+    elsewhere = RUN._replace(deployment="another", run_id="good")
+    registry.version_for_run("elsewhere", elsewhere, producer="train", producers=parts)
+    outcomes = {
+        runs["good"]: {"train": "committed", "evaluate": "skipped"},
+        runs["killed"]: {"train": "committed", "evaluate": "failed"},
+        runs["by itself"]: {"train": "committed"},
+        elsewhere: {"train": "failed"},
+    }
+
+    def ended(asked: Any) -> Any:
+        return {run: outcomes[run] for run in asked if run in outcomes}
+
+    assert collect(workspace, dry_run=True, ended=ended) == Garbage(0, 0, 0, ended=3)
+    assert collect(workspace) == Garbage(0, 0, 0)
+    assert collect(workspace, ended=ended) == Garbage(0, 0, 0, ended=3)
+
+    states = {name: str(registry.list_versions(name)[0].state) for name in (*runs, "elsewhere")}
+    assert states == {
+        "good": "ready",
+        "killed": "failed",
+        "at work": "producing",
+        "by itself": "failed",
+        "elsewhere": "producing",
+    }
+    registry.commit_producer(registry.list_versions("killed")[0].id, "evaluate")
+    assert str(registry.list_versions("killed")[0].state) == "ready", "it was alive all the same"

