@@ -78,7 +78,7 @@ def test_missing_files_are_written_once(tmp_path: Path) -> None:
         (("no_tests:TestBytes",), "there is no module 'no_tests'"),
         (("my_tests.deeper:TestBytes",), "there is no module 'my_tests.deeper'"),
         (("my_tests:TestOther",), "'my_tests' has no class 'TestOther'"),
-        (("my_tests:Path",), "'Path' of 'my_tests' is no MaterializerContract"),
+        (("my_tests:Path",), "'Path' of 'my_tests' is not a MaterializerContract"),
         (("my_tests",), "'my_tests' is not module:Class"),
     ],
 )
