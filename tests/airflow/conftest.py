@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LONGEST = ("ends_of_runs", "both_worlds", "parsing", "dag_test", "cli_edges", "hostile_data", "mapping")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Run these first: the others fill what time is left, so that no worker waits for one of them at the end.
