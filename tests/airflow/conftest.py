@@ -18,19 +18,10 @@ if TYPE_CHECKING:
 LONGEST = ("ends_of_runs", "both_worlds", "parsing", "dag_test", "cli_edges", "hostile_data", "mapping")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Run these first: the others fill what time is left, so that no worker waits for one of them at the end.
-
-    A file is run by one worker: what its programs have shown is there for all its tests. But of what the first file
-    has, each test is a program.
-    """
+    """Run these first: the others fill what time is left, so that no worker waits for one of them at the end."""
     order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-    for item in items:
-        if order.get(item.path.name) != 0:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture
