@@ -29,7 +29,7 @@ from airflow_model_provider.pipelines.mapping import (
     check_mapping_function,
 )
 from airflow_model_provider.pipelines.outputs import declared_outputs
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import held_in
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
     for node in task.iter_mapped_dependants():
         found[str(node.node_id)] = set(_uses(_expand_input(node), task))
     for consumer in task.downstream_list:
-        for arg in _args_in(_fields(consumer)):
+        for arg in held_in(_fields(consumer), lambda part: isinstance(part, XComArg)):
             if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
                 found.setdefault(consumer.node_id, set()).update(uses)
     found = {name: uses for name, uses in found.items() if uses}
@@ -130,19 +130,6 @@ def _uses_in(arg: Any, task: AbstractOperator, plain: str) -> Iterator[str]:
 def _fields(task: Any) -> list[Any]:
     holder = task.partial_kwargs if task.is_mapped else vars(task)
     return [holder.get(name) for name in task.template_fields]
-
-
-def _args_in(value: Any) -> list[XComArg]:
-    found: list[XComArg] = []
-
-    def visit(part: Any) -> Any:
-        if not isinstance(part, XComArg):
-            return WALK
-        found.append(part)
-        return part
-
-    transform(value, visit)
-    return found
 
 
 def _check_length(ti: Any, task: AbstractOperator, length: int) -> None:

@@ -121,21 +121,33 @@ def _object(value: Any, names: list[str], visit: Callable[[Any], Any]) -> Any:
     return clone
 
 
-def references_in(value: Any) -> list[Any]:
-    """Return the references that a value holds, at any depth, their defaults and ``Model``s too."""
+def held_in(value: Any, is_meant: Callable[[Any], bool]) -> list[Any]:
+    """Return the parts of a value that are meant, at any depth; what is in such a part is not looked at."""
     found: list[Any] = []
 
     def visit(part: Any) -> Any:
-        reference = getattr(part, "reference", None) if not getattr(part, "makes_version", True) else part
-        if not isinstance(reference, Reference):
+        if not is_meant(part):
             return WALK
-        while reference is not None:
-            found.append(reference)
-            reference = reference.fallback
+        found.append(part)
         return part
 
     transform(value, visit)
     return found
+
+
+def references_in(value: Any) -> list[Any]:
+    """Return the references that a value holds, at any depth, their defaults and ``Model``s too."""
+    found: list[Any] = []
+    for reference in map(_reference_of, held_in(value, lambda part: _reference_of(part) is not None)):
+        while reference is not None:
+            found.append(reference)
+            reference = reference.fallback
+    return found
+
+
+def _reference_of(part: Any) -> Reference | None:
+    found = getattr(part, "reference", None) if not getattr(part, "makes_version", True) else part
+    return found if isinstance(found, Reference) else None
 
 
 def check_arguments(subject: str, value: Any) -> None:
@@ -183,7 +195,7 @@ def _unseen_by_airflow(part: Any) -> Iterator[tuple[Any, str]]:
         inside, place = _given(part), f"inside of function {part.__name__!r}"
     elif not _is_walked(part):
         inside = _attributes(part)
-    yield from ((held, place) for held in _held(inside, _is_late))
+    yield from ((held, place) for held in held_in(inside, _is_late))
 
 
 def _is_late(part: Any) -> bool:
@@ -200,33 +212,20 @@ def _is_reference(part: Any) -> bool:
 def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
     """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
     if isinstance(part, Mapping):
-        yield from ((held, "as the key of a dict") for key in part for held in _held(key, _is_reference))
+        yield from ((held, "as the key of a dict") for key in part for held in held_in(key, _is_reference))
     if isinstance(part, FunctionType):
         named = [part.__globals__.get(name) for name in part.__code__.co_names]
         # A model in a function is what its code uses.
-        found = _held([_given(part), named], lambda item: isinstance(item, Reference | NamedArtifact))
+        found = held_in([_given(part), named], lambda item: isinstance(item, Reference | NamedArtifact))
         yield from ((held, f"inside of function {part.__name__!r}") for held in found)
     elif not _is_walked(part):
         kind = type(part).__name__
-        yield from ((held, f"inside of a {kind}") for held in _held(_attributes(part), _is_reference))
+        yield from ((held, f"inside of a {kind}") for held in held_in(_attributes(part), _is_reference))
 
 
 def _is_walked(part: Any) -> bool:
     known = (dict, list, tuple, set, frozenset, deque, MappingProxyType, functools.partial)
     return isinstance(part, known) or _fields(part) is not None
-
-
-def _held(value: Any, is_meant: Callable[[Any], bool]) -> list[Any]:
-    found: list[Any] = []
-
-    def visit(part: Any) -> Any:
-        if not is_meant(part):
-            return WALK
-        found.append(part)
-        return part
-
-    transform(value, visit)
-    return found
 
 
 def _given(function: FunctionType) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.registry import pins, producing, settling, versions
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, NOTHING, VersionState
+from airflow_model_provider.selectors import check_version_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,10 +19,12 @@ class Making:
     """What runs, tasks and programs do while they make versions."""
 
     _database: Database
+    stages: tuple[str, ...]
 
     def _check_name(self, name: object) -> None:
         """Refuse the name of a version that the registry would read as something else."""
-        raise NotImplementedError
+        if name is not None:
+            check_version_name(name, self.stages)
 
     def version_for_run(
         self,

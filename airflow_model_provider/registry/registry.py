@@ -38,7 +38,7 @@ from airflow_model_provider.registry.entities import (
 )
 from airflow_model_provider.registry.making import Making
 from airflow_model_provider.registry.records import Records
-from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage, check_version_name
+from airflow_model_provider.selectors import BUILT_IN_STAGES, Selector, check_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -214,10 +214,6 @@ class Registry(Making, Care, Records):
         """Change a version's name, description or tags. See :func:`versions.update_version`."""
         self._check_name(changes.get("name"))
         return versions.update_version(self._database, model, number, changes)
-
-    def _check_name(self, name: object) -> None:
-        if name is not None:
-            check_version_name(name, self.stages)
 
     def delete_version(self, model: str, number: int, *, purge: bool = False, force: bool = False) -> None:
         """Delete a version. See :func:`versions.delete_version`."""

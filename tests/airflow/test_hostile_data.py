@@ -21,6 +21,7 @@ from airflow_model_provider.operators.register import ModelRegisterOperator
 from airflow_model_provider.operators.rollback import ModelRollbackOperator
 from airflow_model_provider.sensors.model_version import ModelVersionSensor
 from airflow_model_provider.workspace import Workspace
+from tests.support.sentinel import FORMS, WORD, listening
 from tests.support.tasks import TaskInstance
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def registry(
 
     monkeypatch.setattr(Workspace, "load", load)
     CALLED.clear()
-    yield model_registry
+    with listening():
+        yield model_registry
     monkeypatch.undo()
     host._entered = False
     assert CALLED == []
@@ -80,6 +82,9 @@ def hostile(registry: Client) -> dict[str, Any]:
         "set apart": {"__model_registry_data__": [["a", output]]},
         "gate": {"check": f"{__name__}:sing"},
         "class": {"__class__": "os.system", "model": CANARY},
+        "class of Airflow's": FORMS[5],
+        "type": {**FORMS[6], **FORMS[7]},
+        "address": f"file:///{WORD}",
     }
 
 

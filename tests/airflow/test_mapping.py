@@ -249,7 +249,8 @@ def test_what_has_no_elements_is_refused(value: Any, said: str, world: World, mo
     expected: type[Exception] = UnmappableXComTypePushed if isinstance(world, Tasks) else NotMappable
 
     with pytest.raises(
-        expected, match=rf"Output 'rows' of step 'give' cannot be mapped over: .*{said}.*it: take.*Nothing"
+        expected,
+        match=rf"Output 'rows' of step 'give' cannot be mapped over: .*{said}.*it: take.*None of the step",
     ) as error:
         world.run(over)
     assert isinstance(world, Local) or isinstance(error.value, AirflowFailException)

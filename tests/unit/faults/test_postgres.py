@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that breaks at every call, before the server sees it and after (R13)."""
+"""A connection to PostgreSQL that breaks at every call, before the server sees it and after."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from tests.support.postgres_proxy import PostgresProxy, postgres_proxy
 from tests.unit.faults.operations import OPERATIONS, Operation
 from tests.unit.faults.scene import DONE, IMPATIENT, NOT_DONE, PATIENT, UNKNOWN, Scene
 
-#: Calls of one operation that are lost in the short form, besides each COMMIT.
+#: How many calls, or answers to calls, of one operation are lost in the short form, besides those of each COMMIT.
 SOME = 3
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
-def chosen(calls: list[str]) -> list[int]:
-    """Which calls are lost."""
+def chosen(calls: list[str]) -> list[tuple[int, bool]]:
+    """Which calls are lost, or only the answers to them."""
     commits = [index for index, call in enumerate(calls) if commits_with(call)]
-    return sorted({*commits, *sample(range(len(calls)), SOME)})
+    both = (False, True)
+    return sorted({*product(commits, both), *sample([*product(range(len(calls)), both)], SOME)})
 
 
 def leaves_doubt(calls: list[str], index: int) -> bool:
@@ -63,7 +64,7 @@ def test_a_lost_call_is_made_again_and_a_lost_server_is_an_error_that_says_which
     """
     scene, plan = postgres_scene, proxy.plan
     calls = scene.rehearse(operation, plan)
-    for index, proxy.answer_only in product(chosen(calls), (False, True)):
+    for index, proxy.answer_only in chosen(calls):
         outcome = scene.perform(operation, plan.failing(index))
         assert outcome.said == DONE, (calls[index], outcome.error)
         outcome = scene.perform(operation, plan.failing(index, FOR_EVER), patience=IMPATIENT)

@@ -106,12 +106,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ready=st.booleans(), name=st.sampled_from([None, "best", "fast"]))
     def create(self, name: str | None, *, ready: bool) -> None:
-        """Make a version."""
-        taken = name is not None and any(item.name == name for item in self.versions if not item.deleted)
+        """Make a version; its name is taken from one that has failed and was never promoted."""
+        before = next((item for item in self.versions if name is not None and item.name == name), None)
+        taken = before is not None and (before.sealed or before.state is not VersionState.FAILED)
         state = VersionState.READY if ready else VersionState.PRODUCING
         with self.refused(AlreadyExists if taken else None):
             made = self.registry.create_version(self.model, name=name, state=state)
         if not taken:
+            if before is not None:
+                before.name = None
             self.versions.append(Version(state, name))
             assert made.number == len(self.versions)
 
@@ -198,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         with self.refused(error):
             self.registry.delete_version(self.model, number, purge=purge, force=force)
         if version is not None and error is None:
-            version.deleted, version.name = True, None
+            version.deleted, version.name = True, version.name if version.sealed else None
 
     @precondition(lambda self: self.versions)
     @rule(number=numbers, key=keys, value=st.integers(0, 3))
