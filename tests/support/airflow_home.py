@@ -23,6 +23,7 @@ def environment(home: Path) -> dict[str, str]:
     return {
         **kept,
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__FERNET_KEY": "",  # else forks of a process that had no airflow.cfg differ
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "PYTHONPATH": os.pathsep.join([str(home / "dags"), str(ROOT)]),
     }
