@@ -74,7 +74,7 @@ def test_a_server_that_fails_for_ever_is_asked_five_times(
 
     assert len(s3.plan.calls) == len(waited) + 1 == 5
     assert all(0 <= seconds <= longest for seconds, longest in zip(waited, (0.5, 1, 2, 4), strict=True))
-    assert caplog.text.count("Next try in") == 4
+    assert caplog.text.count("next in") == 4
 
 
 def test_a_busy_server_is_waited_for_by_its_own_client(s3_scene: Scene, s3: S3Proxy) -> None:
