@@ -84,7 +84,8 @@ class RegisteredModel:
         :param limit: how many events, at most; None for all.
         :raises UnknownStage: if the stage is not declared, and never was in use.
         """
-        return self._client.workspace.registry.history(self.name, stage and str(stage), limit=limit)
+        chosen = stage.value if isinstance(stage, ModelStages) else stage
+        return self._client.workspace.registry.history(self.name, chosen, limit=limit)
 
     def rollback(
         self,

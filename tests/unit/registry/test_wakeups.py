@@ -97,7 +97,7 @@ def test_a_promotion_gives_one_wakeup(registry: Registry, triggerer: Triggerer) 
         "registry": registry.id,
         "model": "iris",
         "stage": "production",
-        "number": 3,
+        "version": 3,
         "previous": 2,
         "sequence": 3,
         "who": "alice",
