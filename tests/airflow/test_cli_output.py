@@ -151,7 +151,7 @@ def test_a_collection_says_if_airflow_cannot_be_asked(
     model_registry.workspace.registry.version_for_run("iris", run, producer="train")
     found = airflow("gc")
 
-    assert found == "Not needed: 0 files (0 bytes) and 0 unfinished uploads.\n"
+    assert found == "Not needed: 0 files (0 bytes), 0 unfinished uploads.\n"
     assert said == ["Airflow's database could not be asked which Dag runs are over (no such table)."]
 
 
