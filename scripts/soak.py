@@ -93,6 +93,7 @@ FORMS = {
         25,
         "Runs of random shapes end by dag.test() and as programs: no version stays open, none is ready that is not.",
         ("tests/airflow/test_ends_of_runs.py",),
+        0,
     ),
     "promotions": Form(
         10,

@@ -108,10 +108,14 @@ def watch(airflow: Airflow, registry: Client) -> Watch:
         (airflow.dags / f"{name}.py").write_text(NEW.format(name=name))
     for dag_id in PAUSED:
         airflow.pause(dag_id)
-    airflow.reparse(*PAUSED)  # Airflow looks whose asset nobody waits for when it parses a file
     new, gone = ("new_1", "new_2", "new_name", *HEALTHY), (*PAUSED, "removed_1", "removed_2")
     airflow.wait_for(lambda: all(watch.is_watched(dag_id) for dag_id in new), timeout=60)
-    airflow.wait_for(lambda: not any(watch.is_watched(dag_id) for dag_id in gone), timeout=60)
+
+    def forgotten() -> bool:
+        airflow.reparse(*PAUSED)  # Airflow looks whose asset nobody waits for when it parses a file
+        return not any(watch.is_watched(dag_id) for dag_id in gone)
+
+    airflow.wait_for(forgotten, timeout=120)
     return watch
 
 
