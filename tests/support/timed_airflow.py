@@ -1,14 +1,18 @@
-"""A running Airflow for what depends on time: asked through its own database."""
+"""A running Airflow for what depends on time: asked through its own database, and held still."""
 
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.support.airflow_runtime import AirflowRuntime
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_model_provider import Client
 
 
@@ -40,10 +44,17 @@ class Airflow(AirflowRuntime):
         found = self.rows(query, dag_id, run_id, task_id)  # SQLite makes numbers of texts that are ones
         return {index: json.loads(value) if isinstance(value, str) else value for index, value in found}
 
-    def backfill(self, dag_id: str, first: str, last: str) -> None:
-        """Have a DAG run for each of some days of the past, all at once."""
-        dates = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
-        self._order("POST", "/backfills", {"dag_id": dag_id, **dates})
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Inside the block nobody but the caller writes into Airflow's database; SQLite has one writer at a time."""
+        groups = [self._processes[name].pid for name in ("scheduler", "triggerer", "dag-processor")]
+
+        def send(number: int) -> None:
+            for group in groups:
+                os.killpg(group, number)
+
+        with self.held_between_transactions(send):
+            yield
 
     def succeed(self, dag_id: str, run_id: str, *, timeout: float = 120) -> None:
         """Wait for the end of a run, which has to be a good one."""
