@@ -70,6 +70,7 @@ FORMS = {
             "tests/airflow/test_mapping.py::test_each_instance_gets_its_own_element",
             "tests/airflow/test_both_worlds.py::test_each_instance_gets_its_own_element",
         ),
+        0,
     ),
     "kills": Form(10, "Processes are killed while they save and register.", (f"{UPKEEP}/test_kills.py",)),
     "collectors": Form(
