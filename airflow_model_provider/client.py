@@ -449,8 +449,8 @@ class Client:
 
         :param version: its own version number; None for the newest one, in a body when the task runs.
         :param map_index: only those that this element of a mapped step made.
-        :param default: a JSON value that is used if there is no such artifact.
-        :raises ArtifactNotFound: if there is none, and no default.
+        :param default: a JSON value that is used where the artifact is missing.
+        :raises ArtifactNotFound: if it is missing, unless a default is given.
         """
         named = LazyNamedArtifact(name, version, map_index, conn_id=self._conn_id, default=default)
         if lazy_client(has_address=self._has_address):

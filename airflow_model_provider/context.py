@@ -103,8 +103,8 @@ class StepContext:
         Attach metadata to an output of this step; it is registered together with the output.
 
         :param output_name: which one; may be left out where the step has one output.
-        :raises InvalidDefinition: if there is no such output, or the metadata are no mapping.
-        :raises NotJson: for a value that is no JSON value.
+        :raises InvalidDefinition: for an unknown output, or if ``metadata`` is not a mapping.
+        :raises NotJson: for a value that JSON cannot hold.
         """
         from airflow_model_provider.registry.values import plain_metadata
 

@@ -101,6 +101,7 @@ def add_step(
     _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
     if mapped is not None:  # an operator that isn't mapped sees to this itself
         check_arguments(f"step {definition.name!r}", [args, kwargs, mapped])
+        kwargs, mapped = held(kwargs), held(mapped)
     decorator: Any = task_decorator_factory(
         python_callable=definition.function,
         multiple_outputs=declares_tuple(definition.function),
@@ -113,7 +114,7 @@ def add_step(
     for name, value in vars(role).items():
         setattr(decorator, name, value)
     try:
-        output: Any = _called(decorator, held(args), held(kwargs), held(mapped))
+        output: Any = _called(decorator, args, kwargs, mapped)
     except TypeError as err:
         if isinstance(err, InvalidDefinition):
             raise

@@ -54,7 +54,7 @@ def artifact_expression(
     """
     Return the Jinja expression that means an artifact by its own name.
 
-    :param default: what is used if there is none, if anything is.
+    :param default: ``{"default": value}`` if a value is used where the artifact is missing; else empty.
     """
     # What has a default is asked for in one call: there may be no artifact to take a part of.
     asked = {**options, "attribute": attribute} if default else options

@@ -49,7 +49,7 @@ def log_metadata(
     :param artifact_name: onto the artifact of that name: the running step's own output if it has one called so,
         else the newest, or the version that ``artifact_version`` says.
     :param model_name: with ``model_version``: onto that model version.
-    :raises InvalidDefinition: if no target is given, or ``metadata`` is no mapping.
+    :raises InvalidDefinition: if the target is missing, or ``metadata`` is not a mapping.
 
     >>> log_metadata({"accuracy": 0.97}, infer_model=True)  # doctest: +SKIP
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow_model_provider.context import acting_task, current_step, in_definition, refuse_io_in_definition
 from airflow_model_provider.deferring import Uncomputed
@@ -119,7 +119,7 @@ class LazyNamedArtifact(NamedArtifact):
         Return the handle of what there is now, whatever was pinned before; else the default.
 
         :param attempt: the try of the task that asks, in whose records it is noted.
-        :raises ArtifactNotFound: if there is none, and no default.
+        :raises ArtifactNotFound: if there is none, unless it has a default.
         """
         from airflow_model_provider.handles import Artifact
 
@@ -163,7 +163,7 @@ class LazyMetadata(Uncomputed):
 
     def _value(self, key: str, default: Any) -> Any:
         check_key(key)
-        if isinstance(self._of, Reference) and self._of.wanted is Wanted.VERSION:
+        if _is_version(self._of):
             changed = {"wanted": Wanted.METADATA, "name": key, "default": default}
             return lazy_or_now(Reference(**{**_fields(self._of), **changed}))
         plain = self._of.with_attribute(f"metadata:{key}")
@@ -200,9 +200,7 @@ class LazyMetadata(Uncomputed):
         if current_step() is None:
             self._refuse(operation)
         found = resolve_now(self._of, repr(self))
-        everything: Mapping[str, Any] = (
-            found.run_metadata if getattr(self._of, "wanted", None) is Wanted.VERSION else found.metadata
-        )
+        everything: Mapping[str, Any] = found.run_metadata if _is_version(self._of) else found.metadata
         return everything
 
     def __bool__(self) -> bool:
@@ -210,6 +208,10 @@ class LazyMetadata(Uncomputed):
 
     def __repr__(self) -> str:
         return f"{self._of!r}.metadata"
+
+
+def _is_version(reference: Reference | NamedArtifact) -> TypeGuard[Reference]:
+    return isinstance(reference, Reference) and reference.wanted is Wanted.VERSION
 
 
 def lazy_or_now(reference: Reference | NamedArtifact) -> Any:

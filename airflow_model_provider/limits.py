@@ -75,17 +75,17 @@ def check_text(what: str, text: object) -> str:
     return text
 
 
-def check_mapping(subject: str, name: str, value: object) -> Mapping[str, Any]:
+def check_mapping(subject: str, name: str, value: object, advice: str = "") -> Mapping[str, Any]:
     """
     Return a mapping.
 
     :param name: the argument, for the error.
+    :param advice: what to write instead; by itself an example with a metric.
     :raises InvalidDefinition: if it is anything else.
     """
     if not isinstance(value, Mapping):
-        raise InvalidDefinition(
-            subject, f"{name}={quoted(value)} must be a mapping", f"Example: {name}={{'accuracy': 0.97}}."
-        )
+        problem = f"{name}={quoted(value)} must be a mapping"
+        raise InvalidDefinition(subject, problem, advice or f"Example: {name}={{'accuracy': 0.97}}.")
     return value
 
 

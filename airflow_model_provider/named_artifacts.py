@@ -44,7 +44,7 @@ class NamedArtifact(JsonValue):
     :param attribute: a plain value instead of the whole: ``uri``, ``digest``, ``number``, ``local_path``, or
         ``metadata:<key>``.
     :param conn_id: the connection of the registry; None means the default one.
-    :param default: a JSON value that is used if there is no such artifact, or no such key.
+    :param default: a JSON value that is used where the artifact or the key is missing.
     :raises InvalidName: for an impossible name.
 
     >>> NamedArtifact("scaler", 3)
@@ -81,11 +81,6 @@ class NamedArtifact(JsonValue):
         if (excess := len(json.dumps(form)) - LARGEST_FORM) > 0:  # as of a Reference
             form[NAMED_KEY] = f"{repr(self)[: -excess - 3]}..."
         self._become(form)
-
-    @property
-    def has_default(self) -> bool:
-        """Whether something is to be used if artifact or key is missing; None counts."""
-        return self.default is not UNSET
 
     def with_attribute(self, attribute: str) -> NamedArtifact:
         """Return a plain value instead of the whole."""

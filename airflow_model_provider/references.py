@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from airflow_model_provider.deferring import UncomputedDict, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
@@ -109,6 +109,11 @@ class JsonValue(UncomputedDict):
     clear = pop = popitem = setdefault = update = _never
     # What frozen dataclasses leave open: other names, on their subclasses.
     __setattr__ = __delattr__ = _never
+
+    @property
+    def has_default(self) -> bool:
+        """Whether something is to be used where stage, artifact or key is missing; None counts."""
+        return getattr(self, "default", UNSET) is not UNSET
 
     def values(self) -> Any:
         """
@@ -216,11 +221,6 @@ class Reference(JsonValue):
         if self.map_index is not None:
             index = check_number("map index", self.map_index, -1, LARGEST_INDEX)
             object.__setattr__(self, "map_index", index)
-
-    @property
-    def has_default(self) -> bool:
-        """Whether something is to be used where stage, artifact or key is missing; None counts."""
-        return self.default is not UNSET
 
     @property
     def fallback(self) -> Reference | None:
@@ -347,7 +347,7 @@ def kept_default(reference: JsonValue, default: Any) -> Any:
     Return a default as it comes out of XCom; what is done to the user's object later doesn't count.
 
     :param reference: whose it is, for the error.
-    :raises InvalidDefinition: if it is no JSON value.
+    :raises InvalidDefinition: if JSON cannot hold it.
     """
     if default is UNSET:
         return default
@@ -426,6 +426,7 @@ class OutputReference:
     uri: str
     size: int
     versions: tuple[str, ...] = ()
+    has_default: ClassVar[bool] = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, which reads well on Airflow's XCom page."""

@@ -323,7 +323,7 @@ def _refuse_missing(found: Sequence[Resolution], *, in_code: bool) -> None:
     policies: dict[str, VersionMissing] = {}
     for item in found:
         reference, error = item.reference, item.missing
-        if error is None or getattr(reference, "has_default", False):
+        if error is None or reference.has_default:
             continue
         may_come = item.version is None and isinstance(error, _MAY_COME)
         if in_code or not may_come or not isinstance(reference, Reference) or reference.on_missing == "fail":

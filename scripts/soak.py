@@ -85,6 +85,15 @@ FORMS = {
         "than is named.",
         ("tests/unit/hostile/test_json_forms.py",),
     ),
+    "hostile": Form(
+        12,
+        "Hostile texts wherever the registry takes one and in all options; every number at every place of a table; DAG "
+        "files that are parsed again and again.",
+        (
+            *(f"tests/unit/hostile/test_{name}.py" for name in ("tables", "hostile_texts")),
+            *(f"tests/airflow/test_{name}.py" for name in ("hostile_cli", "parsing")),
+        ),
+    ),
     "faults": Form(
         2,
         "A fault at every call of database, disk and object store: done, not done, or said to be not known.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_model_provider.cli.console import client, command, note, show
 from airflow_model_provider.cli.rows import event_row, time_text
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import command_line, quoted
 from airflow_model_provider.limits import LARGEST, check_number
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
@@ -75,11 +75,10 @@ def _note_forgotten(args: Any, found: list[VersionRecord]) -> None:
     before = datetime.now(UTC) - timedelta(days=1)
     producing = [item for item in found if item.state is VersionState.PRODUCING and item.created_at < before]
     if producing:
-        conn_id = f" --conn-id {args.conn_id}" if args.conn_id else ""
         what = ", ".join(map(str, producing[:3])) + (", ..." if len(producing) > 3 else "")
         note(
             f"In the making for more than a day: {what}. If the run is over, close it: "
-            f"airflow model-registry gc{conn_id}"
+            f"{command_line(args.conn_id, 'gc')}"
         )
 
 

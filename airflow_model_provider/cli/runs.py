@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.cli.console import note
-from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, RunKey
+from airflow_model_provider.operators.upstream import part_state
+from airflow_model_provider.registry.entities import RunKey, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _OVER = ("success", "failed")
-#: What a state of Airflow's means for a version; a task of a run that is over and in another state never ended well.
-_PARTS = {"success": COMMITTED, "skipped": SKIPPED, "removed": SKIPPED}
 
 
 def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str]]:
@@ -40,8 +39,4 @@ def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
     if not found or str(found[0].state) not in _OVER:
         return None
     instances = found[0].get_task_instances(session=session)
-    return {_name(item.task_id, item.map_index): _PARTS.get(str(item.state), FAILED) for item in instances}
-
-
-def _name(task: str, index: int) -> str:
-    return task if index < 0 else f"{task}[{index}]"
+    return {part_of(item.task_id, item.map_index): part_state(item.state) for item in instances}

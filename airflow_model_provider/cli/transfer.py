@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.cli.console import client, command, hint, progress, say, show, told
-from airflow_model_provider.exceptions.base import counted, listing
+from airflow_model_provider.exceptions.base import command_line, counted, listing
 from airflow_model_provider.transfer import exporting, importing
 
 if TYPE_CHECKING:
@@ -58,9 +57,8 @@ def _row(found: Imported, item: ImportedVersion) -> dict[str, Any]:
 
 
 def _say_what_to_promote(args: Any, found: Imported) -> None:
-    where = ["--conn-id", args.conn_id] if args.conn_id else []
     commands = [
-        shlex.join(["airflow", "model-registry", "promote", found.model, str(item.number), stage, *where])
+        command_line(args.conn_id, "promote", found.model, str(item.number), stage)
         for item in found.versions
         for stage in item.stages
         if item.is_new and item.number

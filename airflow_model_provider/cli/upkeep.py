@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow_model_provider import settings
@@ -79,10 +80,10 @@ def gc(args: Any) -> None:
         raise InvalidDefinition(
             "--older-than", f"{args.older_than} is not a number of hours", "Write: --older-than 24."
         )
-    workspace, older_than = client(args).workspace, args.older_than * 3600.0
+    older_than = args.older_than * 3600.0
+    collected = partial(collect, client(args).workspace, older_than=older_than, ended=ended_runs)
     with progress("Looking") as advance:
-        what: dict[str, Any] = {"older_than": older_than, "told": lambda blob: advance(blob.size)}
-        found = collect(workspace, dry_run=True, ended=ended_runs, **what)
+        found = collected(dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
         result = "found" if args.dry_run else "removed"
         told(args, _row(result, found), f"Not needed: {_said(found)}.")
@@ -90,8 +91,7 @@ def gc(args: Any) -> None:
     if not agreed(args, f"Remove {_said(found)}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
-        what["told"] = lambda blob: advance(blob.size)
-        removed = collect(workspace, ended=ended_runs, **what)
+        removed = collected(told=lambda blob: advance(blob.size))
     told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
 
 

@@ -37,9 +37,11 @@ class Pipeline(Prepared, Generic[P]):
     """
 
     not_an_argument = "a pipeline that was not called"
+    _kind = "pipeline"
 
     def __init__(self, definition: PipelineDefinition, after: tuple[Any, ...] = ()) -> None:
-        self.definition, self._after = definition, after
+        self.definition: PipelineDefinition = definition
+        self._after = after
         self.dag: Any = None
         functools.update_wrapper(self, definition.function)
         if host.airflow_is_parsing() and host.dag_being_built() is None:  # in a body it is a group, if called
@@ -49,7 +51,7 @@ class Pipeline(Prepared, Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> PipelineResult:  # noqa: D102 - see the class
         add = _adder()
-        self._is_called()
+        self._note_call()
         if add is not None:
             group: Any = add(self.definition, args, kwargs, after=self._after)
             return group  # type: ignore[no-any-return]  # what its body returns
@@ -130,10 +132,6 @@ class Pipeline(Prepared, Generic[P]):
             options={**old.options, **dag_arguments},
         )
         return self._prepared(Pipeline(definition, self._after), "with_options")
-
-    @property
-    def _subject(self) -> str:
-        return f"pipeline {self.definition.name!r}"
 
     def __repr__(self) -> str:
         return f"<pipeline {self.definition.name}>"

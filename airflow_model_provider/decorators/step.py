@@ -49,6 +49,7 @@ class Step(Prepared, Generic[P, R]):
     """
 
     not_an_argument = "a step that was not called"
+    _kind = "step"
     #: How Airflow's own decorators (``@setup``, ``@teardown``, ``@result``, ``@task.skip_if``) know a task's.
     _airflow_is_task_decorator = True
     is_setup = False
@@ -59,7 +60,7 @@ class Step(Prepared, Generic[P, R]):
     def __init__(
         self, definition: StepDefinition, call: _Call | None = None, role: Role | None = None
     ) -> None:
-        self.definition = definition
+        self.definition: StepDefinition = definition
         self._next = call or _Call()
         functools.update_wrapper(self, definition.function)
         vars(self).update(vars(role or Role()))
@@ -83,7 +84,7 @@ class Step(Prepared, Generic[P, R]):
         return self._prepared(Step(self.definition, replace(self._next, **changes), self._role()), method)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - see the class
-        self._is_called()
+        self._note_call()
         after: Any = kwargs.pop("after", ()) if "after" not in self.definition.signature.parameters else ()
         builder = _builder()
         if builder is None:
@@ -178,7 +179,7 @@ class Step(Prepared, Generic[P, R]):
     override = with_options
 
     def _mapped(self, method: str, mapped: Any) -> Any:
-        self._is_called()
+        self._note_call()
         builder = _builder()
         if builder is None:
             raise InvalidDefinition(
@@ -215,10 +216,6 @@ class Step(Prepared, Generic[P, R]):
                     f"{method}() was given {name!r}",
                     f"It takes: {', '.join(parameters) or 'nothing'}.",
                 )
-
-    @property
-    def _subject(self) -> str:
-        return f"step {self.definition.name!r}"
 
     def __repr__(self) -> str:
         return f"<step {self.definition.name}>"

@@ -63,6 +63,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def command_line(conn_id: str | None, *words: str) -> str:
+    """
+    Return an ``airflow model-registry`` command for the registry of a connection.
+
+    >>> command_line("team", "gc", "--dry-run")
+    'airflow model-registry gc --dry-run --conn-id team'
+    """
+    where = ("--conn-id", conn_id) if conn_id else ()
+    return shlex.join(("airflow", "model-registry", *words, *where))
+
+
 def did_you_mean(name: object, known: Sequence[str]) -> str:
     """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
     if not isinstance(name, str) or len(name) > 100 or name in known:
@@ -91,8 +102,7 @@ class ModelRegistryError(Exception):
 
     def command(self, *words: str) -> str:
         """Return the ``airflow model-registry`` command that helps, for the registry that it is about."""
-        where = ("--conn-id", self.conn_id) if self.conn_id else ()
-        return shlex.join(("airflow", "model-registry", *words, *where))
+        return command_line(self.conn_id, *words)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Whatever the facts are, the sentence is harmless."""

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
-from airflow_model_provider.operators.upstream import OVER, rule_of, states_in_run
+from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
 from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Under these it is known that a task runs, or why not, once the tasks right before it have said what became of them.
 _KNOWN_RULES = frozenset({"all_success", "none_failed", "all_done", "always"})
-#: What a state of Airflow's means for a version; what is not over is left alone.
-_PARTS = {"success": "committed", "skipped": "skipped", "removed": "skipped"}
 
 
 class CloseVersionOperator(BaseOperator):
@@ -51,8 +49,10 @@ class CloseVersionOperator(BaseOperator):
 
     def _outcomes(self, ti: Any) -> dict[str, str]:
         """What became of the tasks before it, by the names that a version has for them."""
+        from airflow_model_provider.registry.entities import part_of
+
         return {
-            task if index < 0 else f"{task}[{index}]": _PARTS.get(str(state), "failed")
+            part_of(task, index): part_state(state)
             for task, states in states_in_run(ti, self.upstream_task_ids).items()
             for index, state in states.items()
             if state in OVER

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions._internal.abstractoperator import AbstractOperator
     from airflow.sdk.definitions._internal.expandinput import ExpandInput
 
+    from airflow_model_provider.pipelines.outputs import Output
+
 #: Airflow's own limit, where an installation sets no other.
 _LONGEST = 1024
 
@@ -205,7 +207,7 @@ class StepXComArg(PlainXComArg):
 
     def __getitem__(self, item: str) -> XComArg:
         """Return the output of that name; a part of a value is not one."""
-        names = tuple(output.name for output in _outputs(self.operator))
+        names = tuple(output.name for output in outputs_of(self.operator))
         if (item,) != names or self.key != BaseXCom.XCOM_RETURN_KEY:
             whole = self.key == BaseXCom.XCOM_RETURN_KEY
             raise unknown_output(self.operator.task_id, item, names if whole else ())
@@ -268,7 +270,7 @@ def _asked_for() -> tuple[bool, set[type[XComArg]]]:
     return frame.f_globals.get("__name__") == expandinput.__name__, composed
 
 
-def _outputs(operator: Any) -> Sequence[Any]:
+def outputs_of(operator: Any) -> tuple[Output, ...]:
     """Return the outputs that a step declares, mapped or not."""
     if not operator.is_mapped:
         return operator.outputs  # type: ignore[no-any-return]

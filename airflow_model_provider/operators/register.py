@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.gates import Gates
+from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.named_artifacts import read_reference
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
@@ -152,13 +153,7 @@ class ModelRegisterOperator(RegistryTask, BaseOperator):
 
 
 def _mapping(subject: str, name: str, value: Any) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidDefinition(
-            subject, f"{name}={quoted(value)} must be a mapping", f"Write {name}={{...}}."
-        )
-    return value
+    return {} if value is None else check_mapping(subject, name, value, f"Write {name}={{...}}.")
 
 
 def _by_name(subject: str, value: Any) -> dict[str, Any]:

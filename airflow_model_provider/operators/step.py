@@ -15,7 +15,12 @@ from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.close_version import closing_id, closing_task
-from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
+from airflow_model_provider.operators.mapping import (
+    StepXComArg,
+    mapped_over,
+    outputs_of,
+    unmappable_as_airflow_says,
+)
 from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
@@ -292,12 +297,8 @@ def step_of(task: Any) -> StepTask | None:
     operator_class = getattr(task, "operator_class", type(task))
     if not (isinstance(operator_class, type) and issubclass(operator_class, StepOperator)):
         return None
-    if isinstance(task, StepOperator):
-        return StepTask(task.step_model, task.outputs)
-    said = task.partial_kwargs
-    function = getattr(task, "python_callable", None) or said["python_callable"]
-    outputs = declared_outputs(function, said.get("substitutions") or {})
-    return StepTask(said.get("step_model"), outputs)
+    model = task.step_model if isinstance(task, StepOperator) else task.partial_kwargs.get("step_model")
+    return StepTask(model, outputs_of(task))
 
 
 def close_behind(task: Any) -> None:

@@ -19,6 +19,12 @@ _NOT_BEHIND_SKIPPED = frozenset({"all_success", "none_skipped"})
 #: Of a task that has succeeded, or never runs.
 _WELL_OVER = frozenset({"success", "skipped", "removed"})
 OVER = _WELL_OVER | {"failed", "upstream_failed"}
+_PARTS = {"success": "committed", "skipped": "skipped", "removed": "skipped"}
+
+
+def part_state(state: object) -> str:
+    """Return what a state of Airflow's means for a version, of a task that runs no more."""
+    return _PARTS.get(str(state), "failed")
 
 
 def rule_of(task: Any) -> str:

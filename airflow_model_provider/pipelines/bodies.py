@@ -55,7 +55,7 @@ def refuse_empty(pipeline: PipelineDefinition, tasks: int) -> None:
     Refuse a pipeline whose body has called nothing: its runs would succeed and do nothing.
 
     :param tasks: how many tasks the body has added.
-    :raises InvalidDefinition: if it is none.
+    :raises InvalidDefinition: if there are none.
     """
     if not tasks:
         raise InvalidDefinition(
@@ -100,7 +100,7 @@ def _names_in(code: CodeType) -> Iterator[tuple[str, bool]]:
 
 def _is_empty(cell: Any) -> bool:
     try:
-        cell.cell_contents  # noqa: B018 - there is no other way to ask
+        cell.cell_contents  # noqa: B018 - the only way to ask
     except ValueError:
         return True
     return False
@@ -130,15 +130,17 @@ class Prepared:
     """A step or a pipeline in a body: nothing happens until it is called."""
 
     not_an_argument: ClassVar[str]
+    _kind: ClassVar[str]
     _uncalled: str | None = None
+    definition: Any
 
     @property
     def _subject(self) -> str:
-        raise NotImplementedError
+        return f"{self._kind} {self.definition.name!r}"
 
     def _prepared(self, made: Self, method: str) -> Self:
         """Note that a body has got something by a method, and is to call it."""
-        self._is_called()
+        self._note_call()
         pipeline = current_pipeline()
         if current_step() is not None:
             return made
@@ -148,15 +150,14 @@ class Prepared:
             made._uncalled = method
         return made
 
-    def _is_called(self) -> None:
+    def _note_call(self) -> None:
         self._uncalled = None
         if (pipeline := current_pipeline()) is not None:
             pipeline._uncalled.pop(id(self), None)
 
     def __del__(self) -> None:
-        if (
-            self._uncalled is not None
-        ):  # of a @dag body nobody knows the end, so that Airflow warns like this too
+        """Warn where nobody knows the end of the body: in a ``@dag``. Airflow does so of its own operators."""
+        if self._uncalled is not None:
             warnings.warn(str(_not_called(self, self._uncalled, "a DAG")), stacklevel=2)
 
     def refuse_order(self, *_: Any, **__: Any) -> NoReturn:
@@ -167,7 +168,7 @@ class Prepared:
         """
         raise InvalidDefinition(
             self._subject,
-            "it was not called, so it is no task that others can run before or after",
+            "it was not called, so nothing can run before or after it",
             "Call it first.",
         )
 

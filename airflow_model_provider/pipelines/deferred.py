@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -72,12 +73,12 @@ class PipelineParameter(Deferred):
         return "{{ params." + self.name + " }}"
 
 
-class Mappable(Deferred):
+class Mappable(Deferred, ABC):
     """What steps can be mapped over in a local run: the output of a step, and what is composed of outputs."""
 
+    @abstractmethod
     def steps(self) -> list[Any]:
         """Return the places of the steps behind it."""
-        raise NotImplementedError
 
     def refuse_part(self) -> None:
         """
@@ -139,16 +140,16 @@ class ComposedOutput(Mappable):
         return ", ".join(dict.fromkeys(f"step {step.task_id!r}" for step in self.steps()))
 
 
-class Ordered:
+class Ordered(ABC):
     """What runs before and after other steps, as Airflow's tasks and groups do: ``>>``, ``<<`` and ``.after``."""
 
+    @abstractmethod
     def roots(self) -> list[Any]:
         """Return the places of the steps that go first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leaves(self) -> list[Any]:
         """Return the places of the steps that go last."""
-        raise NotImplementedError
 
     def set_upstream(self, other: Any) -> None:
         """Run after ``other``."""

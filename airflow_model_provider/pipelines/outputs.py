@@ -34,7 +34,7 @@ class ArtifactConfig:
     :param is_deployment_artifact: the older way to say ``artifact_type=ArtifactType.DEPLOYMENT``.
     :param format: the format to save it in, such as ``skops.file``; None for the default of the value's type.
     :param run_metadata: metadata to attach to each artifact version.
-    :raises InvalidDefinition: for an unknown type, types that contradict each other, or metadata that are no mapping.
+    :raises InvalidDefinition: for an unknown type, contradicting types, or metadata that are not a mapping.
 
     >>> Annotated[object, ArtifactConfig(name="trained_model", is_model_artifact=True)]  # doctest: +SKIP
     """

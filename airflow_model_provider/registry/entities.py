@@ -86,6 +86,11 @@ class _AttemptFields(NamedTuple):
     run_mark: str | None = None
 
 
+def part_of(task_id: str, map_index: int) -> str:
+    """Return how a version calls the part that a task makes: ``train``, ``train[3]``."""
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
 class Attempt(_AttemptFields):
     """
     One try of one task.
@@ -115,8 +120,8 @@ class Attempt(_AttemptFields):
 
     @property
     def producer(self) -> str:
-        """How a version calls the task where it makes a part of it: ``train``, ``train[3]``."""
-        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+        """How a version calls the part that this task makes."""
+        return part_of(self.task_id, self.map_index)
 
 
 class ModelRecord(NamedTuple):

@@ -403,7 +403,7 @@ class Registry(Making, Care, Records):
             if item.missing is not None:
                 item.missing.conn_id = self._database.conn_id
         for item in [] if keep_missing else found:
-            if item.missing is not None and not getattr(item.reference, "has_default", False):
+            if item.missing is not None and not item.reference.has_default:
                 raise item.missing
         return found
 

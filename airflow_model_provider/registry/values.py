@@ -21,7 +21,7 @@ def plain_metadata(values: Mapping[str, Any], subject: str = "") -> dict[str, An
     Return metadata as the registry stores them. See :func:`plain_json` for the types.
 
     :param subject: the owner, for the error: ``output 'model' of step 'train'``.
-    :raises InvalidDefinition: if they are no mapping.
+    :raises InvalidDefinition: if they are not a mapping.
     :raises InvalidName: for a key that the registry does not accept.
     :raises NotJson: for a value that is not JSON, or if all values together are too large.
     """

@@ -48,7 +48,7 @@ def step_context(
     :param step: the step that is tested, whose name, outputs and model count; None for a step without outputs.
     :param model: the model, which beats that of the step; without a version the block makes a new one.
     :param inputs: handles for ``get_step_context().inputs``, by parameter.
-    :raises InvalidDefinition: if ``step`` is no step, or ``model`` no ``Model``.
+    :raises InvalidDefinition: if ``step`` is not a step, or ``model`` not a ``Model``.
     :raises StageNotAssigned: if the model's stage has no version.
 
     >>> def test_training_logs_its_accuracy(model_registry):

@@ -9,7 +9,8 @@ import psutil
 
 from tests.support.families import kill_families, members
 
-#: Starts children without end, in sessions of their own too; each tells that it is there.
+#: Starts children without end, in sessions of their own too; each tells that it is there, and then only lives: its
+#: sleeps are the time in which it can be killed, and the short ones let it be found while it grows.
 RESTLESS = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

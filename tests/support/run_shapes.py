@@ -1,7 +1,7 @@
 """
 Random shapes of runs that make a version, run to their end by ``dag.test()`` and as programs, and what must be true.
 
-As a program: ``run_shapes.py FIRST COUNT``, with an AIRFLOW_HOME whose DAGs folder holds :data:`DAG_FILE`.
+As a program: with the first one and their number in ``RUN_SHAPES``, and a DAG file that calls :func:`define`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from airflow_model_provider import (
     step,
 )
 
-DAG_FILE = '"""Airflow dag."""\nfrom run_shapes import define\nDAGS = define()\n'
 WRITING = ("returns", "saves", "logs", "idle", "promotes", "promotes_and_returns")
 DECLARING = ("returns", "promotes_and_returns")
 STOCK = ("plain", "branch", "sensor")
