@@ -87,12 +87,13 @@ FORMS = {
     ),
     "hostile": Form(
         12,
-        "Hostile texts wherever the registry takes one and in all options; every number at every place of a table; DAG "
-        "files that are parsed again and again.",
-        (
-            *(f"tests/unit/hostile/test_{name}.py" for name in ("tables", "hostile_texts")),
-            *(f"tests/airflow/test_{name}.py" for name in ("hostile_cli", "parsing")),
-        ),
+        "Hostile texts wherever the registry takes one; every number at every place of a table.",
+        tuple(f"tests/unit/hostile/test_{name}.py" for name in ("tables", "hostile_texts")),
+    ),
+    "commands": Form(
+        12,
+        "Hostile texts in all options of the command line; DAG files that are parsed again and again.",
+        tuple(f"tests/airflow/test_{name}.py" for name in ("hostile_cli", "parsing")),
     ),
     "faults": Form(
         2,
