@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, LoadingWhileBuilding, MissingModelContext
+from airflow_model_provider.threads import own_threads, step_of_this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,19 +142,8 @@ class ActingTask(NamedTuple):
     workspace: Callable[[str | None], Workspace]
 
 
-class _Running(NamedTuple):
-    """A step that runs in a thread. ``strangers`` are the threads that cannot belong to it."""
-
-    thread: int
-    step: StepContext
-    strangers: frozenset[int]
-
-
 _pipeline: ContextVar[PipelineContext | None] = ContextVar("model_pipeline", default=None)
 _step: ContextVar[StepContext | None] = ContextVar("model_step", default=None)
-_strangers: ContextVar[frozenset[int] | None] = ContextVar("model_strangers", default=None)
-#: The steps that run in this process: the threads of a pool don't know the context of who fills it.
-_running: list[_Running] = []
 
 
 @contextmanager
@@ -170,33 +159,14 @@ def building_pipeline(context: PipelineContext) -> Iterator[PipelineContext]:
 @contextmanager
 def running_step(context: StepContext) -> Iterator[StepContext]:
     """Make this the step that runs, for the threads that its code starts too."""
-    with own_threads() as strangers:
-        running = _Running(threading.get_ident(), context, strangers)
+    with own_threads() as steps:
         token = _step.set(context)
-        _running.append(running)
+        steps.append(context)
         try:
             yield context
         finally:
-            _running.remove(running)
+            steps.pop()
             _step.reset(token)
-
-
-@contextmanager
-def own_threads() -> Iterator[frozenset[int]]:
-    """
-    Take the threads that start from here on for those of the steps that run here.
-
-    In a process of Airflow's task runner every thread is the task's.
-    """
-    strangers = _strangers.get()
-    if strangers is None:
-        others = () if host.running_task_context() is not None else threading.enumerate()
-        strangers = frozenset(thread.ident for thread in others if thread.ident is not None)
-    token = _strangers.set(strangers)
-    try:
-        yield strangers
-    finally:
-        _strangers.reset(token)
 
 
 def get_pipeline_context() -> PipelineContext:
@@ -244,14 +214,7 @@ def current_pipeline() -> PipelineContext | None:
 def current_step() -> StepContext | None:
     """Return the step whose code runs here, in its own thread or in one that it has started; None outside of one."""
     step = _step.get()
-    return step if step is not None or _pipeline.get() is not None else _step_of_this_thread()
-
-
-def _step_of_this_thread() -> StepContext | None:
-    """Return the one step that this thread can belong to: the innermost, where several run within each other."""
-    me = threading.get_ident()
-    running = [item for item in tuple(_running) if me == item.thread or me not in item.strangers]
-    return running[-1].step if len({item.thread for item in running}) == 1 else None
+    return step if step is not None or _pipeline.get() is not None else step_of_this_thread()
 
 
 def acting_task() -> ActingTask | None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
@@ -34,6 +33,7 @@ from airflow_model_provider.pipelines.values import as_airflow, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
+from airflow_model_provider.threads import own_threads
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:

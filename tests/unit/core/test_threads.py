@@ -120,15 +120,19 @@ def test_a_thread_of_the_program_is_not_the_step_s(model_registry: Client) -> No
     assert found[1].step == "look"
 
 
-def test_of_two_runs_at_a_time_a_thread_is_of_neither(model_registry: Client) -> None:
-    """Where it can't be known which step has started a thread, it is not guessed."""
+def test_of_two_runs_at_a_time_each_has_its_own_threads(model_registry: Client) -> None:
+    """A thread belongs to the step that has started it, at any depth; the one of a pool may start once a step runs."""
     both, found = threading.Barrier(2, timeout=60), []
+
+    def started() -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(current_step).result()
 
     @step
     def look() -> None:
         both.wait()
         with ThreadPoolExecutor(1) as pool:
-            found.append(pool.submit(current_step).result())
+            found.append((current_step(), pool.submit(current_step).result(), pool.submit(started).result()))
         both.wait()
 
     @pipeline
@@ -139,5 +143,41 @@ def test_of_two_runs_at_a_time_a_thread_is_of_neither(model_registry: Client) ->
         for run in [pool.submit(looking.run) for _ in range(2)]:
             run.result()
 
-    assert found == [None, None]
+    assert len({id(own) for own, _, _ in found}) == 2
+    assert all(own is child is grandchild for own, child, grandchild in found)
     assert current_step() is None
+
+
+def test_a_thread_that_the_program_starts_beside_a_run_is_not_the_step_s(model_registry: Client) -> None:
+    """It may run a pipeline of its own meanwhile, and what it does is nobody's."""
+    runs, may_end = threading.Event(), threading.Event()
+
+    @step
+    def hold() -> None:
+        runs.set()
+        assert may_end.wait(60)
+
+    @pipeline
+    def holding() -> None:
+        hold()
+
+    @step
+    def use() -> None:
+        pass
+
+    @pipeline
+    def using() -> None:
+        use()
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(holding.run)
+        assert runs.wait(60)
+        try:
+            with ThreadPoolExecutor(1) as other:
+                found, state = other.submit(current_step).result(), other.submit(using.run).result().state
+        finally:
+            may_end.set()
+        held.result()
+
+    assert found is None
+    assert state == "success"
