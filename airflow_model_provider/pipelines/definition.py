@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.model import Model
@@ -76,6 +76,8 @@ class Role:
             )
 
 
+#: Whatever letters: Airflow takes those of any language.
+_AIRFLOW_ID = re.compile(r"[\w.-]+")
 #: A file of a thousand tasks has a few functions.
 _signature = lru_cache(maxsize=64)(inspect.signature)
 
@@ -123,9 +125,12 @@ def first_id(what: str, *given: object) -> str:
     """
     Return the first id that is given, and not None.
 
-    :raises InvalidName: if it can't be the id of a Dag or a task.
+    :raises InvalidName: if it can't be the id of a Dag or a task, in Airflow or in the registry.
     """
-    return check_id(what, next((found for found in given if found is not None), None))
+    found = check_id(what, next((found for found in given if found is not None), None))
+    if not _AIRFLOW_ID.fullmatch(found):
+        raise InvalidName(what, found, "It must be of letters, digits, '-', '_' and '.', as in Airflow.")
+    return found
 
 
 def check_model(subject: str, model: object) -> Model | None:

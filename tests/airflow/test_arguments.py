@@ -28,7 +28,7 @@ def test_a_newer_airflow_may_know_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arguments, "DAG_ARGUMENTS", frozenset())
 
     assert step(retries=1)(len).definition.options == {"retries": 1}
-    assert pipeline(schedule=None)(lambda: None).definition.options == {"schedule": None}  # type: ignore[call-overload]
+    assert pipeline(name="p", schedule=None)(lambda: None).definition.options == {"schedule": None}  # type: ignore[call-overload]
     for name in ("retires", "multiple_outputs", "kwargs"):
         with pytest.raises(InvalidDefinition, match=f"no argument '{name}'"):
             step(**{name: 1})(len)  # type: ignore[call-overload]

@@ -75,7 +75,7 @@ def test_airflow_knows_the_task_decorator() -> None:
 
     from airflow_model_provider.decorators.step import Step
 
-    assert isinstance(task.step(lambda: None), Step)
+    assert isinstance(task.step(name="nothing")(lambda: None), Step)
 
 
 def connection(monkeypatch: pytest.MonkeyPatch, **extra: str) -> None:

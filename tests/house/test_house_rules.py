@@ -118,7 +118,7 @@ def test_what_a_dag_file_imports_is_light() -> None:
     """All names of the root, used: no database, no data library, no Airflow (R1)."""
     code = (
         "import sys; from airflow_model_provider import *; from airflow_model_provider import pipeline, step, Model;"
-        "step(lambda: 1); Model('iris', version='production').get_model_artifact('m');"
+        "step(len); Model('iris', version='production').get_model_artifact('m');"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert python(code) == "[]"

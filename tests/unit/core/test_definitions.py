@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +12,14 @@ from airflow_model_provider import (
     Model,
     get_pipeline_context,
     get_step_context,
+    pipeline,
     step,
 )
 from airflow_model_provider.context import PipelineContext, building_pipeline
 from airflow_model_provider.exceptions import (
     DeferredValueUsed,
     InvalidDefinition,
+    InvalidName,
     LoadingWhileBuilding,
     MissingModelContext,
 )
@@ -255,4 +258,17 @@ def test_reading_the_registry_in_a_body_is_refused_with_the_line(load: Callable[
 def test_something_else_than_a_model_is_refused() -> None:
     """model= takes a Model."""
     with pytest.raises(InvalidDefinition, match="is not a Model"):
-        step(model="iris")(lambda: 1)  # type: ignore[arg-type, call-overload]
+        step(name="s", model="iris")(lambda: 1)  # type: ignore[arg-type, call-overload]
+
+
+@pytest.mark.parametrize("name", ["a/b", "two words", "{{ ds }}", "<lambda>"])
+def test_an_id_that_airflow_refuses_is_refused_by_a_program_too(name: str) -> None:
+    """What runs as a program is a DAG as well, whatever is imported where it is defined."""
+    expected = "is not a valid {}. It must be of letters, digits, '-', '_' and '.', as in Airflow."
+
+    with pytest.raises(InvalidName, match=re.escape(expected.format("dag_id"))):
+        pipeline(name=name)(lambda: None)
+    with pytest.raises(InvalidName, match=re.escape(expected.format("task_id"))):
+        step(name=name)(lambda: None)
+    with pytest.raises(InvalidName, match=re.escape(expected.format("task_id"))):
+        step(name="vorhersage_für.köln-1")(lambda: None).with_options(name=name)

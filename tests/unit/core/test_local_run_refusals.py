@@ -130,7 +130,7 @@ def test_what_a_step_has_saved_itself_is_not_denied(model_registry: Client) -> N
 
     for found, error in ((wrong_count, InvalidDefinition), (wrong_type, WrongOutput)):
         with pytest.raises(error, match="None of its outputs was saved"):
-            pipeline(_calling(found))()
+            pipeline(name="saving")(_calling(found))()
     assert model_registry.get_artifact("by_hand").load() == 1
 
 
@@ -142,7 +142,7 @@ def test_a_format_that_does_not_exist_is_refused_before_the_code_runs(model_regi
         raise AssertionError
 
     with pytest.raises(UnknownFormat, match=r"format='jsno' does not exist. Did you mean 'json'"):
-        pipeline(lambda: never())()
+        pipeline(name="nothing")(lambda: never())()
 
 
 def _calling(found: Any) -> Any:
@@ -181,8 +181,8 @@ def test_metadata_that_are_no_mapping_are_refused_where_they_are_logged(
         with pytest.raises(
             InvalidDefinition, match=r"metadata=.* must be a mapping. Example: metadata={'accuracy'"
         ):
-            pipeline(model=Model("marked"))(_calling(found))()
-    assert pipeline(lambda: no_json())().state == "success"
+            pipeline(name="marking", model=Model("marked"))(_calling(found))()
+    assert pipeline(name="one")(lambda: no_json())().state == "success"
 
 
 def test_a_failing_step_leaves_the_version_failed(model_registry: Client) -> None:
