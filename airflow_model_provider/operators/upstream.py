@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from airflow.sdk import DAG
 
@@ -19,6 +19,10 @@ _NOT_BEHIND_SKIPPED = frozenset({"all_success", "none_skipped"})
 #: Of a task that has succeeded, or never runs.
 _WELL_OVER = frozenset({"success", "skipped", "removed"})
 OVER = _WELL_OVER | {"failed", "upstream_failed"}
+#: How Airflow calls an instance of a mapped task where it tells states.
+_INSTANCE = re.compile(r".+_\d+")
+#: Ids stand in the address that is asked, which has an end.
+_ASKED_AT_ONCE = 100
 _PARTS = {"success": "committed", "skipped": "skipped", "removed": "skipped"}
 
 
@@ -67,17 +71,26 @@ def stopped_behind(task: Any, state: str) -> set[str]:
 
 def states_in_run(ti: Any, tasks: Iterable[str]) -> dict[str, dict[int, str | None]]:
     """Return the states of tasks in the run of a task instance, by map index; -1 where one is not mapped."""
-    answer = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])
-    states = dict(answer).get(ti.run_id, {})
     found: dict[str, dict[int, str | None]] = {}
-    for task in tasks:
-        mine = re.compile(rf"{re.escape(task)}(?:_(\d+))?")
-        for key, state in states.items():
-            if match := mine.fullmatch(key):
-                found.setdefault(task, {})[int(match[1] or -1)] = state and str(
-                    getattr(state, "value", state)
-                )
+    for asked in _told_apart(set(tasks)):
+        answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(asked), run_ids=[ti.run_id])
+        for key, state in dict(answer).get(ti.run_id, {}).items():
+            task, index = (key, -1) if key in asked else _of_an_instance(key)
+            found.setdefault(task, {})[index] = state and str(getattr(state, "value", state))
     return found
+
+
+def _told_apart(tasks: set[str]) -> Iterator[set[str]]:
+    """Yield tasks of which none is called as Airflow calls an instance of another one: ``train_1`` beside ``train``."""
+    apart = {task for task in tasks if _INSTANCE.fullmatch(task) and _of_an_instance(task)[0] in tasks}
+    rest = sorted(tasks - apart)
+    yield from ({task} for task in apart)
+    yield from (set(rest[first : first + _ASKED_AT_ONCE]) for first in range(0, len(rest), _ASKED_AT_ONCE))
+
+
+def _of_an_instance(key: str) -> tuple[str, int]:
+    task, _, index = key.rpartition("_")
+    return task, int(index)
 
 
 def over_in_run(ti: Any, tasks: Iterable[str]) -> set[str]:

@@ -162,6 +162,7 @@ def test_what_both_ways_tell_is_right(answers: dict[str, list[dict[str, Any]]]) 
     assert told["calling"]["another.note"][1]["text"][0] == "hello another.note"
     assert answers["calling"][0]["version"] == ["outer@1", "ready"]
     assert answers["conditional"][0]["version"] == ["asked@1", "ready"]
+    assert answers["named_as_an_instance"][0]["version"] == ["alike@1", "ready"]
 
 
 @pytest.mark.parametrize(("kind", "type_name"), [

@@ -39,9 +39,9 @@ class TaskInstance:
         """Keep it."""
         self.pushed[key] = value
 
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
-        """The states of the run's tasks: those that have returned something have succeeded."""
-        return {self.run_id: {name: "success" for name in self.results if isinstance(name, str)}}
+    def get_task_states(self, task_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
+        """The states of tasks of the run: those that have returned something have succeeded."""
+        return {self.run_id: {name: "success" for name in task_ids if name in self.results}}
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """Since when it has waited."""

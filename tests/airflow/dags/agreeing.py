@@ -314,6 +314,13 @@ def silent():
     log()
 
 
+@pipeline(schedule=None, model=Model("alike"))
+def named_as_an_instance():
+    first = good.with_options(name="first", model=Model("beside"))()
+    good.after(first)()
+    bad.with_options(name="good_1", model=Model("beside")).after(first)()
+
+
 @pipeline(schedule=None, model=Model("outer"))
 def calling(c: float = 3.0, word: str = "hello"):
     one = fitting(c)
