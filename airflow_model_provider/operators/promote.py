@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.gates import Gates
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask, refused_softly
 from airflow_model_provider.references import UNSET
@@ -28,6 +30,8 @@ class PromotingTask(RegistryTask, BaseOperator):
     """
 
     force = False
+    #: A function that is called must stand in the DAG file.
+    parts_of_fields = dict.fromkeys({field.name for field in dataclasses.fields(Gates)} - {"check"}, "gates")
 
     def __init__(
         self,

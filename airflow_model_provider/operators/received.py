@@ -10,19 +10,22 @@ results) is never read, and nothing that was received is rendered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseXCom, XComArg
 from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, MappedArgument
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, PlainXComArg, ZipXComArg
 from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import listing
 from airflow_model_provider.operators.mapping import entries
 from airflow_model_provider.pipelines.outputs import is_float, output_annotations
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 from airflow_model_provider.pipelines.values import WALK, as_airflow, transform
 from airflow_model_provider.selectors import is_template
+from airflow_model_provider.task_context import hopeless_fails_at_once
 
 if TYPE_CHECKING:
     import jinja2
@@ -165,6 +168,13 @@ class _Mapping:
             return isinstance(given.get(name), XComArg | MappedArgument)
         return isinstance(self._row(given), XComArg)
 
+    def names_from_data(self) -> set[str]:
+        """The names of all arguments that came from other tasks."""
+        given = self._input.value
+        if isinstance(self._input, DictOfListsExpandInput):
+            return {name for name in given if self.is_data(name)}
+        return set(self._input.resolve(self._context)[0]) if isinstance(self._row(given), XComArg) else set()
+
     def names_of_row(self, *, strict: bool) -> set[str]:
         """The names in a row that may also replace arguments that are the same for all."""
         if isinstance(
@@ -198,6 +208,8 @@ class Receiving(BaseOperator):
     _is_rendered = False
     #: The template fields, and arguments of its function, that came from tasks over whose results it is mapped.
     received_names: frozenset[str] = frozenset()
+    #: The arguments that are parts of a template field, by name, and which data may give as it may give the field.
+    parts_of_fields: ClassVar[Mapping[str, str]] = {}
 
     def render_template(
         self,
@@ -232,7 +244,8 @@ class Receiving(BaseOperator):
         if parent is self:
             if self._is_rendered:  # a listener's copy: what was rendered is data now
                 return
-            self._receive_mapped(context, seen_oids)
+            with hopeless_fails_at_once():
+                self._receive_mapped(context, seen_oids)
             self._is_rendered = True
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
@@ -247,8 +260,28 @@ class Receiving(BaseOperator):
         if hasattr(mapped, "op_kwargs_expand_input"):  # a decorated function is mapped over its own arguments
             values, fixed = self.op_kwargs, fixed["op_kwargs"]  # type: ignore[attr-defined]
             names = set(values)
+        else:
+            seen.update(map(id, self._parts_from_data(mapping.names_from_data() - names)))
         names -= set(fixed) - mapping.names_of_row(strict=mapped._disallow_kwargs_override)
         self.received_names = frozenset(name for name in names if mapping.is_data(name))
         for name in self.received_names:
             values[name] = mapping.received(name, values[name])
             seen.add(id(values[name]))
+
+    def _parts_from_data(self, names: set[str]) -> Iterator[Any]:
+        """
+        Yield the parts of fields that data gives, as the fields hold them.
+
+        :raises InvalidDefinition: for what is no field nor a part of one: a connection, a function, a permission.
+        """
+        if refused := sorted(names - self.parts_of_fields.keys()):
+            name = refused[0]
+            raise InvalidDefinition(
+                f"{type(self).__name__} {self.task_id!r}",
+                f"the data that it is mapped over gives {name}=, which must stand in the DAG file",
+                f"Give it there: .partial({name}=...). Data may give "
+                f"{listing(sorted({*self.template_fields, *self.parts_of_fields}))}.",
+            )
+        for name in names:
+            held = getattr(self, self.parts_of_fields[name])
+            yield from (item[name] for item in held or () if type(item) is dict and name in item)

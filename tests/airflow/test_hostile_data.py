@@ -11,7 +11,7 @@ import pytest
 from airflow.plugins_manager import integrate_macros_plugins
 from airflow.sdk import DAG, literal, task
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.context import MacrosAccessor, set_current_context
 
 from airflow_model_provider import Client, Gates, Model, host, step
@@ -19,6 +19,7 @@ from airflow_model_provider.operators.approval import ModelApprovalOperator
 from airflow_model_provider.operators.promote import ModelPromoteOperator
 from airflow_model_provider.operators.register import ModelRegisterOperator
 from airflow_model_provider.operators.rollback import ModelRollbackOperator
+from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.sensors.model_version import ModelVersionSensor
 from airflow_model_provider.workspace import Workspace
 from tests.support.sentinel import FORMS, WORD, listening
@@ -275,6 +276,87 @@ def test_a_function_of_gates_stands_in_the_dag_file(registry: Client, way: str) 
 
     assert registry.get_model_version("iris", 1).stage == "production"
     assert os.environ.get("SUNG") is None
+
+
+CONNECTION = {"conn_id": "other"}
+FUNCTION = {"check": f"{__name__}:sing"}
+
+
+@pytest.mark.parametrize("way", ["expand", "expand_kwargs", "map"])
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (ModelPromoteOperator, FUNCTION),
+        (ModelPromoteOperator, CONNECTION),
+        (ModelPromoteOperator, {"force": True}),
+        (ModelPromoteOperator, {"allow_incomplete": True}),
+        (ModelApprovalOperator, FUNCTION),
+        (ModelApprovalOperator, {"assigned_users": [{"id": "1", "name": "me"}]}),
+        (ModelRollbackOperator, CONNECTION),
+        (ModelRegisterOperator, {"force": True}),
+        (ModelVersionSensor, CONNECTION),
+        (StepOperator, {"substitutions": {"name": "secret"}}),
+    ],
+)
+def test_data_gives_fields_only(registry: Client, kind: Any, given: dict[str, Any], way: str) -> None:
+    """Whatever a task is mapped over: connections, functions, permissions stand in the DAG file."""
+    ((name, value),) = given.items()
+    more = {
+        ModelRollbackOperator: {"stage": "production"},
+        ModelVersionSensor: {"deferrable": False},
+        ModelRegisterOperator: {"artifacts": {"n": 1}},
+        StepOperator: {"python_callable": sing},
+    }.get(kind, {"version": 1, "stage": "staging"})
+    fixed = {"task_id": "act", **more} | ({} if kind is StepOperator else {"model": "iris"})
+    with DAG("hostile", schedule=None):
+        if way == "expand":
+            one = kind.partial(**fixed).expand(**{name: stock()})
+        else:
+            rows = stock() if way == "expand_kwargs" else stock().map(dict)
+            one = kind.partial(**fixed).expand_kwargs(rows)
+    results = {"stock": [value if way == "expand" else given]}
+
+    with pytest.raises(
+        AirflowFailException, match=rf"mapped over gives {name}=, which must stand in the DAG"
+    ):
+        go(one, results, 0)
+
+
+@pytest.mark.parametrize("kind", [ModelPromoteOperator, ModelApprovalOperator])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("require", {"accuracy": CANARY}),
+        ("require", {CANARY: "> 0"}),
+        ("metadata", [CANARY]),
+        ("artifacts", [CANARY]),
+        ("metric", CANARY),
+        ("better_than", CANARY),
+        ("max_age", CANARY),
+    ],
+)
+@pytest.mark.parametrize("way", ["expand", "expand_kwargs"])
+def test_gates_that_data_gives_are_not_rendered(
+    registry: Client, kind: Any, name: str, value: Any, way: str
+) -> None:
+    """As single arguments too, beside gates of the DAG file."""
+    more = {"metric": {"better_than": "production"}, "better_than": {"metric": "accuracy"}}.get(name, {})
+    fixed = {**ACT, **more, "gates": Gates(soft=True, metadata=["accuracy"])}
+    with DAG("hostile", schedule=None):
+        one = kind.partial(**fixed).expand(**{name: stock()}) if way == "expand" else (
+            kind.partial(**fixed).expand_kwargs(stock())
+        )  # fmt: skip
+    with pytest.raises((AirflowFailException, AirflowSkipException)):
+        go(one, {"stock": [value if way == "expand" else {name: value}]}, 0)
+
+
+def test_data_may_give_gates_beside_a_function_of_the_dag_file(registry: Client) -> None:
+    """Templates of the file are rendered, and the function is called."""
+    fixed = ACT | {"check": "operator:eq", "require": {"accuracy": ">= {{ params.least }}"}}
+    with DAG("hostile", schedule=None):
+        one = ModelPromoteOperator.partial(**fixed).expand(metadata=stock())
+    with pytest.raises(AirflowFailException, match=r"(?s)accuracy.*0\.5.*operator:eq|operator:eq.*0\.5"):
+        go(one, {"stock": [["accuracy"]]}, 0, least=0.5)
 
 
 def test_a_function_that_stands_in_the_dag_file_is_called(registry: Client) -> None:
