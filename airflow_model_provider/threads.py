@@ -1,11 +1,10 @@
-"""Which steps a thread belongs to: those of the run whose code has started it."""
+"""Which steps a thread acts for: those that run in the thread whose steps have started it."""
 
 from __future__ import annotations
 
 import functools
 import threading
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
@@ -13,51 +12,59 @@ from airflow_model_provider import host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The steps that run within each other, the innermost last.
-Steps = list[Any]
+_CREW: Final = "_model_crew"
 
-_OF_A_RUN: Final = "_model_steps"
-_steps: ContextVar[Steps | None] = ContextVar("model_steps", default=None)
+
+class _Crew:
+    """The thread that steps run in, and those that were started meanwhile, by it or by one of them."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.runs = 0
+        #: The steps that run within each other, the innermost last.
+        self.steps: list[Any] = []
+
+
 #: Those of the tasks that this process of Airflow runs: usually one.
-_of_this_process: list[Steps] = []
+_of_this_process: list[_Crew] = []
 
 
 @contextmanager
-def own_threads() -> Iterator[Steps]:
+def own_threads() -> Iterator[list[Any]]:
     """
-    Take the threads that start from here on for those of the steps that run here.
+    Take the threads that start from here on for those of the steps that run in this thread, now and later.
 
     In a process of Airflow's task runner a thread that nobody is known to have started is the task's too.
     """
-    steps = _steps.get()
-    if steps is not None:
-        yield steps
-        return
-    steps = []
-    in_airflow = host.running_task_context() is not None
-    token = _steps.set(steps)
+    me = threading.current_thread()
+    inherited = _crew_of(me)
+    crew = inherited if inherited is not None and inherited.thread is me else _Crew(me)
+    setattr(me, _CREW, crew)
+    crew.runs += 1
+    in_airflow = crew.runs == 1 and host.running_task_context() is not None
     if in_airflow:
-        _of_this_process.append(steps)
+        _of_this_process.append(crew)
     _note_who_starts_threads()
     try:
-        yield steps
+        yield crew.steps
     finally:
-        _steps.reset(token)
+        crew.runs -= 1
         if in_airflow:
-            _of_this_process[:] = [others for others in _of_this_process if others is not steps]
+            _of_this_process.remove(crew)
+        if inherited is not None:
+            setattr(me, _CREW, inherited)
 
 
 def step_of_this_thread() -> Any | None:
-    """Return the innermost step that this thread belongs to, or None."""
-    steps = _steps_of_this_thread()
-    if steps is None and len(_of_this_process) == 1:
-        steps = _of_this_process[0]
-    return steps[-1] if steps else None
+    """Return the innermost step that this thread acts for, or None."""
+    crew = _crew_of(threading.current_thread())
+    if crew is None and len(_of_this_process) == 1:
+        crew = _of_this_process[0]
+    return crew.steps[-1] if crew is not None and crew.steps else None
 
 
-def _steps_of_this_thread() -> Steps | None:
-    steps = _steps.get()
-    return steps if steps is not None else getattr(threading.current_thread(), _OF_A_RUN, None)
+def _crew_of(thread: threading.Thread) -> _Crew | None:
+    return getattr(thread, _CREW, None)
 
 
 @functools.cache
@@ -67,9 +74,9 @@ def _note_who_starts_threads() -> None:
 
     @functools.wraps(start)
     def noting(self: threading.Thread) -> None:
-        steps = _steps_of_this_thread()
-        if steps is not None:
-            setattr(self, _OF_A_RUN, steps)
+        crew = _crew_of(threading.current_thread())
+        if crew is not None and crew.runs:
+            setattr(self, _CREW, crew)
         start(self)
 
     threading.Thread.start = noting  # type: ignore[method-assign]

@@ -120,6 +120,31 @@ def test_a_thread_of_the_program_is_not_the_step_s(model_registry: Client) -> No
     assert found[1].step == "look"
 
 
+def test_a_thread_that_outlives_a_run_is_the_next_one_s(second: ModelVersion) -> None:
+    """A pool of a module is filled once; what the program starts between its runs stays the program's."""
+    found: list[Any] = []
+    pools: dict[str, ThreadPoolExecutor] = {}
+
+    @step
+    def look() -> None:
+        if "own" not in pools:
+            pools["own"] = ThreadPoolExecutor(1)
+        found.append([current_step() is call_in(pool, current_step) for pool in pools.values()])
+
+    @pipeline
+    def looking() -> None:
+        look()
+
+    looking()
+    pools["program"] = ThreadPoolExecutor(1)
+    call_in(pools["program"], threading.get_ident)
+    looking()
+    for pool in pools.values():
+        pool.shutdown()
+
+    assert found == [[True], [True, False]]
+
+
 def test_of_two_runs_at_a_time_each_has_its_own_threads(model_registry: Client) -> None:
     """A thread belongs to the step that has started it, at any depth; the one of a pool may start once a step runs."""
     both, found = threading.Barrier(2, timeout=60), []
