@@ -14,7 +14,7 @@ from airflow_model_provider.references import UNSET, Reference, Wanted
 from airflow_model_provider.selectors import SelectorKind, artifact_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow_model_provider.exceptions import ModelRegistryError
     from airflow_model_provider.named_artifacts import AnyReference
@@ -73,11 +73,13 @@ class TaskSide(NamedTuple):
 
     :param resolve: resolves further references under the task's pins.
     :param fail: raises an error as the task's surroundings want it.
+    :param check: refuses what a template must not write into a field, saying what it is of.
     :param in_template: a template has asked for the handle, not the task's code.
     """
 
     resolve: Callable[[AnyReference], Any]
     fail: Callable[[ModelRegistryError], NoReturn]
+    check: Callable[[Any, str], None] = lambda value, subject: None
     in_template: bool = False
 
 
@@ -87,6 +89,36 @@ class KnownKeys(dict[str, Any]):
     def __init__(self, subject: str, values: Mapping[str, Any], task: TaskSide) -> None:
         super().__init__(values)
         self._subject, self._task = subject, task
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        self._task.check(value, f"{self._subject}.metadata[{key!r}]")
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or ``default``."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is get()
+
+    def items(self) -> Any:
+        """Return all keys and values."""
+        self._check_all()
+        return super().items()
+
+    def values(self) -> Any:
+        """Return all values."""
+        self._check_all()
+        return super().values()
+
+    def __iter__(self) -> Iterator[str]:
+        self._check_all()
+        return super().__iter__()
+
+    def __repr__(self) -> str:
+        self._check_all()
+        return super().__repr__()
+
+    def _check_all(self) -> None:
+        self._task.check(dict(super().items()), f"{self._subject}.metadata")
 
     def __missing__(self, key: str) -> NoReturn:
         self._task.fail(MetadataNotFound(self._subject, key, sorted(self)))

@@ -102,29 +102,37 @@ def _pinned(reference: AnyReference, context: Mapping[str, Any], *, in_template:
     except VersionMissing as missing:
         _skip_or_wait(missing, context)
     value = pinned(found, resolver, _task_side(context, in_template=in_template))
-    _refuse_unfit(value, reference)
+    _refuse_unfit(value, repr(reference), context)
     return value
 
 
-def _refuse_unfit(value: Any, reference: object) -> None:
+def _refuse_unfit(value: Any, subject: str, context: Mapping[str, Any]) -> None:
     """
     Refuse metadata that can't stand in a field: Airflow shows all as JSON, and renders some twice (``@task.bash``).
 
-    :raises InvalidDefinition: if a part holds template syntax, or JSON has no word for it.
+    :raises InvalidDefinition: if a part holds template syntax or names a file of templates, or JSON has no word for it.
     """
     if isinstance(value, Mapping):
-        _refuse_unfit([*value, *value.values()], reference)
+        _refuse_unfit([*value, *value.values()], subject, context)
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_unfit(part, reference)
-    elif isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#")):
-        problem = "its text holds template syntax, which Airflow may render in the field of an operator"
-        raise InvalidDefinition(repr(reference), problem, _READ_IN_CODE)
-    elif is_unsent(value):
-        problem = (
-            f"its value {quoted(value)} can't stand in the field of an operator: JSON has no word for it"
+            _refuse_unfit(part, subject, context)
+    elif problem := _unfit(value, context.get("task")):
+        raise InvalidDefinition(subject, problem, _READ_IN_CODE)
+
+
+def _unfit(value: Any, task: Any) -> str | None:
+    if is_unsent(value):
+        return f"its value {quoted(value)} can't stand in the field of an operator: JSON has no word for it"
+    if not isinstance(value, str) or getattr(task, "renders_once", False):
+        return None
+    if any(mark in value for mark in ("{{", "{%", "{#")):
+        return "its text holds template syntax, which Airflow may render in the field of an operator"
+    if value.endswith(tuple(getattr(task, "template_ext", ()))):
+        return (
+            f"its text {quoted(value)} stands for a file that Airflow may open in the field of this operator"
         )
-        raise InvalidDefinition(repr(reference), problem, _READ_IN_CODE)
+    return None
 
 
 def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:
@@ -138,7 +146,12 @@ def _task_side(context: Mapping[str, Any], *, in_template: bool) -> TaskSide:
         with hopeless_fails_at_once():
             raise error
 
-    return TaskSide(resolve, fail, in_template)
+    def check(value: Any, subject: str) -> None:
+        if in_template:
+            with hopeless_fails_at_once():
+                _refuse_unfit(value, subject, context)
+
+    return TaskSide(resolve, fail, check, in_template)
 
 
 def _skip_or_wait(missing: Any, context: Mapping[str, Any]) -> None:

@@ -205,6 +205,8 @@ class _Mapping:
 class Receiving(BaseOperator):
     """A task that reads references from what other tasks returned: mixed into an operator."""
 
+    #: What stands in its fields is data from then on.
+    renders_once: ClassVar[bool] = True
     _is_rendered = False
     #: The template fields, and arguments of its function, that came from tasks over whose results it is mapped.
     received_names: frozenset[str] = frozenset()
@@ -241,13 +243,13 @@ class Receiving(BaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Any, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        if parent is self:
-            if self._is_rendered:  # a listener's copy: what was rendered is data now
-                return
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        elif not self._is_rendered:  # it is in a listener's copy
             with hopeless_fails_at_once():
                 self._receive_mapped(context, seen_oids)
-            self._is_rendered = True
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+                self._is_rendered = True
+                super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
     def _receive_mapped(self, context: Any, seen: set[int]) -> None:
         """Read what this instance is mapped over; Airflow would render the rows of ``expand_kwargs``."""

@@ -420,6 +420,63 @@ def test_metadata_with_template_syntax_stay_out_of_fields(registry: Client, kept
     assert [kept] == GOT
 
 
+@task.bash
+def shell(x: Any) -> str:
+    """What Airflow renders twice, and opens files for."""
+    return "true"
+
+
+@pytest.mark.parametrize("kept", ["deploy.sh", {"deep": ["deploy.sh"]}])
+def test_metadata_that_name_a_file_of_templates_stay_out_of_fields(registry: Client, kept: Any) -> None:
+    """Of operators that open such files, and the names of versions too."""
+    registry.get_model_version("iris", 1).log_metadata({"note": kept})
+    with registry.new_model_version("iris", name="v.sh") as version:
+        version.save_artifact("x", 1)
+
+    @task
+    def show(x: Any) -> None:
+        GOT.append(x)
+
+    with DAG("hostile", schedule=None):
+        ran = [
+            shell(Model("iris", version=1).run_metadata["note"]),
+            shell(Model("iris", version="v.sh").version_name),
+        ]
+        shown = show(Model("iris", version=1).run_metadata["note"])
+    for one in ran:
+        with pytest.raises(AirflowFailException, match="stands for a file that Airflow may open"):
+            go(one)
+    GOT.clear()
+    go(shown)
+    assert [kept] == GOT
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["['note']", ".get('note')", "", ".values() | list", ".items() | list", " | list", " | tojson"],
+)
+def test_a_template_writes_no_template(registry: Client, how: str) -> None:
+    """Of an artifact's metadata too, whatever it asks of them; a step's field is rendered once."""
+    with registry.new_model_version("iris") as version:
+        version.save_artifact("noted", 1, metadata={"note": CANARY, "good": 1, CANARY: 2})
+    asked = "macros.model_registry.version('iris', 2).artifact('noted').metadata"
+
+    @task
+    def show(x: Any) -> None:
+        GOT.append(x)
+
+    with DAG("hostile", schedule=None):
+        shown, looked = show(f"{{{{ {asked}{how} }}}}"), look(f"{{{{ {asked}{how} }}}}")
+        good = show(f"{{{{ {asked}['good'] }}}}")
+    with pytest.raises(AirflowFailException, match="holds template syntax"):
+        go(shown)
+    GOT.clear()
+    go(looked)
+    go(good)
+    assert CANARY in str(GOT[0])
+    assert str(GOT[1]) == "1"
+
+
 def test_a_template_still_reads(registry: Client) -> None:
     """Numbers, stages, metadata, addresses; and in an f-string a version that another template gives."""
     version = "macros.model_registry.version('iris', 'production')"

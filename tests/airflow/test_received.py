@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 from airflow.sdk import DAG, Param, literal, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_model_provider import Model, step
-from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.selectors import Selector
@@ -263,7 +263,7 @@ def test_what_came_from_outside_chooses_no_connection(dag: DAG) -> None:
     )
     output = look(x=stock())
     for form in (elsewhere, fallback.to_json()):
-        with pytest.raises(InvalidDefinition, match="names the connection 'team'"):
+        with pytest.raises(AirflowFailException, match="names the connection 'team'"):
             received(output, {"stock": form})
 
     assert received(look(x=give()), {"give": elsewhere})["x"].conn_id == "team"
