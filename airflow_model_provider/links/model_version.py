@@ -8,12 +8,10 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from airflow_model_provider import host, settings
+from airflow_model_provider.pipelines.outputs import VERSIONS_KEY
 
 if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import RunKey, VersionRecord
-
-#: The XCom under which a task says which versions it makes or uses.
-VERSIONS_KEY = "model_versions"
 
 
 class ModelVersionLink(BaseOperatorLink):

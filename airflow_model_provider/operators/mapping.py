@@ -85,7 +85,7 @@ def _asking(node: Any) -> set[str]:
         return arguments_for_handles(function) if is_step and function is not None else set()
     found: set[str] = set()
     for task in node.iter_tasks():
-        if hasattr(task, "pins_in_pre_execute") and hasattr(task, "python_callable"):
+        if _is_called_here(task):
             bound = inspect.signature(task.python_callable).bind_partial(*task.op_args, **task.op_kwargs)
             asking = arguments_for_handles(task.python_callable)
             found |= {
@@ -94,6 +94,13 @@ def _asking(node: Any) -> set[str]:
                 if name in asking and isinstance(arg, MappedArgument)
             }
     return found
+
+
+def _is_called_here(task: Any) -> bool:
+    """Whether a task is a step of which the arguments are known, and not returned by another task."""
+    if not (hasattr(task, "pins_in_pre_execute") and hasattr(task, "python_callable")):
+        return False
+    return not any(isinstance(given, XComArg) for given in (task.op_args, task.op_kwargs))
 
 
 def _expand_input(node: Any) -> ExpandInput:

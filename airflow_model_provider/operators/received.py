@@ -21,7 +21,7 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing
 from airflow_model_provider.operators.mapping import entries
-from airflow_model_provider.pipelines.outputs import is_float, output_annotations
+from airflow_model_provider.pipelines.outputs import declared_outputs, is_float, output_annotations
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 from airflow_model_provider.pipelines.values import WALK, as_airflow, transform
 from airflow_model_provider.selectors import is_template
@@ -105,14 +105,17 @@ def _reader(arg: PlainXComArg) -> Callable[[Any], Any]:
 
 
 def _gives_float(arg: PlainXComArg) -> bool:
-    """Whether the only output of a step is declared as a float."""
+    """Whether the output of a step is declared as a float."""
     operator: Any = arg.operator
     holder = operator.partial_kwargs if operator.is_mapped else vars(operator)
     function = holder.get("python_callable") or getattr(operator, "python_callable", None)
-    if function is None or arg.key != BaseXCom.XCOM_RETURN_KEY:
+    if function is None:
         return False
     declared = output_annotations(function)
-    return len(declared) == 1 and is_float(declared[0])
+    if arg.key == BaseXCom.XCOM_RETURN_KEY:
+        return len(declared) == 1 and is_float(declared[0])
+    names = (output.name for output in declared_outputs(function, holder.get("substitutions") or {}))
+    return is_float(dict(zip(names, declared, strict=True)).get(arg.key))
 
 
 def _read_float(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import XComArg
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_model_provider.pipelines.inputs import (
@@ -33,11 +34,15 @@ def with_sources_of(
     """
     fields = task.partial_kwargs if task.is_mapped else vars(task)
     source = functools.partial(_source, task=task, resolver=resolver)
-    found: dict[str, Any] = with_sources(dict(fields.get("op_kwargs") or {}), dict(kwargs), source)
+    given_args, given_kwargs = (  # another task may have returned all of them
+        () if isinstance(value, XComArg) else value
+        for value in (fields.get("op_args"), fields.get("op_kwargs"))
+    )
+    found: dict[str, Any] = with_sources(dict(given_kwargs or {}), dict(kwargs), source)
     if task.is_mapped:
         mapped, index = task._get_specified_expand_input().value, resolver.attempt.map_index
         found = with_sources_of_elements(mapped, found, source, index)
-    return with_sources(list(fields.get("op_args") or ()), list(args), source), found
+    return with_sources(list(given_args or ()), list(args), source), found
 
 
 def _source(part: Any, *, task: Any, resolver: Resolver) -> Source | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -10,8 +11,10 @@ from airflow.sdk.definitions.mappedoperator import OperatorPartial
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_model_provider.context import current_pipeline
-from airflow_model_provider.exceptions import WaitTimedOut
+from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.close_version import closing_id, closing_task
@@ -45,7 +48,7 @@ from airflow_model_provider.task_context import (
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import Context
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -148,7 +151,7 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
-            args, kwargs = released(list(self.op_args)), released(dict(self.op_kwargs))
+            args, kwargs = self._received_arguments()
             if self.has_dag():  # type: ignore[no-untyped-call]
                 defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
                 args, kwargs = with_sources_of(defined, args, kwargs, resolver)
@@ -158,6 +161,19 @@ class StepOperator(Receiving):
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
                 self._missing = missing
+
+    def _received_arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """
+        Return the arguments of the function, which may be what another task returned.
+
+        :raises InvalidDefinition: if they are no list and no mapping by name.
+        """
+        subject = f"step {self.task_id!r}"
+        if isinstance(self.op_args, str | Mapping) or not isinstance(self.op_args, Collection):
+            problem = f"op_args={quoted(self.op_args)} must be a list"
+            raise InvalidDefinition(subject, problem, "Example: op_args=[1, 2].")
+        named = check_mapping(subject, "op_kwargs", self.op_kwargs, "Example: op_kwargs={'x': 1}.")
+        return released(list(self.op_args)), released(dict(named))
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Render them; a failure of that is told to the version that is being made, like any other."""

@@ -19,6 +19,9 @@ from airflow_model_provider.selectors import ArtifactType, artifact_type, check_
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+#: Keys in XCom that a task has besides its outputs: all that it returned, and the versions that it made or used.
+RESULT_KEY: Final = "return_value"
+VERSIONS_KEY: Final = "model_versions"
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -103,13 +106,20 @@ def declared_outputs(function: Callable[..., Any], substitutions: Mapping[str, s
         if config.name is not None:
             config = replace(config, name=_filled(function, config.name, substitutions))
         outputs.append(Output(config.name or (f"output_{index}" if several else "output"), config))
-    taken = [output.name for output in outputs]
-    for name in taken:
-        if taken.count(name) > 1:
-            raise InvalidDefinition(
-                f"step {function.__name__!r}", f"two outputs are called {name!r}", "Rename one."
-            )
+    _check_names(f"step {function.__name__!r}", [output.name for output in outputs] if several else [])
     return tuple(outputs)
+
+
+def _check_names(subject: str, names: list[str]) -> None:
+    """Refuse names of which several outputs could not be told apart."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidDefinition(subject, f"two outputs are called {name!r}", "Rename one.")
+        if name in (RESULT_KEY, VERSIONS_KEY):
+            problem = (
+                f"one of its outputs is called {name!r}, under which a task keeps something else in XCom"
+            )
+            raise InvalidDefinition(subject, problem, "Rename it.")
 
 
 def check_outputs(function: Callable[..., Any]) -> None:
@@ -138,13 +148,13 @@ def output_annotations(function: Callable[..., Any]) -> tuple[Any, ...]:
 
 
 def is_float(annotation: Any) -> bool:
-    """Return whether an annotation means a float, or None."""
+    """Return whether an annotation means a float, and no int: also where other types are allowed beside it."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return is_float(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return bool(parts) and all(map(is_float, parts))
+        parts = typing.get_args(annotation)
+        return any(map(is_float, parts)) and not any(part in (int, Any) for part in parts)
     return annotation is float
 
 

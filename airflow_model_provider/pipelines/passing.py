@@ -14,6 +14,7 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import is_shallow
 from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.pipelines.constants import is_unsent
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import NAMED_KEY, OUTPUT_KEY, REFERENCE_KEY
 
@@ -65,11 +66,15 @@ def _form(value: Any, reference: Callable[[Any], dict[str, Any] | None]) -> Any:
         parts = [_form(item, reference) for item in value]
         return tuple(parts) if isinstance(value, tuple) else parts
     if type(value) is dict:
-        items = {key: _form(item, reference) for key, item in value.items()}
+        items = {_scalar(key): _form(item, reference) for key, item in value.items()}
         plain = _WORDS.isdisjoint(items) and all(type(key) is str for key in items)
         return items if plain else {DATA_KEY: [[key, item] for key, item in items.items()]}
-    if not isinstance(value, _SCALARS):
-        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, _SCALARS) or is_unsent(value):
+        raise TypeError(f"{quoted(value)} is no JSON value")
     return value
 
 

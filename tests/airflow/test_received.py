@@ -269,13 +269,38 @@ def test_what_came_from_outside_chooses_no_connection(dag: DAG) -> None:
     assert received(look(x=give()), {"give": elsewhere})["x"].conn_id == "team"
 
 
-@pytest.mark.parametrize("annotation", [float, Annotated[float, "accuracy"], float | None, int, Any])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        float,
+        Annotated[float, "accuracy"],
+        float | None,
+        float | str,
+        list[int] | float,
+        int,
+        int | float,
+        Any,
+    ],
+)
 def test_a_lone_float_stays_one(dag: DAG, annotation: Any) -> None:
     """SQLite gives 1 for the JSON number 1.0."""
 
     def measure() -> Any: ...
 
     measure.__annotations__["return"] = annotation
-    found = received(look(x=step(measure)()), {"measure": 1})
+    measured = step(measure)()
+    found = received(look(x=measured), {"measure": 1})
 
-    assert type(found["x"]) is (int if annotation in (int, Any) else float)
+    assert type(found["x"]) is (int if annotation in (int, int | float, Any) else float)
+
+
+def test_each_float_of_several_outputs_stays_one(dag: DAG) -> None:
+    """By what is said of that output."""
+
+    @step(name="scored")
+    def score() -> tuple[Annotated[float, "mean_{place}"], Annotated[int, "rows"]]: ...
+
+    mean, rows = score.with_options(substitutions={"place": "Ulm"})()
+    found = received(look(x=mean, y=rows), {("scored", "mean_Ulm"): 1, ("scored", "rows"): 1})
+
+    assert [type(found[name]) for name in "xy"] == [float, int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 from collections import deque
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_model_provider import Client, Model, host
+from airflow_model_provider import Client, Model, host, step
 from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.operators.step import StepOperator
-from tests.support.tasks import TaskInstance, predicting
+from tests.support.tasks import TaskInstance, predicting, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,3 +173,51 @@ def test_the_version_of_mapped_instances_is_closed_behind_them(way: str) -> None
     assert dag.get_task("close_iris").is_teardown
     assert dag.get_task("predict").upstream_task_ids == {"choose"}
     assert len(dag.tasks) == 5
+
+
+@task
+def arguments() -> Any:
+    """What gives a step all that it is called with."""
+
+
+@pytest.mark.parametrize(
+    ("field", "returned", "expected"),
+    [
+        ("op_kwargs", {"model": 2.0, "factor": 3.0}, 6.0),
+        ("op_args", [2.0, 3.0], 6.0),
+        ("op_kwargs", {"model": 2.0, "faktor": 3.0}, "faktor"),
+        ("op_kwargs", [2.0], "op_kwargs=[2.0] must be a mapping. Example: op_kwargs={'x': 1}."),
+        ("op_kwargs", None, "op_kwargs=None must be a mapping"),
+        ("op_args", 2.0, "op_args=2.0 must be a list. Example: op_args=[1, 2]."),
+        ("op_args", "ab", "op_args='ab' must be a list"),
+        ("op_args", {"model": 2.0}, "op_args={'model': 2.0} must be a list"),
+    ],
+)
+def test_another_task_may_return_all_arguments(
+    registry: Client, field: str, returned: Any, expected: float | str
+) -> None:
+    """As Airflow's own PythonOperator takes them; what they can't be is one error."""
+    with DAG("predictions", schedule=None):
+        given: Any = {field: arguments()}
+        one = StepOperator(task_id="predict", python_callable=predict, **given)
+    assert one.upstream_task_ids == {"arguments"}
+    with running(one, predicting(results={"arguments": returned})) as context:
+        if isinstance(expected, str):
+            with pytest.raises(AirflowFailException, match=re.escape(expected)):
+                one.pre_execute(context)
+        else:
+            one.pre_execute(context)
+            assert one.execute(context) == expected
+
+
+def test_a_group_may_hold_a_step_that_is_given_all_arguments(registry: Client) -> None:
+    """It is mapped over what a step returned, and knows no parameter by name."""
+    with DAG("predictions", schedule=None) as dag:
+
+        @task_group
+        def each(x: Any) -> None:
+            StepOperator(task_id="predict", python_callable=predict, op_kwargs=arguments())
+
+        each.expand(x=step(name="listed")(lambda: [1, 2])())
+
+    assert mapped_over(dag.get_task("listed"), None) is not None

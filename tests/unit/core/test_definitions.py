@@ -87,6 +87,18 @@ def test_what_is_wrong_in_an_artifact_config_is_refused_where_it_stands() -> Non
     assert ArtifactConfig(artifact_type="model", is_model_artifact=True).kind is ArtifactType.MODEL
 
 
+@pytest.mark.parametrize("name", ["return_value", "model_versions"])
+def test_an_output_name_that_a_task_uses_itself_is_refused(name: str) -> None:
+    """Among several outputs: a task keeps all of its result, and its versions, under these."""
+
+    def several() -> tuple[Annotated[int, "{name}"], int]: ...
+    def one() -> Annotated[int, "{name}"]: ...
+
+    with pytest.raises(InvalidDefinition, match=f"called '{name}', under which a task keeps something else"):
+        names(several, name=name)
+    assert names(one, name=name) == [name]
+
+
 def test_placeholders_in_output_names_are_filled() -> None:
     """with_options(substitutions=) fills placeholders; a missing one is a clear error."""
 

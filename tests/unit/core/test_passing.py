@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -43,6 +44,17 @@ def test_data_beside_a_reference_comes_back(data: Any, place: Any) -> None:
     value = place({"data": data, "around": {"__artifact__": [IRIS, data]}, 3: IRIS})
 
     assert read_result(json.loads(json.dumps(written(value, form)))) == value
+
+
+@pytest.mark.parametrize(
+    "data",
+    [math.nan, -math.inf, 2**64, "\ud800", "a\x00", {math.nan: 1}, {"\ud800": 1}, {(1, 2): 3}, {1: object()}],
+    ids=map(str, range(9)),
+)
+def test_what_json_cannot_hold_travels_beside_no_reference(data: Any) -> None:
+    """Airflow could not keep it, once the step's work is done."""
+    with pytest.raises(TypeError, match="is no JSON value"):
+        written([IRIS, {"data": data}], form)
 
 
 @pytest.mark.parametrize("data", [TEMPLATE, NUMBER, OUTPUT])
