@@ -47,7 +47,7 @@ def log_metadata(
     :param infer_model: onto the version that the running step makes or uses.
     :param infer_artifact: onto the running step's output (``artifact_name`` says which, if it has several).
     :param artifact_name: onto the artifact of that name: the running step's own output if it has one called so,
-        else the newest, or the version that ``artifact_version`` says.
+        else the newest, or the version that ``artifact_version`` says, in the registry of the step's model.
     :param model_name: with ``model_version``: onto that model version.
     :raises InvalidDefinition: if the target is missing, or ``metadata`` is not a mapping.
 
@@ -63,7 +63,7 @@ def log_metadata(
     elif _is_made_here(artifact_name, artifact_version):
         get_step_context().add_output_metadata(metadata, artifact_name)
     elif artifact_name is not None:
-        artifact = Client().get_artifact(artifact_name, artifact_version)
+        artifact = Client(conn_id=_home()).get_artifact(artifact_name, artifact_version)
         _here().registry.log_artifact_metadata(artifact.record.id, metadata)
     else:
         raise InvalidDefinition(
@@ -108,7 +108,7 @@ def save_artifact(
     )
     workspace = _here()
     record = save_or_adopt(workspace, data, saving, attempt=_attempt(), links=_links(step))
-    return Artifact(workspace, record)
+    return Artifact(workspace, record, conn_id=_home())
 
 
 def load_artifact(
@@ -125,8 +125,8 @@ def load_artifact(
     By address (``digest=``) it needs neither Airflow nor the registry: this is for tasks in a virtualenv, a
     container or a pod, which are given ``handle.env("MODEL")``.
 
-    :param artifact: an artifact's name, a handle, a lazy reference, a reference's JSON form, or with
-        ``digest=`` the URI of the bytes.
+    :param artifact: an artifact's name (in a step in the registry of its model), a handle, a lazy reference, a
+        reference's JSON form, or with ``digest=`` the URI of the bytes.
     :param version: with a name: the artifact's version; None for the newest.
     :param digest: SHA-256 that the bytes at the URI must have.
     :param format: with ``digest=``: what wrote them, as ``handle.env("MODEL")`` says; None where the bytes tell.
@@ -142,12 +142,14 @@ def load_artifact(
 
         return isolated.load(artifact, digest, format, mmap=mmap)
     if isinstance(artifact, str):
-        return Client().get_artifact(artifact, version).load(mmap=mmap)
+        return Client(conn_id=_home()).get_artifact(artifact, version).load(mmap=mmap)
     if isinstance(artifact, Artifact):
         return artifact.load(mmap=mmap)
     reference = read_reference(artifact)
     if isinstance(reference, OutputReference):
         workspace = _here()
+        if workspace.registry.id != reference.registry:  # of a step without a model
+            workspace = _default()
         workspace.check_own(reference)
         (found,) = workspace.registry.resolve([reference])
         assert found.artifact is not None
@@ -189,7 +191,19 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion 
     version.link_artifact(handle)
 
 
+def _home() -> str | None:
+    """The connection of the registry that the running step's model is in."""
+    step = current_step()
+    return step.model._origin.conn_id if step is not None and step.has_model else None
+
+
 def _here() -> Workspace:
+    """The registry that the running step's model is in; else the default one."""
+    step = current_step()
+    return step.model._workspace if step is not None and step.has_model else _default()
+
+
+def _default() -> Workspace:
     task = acting_task()
     return task.workspace(None) if task is not None else open_workspace(find_address())
 

@@ -121,6 +121,7 @@ class _LocalRun:
         self.model_version: ModelVersion | None = None
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
         self._settled: set[Node] = set()
+        self._instances: dict[Node, int] = {}
         self._setups = needed_setups(nodes)
         self._said: set[str] = set()
         self._resolvers: list[Resolver] = []
@@ -167,6 +168,7 @@ class _LocalRun:
     def _run_instances(self, node: Node, result: StepResult) -> None:
         try:
             calls = list(self._calls(node))
+            self._instances[node] = len(calls)
             for index, mapped in calls:
                 self._run_one(node, index, mapped, result)
         except Exception as err:  # of what is mapped over
@@ -268,9 +270,20 @@ class _LocalRun:
             node.definition.outputs,
             node.model,
             producers=lambda: self._producers(node),
-            settled=lambda: [item.task_id for item, result in self.results.items() if result.is_over_well],
+            settled=lambda: self._over(node),
             mapped_over=mapped_over(node, self.nodes),
         )
+
+    def _over(self, running: Node) -> list[str]:
+        """The steps that are well over, with all their instances: of the one that runs the others count."""
+        over = [
+            node.task_id
+            for node, result in self.results.items()
+            if result.is_over_well and node is not running
+        ]
+        states = self.results[running].instances
+        others_are = len(states) == self._instances[running] - 1 and "failed" not in states
+        return [*over, running.task_id] if others_are else over
 
     def _pin(self, execution: StepExecution, node: Node, resolver: Resolver, mapped: Any) -> None:
         """

@@ -94,6 +94,11 @@ def _of_an_instance(key: str) -> tuple[str, int]:
 
 
 def over_in_run(ti: Any, tasks: Iterable[str]) -> set[str]:
-    """Return the tasks that have succeeded or never run in the run of a task instance, with all their instances."""
+    """
+    Return the tasks that have succeeded or never run in the run of a task instance, with all their instances.
+
+    Of its own task the other instances count.
+    """
     states = states_in_run(ti, tasks) if hasattr(ti, "get_task_states") else {}
+    states.get(ti.task_id, {}).pop(ti.map_index, None)
     return {task for task, found in states.items() if set(found.values()) <= _WELL_OVER}

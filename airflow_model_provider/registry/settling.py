@@ -251,7 +251,8 @@ def check_ready(
     Refuse to promote a version that is not ready; if it is but for the task that promotes it, it becomes ready.
 
     A task waits neither for itself nor, in its own run, for those that are over, nor for those beside and behind it
-    that declare no outputs: what these write is added beside the seal.
+    that declare no outputs: what these write is added beside the seal. An instance of a mapped task waits for the
+    others.
 
     :param state: of the version now.
     :param attempt: the task that promotes, if one does.
@@ -263,10 +264,11 @@ def check_ready(
     pending = [row for row in rows if row.state == PENDING]
     own = attempt is not None and _made_in(connection, version_id, attempt)
     if own and attempt is not None:
-        done = {*settled(), attempt.task_id}
-        pending = [row for row in pending if row.declares and _task(row) not in done]
-        others = [row for row in rows if row.declares and _task(row) != attempt.task_id]
-        none_came = others and all(row.state != COMMITTED for row in others)
+        done = {*settled(), attempt.producer}
+        pending = [row for row in pending if row.declares and done.isdisjoint((row.task_id, _task(row)))]
+        own_parts = (attempt.task_id, attempt.producer)
+        others = [row for row in rows if row.declares and row.task_id not in own_parts]
+        none_came = not pending and others and all(row.state != COMMITTED for row in others)
         if none_came and _is_empty(connection, version_id, metadata=False):
             state = VersionState.FAILED
     if failed:

@@ -85,6 +85,9 @@ STATES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "with_a_failing_teardown": ("success", {"cluster": "success", "good": "success", "broken": "failed"}),
     "with_a_teardown_that_counts": ("failed", {"cluster": "success", "good": "success", "broken": "failed"}),
+    "promoted_by_one_of_two": ("failed", {"promoting_at": "failed"}),
+    "promoted_by_the_only_one": ("success", {"promoting_at": "success"}),
+    "promoted_too_early": ("failed", {"early": "failed", "good": "upstream_failed"}),
     "cleaned_up": ("success", {"bad": "failed", "good": "success"}),
     "conditional": ("success", {"good": "success", "asked": "skipped", "asked_otherwise": "skipped"}),
     "unconditional": ("success", {"good": "success", "asked": "success", "asked_otherwise": "success"}),
@@ -162,6 +165,8 @@ def test_what_both_ways_tell_is_right(answers: dict[str, list[dict[str, Any]]]) 
     assert told["calling"]["another.note"][1]["text"][0] == "hello another.note"
     assert answers["calling"][0]["version"] == ["outer@1", "ready"]
     assert answers["conditional"][0]["version"] == ["asked@1", "ready"]
+    assert answers["promoted_by_the_only_one"][0]["version"] == ["elements@1", "ready"]
+    assert answers["promoted_by_one_of_two"][0]["version"] == ["half@1", "failed"]
     assert answers["named_as_an_instance"][0]["version"] == ["alike@1", "ready"]
 
 

@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from airflow_model_provider import Client, Model, host, step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.operators.upstream import over_in_run
 from tests.support.tasks import TaskInstance, predicting, running
 
 if TYPE_CHECKING:
@@ -173,6 +174,31 @@ def test_the_version_of_mapped_instances_is_closed_behind_them(way: str) -> None
     assert dag.get_task("close_iris").is_teardown
     assert dag.get_task("predict").upstream_task_ids == {"choose"}
     assert len(dag.tasks) == 5
+
+
+@dataclass
+class Among(TaskInstance):
+    """An instance among others, in the states that are told."""
+
+    states: dict[str, str] = field(default_factory=dict)
+
+    def get_task_states(self, task_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
+        """Their states, as Airflow calls them."""
+        mine = {key: state for key, state in self.states.items() if key.rpartition("_")[0] in task_ids}
+        return {self.run_id: mine}
+
+
+@pytest.mark.parametrize(
+    ("others", "over"),
+    [(["success", "success"], True), (["success", "removed"], True), ([], True),
+     (["success", "running"], False), (["failed"], False)],
+)  # fmt: skip
+def test_an_instance_knows_whether_the_others_are_over(others: list[str], over: bool) -> None:
+    """Itself does not count: it runs."""
+    states = {f"train_{index}": state for index, state in enumerate(["running", *others])}
+    ti = Among(task_id="train", map_index=0, states=states)
+
+    assert over_in_run(ti, ["train"]) == ({"train"} if over else set())
 
 
 @task

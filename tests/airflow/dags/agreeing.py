@@ -314,6 +314,29 @@ def silent():
     log()
 
 
+@step
+def promoting_at(i: int, last: int) -> Annotated[int, "element"]:
+    if i == last:
+        get_step_context().model.set_stage("production", force=True)
+    return i
+
+
+@pipeline(schedule=None, model=Model("half"))
+def promoted_by_one_of_two():
+    promoting_at.partial(last=0).expand(i=[0, 1, 0])
+
+
+@pipeline(schedule=None, model=Model("elements"))
+def promoted_by_the_only_one():
+    promoting_at.partial(last=0).expand(i=[0])
+
+
+@pipeline(schedule=None, model=Model("early"))
+def promoted_too_early():
+    early = promoting_at.with_options(name="early")(1, 1)
+    good.after(early)()
+
+
 @pipeline(schedule=None, model=Model("alike"))
 def named_as_an_instance():
     first = good.with_options(name="first", model=Model("beside"))()

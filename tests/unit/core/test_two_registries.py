@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from airflow_model_provider import Client, Model, get_step_context, pipeline, step
+from airflow_model_provider import (
+    Artifact,
+    Client,
+    Model,
+    get_step_context,
+    load_artifact,
+    log_metadata,
+    pipeline,
+    save_artifact,
+    step,
+)
 from airflow_model_provider.exceptions import InvalidDefinition, ModelNotFound, StageNotAssigned
 from airflow_model_provider.gates import Gates
 
@@ -113,6 +123,36 @@ def test_a_version_that_is_passed_on_stays_one_of_its_registry(model_registry: C
 
     assert passing().steps["use"].output.load() == [1]
     assert repr(Client(conn_id="team_b").get_model_version("reco", 1).reference()) == "reco@1 in team_b"
+
+
+def test_the_functions_act_in_the_registry_of_the_step_s_model(model_registry: Client) -> None:
+    """What a step saves belongs to its version; a version of the same id in the default registry gets nothing."""
+    model_registry.register_model_version("fraud", {"weights": "of fraud"})
+    seen: list[Any] = []
+
+    @step
+    def outside() -> Annotated[list[int], "outside"]:
+        return list(range(2000))
+
+    @step
+    def report(given: Artifact[list[int]]) -> None:
+        save_artifact("of reco", "weights")
+        log_metadata({"unit": "kg"}, artifact_name="weights")
+        seen.extend([load_artifact("weights"), load_artifact(given.reference().to_json())[-1]])
+
+    @pipeline
+    def training() -> None:
+        report.with_options(model=Model("reco", conn_id="team_a"))(outside())
+
+    training()
+    made = Client(conn_id="team_a").get_model_version("reco", "latest")
+
+    assert seen == ["of reco", 1999]
+    assert [repr(item) for item in made.list_artifacts()] == ["reco@2/weights@2 in team_a"]
+    assert dict(made.get_artifact("weights").metadata) == {"unit": "kg"}
+    assert [str(item) for item in model_registry.get_model_version("fraud", 1).list_artifacts()] == [
+        "fraud@1/weights@1"
+    ]
 
 
 def test_a_gate_compares_within_one_registry() -> None:

@@ -103,6 +103,30 @@ def test_a_promoting_task_waits_for_nothing_that_only_comes_later(registry: Regi
     assert state(registry) == "ready"
 
 
+def test_an_instance_of_a_mapped_task_waits_for_the_others(registry: Registry) -> None:
+    """Until it is told that they are over; a version that lacks elements is not promoted."""
+    made = begin(registry)
+    registry.commit_producer(made, "evaluate")
+    registry.settle_producer(made, "train[0]", COMMITTED)
+    second = Attempt(RUN, "train", "try 1", 1)
+    with pytest.raises(VersionNotReady, match="iris@1 is still being produced: task 'train' can still"):
+        registry.set_stage("iris", 1, "production", attempt=second)
+    registry.settle_producer(made, "train[2]", FAILED)
+    with pytest.raises(VersionNotReady, match=r"task 'train\[2\]' failed"):
+        registry.set_stage("iris", 1, "production", attempt=second, settled=["train"])
+    registry.settle_producer(made, "train[2]", COMMITTED)
+    save(registry, made, second)
+
+    assert registry.set_stage("iris", 1, "production", attempt=second, settled=["train"]) is not None
+
+
+def test_a_task_that_promotes_too_early_is_told_of_what_is_to_come(registry: Registry) -> None:
+    """Not that it failed."""
+    begin(registry)
+    with pytest.raises(VersionNotReady, match="still being produced: tasks 'evaluate', 'train' can still"):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+
+
 def test_nothing_is_promoted_where_all_that_makes_it_was_skipped(registry: Registry) -> None:
     """By the run itself neither."""
     made = begin(registry)
