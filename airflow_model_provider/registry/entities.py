@@ -27,6 +27,8 @@ PENDING: Final = "pending"
 COMMITTED: Final = "committed"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
+#: Of an instance that is no more: what its task is mapped over has become shorter.
+REMOVED: Final = "removed"
 
 
 class VersionState(StrEnum):

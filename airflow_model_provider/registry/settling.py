@@ -6,14 +6,22 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, select, update
 
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
-from airflow_model_provider.registry.entities import COMMITTED, FAILED, PENDING, SKIPPED, RunKey, VersionState
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    FAILED,
+    PENDING,
+    REMOVED,
+    SKIPPED,
+    RunKey,
+    VersionState,
+)
 from airflow_model_provider.registry.rows import run_columns
 from airflow_model_provider.registry.versions import version_label
 
@@ -166,9 +174,16 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
 
     A part that failed because of another task was skipped if Airflow says so: of two reasons the first one holds.
 
-    :param outcomes: what became of each task and mapped instance; one that is not named was skipped.
+    :param outcomes: what became of each task and mapped instance; one that is not named was skipped. What an instance
+        has made that was removed afterwards is no part of the version.
     """
+    removed = [task for task, state in outcomes.items() if state == REMOVED]
+    outcomes = {**outcomes, **dict.fromkeys(removed, SKIPPED)}
     rows = producer_rows(connection, version_id)
+    for row in rows:
+        if row.task_id in removed:
+            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
+            _drop_outputs(connection, version_id, row.task_id)
     known = {row.task_id: row for row in rows}
     mapped = {task.partition("[")[0]: COMMITTED for task, state in outcomes.items() if state == COMMITTED}
     ended = {**mapped, **outcomes}
@@ -182,6 +197,22 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
         if state == FAILED and task not in known and base is not None:
             _put(connection, version_id, {task: FAILED}, declares=base.declares)
     return recomputed(connection, version_id)
+
+
+def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:
+    """Take out what an instance of a mapped task has made, unless the version was promoted with it."""
+    task, _, index = part.rstrip("]").rpartition("[")
+    if not task:
+        return
+    made, link = tables.artifact_version, tables.link
+    of_the_run = [made.c[name] == _version.c[name] for name in RunKey._fields]
+    mine = (
+        select(made.c.id)
+        .join(_version, and_(*of_the_run))
+        .where(_version.c.id == version_id, made.c.task_id == task, made.c.map_index == int(index))
+    )
+    held = (link.c.version_id == version_id) & link.c.artifact_version_id.in_(mine) & ~link.c.sealed
+    connection.execute(delete(link).where(held))
 
 
 def change_pending(connection: Connection, version_id: int, states: Mapping[str, str]) -> None:

@@ -312,3 +312,20 @@ def test_what_was_skipped_for_another_reason_has_not_failed(registry: Registry) 
 
     assert closed is not None
     assert closed.state is VersionState.READY
+
+
+def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Registry) -> None:
+    """Its task was cleared, and is mapped over less now; what was promoted stays as it was."""
+    made = begin(registry)
+    for index in range(3):
+        save(registry, made, Attempt(RUN, "train", f"try {index}", index))
+        registry.settle_producer(made, f"train[{index}]", COMMITTED)
+    outcomes = {"train[0]": COMMITTED, "train[1]": COMMITTED, "train[2]": "removed", "evaluate": COMMITTED}
+    closed = registry.close_run_version("iris", RUN, outcomes)
+
+    assert closed is not None
+    assert closed.state is VersionState.READY
+    assert [item.map_index for item in registry.list_artifacts(made)] == [0, 1]
+    registry.set_stage("iris", 1, "production")
+    registry.close_run_version("iris", RUN, {**outcomes, "train[1]": "removed"})
+    assert [item.map_index for item in registry.list_artifacts(made)] == [0, 1]
