@@ -29,6 +29,7 @@ from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
     over_in_run,
+    part_state,
     settled_before,
     states_in_run,
     stopped_behind,
@@ -281,13 +282,25 @@ class StepOperator(Receiving):
         states = states_in_run(self._ti, [*self._producers(), *([close] if close else [])])
         closes = not set(states.pop(close or "", {}).values()) <= OVER
         found: list[str] = []
+        never = self._stopped_by_now(states)
         for task, by_index in states.items():
+            if task in never and not closes:
+                continue
             waiting = [index for index, state in by_index.items() if state not in OVER]
             if waiting and (closes or waiting == [-1]):
                 found.append(task)
             else:  # no task is to come that says when all instances are over
                 found += [f"{task}[{index}]" for index in waiting]
         return found
+
+    def _stopped_by_now(self, states: Mapping[str, Mapping[int, str | None]]) -> set[str]:
+        """The tasks that can no longer run because of others: Airflow skips and fails those without a word."""
+        stopped: set[str] = set()
+        for task, by_index in states.items():
+            part = part_state(by_index.get(-1))
+            if by_index.get(-1) in OVER and part in ("skipped", "failed"):
+                stopped |= stopped_behind(self.dag.get_task(task), part)
+        return stopped
 
 
 class PartialStep(OperatorPartial):

@@ -201,6 +201,25 @@ def test_an_instance_knows_whether_the_others_are_over(others: list[str], over: 
     assert over_in_run(ti, ["train"]) == ({"train"} if over else set())
 
 
+def test_what_is_skipped_behind_others_does_not_run_again() -> None:
+    """A cleared step waits for those that are to run; Airflow skips the rest without a word."""
+    with DAG("predictions", schedule=None) as dag:
+        one, two, between, last = (
+            step(name=name, model=Model("made"))(lambda: 1)() for name in ("one", "two", "between", "last")
+        )
+        [one, two] >> between.operator >> last.operator
+    operator: Any = dag.get_task("two")
+    operator._ti = SimpleNamespace(
+        dag_id="predictions",
+        run_id="r",
+        get_task_states=lambda **_: {
+            "r": {"one": "skipped", "two": "running", "between": "skipped", "last": None}
+        },
+    )
+
+    assert operator._to_run() == ["two"]
+
+
 @task
 def arguments() -> Any:
     """What gives a step all that it is called with."""
