@@ -185,18 +185,34 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
             _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
             _drop_outputs(connection, version_id, row.task_id)
     known = {row.task_id: row for row in rows}
-    mapped = {task.partition("[")[0]: COMMITTED for task, state in outcomes.items() if state == COMMITTED}
+    mapped = _of_mapped(outcomes)
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
-    for row in rows:
-        if row.state == FAILED and outcomes.get(row.task_id) == SKIPPED:
-            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
+    for (
+        row
+    ) in rows:  # those that said nothing themselves share what became of another task: Airflow knows better
+        told = ended.get(row.task_id)
+        if {told, row.state} == {FAILED, SKIPPED} or (
+            row.state in (FAILED, SKIPPED) and row.task_id in mapped
+        ):
+            _put(connection, version_id, {row.task_id: str(told)}, declares=row.declares)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task.partition("[")[0])
         if state == FAILED and task not in known and base is not None:
             _put(connection, version_id, {task: FAILED}, declares=base.declares)
     return recomputed(connection, version_id)
+
+
+def _of_mapped(outcomes: Mapping[str, str]) -> dict[str, str]:
+    """What became of mapped tasks as a whole; an instance that failed counts by itself beside one that committed."""
+    found: dict[str, set[str]] = {}
+    for part, state in outcomes.items():
+        task, is_instance, _ = part.partition("[")
+        if is_instance:
+            found.setdefault(task, set()).add(state)
+    order = (COMMITTED, FAILED, SKIPPED)
+    return {task: next(state for state in order if state in states) for task, states in found.items()}
 
 
 def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:

@@ -1,7 +1,7 @@
 """
 Random shapes of runs that make a version, run to their end by ``dag.test()`` and as programs, and what must be true.
 
-As a program: with the first one and their number in ``RUN_SHAPES``, and a DAG file that calls :func:`define`.
+As a program: with their seeds in ``RUN_SHAPES``, and a DAG file that calls :func:`define`.
 """
 
 from __future__ import annotations
@@ -232,9 +232,8 @@ def _stock(shape: Shape, node: Node, before: list[Any]) -> Any:
 
 def define() -> dict[str, Any]:
     """Define the DAGs of the shapes that the environment names."""
-    first, count = map(int, os.environ["RUN_SHAPES"].split())
     start, found = datetime(2026, 1, 1), {}
-    for seed in range(first, first + count):
+    for seed in map(int, os.environ["RUN_SHAPES"].split()):
         shape = shape_of(seed)
         SHAPES[shape.name] = shape
         if shape.as_dag:

@@ -329,3 +329,17 @@ def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Regist
     registry.set_stage("iris", 1, "production")
     registry.close_run_version("iris", RUN, {**outcomes, "train[1]": "removed"})
     assert [item.map_index for item in registry.list_artifacts(made)] == [0, 1]
+
+
+def test_of_what_said_nothing_itself_airflow_knows_better(registry: Registry) -> None:
+    """Behind a task that was skipped and one that failed it fails; a mapped task is what its instances are."""
+    made = begin(registry)
+    registry.settle_producer(made, "train", SKIPPED, stopped=["evaluate"])
+    registry.settle_producer(made, "notify", COMMITTED, declares=False)
+    save(registry, made, Attempt(RUN, "notify", "try 1"))
+    failed = registry.close_run_version("iris", RUN, {"train": SKIPPED, "evaluate": FAILED})
+    skipped = registry.close_run_version("iris", RUN, {"evaluate[0]": SKIPPED, "evaluate[1]": SKIPPED})
+
+    assert failed is not None
+    assert skipped is not None
+    assert [failed.state, skipped.state] == [VersionState.FAILED, VersionState.READY]
