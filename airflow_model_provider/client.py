@@ -13,6 +13,7 @@ from airflow_model_provider.context import acting_task, refuse_io_in_definition
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
 from airflow_model_provider.handles import ModelVersion, Origin
 from airflow_model_provider.lazy import LazyNamedArtifact, lazy_client
+from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import UNSET
 from airflow_model_provider.registering import gates_for, gather
@@ -295,7 +296,7 @@ class Client:
             name=name,
             description=description,
             tags=tags,
-            metadata=metadata,
+            metadata=check_mapping(f"register_model_version({model!r})", "metadata", metadata),
             attempt=origin.attempt,
             stage=stage,
             force=force,

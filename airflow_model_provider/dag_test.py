@@ -12,10 +12,12 @@ from airflow_model_provider import settings
 from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
 from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
+from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.local_run import announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
+from airflow_model_provider.pipelines.arguments import is_json
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
@@ -54,7 +56,7 @@ def _other_tasks(dag: DAG) -> list[str]:
 def run(
     pipeline: PipelineDefinition,
     dag: DAG,
-    params: Mapping[str, Any],
+    conf: Mapping[str, Any],
     *,
     logical_date: datetime | None = None,
     registry: Workspace | None = None,
@@ -63,17 +65,26 @@ def run(
     """
     Run a DAG through ``dag.test()`` and return what a local run returns.
 
+    :param conf: the arguments that it is given, which Airflow keeps as JSON.
     :param registry: where its steps write, if it isn't the configured registry.
-    :raises InvalidDefinition: if ``dag.test()`` can't run it: no migrated database, a file outside the DAGs folder.
+    :raises InvalidDefinition: if ``dag.test()`` can't run it: no migrated database, a file outside the DAGs folder, an
+        argument that is no JSON value.
     :raises PipelineFailed: if tasks failed.
     """
+    for name, value in conf.items():
+        if not is_json(value):
+            problem = (
+                f"{name}={quoted(value)} is no JSON value, and with other tasks than steps it runs in Airflow"
+            )
+            advice = "Give text, numbers, lists or dicts, and let a step make the object of them."
+            raise InvalidDefinition(f"pipeline {pipeline.name!r}", problem, advice)
     workspace = registry or chosen_workspace(None)
     announce(workspace)
     say(f"  through Airflow's dag.test(), for these are not steps: {', '.join(_other_tasks(dag))}")
     date = logical_date or datetime.now(UTC)
     with _as_default(workspace):
         try:
-            dag_run = dag.test(run_conf=dict(params), logical_date=date)
+            dag_run = dag.test(run_conf=dict(conf), logical_date=date)
         except Exception as err:
             raise InvalidDefinition(
                 f"pipeline {pipeline.name!r}",

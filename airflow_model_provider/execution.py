@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_model_provider.context import StepContext, running_step
-from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError
+from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WrongOutput
+from airflow_model_provider.exceptions.base import an
 from airflow_model_provider.handles import (
     USED_ELSEWHERE,
     Artifact,
@@ -247,11 +248,13 @@ class StepExecution:
     def _split(self, result: Any) -> Sequence[Any]:
         count = len(self.task.outputs)
         if count == 0:
+            if result is not None:
+                raise WrongOutput(self.attempt.task_id, None, "None", type(result).__name__)
             return ()
         if not declares_tuple(self.task.function):
             return (result,)
         if not isinstance(result, tuple | list) or len(result) != count:
-            got = f"{len(result)}" if isinstance(result, tuple | list) else f"a {type(result).__name__}"
+            got = f"{len(result)}" if isinstance(result, tuple | list) else an(type(result).__name__)
             raise InvalidDefinition(
                 f"step {self.attempt.task_id!r}",
                 f"it declares {count} outputs and returned {got}",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import an, quoted
 
 #: Characters of a key of metadata, of a tag, and of the ids of tasks and runs (as in Airflow), at most.
 LONGEST_KEY: Final = 250
@@ -98,7 +98,8 @@ def check_tags(what: str, tags: object) -> list[str]:
     :raises InvalidName: if one is not 1 to 250 printable characters.
     """
     if isinstance(tags, str | Mapping) or not isinstance(tags, Iterable):
-        raise InvalidDefinition(what, f"they are {type(tags).__name__}", "Give several: tags=['tabular'].")
+        problem = f"{quoted(tags)} is {an(type(tags).__name__)}, not several texts"
+        raise InvalidDefinition(what, problem, "Give several: tags=['tabular'].")
     return [check_key(tag, "tag") for tag in tags]
 
 

@@ -26,7 +26,7 @@ from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, 
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
-from airflow_model_provider.pipelines.nesting import bound_arguments, declared_params
+from airflow_model_provider.pipelines.nesting import bound_arguments, declared_params, given_arguments
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import as_airflow, transform
@@ -73,8 +73,12 @@ def run(
             f"logical_date={date!r} has no time zone",
             "Pass a datetime with a time zone.",
         )
-    params = {**declared_params(builder.params), **parameters(pipeline, args, kwargs)}
-    local = _LocalRun(pipeline, nodes, params, chosen_workspace(registry), date)
+    params = {
+        **declared_params(builder.params),
+        **bound_arguments(pipeline, args, kwargs).arguments,
+    }
+    conf = given_arguments(pipeline, args, kwargs)
+    local = _LocalRun(pipeline, nodes, params, conf, chosen_workspace(registry), date)
     try:
         with own_threads():
             for node in nodes:
@@ -85,13 +89,6 @@ def run(
     finally:
         local.release_pins()
     return local.result(raise_on_failure=raise_on_failure)
-
-
-def parameters(
-    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the pipeline's parameters by name, defaults included."""
-    return dict(bound_arguments(pipeline, args, kwargs).arguments)
 
 
 def chosen_workspace(registry: Workspace | str | None) -> Workspace:
@@ -109,6 +106,7 @@ class _LocalRun:
         pipeline: PipelineDefinition,
         nodes: Sequence[Node],
         params: Mapping[str, Any],
+        conf: Mapping[str, Any],
         workspace: Workspace,
         logical_date: datetime,
     ) -> None:
@@ -116,7 +114,7 @@ class _LocalRun:
         self.key = RunKey(settings.deployment(), pipeline.name, f"local__{now}")
         self.pipeline, self.nodes, self.params, self.workspace = pipeline, nodes, params, workspace
         self.logical_date = logical_date
-        self.templates = LocalTemplates(self.key.run_id, params, logical_date, self._pulled)
+        self.templates = LocalTemplates(self.key.run_id, params, conf, logical_date, self._pulled)
         self.results: dict[Node, StepResult] = {}
         self.model_version: ModelVersion | None = None
         self._made: dict[tuple[str | None, str], ModelVersion] = {}
@@ -255,6 +253,10 @@ class _LocalRun:
             result.entries = execution.entries
             returned = values if len(values) > 1 else next(iter(values.values()), None)
             _hook(node, "post_execute", context, returned)
+        except SystemExit as err:  # ends the process of a task in Airflow, and that task failed
+            failed = RuntimeError(f"step {node.task_id!r} called sys.exit({err.code!r})")
+            failed.__cause__ = err
+            return execution, failed
         except Exception as err:
             return execution, err
         for name, artifact in execution.saved.items():

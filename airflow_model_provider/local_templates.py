@@ -33,10 +33,11 @@ class LocalTemplates:
         self,
         run_id: str,
         params: Mapping[str, Any],
+        conf: Mapping[str, Any],
         logical_date: datetime,
         pull: Callable[[str, str], Any],
     ) -> None:
-        self._pulled, self._date = pull, logical_date
+        self._pulled, self._date, self._conf = pull, logical_date, conf
         self._context: dict[str, Any] = {
             "params": params,
             "run_id": run_id,
@@ -56,7 +57,7 @@ class LocalTemplates:
             dag_id=attempt.run.dag_id,
             run_id=attempt.run.run_id,
             logical_date=self._date,
-            conf=dict(self._context["params"]),
+            conf=dict(self._conf),
         )
         task = SimpleNamespace(
             dag_id=run.dag_id,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider.exceptions import InvalidDefinition, WrongRegistry
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact
+from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.pinned import PinnedArtifact
 from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import NOTHING
@@ -46,6 +47,9 @@ def gather(
     :raises WrongRegistry: for an artifact of another registry.
     """
     called = f"register_model_version({model!r})"
+    given = {"artifacts": artifacts, "files": files, "formats": formats, "kinds": kinds}
+    for argument, value in given.items():
+        check_mapping(called, argument, value, f"Write {argument}={{'trained_model': ...}}.")
     if both := sorted(set(artifacts) & set(files)):
         problem = f"{quoted(both[0])} is named among the artifacts and among the files"
         raise InvalidDefinition(called, problem, "Give each artifact a name of its own.")

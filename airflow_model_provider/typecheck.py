@@ -28,6 +28,8 @@ _TOWER: Final = {float: (float, int), complex: (complex, float, int), bytes: (by
 _SCALARS: Final = (bool, int, float, complex)
 #: Between their brackets stands the type of the items, of these of the keys and of the values.
 _COLLECTIONS: Final = (list, tuple, set, frozenset, *(abc.Iterable, abc.Collection, abc.Sequence, abc.Set))
+#: Of these the items are looked at; a text is one of texts.
+_WALKED: Final = (list, tuple, set, frozenset, dict, str, bytes)
 _MAPPINGS: Final = (dict, abc.Mapping, abc.MutableMapping)
 #: Their types have no bases from elsewhere, in no release.
 _LIBRARIES: Final = frozenset({"datetime", "decimal", "numpy", "pandas", "polars", "pyarrow", "uuid"})
@@ -281,7 +283,7 @@ def _contents(kind: Any, args: tuple[Any, ...], value: Any) -> Iterable[tuple[An
     if args and kind in _MAPPINGS and isinstance(value, dict):
         for pair in islice(value.items(), _ITEMS):
             yield from zip(args, pair, strict=True)
-    elif args and kind in _COLLECTIONS and isinstance(value, list | tuple | set | frozenset | dict):
+    elif args and kind in _COLLECTIONS and isinstance(value, _WALKED):
         yield from ((args[0], item) for item in islice(value, _ITEMS))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step, in_definition
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.pipelines.arguments import check_dag_arguments
+from airflow_model_provider.pipelines.arguments import check_dag_arguments, check_defaults
 from airflow_model_provider.pipelines.bodies import Prepared, undefined_names
 from airflow_model_provider.pipelines.definition import PipelineDefinition, check_model, first_id
 
@@ -106,6 +107,7 @@ class Pipeline(Prepared, Generic[P]):
     def _run(self, args: Any, kwargs: Any, *, registry: Any = None, **options: Any) -> PipelineResult:
         self._refuse_running()
         from airflow_model_provider import local_run
+        from airflow_model_provider.pipelines.nesting import given_arguments
 
         registry = getattr(registry, "workspace", registry)
         if host.airflow_is_imported():
@@ -113,9 +115,9 @@ class Pipeline(Prepared, Generic[P]):
 
             dag = dag_test.dag_with_other_tasks(self.definition)
             if dag is not None:
-                params = local_run.parameters(self.definition, args, kwargs)
+                conf = given_arguments(self.definition, args, kwargs)
                 workspace = None if registry is None else local_run.chosen_workspace(registry)
-                return dag_test.run(self.definition, dag, params, registry=workspace, **options)
+                return dag_test.run(self.definition, dag, conf, registry=workspace, **options)
         return local_run.run(self.definition, args, kwargs, registry=registry, **options)
 
     def with_options(
@@ -190,6 +192,7 @@ def pipeline(
         options = dict(dag_arguments)
         dag_id = first_id("dag_id", name, options.pop("dag_id", None), getattr(decorated, "__name__", None))
         check_dag_arguments(f"pipeline {dag_id!r}", options)
+        check_defaults(f"pipeline {dag_id!r}", inspect.signature(decorated))
         model_of_all = check_model(f"pipeline {dag_id!r}", model)
         later = frozenset[str]() if host.airflow_is_parsing() else undefined_names(decorated)
         return Pipeline(PipelineDefinition(decorated, dag_id, model_of_all, options, later))

@@ -53,6 +53,16 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
+def an(name: str) -> str:
+    """
+    Return the name of a type with its article; None has none.
+
+    >>> an("int"), an("str"), an("None")
+    ('an int', 'a str', 'None')
+    """
+    return name if name == "None" else f"an {name}" if name[:1].lower() in "aeio" else f"a {name}"
+
+
 def counted(number: int, noun: str) -> str:
     """
     Return a number with its noun, of which there are one or several.

@@ -19,8 +19,12 @@ _NOT_THE_USERS: Final = (
     contextlib.__file__,
     "<string>",
 )
-#: Nor is what Airflow wraps around the constructors of operators.
-_AIRFLOWS: Final = ("airflow/sdk/bases/operator.py", "airflow/sdk/definitions/mappedoperator.py")
+#: Nor is what Airflow wraps around the constructors of operators and around decorated functions.
+_AIRFLOWS: Final = (
+    "airflow/sdk/bases/operator.py",
+    "airflow/sdk/bases/decorator.py",
+    "airflow/sdk/definitions/mappedoperator.py",
+)
 
 
 def _is_nobodys(file: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing, quoted
+from airflow_model_provider.exceptions.base import ModelRegistryError, an, did_you_mean, listing, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,21 +222,26 @@ class WrongType(ModelRegistryError, TypeError):
     def __str__(self) -> str:
         return (
             f"Parameter {self.parameter!r} of step {self.step!r} must be {self.expected}, but {self.what} is "
-            f"{_article(self.found)}{self.found}. Pass another value, or correct the annotation."
+            f"{an(self.found)}. Pass another value, or correct the annotation."
         )
 
 
 class WrongOutput(ModelRegistryError, TypeError):
     """A step's result does not fit its return annotation; no output was saved. A retry cannot help."""
 
-    def __init__(self, step: str, output: str, expected: str, found: str) -> None:
+    def __init__(self, step: str, output: str | None, expected: str, found: str) -> None:
         super().__init__(step, output, expected, found)
         self.step, self.output, self.expected, self.found = step, output, expected, found
 
     def __str__(self) -> str:
+        if self.output is None:
+            return (
+                f"Step {self.step!r} declares to return nothing (-> None), and returned {an(self.found)}, "
+                f"which was not saved. Return nothing, or annotate it: -> Annotated[..., 'name']."
+            )
         return (
             f"Step {self.step!r} declares output {self.output!r} as {self.expected}, and returned "
-            f"{_article(self.found)}{self.found}. None of its outputs was saved. Return another value, or "
+            f"{an(self.found)}. None of its outputs was saved. Return another value, or "
             "correct the annotation."
         )
 
@@ -253,7 +258,3 @@ class InputNotFound(ModelRegistryError, KeyError):
             f"Step {self.step!r} has no artifact for parameter {self.parameter!r}. Parameters that came from "
             f"artifacts: {listing(self.existing)}."
         )
-
-
-def _article(name: str) -> str:
-    return "" if name == "None" else "an " if name[:1] in "aeio" else "a "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
@@ -57,6 +59,12 @@ LOCAL_CONTEXT: Final = frozenset(
     try_number ts ts_nodash
     """.split()  # noqa: SIM905 - as above
 )
+#: What Airflow checks of the arguments that a local run heeds too, or that are often mistaken.
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "retries": ((int,), "a whole number"),
+    "retry_delay": ((timedelta, int, float), "a timedelta, or seconds"),
+    "execution_timeout": ((timedelta,), "a timedelta. Example: execution_timeout=timedelta(minutes=5)"),
+}
 _OUTPUTS: Final = "Declare several outputs instead: -> tuple[Annotated[float, 'accuracy'], ...]."
 _NO_CACHE: Final = "Airflow runs every task of a Dag run. Leave it out."
 _CALLBACK: Final = "Airflow's name is {}_callback."
@@ -79,22 +87,55 @@ _HINTS: Final = {
 }
 
 
-def check_task_arguments(subject: str, given: Iterable[str]) -> None:
+def check_task_arguments(subject: str, given: Mapping[str, Any]) -> None:
     """
-    Refuse an argument that no task takes.
+    Refuse an argument that no task takes, and a value that Airflow refuses.
 
     :raises InvalidDefinition: with the nearest name, or with Airflow's name for it.
     """
     _check(subject, given, TASK_ARGUMENTS, STEP, "BaseOperator")
+    for name, (types, expected) in _TYPES.items():
+        value = given.get(name)
+        if value is not None and (not isinstance(value, types) or isinstance(value, bool)):
+            raise InvalidDefinition(subject, f"{name}={quoted(value)} must be {expected}")
 
 
-def check_dag_arguments(subject: str, given: Iterable[str]) -> None:
+def check_dag_arguments(subject: str, given: Mapping[str, Any]) -> None:
     """
     Refuse an argument that no DAG takes.
 
     :raises InvalidDefinition: with the nearest name, or with Airflow's name for it.
     """
     _check(subject, given, DAG_ARGUMENTS, PIPELINE, "DAG")
+
+
+def check_defaults(subject: str, signature: inspect.Signature) -> None:
+    """
+    Refuse a pipeline's parameter whose default can't be a parameter of a Dag.
+
+    :raises InvalidDefinition: naming it.
+    """
+    for name, parameter in signature.parameters.items():
+        default = parameter.default
+        if default is not parameter.empty and not (is_json(default) or _is_of_airflow(default)):
+            raise InvalidDefinition(
+                subject,
+                f"its parameter {name!r} has the default {quoted(default)}, and Airflow keeps parameters as JSON",
+                "Take text, a number, a list or a dict, and let a step make the object of it.",
+            )
+
+
+def is_json(value: object) -> bool:
+    """Return whether a value can be written as JSON."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_of_airflow(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "airflow"
 
 
 def _check(

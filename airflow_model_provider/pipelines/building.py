@@ -71,7 +71,7 @@ class Node:
     @property
     def retries(self) -> int:
         """How often it is tried again."""
-        return int(self.options.get("retries") or 0)
+        return max(int(self.options.get("retries") or 0), 0)
 
     def sources(self) -> set[Node]:
         """The nodes whose outputs it is mapped over."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import an, quoted
 from airflow_model_provider.pipelines.passing import is_plain
 
 #: How the artifact is called that holds the elements of an output.
@@ -125,7 +125,7 @@ def _wrong_key(value: Mapping[Any, Any]) -> str | None:
 
 
 def _described(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__qualname__}"
+    return "None" if value is None else an(type(value).__qualname__)
 
 
 def check_mapping_function(function: object) -> None:

@@ -32,6 +32,18 @@ def bound_arguments(
     return bound
 
 
+def given_arguments(
+    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Return the arguments that a pipeline's call gives, by parameter: what ``dag_run.conf`` holds.
+
+    :raises InvalidDefinition: if they don't fit.
+    """
+    bound_arguments(pipeline, args, kwargs)
+    return inspect.signature(pipeline.function).bind_partial(*args, **kwargs).arguments
+
+
 def declared_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of params that are declared to Airflow, some as its ``Param``, which may have none."""
     plain = {name: item.value if type(item).__name__ == "Param" else item for name, item in params.items()}

@@ -223,7 +223,7 @@ def _comparison(gate: Gates, facts: _Facts) -> Iterator[str]:
     place, key, stage = facts.place, str(gate.metric), gate.better_than
     mine, trouble = _number(facts, place.version[0], place.label, key)
     if trouble is not None:
-        yield f"{trouble}; required: better than in {stage!r}"
+        yield f"{trouble}; required: better than the holder of {stage!r}"
     holder_id, number = facts.holder(stage)
     if holder_id is None:
         if gate.if_vacant == "fail":

@@ -60,7 +60,7 @@ def step_context(
     check_model("step_context()", model)
     name = "step" if definition is None else definition.name
     run = RunKey(settings.deployment(), "test", f"test__{uuid.uuid4()}")
-    templates = LocalTemplates(run.run_id, {}, datetime.now(UTC), lambda *_: None)
+    templates = LocalTemplates(run.run_id, {}, {}, datetime.now(UTC), lambda *_: None)
     resolver = Resolver(
         Attempt(run, name, attempt_id=str(uuid.uuid4())),
         lambda conn_id: open_workspace(find_address(conn_id)),

@@ -243,7 +243,6 @@ def test_what_params_declare_comes_before_a_functions_default(model_registry: Cl
 
     assert seen == [5, 6, 3, 5, 7, 8]
     assert build_dag(taking.definition).params.dump() == {"a": 5, "b": 6, "c": 3}
-    assert local_run.parameters(taking.definition, (), {}) == {"a": 5, "b": 6, "c": 3}
 
 
 def test_a_pipeline_of_other_tasks_is_not_empty() -> None:

@@ -286,9 +286,7 @@ FUNCTION = {"check": f"{__name__}:sing"}
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        (ModelPromoteOperator, FUNCTION),
-        (ModelPromoteOperator, CONNECTION),
-        (ModelPromoteOperator, {"force": True}),
+        *((ModelPromoteOperator, given) for given in (FUNCTION, CONNECTION, {"force": True})),
         (ModelPromoteOperator, {"allow_incomplete": True}),
         (ModelApprovalOperator, FUNCTION),
         (ModelApprovalOperator, {"assigned_users": [{"id": "1", "name": "me"}]}),
@@ -326,13 +324,8 @@ def test_data_gives_fields_only(registry: Client, kind: Any, given: dict[str, An
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("require", {"accuracy": CANARY}),
-        ("require", {CANARY: "> 0"}),
-        ("metadata", [CANARY]),
-        ("artifacts", [CANARY]),
-        ("metric", CANARY),
-        ("better_than", CANARY),
-        ("max_age", CANARY),
+        *(("require", {"accuracy": CANARY}), ("require", {CANARY: "> 0"}), ("metadata", [CANARY])),
+        *(("artifacts", [CANARY]), ("metric", CANARY), ("better_than", CANARY), ("max_age", CANARY)),
     ],
 )
 @pytest.mark.parametrize("way", ["expand", "expand_kwargs"])

@@ -241,7 +241,7 @@ def test_the_whole_is_as_if_nothing_were_mapped_over_it(world: World, model_regi
 @pytest.mark.parametrize(("value", "said"), [
     ({1, 2}, "its value is a set"), (iter([1]), "its value is a list_iterator"),
     (np.arange(3), "its value is a ndarray"), (pd.Series([1]), "its value is a Series"), ("text", "is a str"),
-    (None, "its value is None"), ({1: 2}, "the key 1 is a int"), ({"__type": 1}, "the key '__type' is reserved"),
+    (None, "its value is None"), ({1: 2}, "the key 1 is an int"), ({"__type": 1}, "the key '__type' is reserved"),
 ], ids=lambda part: part if isinstance(part, str) else "")  # fmt: skip
 def test_what_has_no_elements_is_refused(value: Any, said: str, world: World, model_registry: Client) -> None:
     """Before anything is saved, and as Airflow says it."""
@@ -260,8 +260,8 @@ def test_what_has_no_elements_is_refused(value: Any, said: str, world: World, mo
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    ([{"x": 1}, 2], "its element 1 is a int"), ({"x": 1}, "its value is a dict"),
-    ([{2: 1}], "the key 2 is a int in its element 0"),
+    ([{"x": 1}, 2], "its element 1 is an int"), ({"x": 1}, "its value is a dict"),
+    ([{2: 1}], "the key 2 is an int in its element 0"),
 ], ids=str)  # fmt: skip
 def test_rows_that_are_no_arguments_are_refused(value: Any, said: str, world: World) -> None:
     """By the step that returns them."""

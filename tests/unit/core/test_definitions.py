@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -284,3 +286,40 @@ def test_an_id_that_airflow_refuses_is_refused_by_a_program_too(name: str) -> No
         step(name=name)(lambda: None)
     with pytest.raises(InvalidName, match=re.escape(expected.format("task_id"))):
         step(name="vorhersage_für.köln-1")(lambda: None).with_options(name=name)
+
+
+class Region(Enum):
+    """A class of a DAG file."""
+
+    NORTH = "north"
+
+
+@pytest.mark.parametrize(
+    "default", [Region.NORTH, date(2026, 1, 1), frozenset({1}), [Region.NORTH]], ids=repr
+)
+def test_a_default_that_is_no_parameter_of_a_dag_is_refused(default: Any) -> None:
+    """Airflow keeps parameters as JSON; a program says so too."""
+
+    def training(region: Any = default) -> None: ...
+
+    with pytest.raises(
+        InvalidDefinition, match=r"its parameter 'region' has the default .*Airflow keeps parameters"
+    ):
+        pipeline(training)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"retries": "3"}, "retries='3' must be a whole number"),
+        ({"retries": True}, "retries=True must be a whole number"),
+        ({"retry_delay": "60"}, "retry_delay='60' must be a timedelta, or seconds"),
+        ({"execution_timeout": 60}, "execution_timeout=60 must be a timedelta"),
+    ],
+)
+def test_a_value_that_airflow_refuses_is_refused_by_a_program_too(options: dict[str, Any], said: str) -> None:
+    """Where it is written, and by with_options."""
+    with pytest.raises(InvalidDefinition, match=said):
+        step(name="s", **options)(lambda: 1)
+    with pytest.raises(InvalidDefinition, match=said):
+        step(name="s")(lambda: 1).with_options(**options)

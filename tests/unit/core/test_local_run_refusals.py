@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -346,11 +347,8 @@ def test_a_wrong_number_of_outputs_is_refused(model_registry: Client) -> None:
 
 
 @pytest.mark.parametrize("mapped", [False, True])
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_a_run_that_is_interrupted_fails_its_version(
-    model_registry: Client, interruption: type[BaseException], mapped: bool
-) -> None:
-    """Ctrl-C, or ``sys.exit()`` in a step: no other step will write into it."""
+def test_a_run_that_is_interrupted_fails_its_version(model_registry: Client, mapped: bool) -> None:
+    """Ctrl-C: no other step will write into it."""
 
     @step
     def first() -> int:
@@ -359,7 +357,7 @@ def test_a_run_that_is_interrupted_fails_its_version(
     @step
     def second(number: int) -> int:
         if number == 2:
-            raise interruption
+            raise KeyboardInterrupt
         return number
 
     @step
@@ -371,7 +369,7 @@ def test_a_run_that_is_interrupted_fails_its_version(
         first()
         third(second.expand(number=[1, 2, 3]) if mapped else second(2))
 
-    with pytest.raises(interruption):
+    with pytest.raises(KeyboardInterrupt):
         interrupted()
 
     assert model_registry.get_model_version("interrupted", 1).state == "failed"
@@ -393,3 +391,69 @@ def test_an_argument_is_given_once(model_registry: Client) -> None:
 
     with pytest.raises(InvalidDefinition, match=r"partial\(\) and expand_kwargs\(\) both give 'b'"):
         twice()
+
+
+def test_a_step_that_ends_its_process_has_failed(model_registry: Client) -> None:
+    """As in Airflow, where that is the task's own: it is tried again, and what comes behind it runs."""
+    tries: list[int] = []
+
+    @step(retries=1)
+    def leaves() -> Annotated[int, "left"]:
+        tries.append(1)
+        sys.exit(0)
+
+    @step(trigger_rule="all_done")
+    def report() -> None:
+        tries.append(2)
+
+    @pipeline(model=Model("left"))
+    def leaving() -> None:
+        leaves() >> report()
+
+    result = leaving()
+
+    assert str(result.steps["leaves"].error) == "step 'leaves' called sys.exit(0)"
+    assert tries == [1, 1, 2]
+    assert model_registry.list_model_versions("left")[0].state == "failed"
+
+
+def test_a_step_that_declares_nothing_returns_nothing(model_registry: Client) -> None:
+    """What it returned would be lost, and the version ready without it."""
+
+    @step
+    def train() -> None:
+        return {"w": 1}  # type: ignore[return-value]
+
+    @pipeline(model=Model("lost"))
+    def training() -> None:
+        train()
+
+    said = r"Step 'train' declares to return nothing \(-> None\), and returned a dict, which was not saved"
+    with pytest.raises(WrongOutput, match=said):
+        training()
+    assert model_registry.list_model_versions("lost")[0].state == "failed"
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, {}), ({"alpha": 2.0}, {"alpha": 2.0})])
+def test_the_runs_configuration_holds_what_was_given(
+    model_registry: Client, given: dict[str, float], expected: dict[str, float]
+) -> None:
+    """Not the defaults, as in Airflow; ``params`` holds both."""
+    seen: list[Any] = []
+
+    @step
+    def show(text: str, dag_run: Any = None, params: Any = None) -> None:
+        seen.extend([text, dag_run.conf, dict(params)])
+
+    @pipeline
+    def training(alpha: float = 1.0) -> None:
+        show("{{ dag_run.conf }}")
+
+    training(**given)
+
+    assert seen == [str(expected), expected, {"alpha": 1.0, **given}]
+
+
+def test_fewer_than_no_retries_are_none(model_registry: Client) -> None:
+    """As in Airflow."""
+    assert pipeline(name="once")(lambda: step(name="s", retries=-1)(lambda: 1)())().state == "success"

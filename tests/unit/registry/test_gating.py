@@ -107,7 +107,11 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
         {**BEAT, "metric": "rmse", "mode": "min", "min_delta": 1},
         "rmse 3.5 of iris@3 is not better than 3.0 of iris@1, which is production (less is better, min_delta 1)",
     ),
-    (4, BEAT, "accuracy nan of iris@4 is not a finite number; required: better than in 'production'"),
+    (
+        4,
+        BEAT,
+        "accuracy nan of iris@4 is not a finite number; required: better than the holder of 'production'",
+    ),
     (
         2,
         {**BEAT, "metric": "runs"},
@@ -121,7 +125,7 @@ REFUSED: list[tuple[int, dict[str, Any], str]] = [
     (
         2,
         {"better_than": "staging", "metric": "f1"},
-        "iris@2 has no metadata 'f1' (it has: accuracy, rmse, runs); required: better than in 'staging'",
+        "iris@2 has no metadata 'f1' (it has: accuracy, rmse, runs); required: better than the holder of 'staging'",
     ),
     (3, {"artifacts": ["trained_model"]}, "iris@3 has no artifact 'trained_model' (it has: none)"),
     (2, {"artifacts": ["report"]}, "iris@2 has no artifact 'report' (it has: trained_model)"),
