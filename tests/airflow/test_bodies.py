@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, task
 
 from airflow_model_provider import Client, local_run, pipeline, step
@@ -243,6 +245,17 @@ def test_what_params_declare_comes_before_a_functions_default(model_registry: Cl
 
     assert seen == [5, 6, 3, 5, 7, 8]
     assert build_dag(taking.definition).params.dump() == {"a": 5, "b": 6, "c": 3}
+
+
+def test_an_argument_that_airflow_cannot_keep_is_named(model_registry: Client) -> None:
+    """A pipeline with other tasks than steps runs in Airflow, also as a program."""
+
+    @pipeline(schedule=None)
+    def mixed(day: Any = None) -> None:
+        EmptyOperator(task_id="other")
+
+    with pytest.raises(InvalidDefinition, match=r"day=datetime.date\(2026, 1, 1\) is no JSON value"):
+        mixed(day=date(2026, 1, 1))
 
 
 def test_a_pipeline_of_other_tasks_is_not_empty() -> None:
