@@ -462,9 +462,9 @@ class OutputReference:
                 versions=_texts(data.get("model_versions", [])),
             )
         except (KeyError, ValueError, TypeError, RecursionError) as err:
-            raise InvalidDefinition(
-                quoted(dict(data)), "this is not an artifact reference that can be read"
-            ) from err
+            problem = "this is not a reference to an artifact that can be read"
+            advice = "Pass a reference as a task of this package returned it."
+            raise InvalidDefinition(quoted(dict(data)), problem, advice) from err
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow shows for it on the page of rendered fields."""

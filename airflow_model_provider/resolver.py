@@ -254,6 +254,9 @@ class Resolver:
             raise InvalidSelector(
                 reference.model, template, f"it gives {quoted(text)}, which names no version"
             )
+        if text.startswith("{"):  # the JSON form of what a step returned
+            problem = "it gives an object, not a version's number, stage or name; return an int or a str from that step"
+            raise InvalidSelector(reference.model, template, problem)
         return Selector.parse(text, settings.declared_stages())
 
     def _triggering(self, reference: Reference) -> Selector:

@@ -178,6 +178,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise InvalidExport(str(path), f"it cannot be read ({reason(err)})") from err
+        advice = "Check the path, and who may read it."
+        raise InvalidExport(str(path), f"it cannot be read ({reason(err)})", advice) from err
     except Exception as err:
         raise InvalidExport(str(path), f"it is no whole zip file ({err or type(err).__name__})") from err

@@ -9,10 +9,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from airflow_model_provider import Client, Model, exceptions, local_run, pipeline, step
-from airflow_model_provider.exceptions import InvalidDefinition, StageNotAssigned, WaitTimedOut, WrongType
+from airflow_model_provider.exceptions import (
+    InvalidDefinition,
+    InvalidSelector,
+    StageNotAssigned,
+    WaitTimedOut,
+    WrongType,
+)
 from airflow_model_provider.pipelines.values import WALK, transform
 from tests.support.marked import Marked, make, training
 
@@ -166,7 +173,9 @@ def test_a_version_is_chosen_when_the_step_runs(trained: Client, version: Any, n
 @pytest.mark.parametrize("version", ["None", "", "productoin", "a/b", {"a": 1}])
 def test_a_choice_that_names_no_version_is_refused(version: Any) -> None:
     """The error quotes what was given."""
-    with pytest.raises(ValueError, match=r"names no version|mean 'production'|not a valid version name"):
+    with pytest.raises(
+        ValueError, match=r"names no version|mean 'production'|not a valid version name|gives an object"
+    ):
         run(lambda: look(Model("marked", version=choose(version)).number))
 
 
@@ -280,3 +289,22 @@ def test_one_reference_is_not_mapped_over(one: Callable[[], Any]) -> None:
     """It is a dictionary only to JSON: a step is not run once for each of its keys."""
     with pytest.raises(InvalidDefinition, match="look"):
         run(lambda: look.expand(value=one()))
+
+
+def test_a_version_is_named_by_a_number_or_a_text(model_registry: Client) -> None:
+    """What else a step returned travels as an artifact, which the error says."""
+    model_registry.register_model_version("iris", {"w": [1]})
+
+    @step
+    def best() -> Any:
+        return np.int64(1)
+
+    @step
+    def use(w: list[int]) -> None: ...
+
+    @pipeline
+    def using() -> None:
+        use(Model("iris", version=best()).get_artifact("w"))
+
+    with pytest.raises(InvalidSelector, match="it gives an object, not a version's number, stage or name"):
+        using()

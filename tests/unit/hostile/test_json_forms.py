@@ -118,7 +118,7 @@ class Grammar:
         choose = self._random
         kind = choose.random()
         if depth > 3 or kind < 0.25:
-            return choose.choice([*TEXTS, None, True, 0, 1, -1, 7, 2**70, 1.5, [], {}])
+            return choose.choice([*TEXTS, None, True, 0, 1, -1, 7, 2**63, 1.5, [], {}])
         if kind < 0.35:
             return [self.form(depth + 1) for _ in range(choose.randrange(4))]
         if kind < 0.5:
