@@ -13,6 +13,7 @@ from airflow_model_provider.exceptions import ModelRegistryError
 from airflow_model_provider.gates import Gates
 from airflow_model_provider.model import Model
 from airflow_model_provider.pinned import TaskSide, version_of
+from airflow_model_provider.pipelines.constants import is_unsent
 from airflow_model_provider.pipelines.passing import is_plain, read_result, read_whole, written
 from airflow_model_provider.pipelines.values import WALK, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
@@ -230,13 +231,24 @@ class Silent:
 def came_back(form: Any) -> None:
     """As data of a step, beside a reference: it is the very value, and no reference more than the one beside it."""
     value = {"form": form, "beside": NAMED}
-    travelled = written(value, lambda part: part.to_json() if part is NAMED else None)
+    try:
+        travelled = written(value, lambda part: part.to_json() if part is NAMED else None)
+    except TypeError:  # it is saved instead: Airflow can't keep it
+        assert holds_unsent(form)
+        return
     back = read_result(through_json(travelled))
 
     assert back["form"] == form
     assert references_in(back) == [NAMED]
     if is_plain(form):
         assert through_json(form) == form
+
+
+def holds_unsent(form: Any) -> bool:
+    """Whether a part of it is one that Airflow can't keep as JSON."""
+    if isinstance(form, dict):
+        return any(map(holds_unsent, [*form, *form.values()]))
+    return any(map(holds_unsent, form)) if isinstance(form, list) else is_unsent(form)
 
 
 def through_json(value: Any) -> Any:
