@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 DAG_FILE: Final = "unusual_prefix_"
 #: The file of a notebook or an interactive session, which has none.
 _INTERACTIVE: Final = "<interactive>"
+#: What ``dataclasses.make_dataclass()`` says of the classes that it makes, before Python 3.12.
+_MADE: Final = "types"
 
 
 def is_own(module: str | None) -> bool:
@@ -34,7 +36,7 @@ def is_own(module: str | None) -> bool:
 
 def identity(kind: type) -> dict[str, Any] | None:
     """Return what tells a class of a program or a DAG file from others; None if no other process could find it."""
-    module = sys.modules.get(kind.__module__)
+    module = _home(kind)
     files = _files(module)
     if not files or _member(module, kind.__qualname__) is not kind:
         return None
@@ -62,6 +64,14 @@ def loaded_class(said: object) -> type | None:
     return None
 
 
+def _home(kind: type) -> ModuleType | None:
+    """Return the module in which a class stands."""
+    if kind.__module__ != _MADE:
+        return sys.modules.get(kind.__module__)
+    own = (module for name, module in list(sys.modules.items()) if is_own(name))
+    return next((module for module in own if _member(module, kind.__qualname__) is kind), None)
+
+
 def _candidate(files: set[str], name: str) -> type | None:
     """Return the class of this name in the loaded module whose file has most of its path in common."""
     best: tuple[int, type] | None = None
@@ -69,7 +79,9 @@ def _candidate(files: set[str], name: str) -> type | None:
     for module in list(sys.modules.values()):
         shared = files & set(_files(module)) if _file(module).endswith(ends) else ()
         found = _member(module, name) if shared else None
-        if not isinstance(found, type) or (found.__module__, found.__qualname__) != (module.__name__, name):
+        if not isinstance(found, type) or found.__qualname__ != name:
+            continue
+        if found.__module__ not in (module.__name__, _MADE):
             continue
         length = max(map(len, shared))
         if best is None or length > best[0]:

@@ -34,6 +34,8 @@ class Level(enum.IntFlag):
 class Report:
     accuracy: float
 
+Made = dataclasses.make_dataclass("Made", [("accuracy", float)])
+
 class Shard(typing.NamedTuple):
     country: str
 
@@ -67,6 +69,7 @@ def make_values():
         "enum": Verdict.BETTER,
         "flag": Level.LOW | Level.HIGH,
         "dataclass": Report(0.9),
+        "made": Made(0.9),
         "tuple": Shard("at"),
         "pydantic": Settings(depth=3),
         "attrs": Bounds(0.5),
