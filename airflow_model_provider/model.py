@@ -377,11 +377,19 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 
 def deferred_text(version: Any) -> Any:
-    """Return the template that means a task's output or a pipeline's parameter; anything else as it is."""
+    """
+    Return the template that means a task's output or a pipeline's parameter; anything else as it is.
+
+    :raises InvalidDefinition: for the output of a mapped task, which is several.
+    """
     if isinstance(version, str | bool) or version is None or type(version) in (dict, list, tuple, set):
         return version
     if (number := whole(version)) is not None:
         return number
+    task: Any = getattr(version, "operator", getattr(version, "node", None))
+    if getattr(task, "is_mapped", False) or getattr(task, "mapped", None) is not None:
+        problem = f"version= is the output of {task.task_id!r}, which is mapped and gives several values"
+        raise InvalidDefinition("Model", problem, "Give the output of a step that returns one of them.")
     try:
         text = str(version)
     except Exception:  # of an object that has no text; it is refused as what it is

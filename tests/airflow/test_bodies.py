@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, task
 
-from airflow_model_provider import Client, local_run, pipeline, step
+from airflow_model_provider import Client, Model, local_run, pipeline, step
 from airflow_model_provider.dag_builder import build_dag
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.pipelines.building import build
@@ -127,6 +127,12 @@ def taking(rows: int) -> None:
 
 
 MISSING = r"step 'joined': missing a required argument: 'right'. It takes: left, right, last\."
+
+
+def version_of_several() -> None:
+    train(Model("iris", version=train.expand(rows=[1])).number)
+
+
 REFUSED: list[tuple[Callable[[], None], str]] = [
     (empty, "pipeline 'body': its body calls no step, so a run would do nothing"),
     (around_an_empty_one, "pipeline 'nothing': its body calls no step"),
@@ -152,6 +158,7 @@ REFUSED: list[tuple[Callable[[], None], str]] = [
     (given_twice, r"step 'joined': partial\(\) and expand\(\) both give 'left'"),
     (too_many, "step 'load': too many positional arguments. It takes: nothing"),
     (missing_in_a_group, "pipeline 'taking': missing a required argument: 'rows'. It takes: rows"),
+    (version_of_several, "version= is the output of 'train', which is mapped and gives several values"),
     (uncalled_in_expand, "step 'train': it is given <step load>, a step that was not called"),
 ]
 
