@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, LoadingWhileBuilding, MissingModelContext
-from airflow_model_provider.threads import own_threads, step_of_this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Knows the pins of a task that is no step; by name, because the core does not import what stands above it.
 _TASKS: Final = "airflow_model_provider.task_context"
+#: Under this name a thread keeps its crew.
+_CREW: Final = "_model_crew"
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,20 @@ class ActingTask(NamedTuple):
     workspace: Callable[[str | None], Workspace]
 
 
+class _Crew:
+    """The thread that steps run in, and those that were started meanwhile, by it or by one of them."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.runs = 0
+        #: The steps that run within each other, the innermost last.
+        self.steps: list[StepContext] = []
+
+
 _pipeline: ContextVar[PipelineContext | None] = ContextVar("model_pipeline", default=None)
 _step: ContextVar[StepContext | None] = ContextVar("model_step", default=None)
+#: The crews of the tasks that this process of Airflow runs: usually one.
+_of_this_process: list[_Crew] = []
 
 
 @contextmanager
@@ -167,6 +181,32 @@ def running_step(context: StepContext) -> Iterator[StepContext]:
         finally:
             steps.pop()
             _step.reset(token)
+
+
+@contextmanager
+def own_threads() -> Iterator[list[StepContext]]:
+    """
+    Take the threads that start from here on for those of the steps that run in this thread, now and later.
+
+    In a process of Airflow's task runner a thread that nobody is known to have started is the task's too.
+    """
+    me = threading.current_thread()
+    inherited = _crew_of(me)
+    crew = inherited if inherited is not None and inherited.thread is me else _Crew(me)
+    setattr(me, _CREW, crew)
+    crew.runs += 1
+    in_airflow = crew.runs == 1 and host.running_task_context() is not None
+    if in_airflow:
+        _of_this_process.append(crew)
+    _note_who_starts_threads()
+    try:
+        yield crew.steps
+    finally:
+        crew.runs -= 1
+        if in_airflow:
+            _of_this_process.remove(crew)
+        if inherited is not None:
+            setattr(me, _CREW, inherited)
 
 
 def get_pipeline_context() -> PipelineContext:
@@ -214,7 +254,34 @@ def current_pipeline() -> PipelineContext | None:
 def current_step() -> StepContext | None:
     """Return the step whose code runs here, in its own thread or in one that it has started; None outside of one."""
     step = _step.get()
-    return step if step is not None or _pipeline.get() is not None else step_of_this_thread()
+    return step if step is not None or _pipeline.get() is not None else _step_of_this_thread()
+
+
+def _step_of_this_thread() -> StepContext | None:
+    """Return the innermost step that this thread acts for, or None."""
+    crew = _crew_of(threading.current_thread())
+    if crew is None and len(_of_this_process) == 1:
+        crew = _of_this_process[0]
+    return None if crew is None else next(reversed(crew.steps), None)  # they may end meanwhile
+
+
+def _crew_of(thread: threading.Thread) -> _Crew | None:
+    return getattr(thread, _CREW, None)
+
+
+@functools.cache
+def _note_who_starts_threads() -> None:
+    """From the first run on, a thread keeps whose it is: Python's threads don't inherit a context."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def noting(self: threading.Thread) -> None:
+        crew = _crew_of(threading.current_thread())
+        if crew is not None and crew.runs:
+            setattr(self, _CREW, crew)
+        start(self)
+
+    threading.Thread.start = noting  # type: ignore[method-assign]
 
 
 def acting_task() -> ActingTask | None:

@@ -119,7 +119,7 @@ class LazyNamedArtifact(NamedArtifact):
         Return the handle of what there is now, whatever was pinned before; else the default.
 
         :param attempt: the try of the task that asks, in whose records it is noted.
-        :raises ArtifactNotFound: if there is none, unless it has a default.
+        :raises ArtifactNotFound: if it is missing, unless a default is given.
         """
         from airflow_model_provider.handles import Artifact
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
+from airflow_model_provider.context import own_threads
 from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
@@ -33,7 +34,6 @@ from airflow_model_provider.pipelines.values import as_airflow, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
-from airflow_model_provider.threads import own_threads
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -73,11 +73,9 @@ def run(
             f"logical_date={date!r} has no time zone",
             "Pass a datetime with a time zone.",
         )
-    params = {
-        **declared_params(builder.params),
-        **bound_arguments(pipeline, args, kwargs).arguments,
-    }
-    conf = given_arguments(pipeline, args, kwargs)
+    bound = bound_arguments(pipeline, args, kwargs)
+    params = {**declared_params(builder.params), **bound.arguments}
+    conf = given_arguments(bound, args, kwargs)
     local = _LocalRun(pipeline, nodes, params, conf, chosen_workspace(registry), date)
     try:
         with own_threads():

@@ -107,7 +107,7 @@ class Pipeline(Prepared, Generic[P]):
     def _run(self, args: Any, kwargs: Any, *, registry: Any = None, **options: Any) -> PipelineResult:
         self._refuse_running()
         from airflow_model_provider import local_run
-        from airflow_model_provider.pipelines.nesting import given_arguments
+        from airflow_model_provider.pipelines.nesting import bound_arguments, given_arguments
 
         registry = getattr(registry, "workspace", registry)
         if host.airflow_is_imported():
@@ -115,7 +115,7 @@ class Pipeline(Prepared, Generic[P]):
 
             dag = dag_test.dag_with_other_tasks(self.definition)
             if dag is not None:
-                conf = given_arguments(self.definition, args, kwargs)
+                conf = given_arguments(bound_arguments(self.definition, args, kwargs), args, kwargs)
                 workspace = None if registry is None else local_run.chosen_workspace(registry)
                 return dag_test.run(self.definition, dag, conf, registry=workspace, **options)
         return local_run.run(self.definition, args, kwargs, registry=registry, **options)

@@ -277,7 +277,7 @@ class Receiving(BaseOperator):
         """
         Yield the parts of fields that data gives, as the fields hold them.
 
-        :raises InvalidDefinition: for what is no field nor a part of one: a connection, a function, a permission.
+        :raises InvalidDefinition: if data gives any other argument: a connection, a function, a permission.
         """
         if refused := sorted(names - self.parts_of_fields.keys()):
             name = refused[0]

@@ -297,8 +297,8 @@ class StepOperator(Receiving):
         """The tasks that can no longer run because of others: Airflow skips and fails those without a word."""
         stopped: set[str] = set()
         for task, by_index in states.items():
-            part = part_state(by_index.get(-1))
-            if by_index.get(-1) in OVER and part in ("skipped", "failed"):
+            state = by_index.get(-1)
+            if state in OVER and (part := part_state(state)) in ("skipped", "failed"):
                 stopped |= stopped_behind(self.dag.get_task(task), part)
         return stopped
 

@@ -55,7 +55,7 @@ def refuse_empty(pipeline: PipelineDefinition, tasks: int) -> None:
     Refuse a pipeline whose body has called nothing: its runs would succeed and do nothing.
 
     :param tasks: how many tasks the body has added.
-    :raises InvalidDefinition: if there are none.
+    :raises InvalidDefinition: if the body has added no task.
     """
     if not tasks:
         raise InvalidDefinition(

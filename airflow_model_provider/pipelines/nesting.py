@@ -33,15 +33,10 @@ def bound_arguments(
 
 
 def given_arguments(
-    pipeline: PipelineDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+    bound: inspect.BoundArguments, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """
-    Return the arguments that a pipeline's call gives, by parameter: what ``dag_run.conf`` holds.
-
-    :raises InvalidDefinition: if they don't fit.
-    """
-    bound_arguments(pipeline, args, kwargs)
-    return inspect.signature(pipeline.function).bind_partial(*args, **kwargs).arguments
+    """Return those of a pipeline's arguments that its call gives: what ``dag_run.conf`` holds."""
+    return bound.signature.bind_partial(*args, **kwargs).arguments
 
 
 def declared_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,8 +174,8 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
 
     A part that failed because of another task was skipped if Airflow says so: of two reasons the first one holds.
 
-    :param outcomes: what became of each task and mapped instance; one that is not named was skipped. What an instance
-        has made that was removed afterwards is no part of the version.
+    :param outcomes: what became of each task and mapped instance; one that is not named was skipped. The outputs of an
+        instance that was removed afterwards leave the version.
     """
     removed = [task for task, state in outcomes.items() if state == REMOVED]
     outcomes = {**outcomes, **dict.fromkeys(removed, SKIPPED)}

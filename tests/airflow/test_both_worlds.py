@@ -27,7 +27,6 @@ from airflow_model_provider import Client, dag_test, local_run
 from airflow_model_provider.cli.runs import ended_runs
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.dag_builder import build_dag
-from airflow_model_provider.pipelines.nesting import given_arguments
 from airflow_model_provider.decorators.pipeline import Pipeline
 
 DATE = datetime(2026, 3, 1, tzinfo=UTC)
@@ -50,8 +49,7 @@ def both(found, params):
     options = {"logical_date": DATE, "raise_on_failure": False}
     definition = found.definition
     here = lambda registry: local_run.run(definition, (), params, registry=registry, **options)
-    given = given_arguments(definition, (), params)
-    there = lambda registry: dag_test.run(definition, build_dag(definition), given, registry=registry, **options)
+    there = lambda registry: dag_test.run(definition, build_dag(definition), params, registry=registry, **options)
     return [told(here, registries["local"]), told(there, registries["airflow"])]
 
 folder = sys.argv[1]
