@@ -41,6 +41,7 @@ from airflow_model_provider.registry.entities import (
     Relation,
     Resolution,
     VersionRecord,
+    VersionState,
 )
 from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
@@ -65,6 +66,7 @@ class Task(typing.NamedTuple):
     :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
+    :param removed: of mapped instances, those that Airflow has removed; asked only in a cleared run.
     :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
@@ -75,6 +77,7 @@ class Task(typing.NamedTuple):
     again: Callable[[], Collection[str]] = tuple
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()
+    removed: Callable[[Collection[str]], Collection[str]] = lambda _: ()
     mapped_over: MappedOver | None = None
 
 
@@ -422,9 +425,15 @@ class StepExecution:
         stopped = (
             self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
         )
-        self._workspace(self.task.model.conn_id).registry.settle_producer(
+        registry = self._workspace(self.task.model.conn_id).registry
+        now = registry.settle_producer(
             version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
         )
+        if now is not VersionState.PRODUCING or self.attempt.try_number == 1:
+            return
+        waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come
+        if waiting and (removed := self.task.removed(waiting)):
+            registry.leave_out(version.id, removed)
 
     @property
     def used_versions(self) -> list[VersionRecord]:

@@ -330,7 +330,10 @@ def test_a_value_that_airflow_refuses_is_refused_by_a_program_too(options: dict[
     [
         ({"schedule": "@dayly"}, r"schedule='@dayly' is neither .*Did you mean '@daily'\?"),
         ({"schedule": "at noon"}, r"schedule='at noon' is neither .*Words: @once, .*five fields"),
-        ({"default_args": {"retries": "x"}}, r"default_args of pipeline 'p': retries='x' must be a whole number"),
+        (
+            {"default_args": {"retries": "x"}},
+            r"default_args of pipeline 'p': retries='x' must be a whole number",
+        ),
         ({"default_args": [1]}, r"default_args=\[1\] must be a mapping"),
     ],
 )
