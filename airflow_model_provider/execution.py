@@ -27,10 +27,11 @@ from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.arguments import asked_of_context, bind
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
+from airflow_model_provider.pipelines.handed_on import travels, with_handles_loaded, with_parts_saved
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
-from airflow_model_provider.pipelines.passing import is_plain, read_result, written
+from airflow_model_provider.pipelines.passing import read_result, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import (
@@ -41,6 +42,7 @@ from airflow_model_provider.registry.entities import (
     Relation,
     Resolution,
     VersionRecord,
+    VersionState,
 )
 from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
@@ -65,6 +67,7 @@ class Task(typing.NamedTuple):
     :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
+    :param removed: of mapped instances, those that Airflow has removed; asked only in a cleared run.
     :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
@@ -75,6 +78,7 @@ class Task(typing.NamedTuple):
     again: Callable[[], Collection[str]] = tuple
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()
+    removed: Callable[[Collection[str]], Collection[str]] = lambda _: ()
     mapped_over: MappedOver | None = None
 
 
@@ -293,7 +297,7 @@ class StepExecution:
         record, *records = workspace.save_with_parts(
             value,
             self._saving(output, metadata),
-            [(part.value, self._saving_of(output, part)) for part in parts],
+            [(part.value, self._saving_of(output, part.place, part.key)) for part in parts],
             attempt=self.attempt,
             links=[Link(version.id, relation) for version, relation in versions],
         )
@@ -306,7 +310,7 @@ class StepExecution:
         if self._mapped_over is not None:
             self.entries = entries
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
-        return value if _travels(value) else workspace.output_reference(record, labels).to_json()
+        return value if travels(value) else workspace.output_reference(record, labels).to_json()
 
     def _saving(self, output: Output, metadata: Mapping[str, Any] | None) -> Saving:
         return Saving(
@@ -349,17 +353,17 @@ class StepExecution:
     def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
         """Return what travels for each element, where something is mapped over the output, and what it lacks."""
         over = self._mapped_over
-        return (None, ()) if over is None else split(value, over, _travels)
+        return (None, ()) if over is None else split(value, over, travels)
 
-    def _saving_of(self, output: Output, part: Part) -> Saving:
-        place = f"element {part.place}" + (f", argument {part.key!r}," if part.key is not None else "")
+    def _saving_of(self, output: Output, place: int, key: str | None = None) -> Saving:
+        said = f"element {place}" + (f", argument {key!r}," if key is not None else "")
         whole = artifact_name(self.attempt.run.dag_id, self.attempt.task_id, output)
         return Saving(
             name_of_elements(whole),
-            what=f"{place} of {self._called(output)}",
+            what=f"{said} of {self._called(output)}",
             kind=output.config.kind,
-            output=f"{output.name}[]" + (f".{part.key}" if part.key is not None else ""),
-            place=part.place,
+            output=f"{output.name}[]" + (f".{key}" if key is not None else ""),
+            place=place,
             environment=_code_digest(self.task.function),
         )
 
@@ -382,7 +386,23 @@ class StepExecution:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        return passed if found else None
+        if not found or is_small_json(passed):
+            return passed if found else None
+        save = functools.partial(self._save_parts, output)
+        return written(with_parts_saved(value, save), reference)
+
+    def _save_parts(self, output: Output, values: Sequence[Any]) -> list[OutputReference]:
+        """Save the large parts of a container that also holds references, each by itself."""
+        conn_id = self.task.model.conn_id if self.task.model is not None else None
+        workspace, versions = self._workspace(conn_id), self._belongs_to(conn_id)
+        first, *others = [(value, self._saving_of(output, place)) for place, value in enumerate(values)]
+        links = [Link(version.id, relation) for version, relation in versions]
+        records = workspace.save_with_parts(*first, others, attempt=self.attempt, links=links)
+        self.log.info("Saved %d parts of %s by themselves", len(records), output.name)
+        return [
+            workspace.output_reference(record, [str(version) for version, _ in versions])
+            for record in records
+        ]
 
     def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
         """A reference that is returned means what it means in this task: no template leaves it."""
@@ -422,9 +442,15 @@ class StepExecution:
         stopped = (
             self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
         )
-        self._workspace(self.task.model.conn_id).registry.settle_producer(
+        registry = self._workspace(self.task.model.conn_id).registry
+        now = registry.settle_producer(
             version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
         )
+        if now is not VersionState.PRODUCING or self.attempt.try_number == 1:
+            return
+        waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come
+        if waiting and (removed := self.task.removed(waiting)):
+            registry.leave_out(version.id, removed)
 
     @property
     def used_versions(self) -> list[VersionRecord]:
@@ -453,31 +479,12 @@ def loaded(entry: Any, resolver: Resolver) -> Any:
     return transform(value, visit)
 
 
-def _travels(value: Any) -> bool:
-    """Return whether a value goes through XCom as it is: a larger one, or one that looks like ours, does not."""
-    return is_small_json(value) and is_plain(value)
-
-
 def _collect(part: Any, wanted: dict[AnyReference, None]) -> Any:
     reference = part.reference if isinstance(part, Model) else part
     if isinstance(reference, AnyReference):
         wanted[reference] = None
         return part
     return WALK
-
-
-def with_handles_loaded(value: Any) -> Any:
-    """Return a container with the values of the handles in it; one that also holds references stays as it is."""
-    others: list[Any] = []
-
-    def load(part: Any) -> Any:
-        if isinstance(part, JsonValue | OutputReference | ModelVersion):
-            others.append(part)
-            return part
-        return part.load() if isinstance(part, Artifact) else WALK
-
-    transform(value, lambda part: part if isinstance(part, Artifact) else load(part))
-    return value if others else transform(value, load)
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:

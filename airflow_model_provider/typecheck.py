@@ -341,7 +341,7 @@ def _found(annotation: Any, value: Any) -> str:
     """Print the type of a refused value, and what makes it unfit where the type does not show it."""
     printed, members = _printed_type(value), list(_members(annotation))
     if any(_kind(member) is Literal for member in members) and isinstance(value, str | int | bytes):
-        return f"{printed} {value!r:.60}"
+        return f"{value!r:.60}" if type(value) in (str, int) else f"{printed} {value!r:.60}"
     if len(members) == 1 and _needs_typeguard(_kind(members[0]), get_args(members[0])):
         return f"{printed} ({_refusal(members[0], value)})"
     return printed

@@ -45,10 +45,14 @@ class Pipeline(Prepared, Generic[P]):
         self._after = after
         self.dag: Any = None
         functools.update_wrapper(self, definition.function)
-        if host.airflow_is_parsing() and host.dag_being_built() is None:  # in a body it is a group, if called
+        if host.dag_being_built() is None:  # in a body it is a group, if called
+            self._build()
+
+    def _build(self) -> None:
+        if host.airflow_is_parsing():
             from airflow_model_provider.dag_builder import build_dag
 
-            self.dag = build_dag(definition)
+            self.dag = build_dag(self.definition)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> PipelineResult:  # noqa: D102 - see the class
         add = _adder()
@@ -56,6 +60,8 @@ class Pipeline(Prepared, Generic[P]):
         if add is not None:
             group: Any = add(self.definition, args, kwargs, after=self._after)
             return group  # type: ignore[no-any-return]  # what its body returns
+        if self.dag is None:  # it was imported before the DAG file was read
+            self._build()
         if self.dag is not None:
             dag: Any = self.dag
             return dag  # type: ignore[no-any-return]  # Airflow only needs the DAG to be there

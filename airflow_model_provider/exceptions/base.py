@@ -55,12 +55,14 @@ def listing(names: Sequence[object], none: str = "none", limit: int = 10) -> str
 
 def an(name: str) -> str:
     """
-    Return the name of a type with its article; None has none.
+    Return the name of a type with its article; None, a text in quotes and a number have none.
 
-    >>> an("int"), an("str"), an("None")
-    ('an int', 'a str', 'None')
+    >>> an("int"), an("str"), an("None"), an("'c'")
+    ('an int', 'a str', 'None', "'c'")
     """
-    return name if name == "None" else f"an {name}" if name[:1].lower() in "aeio" else f"a {name}"
+    if name == "None" or name[:1] in "'\"-0123456789":
+        return name
+    return f"an {name}" if name[:1].lower() in "aeio" else f"a {name}"
 
 
 def counted(number: int, noun: str) -> str:

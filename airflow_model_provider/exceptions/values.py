@@ -220,8 +220,9 @@ class WrongType(ModelRegistryError, TypeError):
         )
 
     def __str__(self) -> str:
+        what = "it" if self.what == self.found else self.what
         return (
-            f"Parameter {self.parameter!r} of step {self.step!r} must be {self.expected}, but {self.what} is "
+            f"Parameter {self.parameter!r} of step {self.step!r} must be {self.expected}, but {what} is "
             f"{an(self.found)}. Pass another value, or correct the annotation."
         )
 

@@ -30,6 +30,7 @@ from airflow_model_provider.operators.upstream import (
     OVER,
     over_in_run,
     part_state,
+    removed_in_run,
     settled_before,
     states_in_run,
     stopped_behind,
@@ -198,6 +199,7 @@ class StepOperator(Receiving):
             again=self._to_run,
             settled=lambda: settled_before(self) | over_in_run(self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state),
+            removed=lambda parts: removed_in_run(self._ti, parts),
             mapped_over=mapped_over(self, context["ti"]),
         )
         return StepExecution(task, resolver_for(context), self.log)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from airflow.sdk import DAG
 
@@ -78,6 +78,18 @@ def states_in_run(ti: Any, tasks: Iterable[str]) -> dict[str, dict[int, str | No
             task, index = (key, -1) if key in asked else _of_an_instance(key)
             found.setdefault(task, {})[index] = state and str(getattr(state, "value", state))
     return found
+
+
+def removed_in_run(ti: Any, parts: Collection[str]) -> list[str]:
+    """Return, of the mapped instances that a version waits for, those that Airflow has removed from the run."""
+    states = states_in_run(ti, {part.partition("[")[0] for part in parts})
+    removed = {
+        f"{task}[{index}]"
+        for task, found in states.items()
+        for index, state in found.items()
+        if state == "removed"
+    }
+    return sorted(removed.intersection(parts))
 
 
 def _told_apart(tasks: set[str]) -> Iterator[set[str]]:

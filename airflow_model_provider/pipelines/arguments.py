@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.selectors import nearest
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "retry_delay": ((timedelta, int, float), "a timedelta, or seconds"),
     "execution_timeout": ((timedelta,), "a timedelta. Example: execution_timeout=timedelta(minutes=5)"),
 }
+#: The texts beside cron that say when a Dag runs.
+_SCHEDULES: Final = (
+    *("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"),
+    *("@annually", "@midnight"),
+)
 _OUTPUTS: Final = "Declare several outputs instead: -> tuple[Annotated[float, 'accuracy'], ...]."
 _NO_CACHE: Final = "Airflow runs every task of a Dag run. Leave it out."
 _CALLBACK: Final = "Airflow's name is {}_callback."
@@ -94,6 +100,10 @@ def check_task_arguments(subject: str, given: Mapping[str, Any]) -> None:
     :raises InvalidDefinition: with the nearest name, or with Airflow's name for it.
     """
     _check(subject, given, TASK_ARGUMENTS, STEP, "BaseOperator")
+    _check_values(subject, given)
+
+
+def _check_values(subject: str, given: Mapping[str, Any]) -> None:
     for name, (types, expected) in _TYPES.items():
         value = given.get(name)
         if value is not None and (not isinstance(value, types) or isinstance(value, bool)):
@@ -102,11 +112,26 @@ def check_task_arguments(subject: str, given: Mapping[str, Any]) -> None:
 
 def check_dag_arguments(subject: str, given: Mapping[str, Any]) -> None:
     """
-    Refuse an argument that no DAG takes.
+    Refuse an argument that no DAG takes, and a value that Airflow refuses.
 
     :raises InvalidDefinition: with the nearest name, or with Airflow's name for it.
     """
     _check(subject, given, DAG_ARGUMENTS, PIPELINE, "DAG")
+    if (defaults := given.get("default_args")) is not None:
+        example = "Example: default_args={'retries': 2}."
+        _check_values(f"default_args of {subject}", check_mapping(subject, "default_args", defaults, example))
+    if isinstance(schedule := given.get("schedule"), str):
+        _check_schedule(subject, schedule)
+
+
+def _check_schedule(subject: str, schedule: str) -> None:
+    """Refuse a text that is neither one of Airflow's words nor looks like cron; Airflow reads the fields."""
+    if schedule in _SCHEDULES or (not schedule.startswith("@") and len(schedule.split()) in (5, 6, 7)):
+        return
+    close = nearest(schedule, _SCHEDULES)
+    hint = f"Did you mean {close!r}?" if close else f"Words: {', '.join(_SCHEDULES)}."
+    problem = f"schedule={quoted(schedule)} is neither a word of Airflow's nor cron"
+    raise InvalidDefinition(subject, problem, f"{hint} Cron has five fields: schedule='0 6 * * *'.")
 
 
 def check_defaults(subject: str, signature: inspect.Signature) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from enum import Flag
 from typing import Any, Final
 
 from airflow_model_provider.exceptions.base import quoted
@@ -17,12 +18,14 @@ class Constant:
     """
     A value that Airflow can't keep beside a task: NaN, infinity, an integer of more than 64 bits, a lone surrogate.
 
+    Nor a flag, which holds itself: where Airflow looks for other tasks' outputs it would never come to an end.
+
     :param value: the value.
     """
 
     __slots__ = ("value",)
 
-    def __init__(self, value: float | str) -> None:
+    def __init__(self, value: float | str | Flag) -> None:
         self.value = value
 
     def serialize(self) -> str:
@@ -54,4 +57,4 @@ def is_unsent(value: Any) -> bool:
 
 
 def _hold(part: Any) -> Any:
-    return Constant(part) if is_unsent(part) else as_airflow(part)
+    return Constant(part) if isinstance(part, Flag) or is_unsent(part) else as_airflow(part)

@@ -60,6 +60,14 @@ class Making:
             self._database, version_id, producer, state, declares=declares, stopped=stopped
         )
 
+    def pending_instances(self, version_id: int) -> list[str]:
+        """Return the instances that a version waits for. See :func:`settling.pending_instances`."""
+        return settling.pending_instances(self._database, version_id)
+
+    def leave_out(self, version_id: int, removed: Collection[str]) -> VersionState:
+        """Note that Airflow has removed mapped instances. See :func:`settling.leave_out`."""
+        return settling.leave_out(self._database, version_id, removed)
+
     def commit_producer(self, version_id: int, producer: str) -> VersionState:
         """Note that a task has committed its part of a version. See :func:`settling.settle_producer`."""
         return self.settle_producer(version_id, producer, COMMITTED)

@@ -26,7 +26,7 @@ from airflow_model_provider.registry.rows import run_columns
 from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from airflow_model_provider.registry.entities import Attempt
@@ -56,6 +56,27 @@ def settle_producer(
         version_label(connection, version_id, lock=True)
         _put(connection, version_id, {producer: state}, declares=declares)
         change_pending(connection, version_id, dict.fromkeys(stopped, state))
+        return recomputed(connection, version_id)
+
+    return database.write(work)
+
+
+def pending_instances(database: Database, version_id: int) -> list[str]:
+    """Return the mapped instances that a version waits for one by one, after a part of its run was cleared."""
+    rows = database.read(lambda connection: producer_rows(connection, version_id))
+    return [row.task_id for row in rows if row.state == PENDING and "[" in row.task_id]
+
+
+def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:
+    """
+    Note that Airflow has removed mapped instances: what they are mapped over has become shorter.
+
+    :raises VersionNotFound: if the version was deleted meanwhile.
+    """
+
+    def work(connection: Connection) -> VersionState:
+        version_label(connection, version_id, lock=True)
+        _leave_out(connection, version_id, producer_rows(connection, version_id), removed)
         return recomputed(connection, version_id)
 
     return database.write(work)
@@ -180,10 +201,7 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     removed = [task for task, state in outcomes.items() if state == REMOVED]
     outcomes = {**outcomes, **dict.fromkeys(removed, SKIPPED)}
     rows = producer_rows(connection, version_id)
-    for row in rows:
-        if row.task_id in removed:
-            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
-            _drop_outputs(connection, version_id, row.task_id)
+    _leave_out(connection, version_id, rows, removed)
     known = {row.task_id: row for row in rows}
     mapped = _of_mapped(outcomes)
     ended = {**mapped, **outcomes}
@@ -213,6 +231,15 @@ def _of_mapped(outcomes: Mapping[str, str]) -> dict[str, str]:
             found.setdefault(task, set()).add(state)
     order = (COMMITTED, FAILED, SKIPPED)
     return {task: next(state for state in order if state in states) for task, states in found.items()}
+
+
+def _leave_out(
+    connection: Connection, version_id: int, rows: Iterable[Row[Any]], removed: Collection[str]
+) -> None:
+    for row in rows:
+        if row.task_id in removed:
+            _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
+            _drop_outputs(connection, version_id, row.task_id)
 
 
 def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:

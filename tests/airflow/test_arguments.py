@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.definitions.timetables._cron import CRON_PRESETS
 
 from airflow_model_provider import pipeline, step
 from airflow_model_provider.exceptions import InvalidDefinition
@@ -20,6 +21,12 @@ def test_the_known_arguments_are_those_of_airflow() -> None:
 
     assert task - {"multiple_outputs"} == arguments.TASK_ARGUMENTS
     assert dag == arguments.DAG_ARGUMENTS
+
+
+def test_the_known_words_for_schedules_are_those_of_airflow() -> None:
+    """It takes each, and a program refuses none of its own."""
+    assert all(DAG("d", schedule=word, max_active_runs=1).timetable for word in arguments._SCHEDULES)
+    assert set(CRON_PRESETS) < set(arguments._SCHEDULES)
 
 
 def test_a_newer_airflow_may_know_more(monkeypatch: pytest.MonkeyPatch) -> None:

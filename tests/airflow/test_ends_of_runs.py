@@ -45,6 +45,7 @@ def run(folder: Path, seeds: list[int]) -> dict[str, Any]:
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "shapes.py").write_text(
         '"""Airflow dag."""\nfrom run_shapes import define\nDAGS = define()\n'
+        "from shorter_list import shorter_list\nshorter_list()\n"
     )
     make_database(home / "airflow.db")
     own = {

@@ -60,6 +60,13 @@ class Size(enum.IntEnum):
     SMALL = 1
 
 
+class Day(enum.Flag):
+    """What may be one, several or none: each holds itself."""
+
+    MONDAY = 1
+    TUESDAY = 2
+
+
 VALUES: list[Any] = [
     *(OrderedDict(b=1, a=2), defaultdict(list, a=[1]), Counter("aab"), Named(a=1), {1: 2}, {(1, 2): None}),
     *(Listed([1]), Several((1,)), (1, 2), Point(1, 2.0), deque([1], 3), range(3), {1}, frozenset({1})),
@@ -77,6 +84,7 @@ VALUES: list[Any] = [
         "\ud800",
     ),
     *(float("nan"), float("-inf"), 2**70, -(2**64), -0.0, 1.0, True, None),
+    *(Day.TUESDAY, Day.MONDAY | Day.TUESDAY, Day(0)),
     {"deep": [OrderedDict(a=Level.HIGH, b=[float("inf"), 2**70]), (Listed([Said("y")]),)]},
 ]
 SMALL = (0, 1, 2, 6)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -323,3 +323,24 @@ def test_a_value_that_airflow_refuses_is_refused_by_a_program_too(options: dict[
         step(name="s", **options)(lambda: 1)
     with pytest.raises(InvalidDefinition, match=said):
         step(name="s")(lambda: 1).with_options(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"schedule": "@dayly"}, r"schedule='@dayly' is neither .*Did you mean '@daily'\?"),
+        ({"schedule": "at noon"}, r"schedule='at noon' is neither .*Words: @once, .*five fields"),
+        (
+            {"default_args": {"retries": "x"}},
+            r"default_args of pipeline 'p': retries='x' must be a whole number",
+        ),
+        ({"default_args": [1]}, r"default_args=\[1\] must be a mapping"),
+    ],
+)
+def test_a_value_that_a_dag_refuses_is_refused_by_a_program_too(options: dict[str, Any], said: str) -> None:
+    """What Airflow alone can read, such as a field of cron, is left to it."""
+    with pytest.raises(InvalidDefinition, match=said):
+        pipeline(name="p", **options)(lambda: None)
+
+    for schedule in ("@daily", "0 6 * * *", "0 6 * * MON#1", None, timedelta(1)):
+        pipeline(name="p", schedule=schedule)(lambda: None)

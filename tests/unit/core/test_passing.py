@@ -10,6 +10,7 @@ import pytest
 
 from airflow_model_provider import Client, Model, load_artifact, pipeline, save_artifact, step
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidSelector, ReferenceMismatch
+from airflow_model_provider.execution import StepExecution
 from airflow_model_provider.pipelines.passing import read_result, read_whole, written
 from airflow_model_provider.references import OutputReference, Reference
 
@@ -90,6 +91,35 @@ def test_what_a_step_returns_comes_back(data: Any, model_registry: Client) -> No
     """By itself as beside a handle, which is loaded."""
     assert passed(data) == data
     assert passed([data, save_artifact("it", "it")]) == [data, "it"]
+
+
+def test_large_data_beside_a_handle_is_saved_by_itself(
+    model_registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its place: what travels stays small, and what is small in it stays as it is."""
+    large, sent = list(range(100_000)), []
+    run = StepExecution.run
+
+    def noted(self: StepExecution) -> dict[str, Any]:
+        sent.append(outputs := run(self))
+        return outputs
+
+    monkeypatch.setattr(StepExecution, "run", noted)
+    value = [
+        save_artifact("it", "it"),
+        {"rows": large, "deep": ["y" * 5000, IRIS]},
+        large,
+        {"__artifact__": 3},
+    ]
+
+    with model_registry.new_model_version("iris") as version:
+        version.save_artifact("m", 1.5)
+    version.set_stage("production")
+
+    assert passed(value) == ["it", {"rows": large, "deep": ["y" * 5000, 1.5]}, large, {"__artifact__": 3}]
+    (outputs, _) = sent
+    assert len(json.dumps(outputs)) < 10_000
+    assert outputs["output"][1]["rows"] == outputs["output"][2]
 
 
 @pytest.mark.parametrize("data", LIKE_WORDS, ids=str)

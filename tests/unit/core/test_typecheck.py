@@ -125,7 +125,7 @@ REFUSED = [
     ({"a": [1]}, dict[str, int], "dict[str, int]", "dict[str, list[int]]"),
     ((1,), tuple[int, str], "tuple[int, str]", "tuple[int]"),
     ((1, "a"), tuple[int, ...], "tuple[int, ...]", "tuple[int, str]"),
-    ("c", Literal["a", "b"] | None, "Literal['a', 'b'] | None", "str 'c'"),
+    ("c", Literal["a", "b"] | None, "Literal['a', 'b'] | None", "'c'"),
     ({}, Metrics, f"{HERE}.Metrics", 'dict (dict is missing required key(s): "accuracy")'),
     (np.zeros(2), NDArray[np.int8], None, "numpy.ndarray of dtype float64"),
     (int, type[Shape], None, f"type (class int is not a subclass of {HERE}.Shape)"),
