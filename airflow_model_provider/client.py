@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
@@ -25,13 +24,7 @@ from airflow_model_provider.registry.entities import (
     StageEvent,
     VersionState,
 )
-from airflow_model_provider.selectors import (
-    ArtifactType,
-    ModelStages,
-    Selector,
-    check_name,
-    check_stage,
-)
+from airflow_model_provider.selectors import ArtifactType, ModelStages, Selector, check_name, check_stage
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -133,15 +126,20 @@ class Client:
     ) -> None:
         self._url, self._store, self._conn_id = url, store, conn_id
         self._has_address = url is not None or store is not None
+        self._opened: Workspace | None = None
 
-    @cached_property
+    @property
     def workspace(self) -> Workspace:
         """The open registry and store."""
         refuse_io_in_definition("Client")
-        task = acting_task()
-        if task is not None and not self._has_address:
-            return task.workspace(self._conn_id)
-        return open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
+        if self._opened is None or not self._opened.is_open:
+            task = None if self._has_address else acting_task()
+            self._opened = (
+                task.workspace(self._conn_id)
+                if task is not None
+                else open_workspace(find_address(self._conn_id, url=self._url, store=self._store))
+            )
+        return self._opened
 
     @property
     def origin(self) -> Origin:

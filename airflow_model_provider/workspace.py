@@ -70,6 +70,7 @@ class Workspace:
 
     def __init__(self, address: Address, registry: Registry, store: ArtifactStore) -> None:
         self.address, self.registry, self.store = address, registry, store
+        self.is_open = True
 
     def __repr__(self) -> str:
         return f"Workspace({self.registry.url}, store={self.store.url})"
@@ -313,7 +314,8 @@ class Workspace:
             raise WrongRegistry(repr(reference), reference.registry, self.registry.id)
 
     def close(self) -> None:
-        """Give the database connections back."""
+        """Give the database connections back; who kept the workspace opens another one."""
+        self.is_open = False
         self.registry.close()
 
 
@@ -399,6 +401,8 @@ def _forget_after_fork() -> None:
     global _lock
     _lock = Lock()
     _inherited.append(dict(_open))
+    for workspace in _open.values():
+        workspace.is_open = False
     _open.clear()
 
 

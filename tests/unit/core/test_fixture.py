@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,3 +37,32 @@ def test_named_connections_lead_to_registries_of_the_test(
     assert len({client.workspace.registry.id for client in clients}) == 3
     assert [client.get_model_version("iris", "latest").number for client in clients] == [1, 1, 1]
     assert not (tmp_path / "real.db").exists()
+
+
+def test_a_client_that_was_opened_before_leads_there_too(
+    in_use: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """As one at the top of a module does, which another test has used."""
+    monkeypatch.setenv("AIRFLOW__MODEL_REGISTRY__URL", in_use)
+    client = Client()
+    before = client.workspace.registry
+
+    inside = request.getfixturevalue("model_registry")
+    client.create_model_version("iris")
+
+    assert client.workspace.registry.id == inside.workspace.registry.id != before.id
+
+
+def test_a_client_that_was_opened_before_a_fork_is_opened_anew(model_registry: Client) -> None:
+    """A child must not speak over its parent's connections."""
+    model_registry.create_model_version("iris")
+    opened = model_registry.workspace
+
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, b"another" if model_registry.workspace is not opened else b"the same")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reader, 100) == b"another"
+    assert model_registry.workspace is opened

@@ -123,7 +123,7 @@ def garbage(workspace: Workspace) -> Subject:
 
 def _make_in_block(workspace: Workspace, subject: Subject) -> None:
     client = Client()
-    client.workspace = workspace
+    client._opened = workspace
     with client.new_model_version(subject.model) as version:
         version.save_artifact("model", subject.value)
         version.log_metadata({"accuracy": 0.97})
@@ -132,7 +132,7 @@ def _make_in_block(workspace: Workspace, subject: Subject) -> None:
 
 def _register_promoted(workspace: Workspace, subject: Subject) -> None:
     client = Client()
-    client.workspace = workspace
+    client._opened = workspace
     client.register_model_version(
         subject.model, {"model": subject.value}, metadata={"accuracy": 0.97}, stage="production"
     )
