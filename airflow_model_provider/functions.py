@@ -18,7 +18,8 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion, handle_of, save_or_adopt
 from airflow_model_provider.lazy import resolve_now
-from airflow_model_provider.named_artifacts import read_reference
+from airflow_model_provider.named_artifacts import AnyReference
+from airflow_model_provider.pipelines.passing import read_whole
 from airflow_model_provider.references import OutputReference
 from airflow_model_provider.registry.entities import Attempt, Link, Relation, VersionState
 from airflow_model_provider.workspace import Saving, Workspace, open_workspace
@@ -131,7 +132,7 @@ def load_artifact(
     :param digest: SHA-256 that the bytes at the URI must have.
     :param format: with ``digest=``: what wrote them, as ``handle.env("MODEL")`` says; None where the bytes tell.
     :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
-    :raises InvalidDefinition: if it is none of these.
+    :raises InvalidDefinition: if it is none of these, or a JSON form that names the connection of another registry.
 
     >>> load_artifact("scaler")  # doctest: +SKIP
     >>> load_artifact(os.environ["MODEL_URI"], digest=os.environ["MODEL_DIGEST"])  # doctest: +SKIP
@@ -145,7 +146,7 @@ def load_artifact(
         return Client(conn_id=_home()).get_artifact(artifact, version).load(mmap=mmap)
     if isinstance(artifact, Artifact):
         return artifact.load(mmap=mmap)
-    reference = read_reference(artifact)
+    reference = artifact if isinstance(artifact, AnyReference) else _read(artifact)
     if isinstance(reference, OutputReference):
         workspace = _here()
         if workspace.registry.id != reference.registry:  # of a step without a model
@@ -162,6 +163,12 @@ def load_artifact(
         f"{quoted(artifact)} is neither an artifact's name nor a reference to one",
         "See its documentation.",
     )
+
+
+def _read(form: Any) -> AnyReference | None:
+    """Return the reference that data is, which must not choose the registry that is read."""
+    found = read_whole(form)
+    return found if isinstance(found, AnyReference) else None
 
 
 def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion | None = None) -> None:

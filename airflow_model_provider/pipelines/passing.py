@@ -121,8 +121,8 @@ def read_whole(value: Any) -> Any:
         if part.conn_id is not None:
             raise InvalidDefinition(
                 repr(found),
-                f"it names the connection {part.conn_id!r}, and came from a task that is no step",
-                "Pass the reference as an argument in the DAG file, or return it from a step.",
+                f"it names the connection {part.conn_id!r}, and came as data",
+                "Pass the reference as an argument in the DAG file, or return it from a step to a step.",
             )
         part = getattr(part, "default", None)
     return found

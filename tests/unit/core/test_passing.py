@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 
 from airflow_model_provider import Client, Model, load_artifact, pipeline, save_artifact, step
-from airflow_model_provider.exceptions import InvalidDefinition, InvalidSelector, ReferenceMismatch
+from airflow_model_provider.exceptions import (
+    InvalidDefinition,
+    InvalidSelector,
+    ReferenceMismatch,
+    RegistryUnavailable,
+)
 from airflow_model_provider.execution import StepExecution
+from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.pipelines.passing import read_result, read_whole, written
 from airflow_model_provider.references import OutputReference, Reference
 
@@ -228,3 +234,15 @@ def test_the_id_alone_names_no_artifact(forged: dict[str, Any], model_registry: 
         load_artifact(reference)
     with pytest.raises(ReferenceMismatch):
         passed(OutputReference.from_json(reference))
+
+
+def test_data_names_no_other_registry(model_registry: Client) -> None:
+    """Whoever may write it must not choose where a task reads; a reference of the program's own may."""
+    there = Model("iris", version=1, conn_id="other").get_artifact("m")
+    behind = Model("iris", version=1).get_artifact("m", default=there)
+    for form in (there.to_json(), behind.to_json(), NamedArtifact("it", conn_id="other").to_json()):
+        with pytest.raises(InvalidDefinition, match="it names the connection 'other', and came as data"):
+            load_artifact(form)
+
+    with pytest.raises(RegistryUnavailable, match="other"):
+        load_artifact(there)
