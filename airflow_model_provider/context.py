@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, LoadingWhileBuilding, MissingModelContext
@@ -271,8 +271,14 @@ def _crew_of(thread: threading.Thread) -> _Crew | None:
 
 @functools.cache
 def _note_who_starts_threads() -> None:
-    """From the first run on, a thread keeps whose it is: Python's threads don't inherit a context."""
-    start = threading.Thread.start
+    """
+    From the first run on, a thread keeps whose it is: Python's threads don't inherit a context.
+
+    What is handed to a pool belongs to who has handed it over: its threads may be another run's.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # of no use to a DAG file
+
+    start, submit = threading.Thread.start, cast("Any", ThreadPoolExecutor.submit)
 
     @functools.wraps(start)
     def noting(self: threading.Thread) -> None:
@@ -281,7 +287,25 @@ def _note_who_starts_threads() -> None:
             setattr(self, _CREW, crew)
         start(self)
 
+    @functools.wraps(submit)
+    def handing_over(self: ThreadPoolExecutor, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        crew = _crew_of(threading.current_thread())
+        work = functools.partial(_work_for, crew, function) if crew is not None and crew.runs else function
+        return submit(self, work, *args, **kwargs)
+
     threading.Thread.start = noting  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = handing_over  # type: ignore[method-assign, assignment]
+
+
+def _work_for(crew: _Crew, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a function in a thread that acts for a crew meanwhile."""
+    me = threading.current_thread()
+    own = _crew_of(me)
+    setattr(me, _CREW, crew)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        setattr(me, _CREW, own)
 
 
 def acting_task() -> ActingTask | None:

@@ -92,8 +92,8 @@ def call_in(pool: ThreadPoolExecutor, function: Callable[[], Any]) -> Any:
     return pool.submit(function).result()
 
 
-def test_a_thread_of_the_program_is_not_the_step_s(model_registry: Client) -> None:
-    """One that was there before the run began belongs to somebody else; one of an earlier step to the run."""
+def test_a_pool_works_for_who_hands_it_work(model_registry: Client) -> None:
+    """One of the program's that was there before, and one of an earlier step; between runs they work for nobody."""
     found: list[Any] = []
     kept: list[ThreadPoolExecutor] = []
 
@@ -113,15 +113,15 @@ def test_a_thread_of_the_program_is_not_the_step_s(model_registry: Client) -> No
     with ThreadPoolExecutor(1) as foreign:
         call_in(foreign, threading.get_ident)
         looking()
+        between = [call_in(pool, current_step) for pool in (foreign, kept[0])]
         kept[0].shutdown()
 
-    assert found[0] is None
-    assert found[1] is not None
-    assert found[1].step == "look"
+    assert [one.step for one in found] == ["look", "look"]
+    assert between == [None, None]
 
 
 def test_a_thread_that_outlives_a_run_is_the_next_one_s(second: ModelVersion) -> None:
-    """A pool of a module is filled once; what the program starts between its runs stays the program's."""
+    """A pool of a module is filled once; so is one that the program starts between its runs."""
     found: list[Any] = []
     pools: dict[str, ThreadPoolExecutor] = {}
 
@@ -142,7 +142,7 @@ def test_a_thread_that_outlives_a_run_is_the_next_one_s(second: ModelVersion) ->
     for pool in pools.values():
         pool.shutdown()
 
-    assert found == [[True], [True, False]]
+    assert found == [[True], [True, True]]
 
 
 def test_of_two_runs_at_a_time_each_has_its_own_threads(model_registry: Client) -> None:
@@ -206,3 +206,34 @@ def test_a_thread_that_the_program_starts_beside_a_run_is_not_the_step_s(model_r
 
     assert found is None
     assert state == "success"
+
+
+def test_what_is_handed_to_a_pool_of_two_runs_is_of_who_has_handed_it_over(model_registry: Client) -> None:
+    """Whichever of them has started its thread."""
+    first_used_it, second_is_done = threading.Event(), threading.Event()
+
+    @step
+    def first() -> None:
+        pool.submit(int).result()
+        first_used_it.set()
+        assert second_is_done.wait(60)
+        pool.submit(log_metadata, {"by": "first"}, infer_model=True).result()
+
+    @step
+    def second() -> None:
+        assert first_used_it.wait(60)
+        pool.submit(log_metadata, {"by": "second"}, infer_model=True).result()
+        second_is_done.set()
+
+    def run(one: Any) -> Any:
+        return pipeline(name=one.__name__, model=Model(one.__name__))(lambda: one())()
+
+    with ThreadPoolExecutor(1) as pool:
+        runs = [threading.Thread(target=run, args=[one]) for one in (first, second)]
+        for thread in runs:
+            thread.start()
+        for thread in runs:
+            thread.join()
+
+    for name in ("first", "second"):
+        assert model_registry.get_model_version(name, "latest").run_metadata["by"] == name
