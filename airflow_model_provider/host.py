@@ -27,11 +27,12 @@ _CONTEXT = "airflow.sdk.definitions._internal.contextmanager"
 _TASK_RUNNER = "airflow.sdk.execution_time.task_runner"
 _PROCESSOR = "airflow.dag_processing.processor"
 #: What calls callbacks, when Airflow no longer has a current context: of a task in its own process or, when it was
-#: killed, in the Dag processor; of a Dag there.
+#: killed, in the Dag processor; of a Dag there, and in ``dag.test()``.
 _CALLERS = {
     (_TASK_RUNNER, "_run_task_state_change_callbacks"),
     (_PROCESSOR, "_execute_task_callbacks"),
     (_PROCESSOR, "_execute_dag_callbacks"),
+    ("airflow.models.dagrun", "execute_dag_callbacks"),
 }
 #: The Dag's callback that was seen last, and the context made for it.
 _dag_callback: list[tuple[Any, dict[str, Any]]] = []
@@ -80,7 +81,7 @@ def _callback_context() -> dict[str, Any] | None:
     for frame in _frames():
         caller = frame.f_globals.get("__name__"), frame.f_code.co_name
         if caller in _CALLERS and (context := frame.f_locals.get("context")) is not None:
-            return _of_dag(context) if caller[1] == "_execute_dag_callbacks" else context
+            return _of_dag(context) if caller[1].endswith("execute_dag_callbacks") else context
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow_model_provider.context import acting_task, current_step, in_definition, refuse_io_in_definition
-from airflow_model_provider.deferring import Uncomputed
+from airflow_model_provider.deferring import Uncomputed, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.limits import check_key
 from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
@@ -169,6 +169,14 @@ class LazyMetadata(Uncomputed):
         plain = self._of.with_attribute(f"metadata:{key}")
         follows = default is UNSET and getattr(plain, "fallback", None) is not None
         return lazy_or_now(plain if follows else plain.but(default=default))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, LazyMetadata):
+            return self._of == other._of
+        return NotImplemented if called_by_machinery() else dict(self._all("comparing it")) == other
+
+    def __hash__(self) -> int:
+        return hash(self._of)
 
     def __contains__(self, key: object) -> bool:
         return key in self._all("looking into it")

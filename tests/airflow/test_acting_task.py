@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.callbacks.callback_requests import DagCallbackRequest
 from airflow.dag_processing import processor
+from airflow.models.dagrun import DagRun
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.task_runner import _run_task_state_change_callbacks
@@ -89,6 +90,17 @@ def test_a_callback_of_a_dag_acts_as_its_run(registry: Client, monkeypatch: pyte
     said = lambda *_, **__: None  # noqa: E731 - short
     log: Any = SimpleNamespace(info=said, warning=said, exception=pytest.fail)
     processor._execute_dag_callbacks(None, request, log)  # type: ignore[arg-type]
+
+    check(registry, "acting", "dag_callback")
+
+
+def test_a_callback_of_a_dag_in_its_test_acts_as_its_run(registry: Client) -> None:
+    """There the process that runs the test calls it."""
+    said = lambda *_, **__: None  # noqa: E731 - short
+    run: Any = SimpleNamespace(
+        run_id="manual__1", log=SimpleNamespace(info=said, warning=said, exception=pytest.fail)
+    )
+    DagRun.execute_dag_callbacks(run, DAG("acting", schedule=None, on_success_callback=in_a_thread))
 
     check(registry, "acting", "dag_callback")
 

@@ -73,7 +73,10 @@ def test_a_reference_is_neither_true_nor_false(item: Any) -> None:
     assert (IRIS or None) is IRIS
 
 
-@pytest.mark.parametrize("how", ["length", "list", "membership", "keys", "values", "items", "dict"])
+@pytest.mark.parametrize(
+    "how",
+    ["equal", "unequal", "is in a list", "length", "list", "membership", "keys", "values", "items", "dict"],
+)
 def test_lazy_metadata_is_no_mapping(how: str) -> None:
     """Its keys are known when a task runs."""
     with pytest.raises(
@@ -92,7 +95,8 @@ def test_metadata_is_a_mapping_in_a_running_step(model_registry: Client) -> None
     @step
     def look() -> list[Any]:
         here = Model("iris", version="production").run_metadata
-        return [dict(here), "accuracy" in here, "rmse" in here, len(here), list(here.items())]
+        same = [here == {"accuracy": 0.9}, here != {"accuracy": 0.9}, here in [{"accuracy": 0.9}]]
+        return [dict(here), "accuracy" in here, "rmse" in here, len(here), list(here.items()), same]
 
     @pipeline
     def looking() -> None:
@@ -100,7 +104,7 @@ def test_metadata_is_a_mapping_in_a_running_step(model_registry: Client) -> None
 
     found = looking().steps["look"].output.load()
 
-    assert found == [{"accuracy": 0.9}, True, False, 1, [("accuracy", 0.9)]]
+    assert found == [{"accuracy": 0.9}, True, False, 1, [("accuracy", 0.9)], [True, False, True]]
 
 
 @pytest.mark.parametrize("item", [ACCURACY, ROWS, IRIS])
