@@ -59,6 +59,14 @@ def airflow_is_imported() -> bool:
     return _dag_context() is not None
 
 
+def knows_dag(dag: Any) -> bool:
+    """Return whether Airflow takes a DAG for one of the file that it is reading, if it does."""
+    context = _dag_context()
+    if context is None or not airflow_is_parsing() or not dag.auto_register:
+        return True
+    return any(known is dag for known, _ in context.autoregistered_dags)
+
+
 def dag_being_built() -> Any | None:
     """Return the Airflow DAG whose body runs right now, or None."""
     context = _dag_context()

@@ -60,7 +60,7 @@ class Pipeline(Prepared, Generic[P]):
         if add is not None:
             group: Any = add(self.definition, args, kwargs, after=self._after)
             return group  # type: ignore[no-any-return]  # what its body returns
-        if self.dag is None:  # it was imported before the DAG file was read
+        if self.dag is None or not host.knows_dag(self.dag):  # it was imported before this DAG file was read
             self._build()
         if self.dag is not None:
             dag: Any = self.dag

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 
 from tests.support import parsing
 from tests.support.soak import TIMES
@@ -188,3 +189,26 @@ def test_what_is_wrong_is_refused_with_its_line(refused: dict[str, str], name: s
 
     assert said in refused[f"{name}.py"]
     assert f'{name}.py", line {line}' in refused[f"{name}.py"]
+
+
+def test_a_pipeline_of_a_module_is_a_dag_of_each_file_that_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the module is there already: a test, or a file that was read before, has imported it."""
+    (tmp_path / "shared_pipelines.py").write_text(
+        "from airflow_model_provider import pipeline, step\n"
+        "@step\ndef one(): ...\n"
+        "@pipeline\ndef shared_pipeline(): one()\n"
+    )
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "first.py").write_text(
+        "# airflow dag\nfrom shared_pipelines import shared_pipeline\nshared_pipeline()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shared_pipelines", raising=False)
+    for _ in range(2):
+        bag = DagBag(str(folder))
+        assert not bag.import_errors
+        assert list(bag.dags) == ["shared_pipeline"]
+    monkeypatch.delitem(sys.modules, "shared_pipelines")
