@@ -324,6 +324,43 @@ class Lookup:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["DataFrame", "Series", "Index", "np.ndarray", "np.float64", "pa.Table", "pa.Array", "broken", "endless"],
+)
+def test_code_may_name_what_has_a_size(round_trip, dag_file: Load, name: str) -> None:
+    """Classes that measure their instances are not measured, and what fails to say its size is no trouble."""
+    source = f"""
+import numpy as np
+import pyarrow as pa
+from pandas import DataFrame, Index, Series
+class Broken:
+    def __getattr__(self, name):
+        raise LookupError(name)
+class Endless:
+    nbytes = float("inf")
+broken, endless = Broken(), Endless()
+class Scaler:
+    def fit(self, rows):
+        return {name} is not None
+"""
+    assert round_trip(dag_file("v1", source=source).Scaler()).fit([]) is True
+
+
+def test_a_subclass_of_a_frame_is_saved(round_trip, dag_file: Load) -> None:
+    """Its constructor names the class, which is no large global."""
+    source = """
+from pandas import DataFrame
+class Sales(DataFrame):
+    @property
+    def _constructor(self):
+        return Sales
+"""
+    found = round_trip(dag_file("v1", source=source).Sales({"amount": [1, 2]}))
+
+    assert (type(found).__name__, found.amount.tolist()) == ("Sales", [1, 2])
+
+
 def test_cached_properties_of_local_classes_are_saved(round_trip) -> None:
     """A class that nothing can find comes along as it is."""
 
