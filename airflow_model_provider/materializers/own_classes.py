@@ -5,6 +5,9 @@ Another process has such a module under another name, or not at all, so cloudpic
 that was loaded from its value is a stranger to the class of the same file that runs: ``is``, ``==``, ``match`` and
 ``isinstance`` fail. So the pickle also says of which file a class is, and a load prefers the class of the module that
 this process has loaded from that file. Only loaded modules are looked at: nothing is imported.
+
+A file is the same at the same place, and at the same place in a DAG bundle. Of another machine only the end of the path
+is known, and other files have such an end too: there, the code of the class tells.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import enum
 import hashlib
 import logging
 import os
+import re
 import sys
 from functools import cached_property, partial
 from types import CodeType, FunctionType, ModuleType
@@ -27,6 +31,11 @@ DAG_FILE: Final = "unusual_prefix_"
 _INTERACTIVE: Final = "<interactive>"
 #: What ``dataclasses.make_dataclass()`` says of the classes that it makes, before Python 3.12.
 _MADE: Final = "types"
+#: Where bundles of Airflow keep the versions of one file.
+_BUNDLE_VERSION: Final = re.compile(r"/(?:versions/[^/]+|tracking_repo)/")
+_ADDRESS: Final = re.compile(" at 0x[0-9a-fA-F]+")
+#: Values of enum members that say more are kept as a digest.
+_LONGEST: Final = 100
 
 
 def is_own(module: str | None) -> bool:
@@ -40,7 +49,13 @@ def identity(kind: type) -> dict[str, Any] | None:
     files = _files(module)
     if not files or _member(module, kind.__qualname__) is not kind:
         return None
-    return {"files": files, "name": kind.__qualname__, "traits": traits(kind)}
+    return {
+        "files": files,
+        "place": _place(module),
+        "name": kind.__qualname__,
+        "traits": traits(kind),
+        "code": _digest(kind),
+    }
 
 
 def loaded_class(said: object) -> type | None:
@@ -49,18 +64,19 @@ def loaded_class(said: object) -> type | None:
 
     A class that has changed since is not the same: then the saved definition is used, and a warning says so.
     """
-    if not isinstance(said, dict) or not {"files", "name", "traits"} <= set(said):
+    if not isinstance(said, dict) or not {"files", "place", "name", "traits", "code"} <= set(said):
         return None
-    name = str(said["name"])
-    found = _candidate(set(said["files"]), name)
-    if found is None or _fits(said["traits"], traits(found)):
-        return found
-    log.warning(
-        "Class %r of %s has changed since the value was saved: the saved definition is used, so isinstance() with the "
-        "present class is False.",
-        name,
-        said["files"][0],
-    )
+    found = _candidates(said)
+    for is_sure, kind in found:
+        if _fits(said["traits"], traits(kind)) and (is_sure or said["code"] == _digest(kind)):
+            return kind
+    if found:
+        log.warning(
+            "Class %r of %s is another one than the value was saved with: its saved definition is used, so "
+            "isinstance() with the present class is False.",
+            said["name"],
+            said["files"][0],
+        )
     return None
 
 
@@ -72,21 +88,39 @@ def _home(kind: type) -> ModuleType | None:
     return next((module for module in own if _member(module, kind.__qualname__) is kind), None)
 
 
-def _candidate(files: set[str], name: str) -> type | None:
-    """Return the class of this name in the loaded module whose file has most of its path in common."""
-    best: tuple[int, type] | None = None
-    ends = tuple(file.rpartition("/")[2] for file in files)
+def _candidates(said: dict[str, Any]) -> list[tuple[bool, type]]:
+    """Return the classes of this name in modules that may be of the file, the likeliest first; and which are sure."""
+    name, end = str(said["name"]), str(said["files"][0]).rpartition("/")[2]
+    found: list[tuple[tuple[bool, int], type]] = []
     for module in list(sys.modules.values()):
-        shared = files & set(_files(module)) if _file(module).endswith(ends) else ()
-        found = _member(module, name) if shared else None
-        if not isinstance(found, type) or found.__qualname__ != name:
+        likeness = _likeness(said, module) if _file(module).endswith(end) else None
+        kind = _member(module, name) if likeness is not None else None
+        if likeness is None or not isinstance(kind, type) or kind.__qualname__ != name:
             continue
-        if found.__module__ not in (module.__name__, _MADE):
-            continue
-        length = max(map(len, shared))
-        if best is None or length > best[0]:
-            best = length, found
-    return None if best is None else best[1]
+        if kind.__module__ in (module.__name__, _MADE):
+            found.append((likeness, kind))
+    return [(is_sure, kind) for (is_sure, _), kind in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def _likeness(said: dict[str, Any], module: ModuleType) -> tuple[bool, int] | None:
+    """Return whether a module is surely of the file, and how much of the path they share; None if it is not."""
+    files, place = _files(module), _place(module)
+    shared = max(map(len, set(files) & set(said["files"])), default=0)
+    if place and place == said["place"]:
+        return True, len(place)
+    if any("/" in file for file in set(files) & set(said["files"])):
+        return True, shared
+    end = max(files[-1:] + said["files"][-1:], key=len, default="")
+    ends_so = all(str(each).endswith(f"/{end}") for each in (place, said["place"]))
+    return (False, len(end) if ends_so else shared) if shared or ends_so else None
+
+
+def _place(module: ModuleType | None) -> str:
+    """Return where a module's file is, the same for all versions of a bundle; nothing where it has none."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        return ""
+    return _BUNDLE_VERSION.sub("/", os.path.abspath(file).replace(os.sep, "/"))  # noqa: PTH100
 
 
 def _files(module: ModuleType | None) -> list[str]:
@@ -125,9 +159,9 @@ def _member(module: ModuleType | None, name: str) -> Any:
 
 
 def traits(kind: type) -> list[str]:
-    """Return what a saved value relies on: names of members or fields, else a digest of the class's code."""
+    """Return what a saved value relies on: members and their values, names of fields, or a digest of the code."""
     if issubclass(kind, enum.Enum):
-        return ["members", *kind.__members__]
+        return ["members", *(f"{name}={_text(item)}" for name, item in kind.__members__.items())]
     fields = _fields(kind)
     return ["code", _digest(kind)] if fields is None else ["fields", *fields]
 
@@ -136,6 +170,18 @@ def _fits(saved: Any, present: list[str]) -> bool:
     if present[0] == "members":
         return set(saved) <= set(present)
     return list(saved) == present
+
+
+def _text(member: enum.Enum) -> str:
+    """Return the value of a member as a text that is the same in each process."""
+    try:
+        said = _constant(member.value)
+    except Exception:  # foreign code may raise anything
+        said = type(member.value).__qualname__
+    text = _ADDRESS.sub("", str(said)).replace(f"{type(member).__module__}.", "")
+    if len(text) > _LONGEST:
+        text = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
+    return f"{type(member.value).__name__} {text}"
 
 
 def _fields(kind: Any) -> list[str] | None:
@@ -156,9 +202,14 @@ def _digest(kind: type) -> str:
         for base in kind.__mro__
         if base.__module__ == kind.__module__
         for name, value in sorted(vars(base).items())
-        if (described := _described(value, is_data=not name.startswith("__"))) is not None
+        if (described := _described(value, is_data=not _is_of_python(name))) is not None
     ]
     return hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+def _is_of_python(name: str) -> bool:
+    """Whether Python, or an enum, has made an attribute of this name: ``__doc__``, ``_flag_mask_``."""
+    return name.startswith("_") and name.endswith("_")
 
 
 def _described(value: Any, *, is_data: bool) -> Any:
@@ -177,6 +228,8 @@ def _code(code: CodeType) -> tuple[Any, ...]:
 def _constant(value: Any) -> Any:
     if isinstance(value, CodeType):
         return _code(value)
+    if isinstance(value, tuple):
+        return tuple(map(_constant, value))
     if isinstance(value, frozenset):
         return sorted(map(repr, value))  # their order is another one in each process
     return repr(value)

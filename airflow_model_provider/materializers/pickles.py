@@ -178,12 +178,17 @@ def _pickler() -> Any:
 
 
 def _size(value: Any) -> int:
-    """Return about how many bytes a value has, without walking through it."""
-    size = getattr(value, "nbytes", None)
-    if size is None and hasattr(value, "memory_usage"):
-        size = value.memory_usage(index=True)
-        size = size.sum() if hasattr(size, "sum") else size
-    return int(size) if size is not None and not callable(size) else sys.getsizeof(value, 0)
+    """Return about how many bytes a value has, without walking through it; 0 where its own code can't say."""
+    if isinstance(value, type):  # its methods are of its instances
+        return 0
+    try:
+        size = getattr(value, "nbytes", None)
+        if size is None and hasattr(value, "memory_usage"):
+            size = value.memory_usage(index=True)
+            size = size.sum() if hasattr(size, "sum") else size
+        return int(size) if size is not None and not callable(size) else sys.getsizeof(value, 0)
+    except Exception:  # whatever foreign code raises: this is for a warning only
+        return 0
 
 
 def _package(thing: Any) -> str:
