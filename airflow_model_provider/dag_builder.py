@@ -27,7 +27,7 @@ from airflow_model_provider.pipelines.deferred import PipelineParameter, index_o
 from airflow_model_provider.pipelines.definition import Role, makes_version_of
 from airflow_model_provider.pipelines.nesting import group_id, nested
 from airflow_model_provider.pipelines.outputs import declares_tuple
-from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
+from airflow_model_provider.pipelines.values import WALK, check_arguments, check_texts, transform
 
 if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition, StepDefinition
@@ -99,6 +99,7 @@ def add_step(
     names = tuple(output.name for output in definition.outputs)
     check_call(f"step {definition.name!r}", definition.signature, args, kwargs, mapped)
     _check_values(f"step {definition.name!r}", [args, kwargs, mapped])
+    check_texts(f"step {definition.name!r}", [args, kwargs, mapped], _is_step)
     if mapped is not None:  # an operator that isn't mapped sees to this itself
         check_arguments(f"step {definition.name!r}", [args, kwargs, mapped])
         kwargs, mapped = held(kwargs), held(mapped)
@@ -200,6 +201,12 @@ def _check_values(subject: str, value: Any) -> None:
         return WALK
 
     transform(value, visit)
+
+
+def _is_step(task_id: str, dag_id: str) -> bool:
+    """Return whether a task is a step of the DAG that is being built."""
+    dag: Any = host.dag_being_built()
+    return dag.dag_id == dag_id and dag.has_task(task_id) and step_of(dag.get_task(task_id)) is not None
 
 
 class StepOutputs(tuple[XComArg, ...]):  # noqa: SLOT001 - Airflow sets attributes on it

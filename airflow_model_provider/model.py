@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
@@ -97,6 +97,14 @@ class Model(JsonValue):
     trade_offs: str | None = None
     ethics: str | None = None
     tags: tuple[str, ...] = ()
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: D102 - refuses what __init__ does not know
+        known = [item.name for item in fields(cls)]
+        for name in options:
+            if name not in known:
+                said = f"Model({quoted((args or ('',))[0])})" if args else "Model()"
+                raise InvalidDefinition(said, f"it has no argument {quoted(name)}", _hint(name, known))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check_name("model", self.name)
@@ -357,6 +365,13 @@ class Model(JsonValue):
 
     def __repr__(self) -> str:
         return f"{self.name}[new]" if self.makes_version else repr(self.reference)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if name in ("stage", "number"):
+        return "Say which version: version='production'."
+    close = nearest(name, known)
+    return f"Did you mean {close!r}?" if close else f"It takes {', '.join(known)}."
 
 
 def _rebuilt(cls: type[Model], values: dict[str, Any]) -> Model:

@@ -97,7 +97,9 @@ def check_stage(stage: object, declared: Sequence[str]) -> str:
     """
     text = stage.value if isinstance(stage, ModelStages) else stage
     if not isinstance(text, str) or text not in declared:
-        raise UnknownStage(text, tuple(declared), _nearest(text, declared))
+        archived = ModelStages.ARCHIVED.value
+        near = _nearest(text, declared if text == archived else [*declared, archived])
+        raise UnknownStage(text, tuple(declared), near)
     return text
 
 
@@ -199,7 +201,7 @@ class Selector:
     @property
     def upstream_tasks(self) -> tuple[tuple[str, str], ...]:
         """Task and DAG id of the tasks whose output a template takes, as ``str`` of such an output writes it."""
-        return tuple(_PULLED.findall(str(self.value))) if self.kind is SelectorKind.TEMPLATE else ()
+        return pulled_outputs(str(self.value)) if self.kind is SelectorKind.TEMPLATE else ()
 
     def __str__(self) -> str:
         return str(self.value)
@@ -207,6 +209,11 @@ class Selector:
 
 #: What ``str`` of another task's output looks like, in Airflow and in a local run.
 _PULLED: Final = re.compile(r"task_instance\.xcom_pull\(task_ids='([^']+)'(?:, dag_id='([^']+)')?")
+
+
+def pulled_outputs(text: str) -> tuple[tuple[str, str], ...]:
+    """Return task and DAG id of the outputs in a text that ``str`` of outputs was put into."""
+    return tuple(_PULLED.findall(text)) if "task_instance.xcom_pull" in text else ()
 
 
 def is_template(text: str) -> bool:

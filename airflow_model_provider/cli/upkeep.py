@@ -86,13 +86,13 @@ def gc(args: Any) -> None:
         found = collected(dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
         result = "found" if args.dry_run else "removed"
-        told(args, _row(result, found), f"Not needed: {_said(found)}.")
+        told(args, _row(result, found), f"Not needed: {_said(found)}.{_closed(found, ' To close: {}.')}")
         return
-    if not agreed(args, f"Remove {_said(found)}?"):
+    if not agreed(args, f"Remove {_said(found)}{_closed(found, ', and close {}')}?"):
         raise SystemExit("Nothing was removed.")
     with progress("Removing") as advance:
         removed = collected(told=lambda blob: advance(blob.size))
-    told(args, _row("removed", removed), f"Removed: {_said(removed)}.")
+    told(args, _row("removed", removed), f"Removed: {_said(removed)}.{_closed(removed, ' Closed: {}.')}")
 
 
 @command
@@ -141,9 +141,14 @@ def _said(garbage: Garbage) -> str:
         "old output": garbage.outputs,
         "old resolution": garbage.resolutions,
         "pin": garbage.pins,
-        "abandoned version": garbage.abandoned,
-        "open version": garbage.ended,
     }
     more = "".join(f", {counted(count, what)}" for what, count in old.items() if count)
     files = f"{counted(garbage.blobs, 'file')} ({counted(garbage.size, 'byte')})"
     return f"{files}, {counted(garbage.leftovers, 'unfinished upload')}{more}"
+
+
+def _closed(garbage: Garbage, words: str) -> str:
+    """Return words for the versions of runs that are over, and which were never ended; nothing where there are none."""
+    ended = {"open version": garbage.ended, "abandoned version": garbage.abandoned}
+    counts = ", ".join(counted(count, what) for what, count in ended.items() if count)
+    return words.format(counts) if counts else ""

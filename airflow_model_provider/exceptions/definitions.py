@@ -19,16 +19,12 @@ _NOT_THE_USERS: Final = (
     contextlib.__file__,
     "<string>",
 )
-#: Nor is what Airflow wraps around the constructors of operators and around decorated functions.
-_AIRFLOWS: Final = (
-    "airflow/sdk/bases/operator.py",
-    "airflow/sdk/bases/decorator.py",
-    "airflow/sdk/definitions/mappedoperator.py",
-)
+#: Nor is what Airflow wraps around the constructors of operators and decorated functions, and calls for ``>>``.
+_AIRFLOWS: Final = ("/airflow/sdk/bases/", "/airflow/sdk/definitions/")
 
 
 def _is_nobodys(file: str) -> bool:
-    return file.startswith(_NOT_THE_USERS) or file.endswith(_AIRFLOWS)
+    return file.startswith(_NOT_THE_USERS) or any(part in file for part in _AIRFLOWS)
 
 
 class DefinitionError(ModelRegistryError):

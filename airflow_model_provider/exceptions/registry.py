@@ -8,7 +8,7 @@ from airflow_model_provider.exceptions.base import ModelRegistryError, counted, 
 
 #: The arguments that delete a version which has been in a stage, or is being produced; the error spells them for its
 #: surface.
-PURGE, FORCE = "purge=True", "force=True"
+PURGE, FORCE, ARCHIVE = "purge=True", "force=True", "set_stage('archived')"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -273,7 +273,7 @@ class NothingToRestore(ModelRegistryError, LookupError):
 
     def __str__(self) -> str:
         why = (
-            "no version was in it before its current one"
+            "no earlier version that still exists was in it"
             if self.to is None
             else f"{self.model}@{self.to} is not an earlier version in it"
         )
@@ -336,7 +336,9 @@ class VersionInUse(ModelRegistryError, RuntimeError):
         self.version, self.use, self.advice = version, use, advice
 
     def __str__(self) -> str:
+        archive = self.command("promote", *self.version.rsplit("@", 1), "archived")
         advice = self.advice.replace(PURGE, self.option("purge")).replace(FORCE, self.option("force"))
+        advice = advice.replace(ARCHIVE, archive)
         return f"{self.version} cannot be deleted: {self.use}. {advice}".rstrip()
 
 

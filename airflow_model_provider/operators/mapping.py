@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
 from airflow.sdk.bases.xcom import BaseXCom
@@ -20,6 +20,7 @@ from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXCo
 from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushed, XComNotFound
 from airflow.sdk.execution_time.xcom import XCom
 
+from airflow_model_provider.deferring import Uncomputed, called_by_machinery
 from airflow_model_provider.exceptions import NotMappable
 from airflow_model_provider.pipelines.deferred import nothing_to_map, one_of_several, unknown_output
 from airflow_model_provider.pipelines.mapping import (
@@ -183,14 +184,30 @@ def unmappable_as_airflow_says() -> Iterator[None]:
         raise UnmappableOutput(err) from err
 
 
-class StepXComArg(PlainXComArg):
+class StepXComArg(Uncomputed, PlainXComArg):
     """
     What a step returns: an XComArg that gives the whole or an element as it is asked for.
 
     In XCom are the entries of an output that something is mapped over (see :mod:`pipelines.mapping`), and apart from
     them the whole, as if nothing were. Whoever takes the whole gets that. A function that is given to ``map()`` gets
-    elements, and no references to them; each instance loads its own.
+    elements, and no references to them; each instance loads its own. Computing with it in a body is refused.
     """
+
+    def _describe(self) -> str:
+        return f"The output of step {self.operator.task_id!r}"
+
+    def __bool__(self) -> bool:
+        return called_by_machinery() or self._refuse("testing it")
+
+    def __eq__(self, other: object) -> bool:
+        if not (isinstance(other, XComArg) or called_by_machinery()):
+            self._refuse("comparing it")
+        return bool(super().__eq__(other))
+
+    __hash__ = PlainXComArg.__hash__
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("iterating over it")
 
     def refuse_part(self) -> None:
         """

@@ -25,7 +25,13 @@ from airflow_model_provider.pipelines.definition import Role
 from airflow_model_provider.pipelines.elements import concatenated
 from airflow_model_provider.pipelines.mapping import ELEMENT, MappedOver, arguments_for_handles
 from airflow_model_provider.pipelines.nesting import bound_arguments, group_id, nested
-from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
+from airflow_model_provider.pipelines.values import (
+    WALK,
+    check_arguments,
+    check_texts,
+    references_in,
+    transform,
+)
 
 if TYPE_CHECKING:
     import inspect
@@ -186,6 +192,9 @@ class LocalBuilder:
             role=role, rule=self._trigger_rule(subject, definition),
             options={**self._defaults[-1], **definition.options},
         )  # fmt: skip
+        check_texts(
+            subject, [args, kwargs, mapped], lambda task, _: task in {each.task_id for each in self.nodes}
+        )
         taken = [
             name
             for item in references_in([args, kwargs, mapped, model])

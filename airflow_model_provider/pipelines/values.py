@@ -16,6 +16,7 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyMetadata
 from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
+from airflow_model_provider.selectors import pulled_outputs
 
 #: Returned by a visitor that leaves a value to be walked into.
 WALK: Final = object()
@@ -133,6 +134,27 @@ def held_in(value: Any, is_meant: Callable[[Any], bool]) -> list[Any]:
 
     transform(value, visit)
     return found
+
+
+def check_texts(subject: str, value: Any, steps: Callable[[str, str], bool]) -> None:
+    """
+    Refuse a text that was made of a step's output: nobody would wait for the step, and what the task gets is no value.
+
+    :param steps: whether a task of this id, in the DAG of this id, is a step of what is built here.
+    :raises InvalidDefinition: naming the step.
+    """
+
+    def visit(part: Any) -> Any:
+        if isinstance(part, str):
+            for task_id, dag_id in pulled_outputs(part):
+                if steps(task_id, dag_id):
+                    problem = f"it is given a text that was made of the output of step {task_id!r}"
+                    raise InvalidDefinition(
+                        subject, problem, "Pass the output, and make the text in the step."
+                    )
+        return WALK
+
+    transform(value, visit)
 
 
 def references_in(value: Any) -> list[Any]:

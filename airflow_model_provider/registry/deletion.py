@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, case, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
-from airflow_model_provider.exceptions.registry import FORCE, PURGE
+from airflow_model_provider.exceptions.registry import ARCHIVE, FORCE, PURGE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -91,7 +91,7 @@ def _refuse_if_used(
 ) -> None:
     stage, event, pin = tables.stage, tables.stage_event, tables.run_pin
     uses: list[tuple[Table, list[str], str, str]] = [
-        (stage, ["stage"], "it is in stage {!r}", "Promote another version, or archive it, first."),
+        (stage, ["stage"], "it is in stage {!r}", f"Promote another version, or archive it: {ARCHIVE}."),
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
             "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "

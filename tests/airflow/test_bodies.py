@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, task
 
 from airflow_model_provider import Client, Model, local_run, pipeline, step
 from airflow_model_provider.dag_builder import build_dag
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import DeferredValueUsed, InvalidDefinition
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition
 
@@ -133,6 +133,40 @@ def version_of_several() -> None:
     train(Model("iris", version=train.expand(rows=[1])).number)
 
 
+def made_text() -> None:
+    train(f"{str(load())!s} rows")
+
+
+def made_texts_deep() -> None:
+    train.partial().expand(rows=[{"said": [str(load())]}])
+
+
+def compared() -> None:
+    _ = load() == 3
+
+
+def found_in_a_list() -> None:
+    _ = load() in [3]
+
+
+def greater() -> None:
+    _ = load() > 3
+
+
+def tested() -> None:
+    _ = 1 if load() else 2
+
+
+def added() -> None:
+    _ = 1 + load()
+
+
+def looped() -> None:
+    for _ in load():
+        pass
+
+
+UNKNOWN = r"The output of step 'load' has no value until a task runs, so {} is not possible here"
 REFUSED: list[tuple[Callable[[], None], str]] = [
     (empty, "pipeline 'body': its body calls no step, so a run would do nothing"),
     (around_an_empty_one, "pipeline 'nothing': its body calls no step"),
@@ -159,6 +193,17 @@ REFUSED: list[tuple[Callable[[], None], str]] = [
     (too_many, "step 'load': too many positional arguments. It takes: nothing"),
     (missing_in_a_group, "pipeline 'taking': missing a required argument: 'rows'. It takes: rows"),
     (version_of_several, "version= is the output of 'train', which is mapped and gives several values"),
+    (
+        made_text,
+        "step 'train': it is given a text that was made of the output of step 'load'. Pass the output",
+    ),
+    (made_texts_deep, "step 'train': it is given a text that was made of the output of step 'load'"),
+    (compared, UNKNOWN.format("comparing it")),
+    (found_in_a_list, UNKNOWN.format("comparing it")),
+    (greater, UNKNOWN.format("comparing it")),
+    (tested, UNKNOWN.format("testing it")),
+    (added, UNKNOWN.format("adding")),
+    (looped, UNKNOWN.format("iterating over it")),
     (uncalled_in_expand, "step 'train': it is given <step load>, a step that was not called"),
 ]
 
@@ -169,7 +214,7 @@ def test_what_a_body_does_not_call_is_refused(
     make: Callable[[PipelineDefinition], Any], body: Callable[[], None], said: str
 ) -> None:
     """A run would succeed, and not do what the body looks like."""
-    with pytest.raises(InvalidDefinition, match=said):
+    with pytest.raises((InvalidDefinition, DeferredValueUsed), match=said):
         make(PipelineDefinition(body, "body", None, {"schedule": None}))
 
 

@@ -168,6 +168,16 @@ WRONG = {
         "Did you mean 'production'",
         12,
     ),
+    "not_called": (
+        "@pipeline(**START)\ndef p():\n    use(1) >> use",
+        "step 'use': it was not called",
+        11,
+    ),
+    "stage_of_a_model": (
+        "Model('iris', stage='production')",
+        "it has no argument 'stage'. Say which version",
+        9,
+    ),
     "undeclared_stage": (
         "@pipeline(**START, model=Model('iris', version=ModelStages.ARCHIVED))\ndef p():\n    use(1)",
         "'archived'",

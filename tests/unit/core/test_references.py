@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -195,3 +196,18 @@ def test_a_time_that_utc_does_not_know_is_refused() -> None:
     """The first day of the calendar, seen from the east, lies before it."""
     with pytest.raises(InvalidDefinition, match="cannot be converted to UTC"):
         Model("iris", version="production", as_of=datetime.min.replace(tzinfo=timezone(timedelta(hours=2))))
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [
+        ("stage", "Say which version: version='production'."),
+        ("verison", "Did you mean 'version'?"),
+        ("x", "It takes name, version, pin,"),
+    ],
+)
+def test_an_argument_that_a_model_has_not_is_refused(option: str, advice: str) -> None:
+    """With the one that is meant."""
+    said = f"Model('iris'): it has no argument '{option}'. {advice}"
+    with pytest.raises(InvalidDefinition, match=re.escape(said)):
+        Model("iris", **{option: 1})  # type: ignore[arg-type]

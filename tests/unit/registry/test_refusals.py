@@ -29,7 +29,10 @@ ANOTHER = (
 )
 NEW = "Use another name, or create a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
-HELD = "{} cannot be deleted: it is in stage 'production'. Promote another version, or archive it, first."
+HELD = (
+    "{}@{} cannot be deleted: it is in stage 'production'. Promote another version, or archive it: "
+    "airflow model-registry promote {} {} archived --conn-id CONNECTION."
+)
 NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
 NUMBER = "It must be a whole number from 1 to 9223372036854775807."
 
@@ -158,8 +161,8 @@ SEALED = [
     ),
 ]
 DELETING = [
-    Refusal(lambda shop: shop.delete(2, purge=True), "VersionInUse", HELD.format("iris@2")),
-    Refusal(lambda shop: shop.delete("production"), "VersionInUse", HELD.format("iris@2")),
+    Refusal(lambda shop: shop.delete(2, purge=True), "VersionInUse", HELD.format(*("iris", 2) * 2)),
+    Refusal(lambda shop: shop.delete("production"), "VersionInUse", HELD.format(*("iris", 2) * 2)),
     Refusal(
         lambda shop: shop.delete(1),
         "VersionInUse",
@@ -184,7 +187,11 @@ DELETING = [
         "new@1 cannot be deleted: it is still being produced. "
         "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
     ),
-    Refusal(lambda shop: shop.client.delete_model("solo", purge=True), "VersionInUse", HELD.format("solo@1")),
+    Refusal(
+        lambda shop: shop.client.delete_model("solo", purge=True),
+        "VersionInUse",
+        HELD.format(*("solo", 1) * 2),
+    ),
     Refusal(
         lambda shop: shop.delete(7),
         "VersionNotFound",
@@ -294,12 +301,12 @@ STAGES = [
     Refusal(
         lambda shop: shop.rollback("production", "solo"),
         "NothingToRestore",
-        f"solo[production] cannot be rolled back: no version was in it before its current one. {NONE_LEFT}",
+        f"solo[production] cannot be rolled back: no earlier version that still exists was in it. {NONE_LEFT}",
     ),
     Refusal(
         lambda shop: shop.rollback("staging", "named"),
         "NothingToRestore",
-        f"named[staging] cannot be rolled back: no version was in it before its current one. {NONE_LEFT}",
+        f"named[staging] cannot be rolled back: no earlier version that still exists was in it. {NONE_LEFT}",
     ),
     Refusal(
         lambda shop: shop.rollback("production", to=3),

@@ -122,7 +122,7 @@ def test_deleted_holders_are_skipped(five: Registry) -> None:
     with pytest.raises(NothingToRestore) as nothing:
         back(five)
     assert str(nothing.value) == (
-        "iris[production] cannot be rolled back: no version was in it before its current one. Nothing was changed. "
+        "iris[production] cannot be rolled back: no earlier version that still exists was in it. Nothing was changed. "
         "Other versions that have been in it: none. Promote a version instead."
     )
 
