@@ -27,7 +27,12 @@ from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.arguments import asked_of_context, bind
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
-from airflow_model_provider.pipelines.handed_on import travels, with_handles_loaded, with_parts_saved
+from airflow_model_provider.pipelines.handed_on import (
+    references_held,
+    travels,
+    with_handles_loaded,
+    with_parts_saved,
+)
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
@@ -284,12 +289,12 @@ class StepExecution:
         ):  # which lacks nothing that the step declares, though the step only hands it on
             if isinstance(value, Artifact):
                 return self._adopt(output, value, metadata)
-            value = with_handles_loaded(value)
+            value = with_handles_loaded(value, self._called(output))
         if (passed := self._passed_on(output, value)) is not None:
             if self._mapped_over is not None:
                 self.entries = passed
             return passed
-        value = with_handles_loaded(value)
+        value = with_handles_loaded(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
@@ -369,14 +374,13 @@ class StepExecution:
 
     def _passed_on(self, output: Output, value: Any) -> Any:
         """Return the form in which references and handles travel, alone or in containers; else None."""
-        found: list[Any] = []
+        if not references_held(value, self._called(output)):
+            return None
 
         def reference(part: Any) -> dict[str, Any] | None:
             if isinstance(part, Artifact | ModelVersion):
-                found.append(part)
                 return part.reference().to_json()
             if isinstance(part, JsonValue | OutputReference):
-                found.append(part)
                 return self._as_meant_here(part).to_json()
             return None
 
@@ -386,8 +390,8 @@ class StepExecution:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        if not found or is_small_json(passed):
-            return passed if found else None
+        if is_small_json(passed):
+            return passed
         save = functools.partial(self._save_parts, output)
         return written(with_parts_saved(value, save), reference)
 

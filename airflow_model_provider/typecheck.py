@@ -145,11 +145,15 @@ def _is_handle(kind: Any) -> bool:
 
 def _stands_for_another(value: Any) -> bool:
     """Whether a value is a reference, a handle or a version, or holds one: what it stands for is not known here."""
-    kind = type(value)
-    if kind.__module__.startswith("airflow_model_provider."):
-        return True
-    items = value.values() if kind is dict else value
-    return kind in (list, tuple, set, dict) and any(map(_stands_for_another, items))
+    todo, seen = [value], set()
+    while todo:
+        part = todo.pop()
+        if type(part).__module__.startswith("airflow_model_provider."):
+            return True
+        if type(part) in (list, tuple, set, dict) and id(part) not in seen:
+            seen.add(id(part))
+            todo += part.values() if type(part) is dict else part
+    return False
 
 
 def _is_typed_dict(kind: Any) -> bool:
