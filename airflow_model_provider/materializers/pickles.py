@@ -8,12 +8,13 @@ import pickle
 import sys
 import warnings
 from contextlib import contextmanager
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from types import BuiltinFunctionType, FunctionType
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_model_provider.materializers import own_classes
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
+from airflow_model_provider.materializers.reducing import CACHED, reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -132,8 +133,9 @@ class _Noting:
         self._globals: dict[str, tuple[str, int]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is cached_property:
-            return own_classes.plain_cached_property(obj)
+        if (plain := reduced(obj)) is not None:
+            self.at_risk = self.at_risk or isinstance(obj, BaseException)
+            return plain
         found = super().reducer_override(obj)  # type: ignore[misc]
         if isinstance(obj, _CODE):
             return self._code(obj, found)
@@ -207,7 +209,7 @@ class _LibraryPickler(pickle.Pickler):
         self.packages: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, _CODE):
+        if isinstance(obj, (*_CODE, CACHED)):
             package = _package(obj)
             if own_classes.is_own(package):
                 raise _OwnCode
