@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import typing
@@ -35,8 +34,8 @@ from airflow_model_provider.pipelines.handed_on import (
 )
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
-from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
-from airflow_model_provider.pipelines.passing import read_result, written
+from airflow_model_provider.pipelines.outputs import Output, as_declared, declares_tuple, output_annotations
+from airflow_model_provider.pipelines.passing import read_result, sent, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import (
@@ -200,14 +199,13 @@ class StepExecution:
         context = self.context(inputs.handles)
         with running_step(context):
             result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
-        values = self._split(result)
+        values = as_declared(self.task.function, self._split(result))
         self._check_outputs(values)
         self._check_mappable(values)
-        outputs = {
-            output.name: self._save(output, value, context.output_metadata.get(output.name))
+        return {  # what is done later to an object that was returned does not count
+            output.name: sent(self._save(output, value, context.output_metadata.get(output.name)))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
-        return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
 
     def context(self, inputs: Mapping[str, Any]) -> StepContext:
         """Return what the task's code can ask for while it runs."""
@@ -292,7 +290,7 @@ class StepExecution:
             value = with_handles_loaded(value, self._called(output))
         if (passed := self._passed_on(output, value)) is not None:
             if self._mapped_over is not None:
-                self.entries = passed
+                self.entries = sent(passed)
             return passed
         value = with_handles_loaded(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
@@ -313,7 +311,7 @@ class StepExecution:
         for part, saved in zip(parts, records, strict=True):
             part.put(workspace.output_reference(saved, labels).to_json())
         if self._mapped_over is not None:
-            self.entries = entries
+            self.entries = sent(entries)
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
         return value if travels(value) else workspace.output_reference(record, labels).to_json()
 
