@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_model_provider.materializers import own_classes
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
-from airflow_model_provider.materializers.reducing import CACHED, reduced
+from airflow_model_provider.materializers.reducing import CACHED, reduced, refuse_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,6 @@ class CloudpickleMaterializer(Materializer):
     packages: tuple[str, ...] = ()
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        _refuse_changed(value)
         with path.open("wb") as file, _dag_files_by_value():
             pickler = _pickler()(file)
             pickler.dump(value)
@@ -60,14 +59,6 @@ class CloudpickleMaterializer(Materializer):
                 raise
             advice = "it looks like a joblib file: register it with format='joblib'"
             raise pickle.UnpicklingError(f"{err}; {advice}") from err
-
-
-def _refuse_changed(value: Any) -> None:
-    """Refuse what pickle itself brings back as something else."""
-    if isinstance(value, memoryview):
-        raise ExactnessLost("a memoryview would come back as bytes: save bytes(value)")
-    if type(value).__module__ == "numpy" and isinstance(value, str | bytes) and value[-1:] in ("\0", b"\0"):
-        raise ExactnessLost("NumPy takes the NULs off its end: save it as str or bytes")
 
 
 def _verify(path: Path) -> None:
@@ -209,6 +200,7 @@ class _LibraryPickler(pickle.Pickler):
         self.packages: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
+        refuse_changed(obj)
         if isinstance(obj, (*_CODE, CACHED)):
             package = _package(obj)
             if own_classes.is_own(package):
@@ -242,7 +234,7 @@ class JoblibMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         import joblib
 
-        _refuse_changed(value)
+        refuse_changed(value)
         with path.open("wb") as file:
             joblib.dump(value, file)
         return {}

@@ -15,6 +15,18 @@ from airflow_model_provider.materializers.own_classes import is_own, member
 CACHED: Final[Any] = type(lru_cache(is_own))
 
 
+def refuse_changed(value: Any) -> None:
+    """
+    Refuse what pickle itself brings back as something else.
+
+    :raises ExactnessLost: if it does.
+    """
+    if isinstance(value, memoryview):
+        raise ExactnessLost("a memoryview would come back as bytes: save bytes(value)")
+    if isinstance(value, str | bytes) and type(value).__module__ == "numpy" and value[-1:] in ("\0", b"\0"):
+        raise ExactnessLost("NumPy takes the NULs off its end: save it as str or bytes")
+
+
 def reduced(obj: Any) -> Any:
     """
     Return what pickle keeps of an object, as ``__reduce__`` does; None where others know.
@@ -23,6 +35,7 @@ def reduced(obj: Any) -> Any:
 
     :raises ExactnessLost: if it would come back as another one.
     """
+    refuse_changed(obj)
     if type(obj) is cached_property:  # without its lock, which Python 3.11 gives it
         return cached_property, (obj.func,), {"attrname": obj.attrname, "__doc__": obj.__doc__}
     if type(obj) in (CACHED, NewType) and not _can_be_imported(obj):
