@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.exceptions import NotSerializable
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.materializers.json import is_small_json
+from airflow_model_provider.materializers.lookup import type_names
 from airflow_model_provider.pipelines.passing import is_plain
 from airflow_model_provider.pipelines.values import WALK, held_in, transform
 from airflow_model_provider.references import JsonValue, OutputReference
@@ -59,7 +60,7 @@ def references_held(value: Any, what: str) -> list[Any]:
     try:
         return held_in(value, is_reference)
     except RecursionError:
-        raise NotSerializable(what, type(value).__name__, "it is nested too deep") from None
+        raise NotSerializable(what, type_names(value)[0], "it is nested too deep") from None
 
 
 def with_handles_loaded(value: Any, what: str) -> Any:
