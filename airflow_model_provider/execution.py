@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import typing
@@ -27,11 +26,16 @@ from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.arguments import asked_of_context, bind
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
-from airflow_model_provider.pipelines.handed_on import travels, with_handles_loaded, with_parts_saved
+from airflow_model_provider.pipelines.handed_on import (
+    references_held,
+    travels,
+    with_handles_loaded,
+    with_parts_saved,
+)
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
-from airflow_model_provider.pipelines.outputs import Output, declares_tuple, output_annotations
-from airflow_model_provider.pipelines.passing import read_result, written
+from airflow_model_provider.pipelines.outputs import Output, as_declared, declares_tuple, output_annotations
+from airflow_model_provider.pipelines.passing import read_result, sent, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import (
@@ -195,14 +199,13 @@ class StepExecution:
         context = self.context(inputs.handles)
         with running_step(context):
             result = call(f"step {self.attempt.task_id!r}", self.task.function, bound.args, bound.kwargs)
-        values = self._split(result)
+        values = as_declared(self.task.function, self._split(result))
         self._check_outputs(values)
         self._check_mappable(values)
-        outputs = {
-            output.name: self._save(output, value, context.output_metadata.get(output.name))
+        return {  # what is done later to an object that was returned does not count
+            output.name: sent(self._save(output, value, context.output_metadata.get(output.name)))
             for output, value in zip(self.task.outputs, values, strict=True)
         }
-        return copy.deepcopy(outputs)  # what is done later to an object that was returned does not count
 
     def context(self, inputs: Mapping[str, Any]) -> StepContext:
         """Return what the task's code can ask for while it runs."""
@@ -284,12 +287,12 @@ class StepExecution:
         ):  # which lacks nothing that the step declares, though the step only hands it on
             if isinstance(value, Artifact):
                 return self._adopt(output, value, metadata)
-            value = with_handles_loaded(value)
+            value = with_handles_loaded(value, self._called(output))
         if (passed := self._passed_on(output, value)) is not None:
             if self._mapped_over is not None:
-                self.entries = passed
+                self.entries = sent(passed)
             return passed
-        value = with_handles_loaded(value)
+        value = with_handles_loaded(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
@@ -308,7 +311,7 @@ class StepExecution:
         for part, saved in zip(parts, records, strict=True):
             part.put(workspace.output_reference(saved, labels).to_json())
         if self._mapped_over is not None:
-            self.entries = entries
+            self.entries = sent(entries)
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
         return value if travels(value) else workspace.output_reference(record, labels).to_json()
 
@@ -369,14 +372,13 @@ class StepExecution:
 
     def _passed_on(self, output: Output, value: Any) -> Any:
         """Return the form in which references and handles travel, alone or in containers; else None."""
-        found: list[Any] = []
+        if not references_held(value, self._called(output)):
+            return None
 
         def reference(part: Any) -> dict[str, Any] | None:
             if isinstance(part, Artifact | ModelVersion):
-                found.append(part)
                 return part.reference().to_json()
             if isinstance(part, JsonValue | OutputReference):
-                found.append(part)
                 return self._as_meant_here(part).to_json()
             return None
 
@@ -386,8 +388,8 @@ class StepExecution:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        if not found or is_small_json(passed):
-            return passed if found else None
+        if is_small_json(passed):
+            return passed
         save = functools.partial(self._save_parts, output)
         return written(with_parts_saved(value, save), reference)
 

@@ -136,6 +136,8 @@ def _kind(member: Any) -> Any:
     """Return the class that a member names, with or without ``[...]``; Any for what is not understood."""
     origin = get_origin(member)
     kind = member if origin is None else origin
+    if kind in (typing.IO, typing.TextIO, typing.BinaryIO):  # what only type checkers know files by
+        return Any
     return kind if kind is Literal or (isinstance(kind, type) and kind is not object) else Any
 
 
@@ -145,11 +147,15 @@ def _is_handle(kind: Any) -> bool:
 
 def _stands_for_another(value: Any) -> bool:
     """Whether a value is a reference, a handle or a version, or holds one: what it stands for is not known here."""
-    kind = type(value)
-    if kind.__module__.startswith("airflow_model_provider."):
-        return True
-    items = value.values() if kind is dict else value
-    return kind in (list, tuple, set, dict) and any(map(_stands_for_another, items))
+    todo, seen = [value], set()
+    while todo:
+        part = todo.pop()
+        if type(part).__module__.startswith("airflow_model_provider."):
+            return True
+        if type(part) in (list, tuple, set, dict) and id(part) not in seen:
+            seen.add(id(part))
+            todo += part.values() if type(part) is dict else part
+    return False
 
 
 def _is_typed_dict(kind: Any) -> bool:
@@ -233,7 +239,7 @@ def _is(member: Any, value: Any) -> bool:
     if kind is Any:
         return True
     if kind is Literal:
-        return any(_is_instance(type(arg), value) and arg == value for arg in args)
+        return any(_is_literal(arg, value) for arg in args)
     if _is_handle(kind):
         return isinstance(value, kind) and _may_be(member, value.record.payload.type_names)
     if _needs_typeguard(kind, args):
@@ -242,11 +248,22 @@ def _is(member: Any, value: Any) -> bool:
         return _follows(kind, value)
     if not _is_instance(kind, value, generic=bool(args)):
         return False
-    if kind is tuple and args and Ellipsis not in args:
+    if kind is tuple and _is_fixed(member):
         return _is_row(args, value)
     if args and (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
         return _has_dtype(args[-1], value.dtype)
     return all(_fits(part, item) for part, item in _contents(kind, args, value))
+
+
+def _is_literal(arg: Any, value: Any) -> bool:
+    is_bool = isinstance(_plain(value), bool)  # True equals 1, and is another literal
+    return _is_instance(type(arg), value) and arg == value and is_bool == isinstance(arg, bool)
+
+
+def _is_fixed(member: Any) -> bool:
+    """Whether it says how many items a tuple has; ``tuple[()]`` says so, and ``typing.Tuple`` does not."""
+    is_bare = member is tuple or member is typing.Tuple  # noqa: UP006
+    return not is_bare and Ellipsis not in get_args(member)
 
 
 def _is_instance(kind: type, value: Any, *, generic: bool = False) -> bool:
@@ -329,6 +346,8 @@ def _printed(annotation: Any) -> str:
     origin, args = get_origin(member), get_args(member)
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, args))}]"
+    if origin is tuple and not args and _is_fixed(member):
+        return "tuple[()]"
     if origin is not None:
         return f"{_printed(origin)}[{', '.join(map(_printed, args))}]" if args else _printed(origin)
     if member is NoneType or member is Ellipsis:

@@ -203,26 +203,33 @@ def is_small_json(value: Any) -> bool:
     PostgreSQL's JSON gives back as whole numbers, or without their sign.
     """
     try:
-        return _is_plain(value, 0) and len(json.dumps(value, allow_nan=False)) <= SMALL
+        return _is_plain(value) and len(json.dumps(value, allow_nan=False)) <= SMALL
     except (ValueError, RecursionError):
         return False
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def _is_plain(value: Any) -> bool:
+    todo, looked_at = [(value, 0)], 0
+    while todo:
+        part, depth = todo.pop()
+        kind, looked_at = type(part), looked_at + 1
+        if kind in (list, dict):
+            if depth > 20 or len(part) + looked_at > SMALL:  # each part has a character at least
+                return False
+            todo += [(item, depth + 1) for item in (part if kind is list else part.values())]
+        if kind is dict:
+            if not all(type(key) is str for key in part):
+                return False
+            todo += [(key, 0) for key in part]
+        elif kind is not list and not _is_plain_scalar(part):
+            return False
+    return True
+
+
+def _is_plain_scalar(value: Any) -> bool:
     kind: type = type(value)
-    if value is None or kind is bool:
-        return True
     if kind is float:
         return abs(value) < 1e16 and (value != 0 or math.copysign(1, value) > 0)
     if kind is str:
         return len(value) <= SMALL and _UNSENT.search(value) is None
-    if kind is int:
-        return bool(abs(value) < 2**53)
-    if depth > 20 or kind not in (list, dict) or len(value) > SMALL:
-        return False
-    if kind is dict:
-        return all(
-            type(key) is str and _is_plain(key, 0) and _is_plain(item, depth + 1)
-            for key, item in value.items()
-        )
-    return all(_is_plain(item, depth + 1) for item in value)
+    return value is None or kind is bool or (kind is int and bool(abs(value) < 2**53))

@@ -8,12 +8,13 @@ import pickle
 import sys
 import warnings
 from contextlib import contextmanager
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from types import BuiltinFunctionType, FunctionType
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_model_provider.materializers import own_classes
 from airflow_model_provider.materializers.base import ExactnessLost, Materializer, Source
+from airflow_model_provider.materializers.reducing import CACHED, reduced, refuse_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +41,6 @@ class CloudpickleMaterializer(Materializer):
     packages: tuple[str, ...] = ()
 
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
-        _refuse_changed(value)
         with path.open("wb") as file, _dag_files_by_value():
             pickler = _pickler()(file)
             pickler.dump(value)
@@ -59,14 +59,6 @@ class CloudpickleMaterializer(Materializer):
                 raise
             advice = "it looks like a joblib file: register it with format='joblib'"
             raise pickle.UnpicklingError(f"{err}; {advice}") from err
-
-
-def _refuse_changed(value: Any) -> None:
-    """Refuse what pickle itself brings back as something else."""
-    if isinstance(value, memoryview):
-        raise ExactnessLost("a memoryview would come back as bytes: save bytes(value)")
-    if type(value).__module__ == "numpy" and isinstance(value, str | bytes) and value[-1:] in ("\0", b"\0"):
-        raise ExactnessLost("NumPy takes the NULs off its end: save it as str or bytes")
 
 
 def _verify(path: Path) -> None:
@@ -132,8 +124,9 @@ class _Noting:
         self._globals: dict[str, tuple[str, int]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is cached_property:
-            return own_classes.plain_cached_property(obj)
+        if (plain := reduced(obj)) is not None:
+            self.at_risk = self.at_risk or isinstance(obj, BaseException)
+            return plain
         found = super().reducer_override(obj)  # type: ignore[misc]
         if isinstance(obj, _CODE):
             return self._code(obj, found)
@@ -207,7 +200,8 @@ class _LibraryPickler(pickle.Pickler):
         self.packages: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, _CODE):
+        refuse_changed(obj)
+        if isinstance(obj, (*_CODE, CACHED)):
             package = _package(obj)
             if own_classes.is_own(package):
                 raise _OwnCode
@@ -240,7 +234,7 @@ class JoblibMaterializer(Materializer):
     def save(self, value: Any, path: Path) -> Mapping[str, Any]:
         import joblib
 
-        _refuse_changed(value)
+        refuse_changed(value)
         with path.open("wb") as file:
             joblib.dump(value, file)
         return {}

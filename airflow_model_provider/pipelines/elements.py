@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, Final
 
-from airflow_model_provider.pipelines.passing import read_result
+from airflow_model_provider.pipelines.passing import read_result, sent
 
 #: Returns what an entry of a step's output stands for.
 Load = Callable[[Any], Any]
@@ -42,7 +42,8 @@ def concatenated(*parts: Sequence[Element]) -> list[Element]:
 
 
 def _entry(item: Any, load: Load, loaded: bool) -> Any:
-    return load(item) if loaded else read_result(item)
+    own = sent(item)  # as each instance, and each function of map(), gets it from XCom
+    return load(own) if loaded else read_result(own)
 
 
 def _applied(function: Callable[[Any], Any], element: Element, load: Load, _loaded: bool) -> Any:

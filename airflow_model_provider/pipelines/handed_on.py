@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_model_provider.exceptions import NotSerializable
 from airflow_model_provider.handles import Artifact, ModelVersion
 from airflow_model_provider.materializers.json import is_small_json
+from airflow_model_provider.materializers.lookup import type_names
 from airflow_model_provider.pipelines.passing import is_plain
-from airflow_model_provider.pipelines.values import WALK, transform
+from airflow_model_provider.pipelines.values import WALK, held_in, transform
 from airflow_model_provider.references import JsonValue, OutputReference
 
 if TYPE_CHECKING:
@@ -30,16 +32,13 @@ def with_parts_saved(value: Any, save: Callable[[list[Any]], Iterable[Any]]) -> 
 
     :param save: saves parts, and returns a reference to each.
     """
-
-    def holds_one(part: Any) -> bool:
-        items = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
-        return is_reference(part) or any(map(holds_one, items))
-
     large: dict[int, Any] = {}
 
     def collect(part: Any) -> Any:
-        if holds_one(part):
-            return part if is_reference(part) else WALK
+        if is_reference(part):
+            return part
+        if held_in(part, is_reference):
+            return WALK
         if not is_small_json(part):
             large[id(part)] = part
         return part
@@ -51,15 +50,22 @@ def with_parts_saved(value: Any, save: Callable[[list[Any]], Iterable[Any]]) -> 
     return transform(value, lambda part: part if is_reference(part) else saved.get(id(part), WALK))
 
 
-def with_handles_loaded(value: Any) -> Any:
+def references_held(value: Any, what: str) -> list[Any]:
+    """
+    Return the references and handles in a value that a step returns.
+
+    :param what: how errors call it.
+    :raises NotSerializable: if it is nested too deep to be looked into, and so to be saved.
+    """
+    try:
+        return held_in(value, is_reference)
+    except RecursionError:
+        raise NotSerializable(what, type_names(value)[0], "it is nested too deep") from None
+
+
+def with_handles_loaded(value: Any, what: str) -> Any:
     """Return a container with the values of the handles in it; one that also holds references stays as it is."""
-    others: list[Any] = []
-
-    def load(part: Any) -> Any:
-        if isinstance(part, JsonValue | OutputReference | ModelVersion):
-            others.append(part)
-            return part
-        return part.load() if isinstance(part, Artifact) else WALK
-
-    transform(value, lambda part: part if isinstance(part, Artifact) else load(part))
-    return value if others else transform(value, load)
+    held = references_held(value, what)
+    if not held or not all(isinstance(part, Artifact) for part in held):
+        return value
+    return transform(value, lambda part: part.load() if isinstance(part, Artifact) else WALK)

@@ -17,11 +17,13 @@ from airflow_model_provider.limits import check_mapping, check_text
 from airflow_model_provider.selectors import ArtifactType, artifact_type, check_name
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 #: Keys in XCom that a task has besides its outputs: all that it returned, and the versions that it made or used.
 RESULT_KEY: Final = "return_value"
 VERSIONS_KEY: Final = "model_versions"
+#: Whole numbers below this are exactly the same as floats.
+_EXACT: Final = 2**53
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -156,6 +158,15 @@ def is_float(annotation: Any) -> bool:
         parts = typing.get_args(annotation)
         return any(map(is_float, parts)) and not any(part in (int, Any) for part in parts)
     return annotation is float
+
+
+def as_declared(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+    """Return results with a float where one was declared and a whole number returned: XCom can't tell these apart."""
+    declared = output_annotations(function)
+    return [
+        float(value) if type(value) is int and abs(value) < _EXACT and is_float(annotation) else value
+        for annotation, value in zip(declared, values, strict=True)
+    ]
 
 
 def return_annotation(function: Callable[..., Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from airflow_model_provider.deferring import Uncomputed
 from airflow_model_provider.exceptions import InvalidDefinition
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import an, quoted
 from airflow_model_provider.lazy import LazyMetadata
 from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
@@ -27,22 +27,67 @@ def transform(value: Any, visit: Callable[[Any], Any]) -> Any:
     """
     Return ``value`` with every part replaced for which ``visit`` returns something else than ``WALK``.
 
-    Containers without a replaced part are returned as they are, so that nothing is copied for nothing. What holds a
-    part in a place that can't be looked into is refused by :func:`check_arguments`.
+    Containers without a replaced part are returned as they are, so that nothing is copied for nothing, and are walked
+    through once. What holds a part in a place that can't be looked into is refused by :func:`check_arguments`.
+
+    :raises InvalidDefinition: if a part is replaced in a container that holds itself.
     """
-    visited = visit(value)
-    if visited is not WALK:
-        return visited
-    if type(value) in _LEAVES or _is_whole(value):
-        return value
-    if isinstance(value, dict | MappingProxyType):
-        return _mapping(value, visit)
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return _sequence(value, [transform(item, visit) for item in value])
-    if isinstance(value, functools.partial):
-        return _partial(value, visit)
-    names = _fields(value)
-    return value if names is None else _object(value, names, visit)
+    return _Walk(visit).of(value)
+
+
+class _Walk:
+    """
+    One walk through a value.
+
+    :param visit: returns what replaces a part, or ``WALK``.
+    """
+
+    def __init__(self, visit: Callable[[Any], Any]) -> None:
+        self.visit = visit
+        self._path: set[int] = set()
+        #: The containers that are as they were: kept, so that no other object gets their ids.
+        self._unchanged: dict[int, Any] = {}
+        #: Those that hold themselves.
+        self.endless: dict[int, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        """Return a value with its parts replaced."""
+        if id(value) in self._unchanged:
+            return value
+        visited = self.visit(value)
+        if visited is not WALK:
+            return visited
+        if type(value) in _LEAVES or _is_whole(value):
+            return value
+        if id(value) in self._path:
+            self.endless[id(value)] = value
+            return value
+        self._path.add(id(value))
+        found = self._walked(value)
+        self._path.discard(id(value))
+        if found is value:
+            self._unchanged[id(value)] = value
+        elif id(value) in self.endless:
+            problem = "it holds itself, and something that has to be replaced"
+            raise InvalidDefinition(an(type(value).__name__), problem, "Keep the two apart.")
+        return found
+
+    def _walked(self, value: Any) -> Any:
+        if isinstance(value, dict | MappingProxyType):
+            return _mapping(value, self._named(value))
+        if isinstance(value, list | tuple | set | frozenset | deque):
+            return _sequence(value, list(map(self.of, value)))
+        if isinstance(value, functools.partial):
+            return _partial(value, self.of(value.args), self.of(value.keywords))
+        names = _fields(value)
+        if names is None:
+            return value
+        old = {name: getattr(value, name, None) for name in names}
+        new = self._named(old)
+        return _object(value, {name: item for name, item in new.items() if item is not old[name]})
+
+    def _named(self, items: Mapping[Any, Any]) -> dict[Any, Any]:
+        return dict(zip(items, map(self.of, items.values()), strict=True))  # each frame less is a level more
 
 
 def as_airflow(part: Any) -> Any:
@@ -58,8 +103,7 @@ def _is_whole(value: Any) -> bool:
     return any(kind.__module__.partition(".")[0] == "airflow" for kind in type(value).__mro__)
 
 
-def _mapping(value: Any, visit: Callable[[Any], Any]) -> Any:
-    items = {key: transform(item, visit) for key, item in value.items()}
+def _mapping(value: Any, items: dict[Any, Any]) -> Any:
     changed = {key: item for key, item in items.items() if item is not value[key]}
     if not changed:
         return value
@@ -89,9 +133,9 @@ def _sequence(value: Any, items: list[Any]) -> Any:
         ) from err
 
 
-def _partial(value: Any, visit: Callable[[Any], Any]) -> Any:
-    given = transform([value.args, value.keywords], visit)
-    return value if given == [value.args, value.keywords] else type(value)(value.func, *given[0], **given[1])
+def _partial(value: Any, args: Any, keywords: Any) -> Any:
+    unchanged = args is value.args and keywords is value.keywords
+    return value if unchanged else type(value)(value.func, *args, **keywords)
 
 
 def _fields(value: Any) -> list[str] | None:
@@ -105,13 +149,7 @@ def _fields(value: Any) -> list[str] | None:
     return None
 
 
-def _object(value: Any, names: list[str], visit: Callable[[Any], Any]) -> Any:
-    changed = {}
-    for name in names:
-        old = getattr(value, name, None)
-        new = transform(old, visit)
-        if new is not old:
-            changed[name] = new
+def _object(value: Any, changed: Mapping[str, Any]) -> Any:
     if not changed:
         return value
     if hasattr(value, "model_copy"):  # of pydantic
@@ -177,7 +215,8 @@ def check_arguments(subject: str, value: Any) -> None:
     Refuse references in places that can't be looked into: they would reach the step's code as they are.
 
     :param subject: the step, for the error.
-    :raises InvalidDefinition: for an iterator, and for a key of a dict, a closure or an object that holds one.
+    :raises InvalidDefinition: for an iterator, for a key of a dict, a closure or an object that holds one, and for
+        what holds itself or is nested too deep: Airflow would look for outputs in it without an end.
     """
 
     def visit(part: Any) -> Any:
@@ -203,7 +242,15 @@ def check_arguments(subject: str, value: Any) -> None:
             )
         return WALK
 
-    transform(value, visit)
+    walk = _Walk(visit)
+    try:
+        walk.of(value)
+    except RecursionError:
+        problem = "it is given a value that is nested too deep to be looked into"
+        raise InvalidDefinition(subject, problem, "Make it in a step, and pass its output.") from None
+    for part in walk.endless.values():
+        problem = f"it is given {an(type(part).__name__)} that holds itself"
+        raise InvalidDefinition(subject, problem, "Make it in a step, and pass its output.")
 
 
 def _unseen_by_airflow(part: Any) -> Iterator[tuple[Any, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter, OrderedDict, defaultdict, deque
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from airflow.sdk import DAG, task
@@ -152,6 +152,95 @@ def test_a_step_gets_the_very_value(world: str, body: Any, monkeypatch: pytest.M
     here.run(body)
 
     assert list(map(described, GOT)) == list(map(described, EXPECTED[body.__name__]))
+
+
+@step
+def board(size: int) -> list[Any]:
+    """A board of which each row is the same list."""
+    return [[0] * size] * 3
+
+
+@step
+def boards() -> list[Any]:
+    """Two of them, which are one."""
+    return [[[0] * 3] * 3] * 2
+
+
+@step
+def mark(rows: Any) -> None:
+    """Put a mark, and see in which rows it is."""
+    rows[0][0] = 1
+    GOT.append([row[0] for row in rows])
+
+
+def marked(rows: Any) -> Any:
+    """Put a mark in a function of ``map()``."""
+    rows[1][0] += 1
+    return rows
+
+
+def shared_parts() -> None:
+    """A small board, one that is saved, and elements."""
+    mark(board(3))
+    mark(board(600))
+    mark.expand(rows=boards())
+    each = boards()
+    mark.expand(rows=each.map(marked))
+    mark.expand(rows=each.map(marked))
+
+
+@pytest.mark.usefixtures("model_registry")
+@pytest.mark.parametrize("world", ["program", "tasks"])
+def test_no_part_of_an_output_is_another_one(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON brings it, at any size: what is done to one row is done to no other."""
+    GOT.clear()
+    here: World = Local() if world == "program" else Tasks(monkeypatch)
+    here.run(shared_parts)
+
+    assert GOT == [[1, 0, 0]] * 4 + [[1, 1, 0]] * 4
+
+
+@step
+def whole() -> float:
+    """A whole number."""
+    return 1
+
+
+@step
+def perhaps() -> Annotated[float | None, "number"]:
+    """One that could be missing."""
+    return 1
+
+
+@step
+def in_list() -> list[float]:
+    """Some of them."""
+    return [1, 2.0]
+
+
+@step
+def huge() -> float:
+    """More digits than a float has."""
+    return 2**60 + 1
+
+
+def numbers() -> None:
+    """Whole numbers where floats are declared."""
+    take(whole())
+    take(perhaps())
+    take(in_list())
+    take(huge())
+
+
+@pytest.mark.usefixtures("model_registry")
+@pytest.mark.parametrize("world", ["program", "tasks"])
+def test_a_declared_float_is_one(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that returns 1 for it gives 1.0; inside of containers numbers stay as they are."""
+    GOT.clear()
+    here: World = Local() if world == "program" else Tasks(monkeypatch)
+    here.run(numbers)
+
+    assert list(map(repr, GOT)) == ["1.0", "1.0", "[1, 2.0]", str(2**60 + 1)]
 
 
 def test_airflow_can_keep_and_show_every_constant() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,8 +30,8 @@ class TaskInstance:
     results: Mapping[Any, Any] = field(default_factory=dict)
 
     def xcom_pull(self, task_ids: str, key: str = "return_value", default: Any = None, **_: Any) -> Any:
-        """What another task has returned."""
-        return self.results.get(task_ids if key == "return_value" else (task_ids, key), default)
+        """What another task has returned, of one's own."""
+        return deepcopy(self.results.get(task_ids if key == "return_value" else (task_ids, key), default))
 
     def get_relevant_upstream_map_indexes(self, **_: Any) -> None:
         """Seen from outside of a mapped group: all instances."""

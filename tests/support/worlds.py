@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from math import prod
@@ -117,7 +118,7 @@ class Tasks:
 
     def send(self, message: Any) -> Any:
         """Answer what Airflow asks of what the instances of a mapped task have returned."""
-        found = self.results[message.task_id]
+        found = deepcopy(self.results[message.task_id])
         if isinstance(message, GetXComCount):
             return XComCountResponse(len=len(found))
         if not isinstance(message, GetXComSequenceItem):

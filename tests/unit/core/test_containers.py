@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from airflow_model_provider import Client, Model, pipeline, step
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, NotSerializable
 from airflow_model_provider.pipelines.values import WALK, check_arguments, references_in, transform
 
 if TYPE_CHECKING:
@@ -225,3 +225,163 @@ def test_outputs_stand_where_airflow_looks(box: Callable[[Any], Any], model_regi
     for boxed in (of_output, of_parameter):
         with pytest.raises(InvalidDefinition, match="where Airflow does not look"):
             boxed()
+
+
+@dataclass(eq=False)
+class Node:
+    """A node of a tree that knows its parent."""
+
+    name: str
+    parent: Node | None = None
+    children: list[Node] = field(default_factory=list)
+
+
+@attrs.define(eq=False)
+class AttrsNode:
+    """The same, of attrs."""
+
+    me: Any = None
+
+
+class PydanticNode(pydantic.BaseModel):
+    """The same, of pydantic."""
+
+    me: Any = None
+
+
+def _tree() -> Node:
+    root = Node("root")
+    root.children.append(Node("leaf", root))
+    return root
+
+
+def _endless(value: Any, put: Callable[[Any], None]) -> Any:
+    put(value)
+    return value
+
+
+ENDLESS: dict[str, Callable[[], Any]] = {
+    "dataclass": _tree,
+    "attrs": lambda: _endless(AttrsNode(), lambda node: setattr(node, "me", node)),
+    "pydantic": lambda: _endless(PydanticNode(), lambda node: setattr(node, "me", [node])),
+    "list": lambda: _endless([1], lambda items: items.append(items)),
+    "dict": lambda: _endless({}, lambda items: items.update(me=items)),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_holds_itself_is_returned_and_read(name: str, model_registry: Client) -> None:
+    """It is saved as it is: the next step finds the circle again."""
+    seen = []
+
+    @step
+    def make() -> Any:
+        return ENDLESS[name]()
+
+    @step
+    def read(value: Any) -> None:
+        inside = {
+            "dataclass": lambda: value.children[0].parent,
+            "attrs": lambda: value.me,
+            "pydantic": lambda: value.me[0],
+            "list": lambda: value[1],
+            "dict": lambda: value["me"],
+        }
+        seen.append(inside[name]() is value)
+
+    @pipeline
+    def circle() -> None:
+        read(make())
+
+    circle()
+
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_constant_that_holds_itself_is_refused_when_parsed(name: str) -> None:
+    """Airflow would look for outputs in it without an end."""
+    value = ENDLESS[name]()
+
+    @step
+    def use(value: Any) -> None:
+        """Take anything."""
+
+    @pipeline
+    def circle() -> None:
+        use([value])
+
+    with pytest.raises(
+        InvalidDefinition, match=r"step 'use': it is given an? \w+ that holds itself\. Make it in a step"
+    ):
+        circle()
+
+
+def _deep() -> Any:
+    found: Any = None
+    for _ in range(2000):
+        found = Frozen(found)
+    return found
+
+
+def test_what_is_too_deep_is_one_error(model_registry: Client) -> None:
+    """It can't be looked into, and no pickle holds it."""
+
+    @step
+    def make() -> Any:
+        return _deep()
+
+    @step
+    def use(value: Any) -> None:
+        """Take anything."""
+
+    @pipeline
+    def returned() -> None:
+        make()
+
+    @pipeline
+    def given() -> None:
+        use(_deep())
+
+    with pytest.raises(NotSerializable, match=r"output 'output' of step 'make' .*nested too deep"):
+        returned()
+    with pytest.raises(InvalidDefinition, match=r"step 'use': it is given a value that is nested too deep"):
+        given()
+
+
+def _doubled(value: Any, kind: Callable[[Any], Any]) -> Any:
+    for _ in range(60):
+        value = kind([value, value])
+    return value
+
+
+@pytest.mark.parametrize("kind", [list, Frozen, lambda pair: dict(zip("ab", pair, strict=True))])
+def test_parts_that_are_shared_are_looked_at_once(kind: Callable[[Any], Any], model_registry: Client) -> None:
+    """Sixty levels, of which each holds the next one twice."""
+    seen = []
+
+    @step
+    def make() -> str | Any:
+        return _doubled(0, kind)
+
+    @step
+    def read(value: Any) -> None:
+        seen.append(type(value))
+
+    @pipeline
+    def shared() -> None:
+        read(make())
+
+    shared()
+    check_arguments("step 'use'", _doubled(0, kind))
+
+    assert seen == [type(kind([0, 0]))]
+
+
+def test_a_reference_beside_a_circle_is_refused() -> None:
+    """What holds itself can't be made again with a value in it."""
+    tree = _tree()
+    tree.children.append(ROWS)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidDefinition, match="it holds itself, and something that has to be replaced"):
+        transform(tree, lambda part: 1 if part is ROWS else WALK)

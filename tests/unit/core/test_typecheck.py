@@ -1,8 +1,10 @@
-"""R15: an artifact that does not fit its parameter's annotation is refused before the step's code runs."""
+"""An artifact that does not fit its parameter's annotation is refused before the step's code runs."""
 
 from __future__ import annotations
 
 import collections.abc as c
+import enum
+import io
 import subprocess
 import sys
 import typing
@@ -36,6 +38,10 @@ Anything = tuple[Any, ...]
 UserId = NewType("UserId", int)
 Whim = type("Whim", (ABCMeta,), {"__instancecheck__": lambda _, value: {6: False, 7: True}[value]})
 Seven = Whim("Seven", (), {"__module__": __name__})
+
+
+class Level(enum.IntEnum):
+    LOW = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,11 @@ FITS = [
     ([1, 2], [list, list[int], list[float], c.Sequence[int], list["Missing"]]),  # noqa: F821
     ({"a": [], "b": [1]}, [dict, dict[str, list[int]], dict[str, Any], c.Mapping[str, c.Sequence[int]]]),
     ((1, "a"), [tuple, tuple[int, str], Anything, tuple[*Anything], c.Iterable[int | str]]),
-    ((), [tuple, tuple[int, ...], tuple[typing.Unpack[Anything]]]),  # noqa: UP044
+    ((), [tuple, tuple[()], tuple[int, ...], tuple[typing.Unpack[Anything]]]),  # noqa: UP044
+    ((1,), [typing.Tuple, typing.Tuple[int]]),  # noqa: UP006
+    (io.BytesIO(), [typing.IO, typing.IO[bytes], typing.BinaryIO, io.BytesIO, io.IOBase]),
+    *((io.StringIO(), [typing.TextIO, typing.IO[str] | None]), (np.bool_(True), [Literal[True]])),
+    *((np.int64(1), [Literal[1]]), (Level.LOW, [Literal[1], Literal[Level.LOW]])),
     (Point(1), [Point, Shape, list[int] | Shape]),
     (np.zeros(3), [np.ndarray, NDArray[np.float64], NDArray[Any], ArrayLike]),
     (np.zeros(3, "int8"), [NDArray[np.int8], NDArray[np.integer], NDArray[np.int8 | np.str_], NDArray[T]]),
@@ -125,6 +135,10 @@ REFUSED = [
     ({"a": [1]}, dict[str, int], "dict[str, int]", "dict[str, list[int]]"),
     ((1,), tuple[int, str], "tuple[int, str]", "tuple[int]"),
     ((1, "a"), tuple[int, ...], "tuple[int, ...]", "tuple[int, str]"),
+    ((1,), tuple[()], "tuple[()]", "tuple[int]"),
+    (True, Literal[1], "Literal[1]", "bool True"),
+    (np.bool_(True), Literal[1, 2], "Literal[1, 2]", "numpy.bool"),
+    (1, Literal[True], "Literal[True]", "1"),
     ("c", Literal["a", "b"] | None, "Literal['a', 'b'] | None", "'c'"),
     ({}, Metrics, f"{HERE}.Metrics", 'dict (dict is missing required key(s): "accuracy")'),
     (np.zeros(2), NDArray[np.int8], None, "numpy.ndarray of dtype float64"),

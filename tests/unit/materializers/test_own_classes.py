@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import FunctionTransformer
 
 from airflow_model_provider.exceptions import NotSerializable
 
@@ -434,24 +436,125 @@ def test_a_program_that_runs_again_knows_its_classes(tmp_path: Path) -> None:
 
 
 class TwoArguments(Exception):
-    """Pickle calls it again with one."""
+    """Pickle would call it again with one."""
 
     def __init__(self, first: str, second: int) -> None:
         super().__init__(first)
         self.second = second
 
 
-@pytest.mark.parametrize("value", [TwoArguments("a", 2), {"errors": [TwoArguments("a", 2)]}])
-def test_what_could_not_be_loaded_is_refused_when_it_is_saved(round_trip, value: Any) -> None:
-    """An exception with arguments of its own, alone or in a container."""
-    with pytest.raises(NotSerializable, match=r"cannot be loaded: TypeError: .*__init__"):
-        round_trip(value)
+class Worded(ValueError):
+    """Pickle would word it twice."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
 
 
-def test_a_large_exception_is_looked_at_too(round_trip) -> None:
-    """Large values are not loaded again when they are saved, unless an exception is in them."""
-    with pytest.raises(NotSerializable, match="cannot be loaded"):
-        round_trip((bytearray(5 * 2**20), object, TwoArguments("a", 2)))
+class Slotted(Exception):
+    """What its ``__init__`` sets is in no ``__dict__``."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Numbered(OSError):
+    """Python keeps its number elsewhere."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(number, text)
+
+
+class WordedOSError(OSError):
+    """What Python keeps of it is set by ``__init__``, which would word it twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"disk: {text}")
+
+
+class FullDisk(OSError):
+    """It is made of nothing, and keeps two arguments."""
+
+    def __init__(self) -> None:
+        super().__init__(28, "no space")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        TwoArguments("a", 2),
+        Worded(7),
+        Slotted(3),
+        Numbered(2, "gone"),
+        KeyError("a"),
+        FileNotFoundError(2, "gone", "f"),
+    ],
+)
+def test_exceptions_come_back_as_they_were(round_trip, value: Exception) -> None:
+    """Their arguments, texts and attributes are kept, whatever their ``__init__`` makes of arguments."""
+    for found in (round_trip(value), round_trip({"errors": [value]})["errors"][0]):
+        assert (type(found), found.args, str(found)) == (type(value), value.args, str(value))
+        for name in ("second", "code", "errno", "filename"):
+            assert getattr(found, name, None) == getattr(value, name, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (WordedOSError("full"), "would come back as .*disk: disk: full"),
+        (FullDisk(), "cannot be loaded: TypeError: "),
+    ],
+)
+def test_what_could_not_be_loaded_is_refused_when_it_is_saved(
+    round_trip, value: Exception, problem: str
+) -> None:
+    """Alone, in a container, and in a large one: these are loaded for it only if an exception is in them."""
+    for saved in (value, {"errors": [value]}, (bytearray(5 * 2**20), object, value)):
+        with pytest.raises(NotSerializable, match=problem):
+            round_trip(saved)
+
+
+CACHING = """
+import enum, functools, typing
+UserId = typing.NewType("UserId", int)
+@functools.cache
+def fibonacci(number):
+    return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
+class Tokenizer:
+    owner: UserId = UserId(1)
+    @functools.lru_cache(maxsize=3, typed=True)
+    def tokens(self, text):
+        return [fibonacci(len(word)) for word in text.split()]
+    @staticmethod
+    @functools.cache
+    def name():
+        return "tokenizer"
+"""
+
+
+def test_functions_with_a_cache_come_along(round_trip, dag_file: Load) -> None:
+    """In a class, a global that a method calls, alone, or given to an estimator: with an empty cache."""
+    module = dag_file("v1", source=CACHING)
+    module.fibonacci(7)
+    values = [module.Tokenizer(), module.fibonacci, FunctionTransformer(module.fibonacci)]
+    loads = [round_trip.save(value) for value in values]
+    dag_file("v2", "other.py", "")
+    tokenizer, fibonacci, transformer = (load(False) for load in loads)
+
+    assert (tokenizer.tokens("a of abc"), tokenizer.name()) == ([1, 1, 2], "tokenizer")
+    assert type(tokenizer).tokens.cache_parameters() == {"maxsize": 3, "typed": True}
+    assert fibonacci.cache_info().currsize == 0
+    assert (fibonacci(30), fibonacci.__name__, fibonacci.cache_info().currsize) == (832040, "fibonacci", 31)
+    assert fibonacci.cache_parameters() == {"maxsize": None, "typed": False}
+    assert transformer.transform(10) == 55
+    assert type(tokenizer).__annotations__["owner"].__supertype__ is int
+
+
+def test_functions_with_a_cache_that_can_be_imported_are_named(round_trip) -> None:
+    """They stay the ones of their library."""
+    assert round_trip([fnmatch._compile_pattern])[0] is fnmatch._compile_pattern
 
 
 def test_large_globals_that_come_along_are_named(
