@@ -8,7 +8,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +25,21 @@ DEFAULT_CONN_ID = references.DEFAULT_CONN_ID
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
 #: The source of an address that the configuration names.
-_CONFIGURATION = f"[{settings.SECTION}] url and store"
+_CONFIGURATION = f"[{settings.SECTION}]"
+#: The source of an address that nothing names.
+_NOTHING = "AIRFLOW_HOME"
+_ARGUMENT = "argument"
 _HALVES = {"url": "registry", "store": "artifact store"}
+#: What each half has to be for workers that may be elsewhere, and on one machine.
+_REACHED = {"url": "a database that all workers reach", "store": "a store that all workers reach"}
+_ABSOLUTE = {"url": "sqlite:////folder/model_registry.db", "store": "/folder/model_artifacts"}
+#: A SQLite file by a path that is neither absolute nor in somebody's home; and a folder.
+_RELATIVE = {
+    "url": re.compile(r"sqlite(\+\w+)?://[^/]*/(?![/~]|:memory:).", re.IGNORECASE),
+    "store": re.compile(r"(?![/~])(?!.*://).*\S"),
+}
+#: A field that nobody renders: it would be the name of a file.
+_TEMPLATE = re.compile(r"\{\{.*\}\}|\{%.*%\}", re.DOTALL)
 #: Asked for connections inside Airflow; by name, because the core does not import what stands above it.
 _AIRFLOW_CONNECTIONS = "airflow_model_provider.hooks.model_registry"
 
@@ -57,7 +70,17 @@ class Address(NamedTuple):
     @property
     def named(self) -> str | None:
         """Return what ``--conn-id`` of a command is for this registry; None where none is needed."""
-        return SOME_CONNECTION if self.source == "argument" else self.conn_id
+        return SOME_CONNECTION if self.source == _ARGUMENT else self.conn_id
+
+    def absolute(self) -> Address:
+        """Return the same place for processes with other working folders."""
+        url, store = _RELATIVE["url"].match(self.url), _RELATIVE["store"].match(self.store)
+        return self._replace(
+            url=f"{self.url[: url.end() - 1]}{Path(self.url[url.end() - 1 :]).absolute()}"
+            if url
+            else self.url,
+            store=str(Path(self.store).absolute()) if store else self.store,
+        )
 
     @property
     def is_stored(self) -> bool:
@@ -76,11 +99,12 @@ def find_address(
     Return the first registry that is given: argument, connection, configuration, default.
 
     :param ask_airflow: look among the connections that Airflow keeps, too.
-    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read, and for a default under
-        an executor whose workers may be elsewhere.
+    :raises InvalidConfiguration: for a named connection that doesn't exist or can't be read; for a default, or a
+        relative path, under an executor whose workers may be elsewhere; for a relative path in a setting or connection.
     """
+    _check_arguments(conn_id, url, store)
     if url is not None:
-        return _reached_by_workers(_address(_text("url", url), _text("store", store), "argument"))
+        return _reached_by_workers(_address(_text("url", url), _text("store", store), _ARGUMENT))
     if conn_id is not None:
         check_key(conn_id, "connection id")
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
@@ -92,44 +116,86 @@ def find_address(
     return _reached_by_workers(_configured() or _default())
 
 
+def _check_arguments(conn_id: str | None, url: str | None, store: str | None) -> None:
+    """Refuse arguments of which one would be dropped."""
+    if url is not None and conn_id is not None:
+        problem = "url and conn_id both name a registry"
+        raise InvalidConfiguration(_ARGUMENT, problem, "Pass one of them.")
+    if store is not None and url is None:
+        problem = (
+            "a store alone names no registry, and others would look for its artifacts in the configured store"
+        )
+        raise InvalidConfiguration("argument store", problem, "Pass the registry's url= too, or neither.")
+
+
 def _address(url: str, store: str, source: str, options: Mapping[str, Any] = MappingProxyType({})) -> Address:
     """Return an address whose halves are the default ones if they are empty."""
-    defaults = tuple(name for name, said in (("url", url), ("store", store)) if not said)
+    said = {"url": url, "store": store}
+    for name, value in said.items():
+        if _TEMPLATE.search(value):
+            problem = f"the {name} has a template in it, and nobody renders it"
+            raise InvalidConfiguration(_place(source, name), problem, "Write the address itself.")
+        if source != _ARGUMENT:
+            _check_absolute(source, name, value)
+    defaults = tuple(name for name, value in said.items() if not value)
     return Address(url or _default_url(), store or _default_store(), source, options, defaults)
+
+
+def _check_absolute(source: str, name: str, value: str) -> None:
+    if (found := _RELATIVE[name].match(value)) is not None:
+        path = value[found.end() - 1 :].partition("?")[0] if name == "url" else value
+        problem = f"{quoted(path)} is relative, so that each working folder has another {_HALVES[name]}"
+        advice = f"Write an absolute path. Example: {_ABSOLUTE[name]}"
+        raise InvalidConfiguration(_place(source, name), problem, advice)
 
 
 def _reached_by_workers(address: Address) -> Address:
     """
     Return an address that every worker of this Airflow reaches.
 
-    :raises InvalidConfiguration: if a half of it is a default that each worker would have for itself.
+    :raises InvalidConfiguration: if each worker would have a half of it for itself: a default, or a relative path.
     """
-    if not address.defaults:
+    if not address.defaults and address.source != _ARGUMENT:
         return address
     # A program on a worker is refused, too: it would make a registry that nobody else sees.
     executor = host.remote_executor(lambda: _airflow_cfg().get("core", "executor", fallback=None))
     if executor is None:
         return address
-    whole = len(address.defaults) == len(_HALVES)
+    for name in _HALVES:
+        _check_absolute(address.source, name, getattr(address, name))
+    if not address.defaults:
+        return address
     missing = " and ".join(_HALVES[name] for name in address.defaults)
     problem = f"no {missing} is configured, and workers of {executor} may not share this machine's disk"
-    settings_named = " and ".join(f"{settings.variable(name)}" for name in address.defaults)
-    if whole:
-        advice = f"Set {connection_variable(DEFAULT_CONN_ID)}, or {settings_named}"
-    elif address.source == "argument":
-        advice = f"Pass {address.defaults[0]}="
-    elif address.source == _CONFIGURATION:
-        advice = f"Set {settings_named}"
-    else:
-        advice = f"Set extra.{address.defaults[0]} of it"
+    wanted = " and ".join(_REACHED[name] for name in address.defaults)
     raise InvalidConfiguration(
-        f"[{settings.SECTION}] {address.defaults[0]}" if whole else address.source,
+        _place(address.source, *address.defaults),
         problem,
-        f"{advice}, to a database and a store that all workers reach.",
+        f"{_way(address.source, address.defaults)} {wanted}.",
     )
 
 
-def _text(what: str, value: object, source: str = "argument") -> str:
+def _place(source: str, *names: str) -> str:
+    """Return where parts of an address stand."""
+    said = " and ".join(names)
+    if source == _NOTHING:
+        return f"{_CONFIGURATION} {said}"
+    return f"{source} {said}" if source in (_ARGUMENT, _CONFIGURATION) else f"{source}, extra {said}"
+
+
+def _way(source: str, names: Sequence[str]) -> str:
+    """Return how to say parts of an address there."""
+    variables = " and ".join(settings.variable(name) for name in names)
+    if source == _ARGUMENT:
+        return f"Pass {' and '.join(f'{name}=' for name in names)},"
+    if source == _CONFIGURATION:
+        return f"Set {variables} to"
+    if source == _NOTHING:
+        return f"Set {connection_variable(DEFAULT_CONN_ID)}, or {variables}, to"
+    return f"Set {' and '.join(f'extra.{name}' for name in names)} of it to"
+
+
+def _text(what: str, value: object, source: str = _ARGUMENT) -> str:
     """Return an address's part as text; nothing becomes empty text."""
     if value is None:
         return ""
@@ -165,7 +231,7 @@ def _configured() -> Address | None:
 def _default() -> Address:
     if not host.inside_airflow():
         _warn_of_airflow()
-    return _address("", "", "AIRFLOW_HOME")
+    return _address("", "", _NOTHING)
 
 
 def _default_url() -> str:

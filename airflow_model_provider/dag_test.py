@@ -141,7 +141,7 @@ def _version(pipeline: PipelineDefinition, workspace: Workspace, run: RunKey) ->
 @contextmanager
 def _as_default(registry: Workspace) -> Iterator[None]:
     """Make a registry the default connection of the tasks, whatever Airflow keeps: they run in this process."""
-    address, before = registry.address, os.environ.get(_CONNECTION)
+    address, before = registry.address.absolute(), os.environ.get(_CONNECTION)
     extra = {"url": address.url, "store": address.store, "storage_options": dict(address.storage_options)}
     os.environ[_CONNECTION] = json.dumps({"conn_type": CONN_TYPE, "extra": extra})
     try:

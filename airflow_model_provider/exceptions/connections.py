@@ -6,6 +6,9 @@ from airflow_model_provider.exceptions.base import ModelRegistryError
 
 #: The command that advice to upgrade names; the error adds which registry it is for.
 UPGRADE = "airflow model-registry db upgrade"
+#: Likewise, to see which tables there are.
+CHECK = "airflow model-registry db check"
+_URL = "Check the URL (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that the database is running."
 
 
 class InvalidConfiguration(ModelRegistryError, ValueError):
@@ -24,14 +27,14 @@ class RegistryUnavailable(ModelRegistryError, ConnectionError):
 
     transient = True
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
-        self.url, self.reason = url, reason
+    def __init__(self, url: str, reason: str, advice: str = "") -> None:
+        super().__init__(url, reason, advice)
+        self.url, self.reason, self.advice = url, reason, advice
 
     def __str__(self) -> str:
+        advice = (self.advice or _URL).replace(CHECK, self.command("db", "check"))
         return (
-            f"The model registry at {self.url} cannot be used: {self.reason}. Nothing was changed. Check the URL "
-            "(AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that the database is running."
+            f"The model registry at {self.url} cannot be used: {self.reason}. Nothing was changed. {advice}"
         )
 
 

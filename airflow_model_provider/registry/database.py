@@ -40,6 +40,7 @@ from airflow_model_provider.registry.engine import (
     without_secrets,
 )
 from airflow_model_provider.registry.same_file import SameFile
+from airflow_model_provider.registry.trouble import advice, is_of_rights_or_tables, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -243,17 +244,19 @@ class Database:
             return RegistryUnavailable(
                 self.url, "other threads of this process use all its connections to it"
             )
-        if _state(err) in _PREPARED_ELSEWHERE:
+        if state(err) in _PREPARED_ELSEWHERE:
             return InvalidConfiguration(
                 _SETTING, f"{self.url} lost a prepared statement ({self._reason(err)})", _POOLER
             )
-        denied, no_database = _state(err) == "42501", type(err) is DatabaseError
-        if (
+        no_database = type(err) is DatabaseError
+        if isinstance(err, DBAPIError) and (
             isinstance(err, InterfaceError | InternalError | OperationalError)
-            or denied
+            or is_of_rights_or_tables(err)
             or no_database
             or is_transient(err)
         ):
+            return RegistryUnavailable(self.url, self._reason(err), advice(err))
+        if is_transient(err):
             return RegistryUnavailable(self.url, self._reason(err))
         if isinstance(err, ProgrammingError) and err.statement is None:  # the driver refuses the address
             return InvalidConfiguration(_SETTING, f"{self.url} cannot be used ({self._reason(err)})")
@@ -375,9 +378,9 @@ def is_transient(err: BaseException) -> bool:
     code = getattr(err.orig, "sqlite_errorname", None)
     if code is not None:
         return str(code).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"))
-    state, message = _state(err), str(err.orig)
-    if state is not None:
-        return state in _TRANSIENT_STATES or state.startswith("08")
+    code, message = state(err), str(err.orig)
+    if code is not None:
+        return code in _TRANSIENT_STATES or code.startswith("08")
     if not isinstance(err, OperationalError):
         return False
     return any(word in message for word in _STARTING) or not any(word in message for word in _HOPELESS)
@@ -394,11 +397,7 @@ def _leaves_open(err: DBAPIError) -> bool:
     code = getattr(err.orig, "sqlite_errorname", None)
     if code is not None:
         return str(code).startswith("SQLITE_IOERR") and not str(code).endswith(("_READ", "_WRITE"))
-    return err.connection_invalidated or (_state(err) or "08").startswith(("08", "57P"))
-
-
-def _state(err: BaseException) -> str | None:
-    return getattr(getattr(err, "orig", None), "sqlstate", None)
+    return err.connection_invalidated or (state(err) or "08").startswith(("08", "57P"))
 
 
 #: Connections of a forked process's parent: neither spoken over nor closed.

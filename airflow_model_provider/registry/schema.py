@@ -33,6 +33,15 @@ log = logging.getLogger(__name__)
 #: PostgreSQL advisory lock held while the schema changes: "mrschema" as a number.
 _LOCK = int.from_bytes(b"mrschema", "big")
 _UPGRADE = f"Run: {UPGRADE}"
+_INCOMPLETE = (
+    "The file holds no tables, but the store {store} holds files of a registry. If it is a copy of that registry's "
+    "file, copy it again with: sqlite3 ORIGINAL '.backup COPY' (newest changes are in a -wal file beside the "
+    "original). For a new registry, name a file that does not exist. Nothing was changed."
+)
+_NEW_BESIDE_OLD_FILES = (
+    "Created an empty model registry at %s, but the store %s holds files of another registry. If this registry should "
+    "not be empty, restore its file."
+)
 
 
 class Identity(NamedTuple):
@@ -55,14 +64,21 @@ def ensure(database: Database, store_of_others: Callable[[], str | None] = lambd
     make_folder(database.address)
     was_there = database.file is not None and database.file.exists()
     found = database.read(_identity)
-    if found is None and (store := store_of_others()) is not None:
-        found = _made_by_another(database) if was_there else None
-        if found is None:
-            _new_beside_old_files(database, store, was_there=was_there)
     if found is None:
-        _change(database, REVISION, only_if_empty=True)
-        found = database.read(_identity)
+        found = _made(database, store_of_others(), was_there=was_there)
     return _usable(database, found).id
+
+
+def _made(database: Database, store: str | None, *, was_there: bool) -> Identity | None:
+    """Make the schema, unless an empty file stands beside a store of others, which nobody else fills."""
+    if store is not None and was_there:
+        if (found := _made_by_another(database)) is not None:
+            return found
+        raise SchemaMismatch(database.url, None, REVISION, _INCOMPLETE.format(store=store))
+    _change(database, REVISION, only_if_empty=True)
+    if store is not None:
+        log.warning(_NEW_BESIDE_OLD_FILES, database.url, store)
+    return database.read(_identity)
 
 
 def _made_by_another(database: Database) -> Identity | None:
@@ -77,22 +93,6 @@ def _made_by_another(database: Database) -> Identity | None:
     )
     found: Identity | None = looks(database.read, _identity)
     return found
-
-
-def _new_beside_old_files(database: Database, store: str, *, was_there: bool) -> None:
-    if was_there:
-        advice = (
-            f"The file holds no tables, but the store {store} holds files of a registry. If it is a copy of that "
-            "registry's file, copy it again with: sqlite3 ORIGINAL '.backup COPY' (newest changes are in a -wal file "
-            "beside the original). For a new registry, name a file that does not exist. Nothing was changed."
-        )
-        raise SchemaMismatch(database.url, None, REVISION, advice)
-    log.warning(
-        "Created an empty model registry at %s, but the store %s holds files of another registry. If this registry "
-        "should not be empty, restore its file.",
-        database.url,
-        store,
-    )
 
 
 def check(url: str) -> None:

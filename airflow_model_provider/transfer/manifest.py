@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from airflow_model_provider import __version__
 from airflow_model_provider.exceptions import InvalidDefinition, NotSerializable
-from airflow_model_provider.limits import check_key, check_text
+from airflow_model_provider.limits import LARGEST_METADATA, check_id, check_key, check_text
 from airflow_model_provider.registry.catalog import CARD
 from airflow_model_provider.registry.values import plain_json
 from airflow_model_provider.selectors import check_name
@@ -124,6 +124,13 @@ def _is_json(value: Any) -> Any:
         raise ValueError(err.reason) from None
 
 
+def _is_small(value: Any) -> Any:
+    """Return what one call could have logged; several may have, so it holds for each value of metadata."""
+    if (size := len(json.dumps(value))) > LARGEST_METADATA:
+        raise ValueError(f"it has {size:,} bytes as JSON, and at most {LARGEST_METADATA:,} are kept")
+    return value
+
+
 def _is_card(card: dict[str, Any]) -> dict[str, Any]:
     if unknown := set(card) - set(CARD):
         raise ValueError(f"{min(unknown)!r} is not part of a model's card")
@@ -151,7 +158,9 @@ _Number = Annotated[int, Field(ge=1, lt=2**63)]
 _Json = Annotated[dict[str, Any], AfterValidator(_is_json)]
 _Tags = list[Annotated[str, AfterValidator(partial(check_key, what="tag"))]]
 _Text = Annotated[str, AfterValidator(_is_text)]
-_Metadata = Annotated[dict[Annotated[str, AfterValidator(check_key)], Any], AfterValidator(_is_json)]
+_Small = AfterValidator(_is_small)
+_Value = Annotated[Any, AfterValidator(_is_json), _Small]
+_Metadata = dict[Annotated[str, AfterValidator(check_key)], _Value]
 
 
 class _Part(BaseModel):
@@ -163,9 +172,9 @@ class _Part(BaseModel):
 class Run(_Part):
     """A Dag run."""
 
-    deployment: str
-    dag_id: str
-    run_id: str
+    deployment: Annotated[str, AfterValidator(partial(check_id, "deployment"))]
+    dag_id: Annotated[str, AfterValidator(partial(check_id, "dag_id"))]
+    run_id: Annotated[str, AfterValidator(partial(check_id, "run_id"))]
 
 
 class Artifact(_Part):
@@ -182,10 +191,10 @@ class Artifact(_Part):
     size: Annotated[int, Field(ge=0, lt=2**63)]
     materializer: Annotated[str, Field(min_length=1, max_length=100)]
     format_version: Annotated[int, Field(ge=1, lt=2**31)]
-    type_names: Annotated[list[str], Field(min_length=1)]
+    type_names: Annotated[list[str], Field(min_length=1), _Small]
     attributes: _Json
     signature: _Json | None
-    environment: _Json
+    environment: Annotated[_Json, _Small]
 
 
 class Metadata(_Part):
@@ -204,11 +213,11 @@ class Version(_Part):
     tags: _Tags
     state: Literal["ready"]
     archived: bool
-    stages: list[Annotated[str, AfterValidator(partial(check_name, "stage"))]]
+    stages: Annotated[list[Annotated[str, AfterValidator(partial(check_name, "stage"))]], _Small]
     created_at: _Time
     sealed_at: _Time | None
     run: Run | None
-    environment: _Json
+    environment: Annotated[_Json, _Small]
     metadata: Metadata
     artifacts: list[Artifact]
 
@@ -282,8 +291,9 @@ def read(text: bytes) -> Manifest:
         return Manifest.model_validate(said)
     except ValidationError as err:
         first = err.errors(include_input=False, include_url=False)[0]
-        where, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise Unreadable(f"its manifest can't be read, at {where[:200]!r}: {problem[:300]}") from None
+        where = "".join(f", at {'.'.join(map(str, first['loc']))[:200]!r}" for _ in first["loc"][:1])
+        problem = first["msg"].removeprefix("Value error, ").removesuffix(".")
+        raise Unreadable(f"its manifest can't be read{where}: {problem[:300]}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

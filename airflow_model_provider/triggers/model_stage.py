@@ -179,8 +179,10 @@ def _runs(dag_id: str) -> Runs | None:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     try:
-        alive = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued", "running"])
-        return Runs(alive, RuntimeTaskInstance.get_dr_count(dag_id))
+        count = functools.partial(RuntimeTaskInstance.get_dr_count, dag_id)
+        return Runs(
+            alive=count(states=["queued", "running"]), made=count(), succeeded=count(states=["success"])
+        )
     except Exception as err:
         log.warning("Airflow did not say how many runs %s has: %s: %s", dag_id, type(err).__name__, err)
         return None

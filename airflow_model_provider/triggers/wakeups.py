@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 FIRST_REPEAT: Final = 10.0
 #: Seconds after a wake-up until a Dag that has not claimed is woken again; each time twice as many.
 REPEAT: Final = 20.0
-#: Seconds between two such wake-ups, at most: the runs of the Dag fail before they claim.
+#: Seconds between two such wake-ups, at most: the runs of the Dag fail before they claim, or it is paused.
 RAREST: Final = 3600.0
-#: As long as the next wake-up is nearer than so many seconds, a run that is queued or running is waited for.
+#: Seconds after a wake-up for which a run that is queued or running is waited for.
 PATIENT: Final = 600.0
-#: So many wake-ups in a row that start no run: the Dag is paused or removed, and Airflow is about to notice it.
-UNANSWERED: Final = 4
 #: Seconds between two wake-ups of a Dag whose runs claim nothing: Airflow makes one run of two events at once.
 SPACING: Final = 5.0
 #: Seconds until the next look while a promotion waits for a Dag to claim the one before.
@@ -81,10 +79,17 @@ class Runs(NamedTuple):
 
     :param alive: how many are queued or running.
     :param made: how many there are.
+    :param succeeded: how many of them have ended in success.
     """
 
     alive: int
     made: int
+    succeeded: int
+
+    def all_succeeded_since(self, earlier: Runs) -> bool:
+        """Return whether runs were made since an earlier moment at which none was alive, and all ended in success."""
+        made, succeeded = self.made - earlier.made, self.succeeded - earlier.succeeded
+        return not earlier.alive and not self.alive and made == succeeded > 0
 
 
 @dataclass
@@ -94,18 +99,22 @@ class _State:
 
     :param delivery: how it is woken.
     :param due: when it is woken though it has not claimed the last wake-up; else when it may be woken.
+    :param asked_at: when it was last woken, or Airflow last asked about it.
+    :param woken_at: when it was last woken.
     :param woken: the last promotion that it was woken for.
+    :param begun: the last promotion with which ``pause`` has begun anew.
     :param pause: seconds from ``due`` to the next time.
-    :param made: how many runs it had when ``due`` came last.
-    :param unanswered: how often in a row none was made since.
+    :param runs: what Airflow knew of its runs when it was last woken; None if it was not asked.
     """
 
     delivery: Delivery
     due: float
+    asked_at: float
+    woken_at: float
     woken: int = 0
+    begun: int = 0
     pause: float = REPEAT
-    made: int | None = None
-    unanswered: int = 0
+    runs: Runs | None = None
 
 
 class Wakeups:
@@ -162,9 +171,10 @@ class Wakeups:
             if consumer not in self._states or self._states[consumer].delivery != delivery
         }
         registry.enroll(settings.deployment(), new)
-        soon = self._clock() + FIRST_REPEAT
+        now = self._clock()
+        soon = now + FIRST_REPEAT
         fresh = {
-            consumer: _State(delivery, soon if delivery is Delivery.UNTIL_CLAIMED else self._clock())
+            consumer: _State(delivery, soon if delivery is Delivery.UNTIL_CLAIMED else now, now, now)
             for consumer, delivery in new.items()
         }
         self._states = {consumer: fresh.get(consumer) or self._states[consumer] for consumer in consumers}
@@ -175,21 +185,23 @@ class Wakeups:
             return is_new and self._clock() >= state.due
         if item.head <= item.claimed:
             return False
+        if is_new and state.begun < item.head:
+            state.begun, state.pause, state.runs = item.head, REPEAT, None
+            state.due = min(state.due, state.asked_at + REPEAT)
         if is_new and state.woken <= item.claimed:  # what it was woken for before it has claimed
-            state.pause, state.made, state.unanswered = REPEAT, None, 0
             return True
         return self._clock() >= state.due and self._repeats(item, state)
 
     def _repeats(self, item: Standing, state: _State) -> bool:
-        """Return whether to wake a Dag again that has not claimed; if not, it is asked again later."""
+        """Return whether to wake a Dag again that has not claimed; if not, it is asked again later, or never."""
         runs = self._runs(item.consumer.dag_id)
-        if runs is not None:
-            is_answered = runs.alive or runs.made != state.made
-            state.made, state.unanswered = runs.made, 0 if is_answered else state.unanswered + 1
-            is_silent = state.unanswered >= UNANSWERED and item.head <= state.woken
-            if is_silent or (runs.alive and state.pause < PATIENT):
-                self._postpone(state)
-                return False
+        if runs is not None and runs.alive and self._clock() < state.woken_at + PATIENT:
+            self._postpone(state)
+            return False
+        if runs and state.runs and item.head <= state.woken and runs.all_succeeded_since(state.runs):
+            state.due = float("inf")  # it has decided before its first step that there is nothing to do
+            return False
+        state.runs = runs
         return True
 
     def _wakeups(self, registry: Registry, due: list[Standing]) -> list[Wakeup]:
@@ -213,14 +225,15 @@ class Wakeups:
         return found
 
     def _woke(self, item: Standing, state: _State) -> None:
-        state.woken = item.head
+        state.woken, state.woken_at = item.head, self._clock()
         if state.delivery is Delivery.UNTIL_CLAIMED:
             self._postpone(state)
         else:
             state.due = self._clock() + SPACING
 
     def _postpone(self, state: _State) -> None:
-        state.due = self._clock() + state.pause
+        state.asked_at = self._clock()
+        state.due = state.asked_at + state.pause
         state.pause = min(state.pause * 2, RAREST)
 
     def _next_look(self, item: Standing) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,35 +56,53 @@ def test_no_entry_makes_a_registry_of_its_own(entry: str, home: Path) -> None:
     assert not home.exists()
 
 
-@pytest.mark.parametrize(
-    ("environment", "arguments", "missing", "advice"),
-    [
-        ({variable("url"): "postgresql://db/models"}, {}, "artifact store", variable("store")),
-        ({variable("store"): "s3://models"}, {}, "registry", variable("url")),
-        ({CONNECTION: '{"conn_type": "model_registry", "extra": {"store": "s3://m"}}'}, {}, "registry", "extra.url"),
-        (
-            {CONNECTION: '{"conn_type": "model_registry", "host": "db", "schema": "models"}'},
-            {},
-            "artifact store",
-            "extra.store",
-        ),
-        ({}, {"url": "postgresql://db/models"}, "artifact store", "store="),
-    ],
-)  # fmt: skip
+def connection(**extra: str) -> dict[str, str]:
+    """The default connection, in the environment."""
+    return {CONNECTION: json.dumps({"conn_type": "model_registry", "extra": extra})}
+
+
+#: What is said, and the place and the advice of the error.
+HALVES: list[tuple[dict[str, str], dict[str, str], str, str]] = [
+    ({variable("url"): "postgresql://db/models"}, {}, "[model_registry] store", f"Set {variable('store')} to a store"),
+    ({variable("store"): "s3://models"}, {}, "[model_registry] url", f"Set {variable('url')} to a database"),
+    (connection(store="s3://m"), {}, f"{CONNECTION}, extra url", "Set extra.url of it to a database"),
+    (connection(url="postgresql://db/m"), {}, f"{CONNECTION}, extra store", "Set extra.store of it to a store"),
+    ({}, {"url": "postgresql://db/models"}, "argument store", "Pass store=, a store"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environment", "arguments", "place", "advice"), HALVES)
 def test_a_half_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     arguments: dict[str, str],
-    missing: str,
+    place: str,
     advice: str,
 ) -> None:
-    """A registry without a store, and a store without a registry, are refused too."""
+    """A registry without a store, and a store without a registry, are refused too; only what is missing is named."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InvalidConfiguration, match=f"no {missing} is configured") as refused:
+    with pytest.raises(InvalidConfiguration) as refused:
         find_address(**arguments)
+    missing = "artifact store" if place.endswith("store") else "registry"
 
-    assert advice in str(refused.value)
+    assert str(refused.value) == (
+        f"{place}: no {missing} is configured, and workers of CeleryExecutor may not share this machine's disk. "
+        f"{advice} that all workers reach."
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"url": "sqlite:///r.db", "store": "s3://models"},
+        {"url": "postgresql://db/models", "store": "models"},
+    ],
+)
+def test_arguments_by_the_working_folder_are_refused(arguments: dict[str, str]) -> None:
+    """Each worker would have a half for itself."""
+    with pytest.raises(InvalidConfiguration, match=r"is relative.*Write an absolute path"):
+        find_address(**arguments)
 
 
 @pytest.mark.parametrize(

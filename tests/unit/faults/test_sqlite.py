@@ -84,7 +84,7 @@ def on_connections(workspace: Workspace, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "reason"),
-    [("PRAGMA max_page_count = 1", "full"), ("PRAGMA query_only = ON", "readonly")],
+    [("PRAGMA max_page_count = 1", "full"), ("PRAGMA query_only = ON", "readonly.*read and write the file")],
     ids=["full", "read-only"],
 )
 def test_a_file_that_takes_nothing_is_an_error_that_says_so(words: str, reason: str, scene: Scene) -> None:

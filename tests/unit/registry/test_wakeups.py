@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from airflow_model_provider.triggers.wakeups import (
     RAREST,
     REPEAT,
     SPACING,
-    UNANSWERED,
     Delivery,
     Runs,
     Wakeup,
@@ -166,7 +166,7 @@ def test_wakeups_of_a_dag_whose_runs_fail_become_rarer(registry: Registry, trigg
     begun, moments = triggerer.now, []
     while triggerer.now < begun + 4 * RAREST:
         moments += [triggerer.now - begun for _ in triggerer.look()]
-        triggerer.runs["scoring"] = Runs(alive=0, made=len(moments) + 1)
+        triggerer.runs["scoring"] = Runs(alive=0, made=len(moments) + 1, succeeded=0)
         triggerer.now += REPEAT
     spaces = [later - earlier for earlier, later in zip([0.0, *moments], moments, strict=False)]
     assert spaces == [*(REPEAT * 2**turn for turn in range(8)), RAREST, RAREST]
@@ -181,24 +181,118 @@ def test_a_run_that_is_queued_or_running_is_waited_for(registry: Registry, trigg
     triggerer.look()
     promote(registry)
     triggerer.look()
-    triggerer.runs["scoring"] = Runs(alive=1, made=1)
+    triggerer.runs["scoring"] = Runs(alive=1, made=1, succeeded=0)
 
     assert triggerer.within(PATIENT, step=REPEAT) == []
     assert len(triggerer.within(PATIENT, step=REPEAT)) == 1
 
 
-def test_a_dag_that_starts_no_runs_is_left_alone(registry: Registry, triggerer: Triggerer) -> None:
-    """Paused or removed, before Airflow takes its trigger away; when runs appear again, it is woken."""
+def test_a_dag_that_starts_no_runs_is_asked_ever_more_rarely(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """Paused, and Airflow leaves its trigger, because it parses the file rarely: unpaused, it is woken by itself."""
     triggerer.look()
     promote(registry)
     triggerer.look()
-    triggerer.runs["scoring"] = Runs(alive=0, made=7)
-    assert len(triggerer.within(DAY, step=60)) == UNANSWERED
-    promote(registry, 20)
-    assert len(triggerer.within(DAY, step=60)) == 1
-    triggerer.runs["scoring"] = Runs(alive=0, made=8)
+    triggerer.runs["scoring"] = Runs(alive=0, made=7, succeeded=7)
+    found = [moment for _, moment in triggerer.within(DAY, step=REPEAT)]
 
-    assert len(triggerer.within(2 * RAREST, step=60)) >= 1
+    assert found[:4] == [REPEAT, 3 * REPEAT, 7 * REPEAT, 15 * REPEAT]
+    assert [later - earlier for earlier, later in pairwise(found)][-20:] == [RAREST] * 20
+
+
+def test_a_new_promotion_wakes_at_once_who_has_not_claimed_the_last(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """However rarely it was woken by then; a burst of them is one wake-up, and then it goes on as with the first."""
+    triggerer.look(BOTH)
+    promote(registry)
+    triggerer.look(BOTH)
+    claim(registry, "1", "report")
+    triggerer.within(DAY, BOTH, step=60)
+    promote(registry, 3)
+    first = triggerer.within(REPEAT, BOTH)
+    claim(registry, "2", "report")
+    promote(registry)
+    claim(registry, "3", "report")
+
+    assert first == [("report", 0), ("scoring", 0)]
+    assert triggerer.within(REPEAT * 7, BOTH) == [
+        ("scoring", 0),
+        ("scoring", REPEAT),
+        ("scoring", REPEAT * 3),
+    ]
+
+
+def test_many_promotions_ask_airflow_rarely(
+    registry: Registry, triggerer: Triggerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One every five seconds while a run hangs before its claim: it is waited for, and not for ever."""
+    asked: list[str] = []
+    hangs = Runs(alive=1, made=1, succeeded=0)
+    triggerer.wakeups = Wakeups(lambda dag_id: asked.append(dag_id) or hangs, lambda: triggerer.now)  # type: ignore[func-returns-value]
+    triggerer.look()
+    promote(registry)
+    begun, woken = triggerer.now, []
+    while triggerer.now <= begun + PATIENT + REPEAT:
+        woken += [triggerer.now - begun for _ in triggerer.look()]
+        promote(registry)
+        triggerer.now += 5
+
+    assert woken == [0, PATIENT]
+    assert len(asked) <= (PATIENT + REPEAT) / REPEAT
+
+
+def test_a_dag_that_decides_before_its_first_step_is_left_alone(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """Its run ended in success and claimed nothing: that is an answer. The next promotion wakes it once, at once."""
+    triggerer.look()
+    runs = 0
+
+    def decides(seconds: float) -> list[float]:
+        nonlocal runs
+        begun: float = triggerer.now
+        moments: list[float] = []
+        while triggerer.now < begun + seconds:
+            if triggerer.look():
+                runs += 1
+                moments.append(triggerer.now - begun)
+            triggerer.runs["scoring"] = Runs(alive=0, made=runs, succeeded=runs)
+            triggerer.now += REPEAT
+        return moments
+
+    promote(registry)
+    assert decides(2 * RAREST) == [0, REPEAT]  # the first run is not known from any other
+    promote(registry)
+    assert decides(2 * RAREST) == [0]
+    promote(registry)
+    triggerer.look()
+    assert claim(registry, "steps") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        Runs(alive=0, made=9, succeeded=8),
+        Runs(alive=1, made=9, succeeded=8),
+        Runs(alive=0, made=10, succeeded=9),
+        Runs(alive=0, made=3, succeeded=3),
+    ],
+    ids=["failed", "alive", "one of two failed", "some were removed"],
+)
+def test_a_run_that_is_no_answer_does_not_end_the_wakeups(
+    registry: Registry, triggerer: Triggerer, later: Runs
+) -> None:
+    """One that failed, or is not over; or what can't be told."""
+    triggerer.look()
+    promote(registry)
+    triggerer.look()
+    triggerer.runs["scoring"] = Runs(alive=0, made=8, succeeded=8)
+    assert triggerer.moments(REPEAT + 1) == [REPEAT]
+    triggerer.runs["scoring"] = later
+
+    assert triggerer.within(RAREST, step=REPEAT)
 
 
 def test_promotions_wait_for_the_claim_of_the_one_before(registry: Registry, triggerer: Triggerer) -> None:
@@ -238,7 +332,7 @@ def test_a_dag_is_woken_soon_when_its_watcher_starts(registry: Registry, trigger
     triggerer.look()
     triggerer.start()
     assert triggerer.moments(FIRST_REPEAT + 1) == [FIRST_REPEAT]
-    triggerer.runs["scoring"] = Runs(alive=1, made=1)
+    triggerer.runs["scoring"] = Runs(alive=1, made=1, succeeded=0)
     triggerer.start()
 
     assert triggerer.moments(FIRST_REPEAT + REPEAT + 1) == []

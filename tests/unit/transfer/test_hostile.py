@@ -119,6 +119,7 @@ def _large(box: Box) -> None:
 
 
 V, A = "versions.0.", "versions.0.artifacts.0."
+LARGE = "x" * 1_000_001
 MANIFESTS: dict[str, tuple[Change, str]] = {
     "later format": (
         said("format_version", 2),
@@ -145,7 +146,7 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
     "number True": (said(V + "number", True), "'versions.0.number'"),
     "number '1'": (said(V + "number", "1"), "'versions.0.number'"),
     "number 2**63": (said(V + "number", 2**63), "'versions.0.number'"),
-    "a number twice": (said(V + "number", 2), "version 2 stands in it twice"),
+    "a number twice": (said(V + "number", 2), "can't be read: version 2 stands in it twice"),
     "a name twice": (_two_of_a_name, "two versions are called 'best'"),
     "a number as name": (said(V + "name", "7"), "'7' is not a valid version name"),
     "a stage as command": (said(V + "stages", ["production; rm -rf /"]), "is not a valid stage name"),
@@ -158,6 +159,24 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
     "tags": (said(V + "tags", "blue"), "'versions.0.tags'"),
     "run": (said(V + "run", {"dag_id": "a"}), "'versions.0.run.deployment': Field required"),
     "a key of metadata": (said(V + "metadata.later", {"a\nb": 1}), "is not a valid metadata key"),
+    "large metadata": (
+        said(V + "metadata.later", {"a": LARGE}),
+        r"later\.a': it has 1,000,003 bytes as JSON",
+    ),
+    "large sealed metadata": (
+        said(V + "metadata.sealed", {"a": [LARGE]}),
+        "1,000,005 bytes as JSON, and at most",
+    ),
+    "large artifact metadata": (said(A + "metadata", {"a": {"b": LARGE}}), "at most 1,000,000 are kept"),
+    "large environment": (said(V + "environment", {"a": LARGE}), "at most 1,000,000 are kept"),
+    "large environment of an artifact": (said(A + "environment", {"a": LARGE}), "at most 1,000,000 are kept"),
+    "long types": (said(A + "type_names", [LARGE]), "at most 1,000,000 are kept"),
+    "many stages": (said(V + "stages", ["production"] * 10**5), "at most 1,000,000 are kept"),
+    "long run": (
+        said(V + "run", {"deployment": "a", "dag_id": "b", "run_id": "c" * 251}),
+        r"'versions\.0\.run\.run_id': .* is not a valid run_id",
+    ),
+    "a reserved name": (said(V + "name", "latest"), r"something else\. Nothing"),
     "sealed and later": (_sealed_and_later, "both sealed and later"),
     "metadata nested deep": (_deep, "nested deeper than 100 levels|not JSON"),
     "artifact's name": (said(A + "name", "../../etc/passwd"), "is not a valid artifact name"),

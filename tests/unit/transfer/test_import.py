@@ -145,6 +145,17 @@ def test_a_model_keeps_what_is_said_of_it_here(
     assert (here.get_model("new").card, here.get_model("new").tags) == ({"license": "MIT"}, ("blue",))
 
 
+def test_what_many_calls_logged_is_imported(there: Client, here: Client, tmp_path: Path) -> None:
+    """More in all than one call can log: the limit is that of a value."""
+    with there.new_model_version("grown") as version:
+        for number in range(3):
+            version.log_metadata({f"part {number}": "x" * 600_000})
+    there.export_model("grown", tmp_path / "grown.zip")
+    here.import_model(tmp_path / "grown.zip")
+
+    assert len(here.get_model_version("grown", 1).run_metadata["part 2"]) == 600_000
+
+
 def test_a_name_that_another_version_has_is_refused_first(here: Client, file: Path) -> None:
     """Nothing is written, and the error says what to do."""
     simple(here, "mine", "best")
