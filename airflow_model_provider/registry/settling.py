@@ -62,9 +62,14 @@ def settle_producer(
 
 
 def pending_instances(database: Database, version_id: int) -> list[str]:
-    """Return the mapped instances that a version waits for one by one, after a part of its run was cleared."""
+    """
+    Return the mapped instances that a version waits for one by one, after a part of its run was cleared.
+
+    If it waits for the whole task too, a closing task is to come.
+    """
     rows = database.read(lambda connection: producer_rows(connection, version_id))
-    return [row.task_id for row in rows if row.state == PENDING and "[" in row.task_id]
+    pending = {row.task_id for row in rows if row.state == PENDING}
+    return [part for part in sorted(pending) if "[" in part and part.partition("[")[0] not in pending]
 
 
 def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:

@@ -293,6 +293,8 @@ def check(shape: Shape, states: list[tuple[str, int, str]], run_id: str) -> dict
         assert not ran or wanted == "failed", ("no version", states)
     else:
         assert found["state"] == wanted, (found, wanted, states)
+        if found["state"] == "ready":
+            assert not (lost := missing(shape, states, found)), (lost, found, states)
     newest = [
         item
         for item in (Client().list_model_versions(shape.name) if _is_there(shape.name) else [])
@@ -301,6 +303,21 @@ def check(shape: Shape, states: list[tuple[str, int, str]], run_id: str) -> dict
     if newest:
         assert Client().get_model_version(shape.name, "latest").number == newest[0].number
     return found
+
+
+def missing(shape: Shape, states: list[tuple[str, int, str]], found: dict[str, Any]) -> list[Any]:
+    """Return what instances that succeeded have written, and a ready version lacks."""
+    well = [(shape[name], index) for name, index, state in states if state == "success"]
+    names = {"returns": "made", "promotes_and_returns": "promoted"}
+    artifacts = [
+        (names.get(node.kind, f"{shape.name}_{node.name}"), index)
+        for node, index in well
+        if node.kind in (*DECLARING, "saves")
+    ]
+    logged = [node.name for node, _ in well if node.kind == "logs"]
+    return [item for item in artifacts if item not in found["holds"]] + [
+        key for key in logged if key not in found["metadata"]
+    ]
 
 
 def ended(run: Any) -> list[tuple[str, int, str]]:
