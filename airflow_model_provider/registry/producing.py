@@ -130,6 +130,14 @@ def _free_name(connection: Connection, model_id: int, name: str) -> str:
     return next(free for free in chain([name], numbered) if free not in taken)
 
 
+def awaiting_version(database: Database, model: str, run: RunKey, producer: str) -> VersionRecord | None:
+    """Return the version of a Dag run that waits for a task; None if there is none, or the task has had its say."""
+    row = database.read(lambda connection: _newest(connection, model, run, producer))
+    if row is None or row.v_state == VersionState.DELETED.value or row.mine not in (None, PENDING):
+        return None
+    return version_record(row)
+
+
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
     """
     End the making of a version that waits for no tasks; harmless to repeat.

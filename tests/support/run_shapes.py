@@ -391,6 +391,7 @@ def _local_states(result: Any) -> list[tuple[str, int, str]]:
 def main() -> None:
     """Run as many shapes as asked for, and print which of them are wrong."""
     import airflow.dag_processing.dagbag as bags
+    import ended_runs
     import shorter_list
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
@@ -404,7 +405,7 @@ def main() -> None:
     bags.sync_bag_to_db(bag, "dags-folder", None)
     bags.BundleDagBag = lambda **_: None  # all is there; dag.test() would write it again for each run
     bags.sync_bag_to_db = lambda *_: None
-    wrong = {}
+    wrong = ended_runs.wrong(bag.dags)
     if (said := shorter_list.wrong(bag.dags[shorter_list.NAME], go_on)) is not None:
         wrong[shorter_list.NAME] = said
     for name, shape in SHAPES.items():

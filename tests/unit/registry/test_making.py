@@ -19,6 +19,7 @@ from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import (
     COMMITTED,
+    ENDED,
     FAILED,
     SKIPPED,
     Attempt,
@@ -223,7 +224,8 @@ def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
 def test_a_closed_run_takes_what_airflow_says(registry: Registry) -> None:
     """A killed instance of a mapped task has said nothing."""
     made = begin(registry)
-    registry.commit_producer(made, "train[0]")
+    for part in ("train[0]", "evaluate"):
+        registry.commit_producer(made, part)
     outcomes = {"train[0]": COMMITTED, "train[1]": FAILED, "evaluate": COMMITTED, "notify": SKIPPED}
     closed = registry.close_run_version("iris", RUN, outcomes)
 
@@ -376,6 +378,7 @@ def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Regist
     for index in range(3):
         save(registry, made, Attempt(RUN, "train", f"try {index}", index))
         registry.settle_producer(made, f"train[{index}]", COMMITTED)
+    registry.commit_producer(made, "evaluate")
     outcomes = {"train[0]": COMMITTED, "train[1]": COMMITTED, "train[2]": "removed", "evaluate": COMMITTED}
     closed = registry.close_run_version("iris", RUN, outcomes)
 
@@ -385,6 +388,47 @@ def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Regist
     registry.set_stage("iris", 1, "production")
     registry.close_run_version("iris", RUN, {**outcomes, "train[1]": "removed"})
     assert [item.map_index for item in registry.list_artifacts(made)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ended"),
+    [
+        ({"train": COMMITTED}, "failed"),
+        ({"train": ENDED}, "failed"),
+        ({"train": SKIPPED, "notify": COMMITTED}, "ready"),
+        ({"train": SKIPPED, "notify": ENDED}, "failed"),
+        ({"train[0]": COMMITTED, "train[1]": COMMITTED}, "failed"),
+        ({"train[0]": COMMITTED, "train[1]": ENDED}, "failed"),
+        ({"train[0]": COMMITTED, "train[2]": ENDED}, "ready"),
+    ],
+)
+def test_what_others_have_set_is_not_what_a_task_has_said(
+    registry: Registry, outcomes: dict[str, str], ended: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person marks a task, or the run ends in the middle: what it declares is missing. Its own word counts."""
+    made = begin(registry)
+    registry.commit_producer(made, "evaluate")
+    registry.commit_producer(made, "train[0]")
+    registry.settle_producer(made, "train[2]", SKIPPED)
+    closed = registry.close_run_version("iris", RUN, {"evaluate": ENDED, **outcomes})
+
+    assert closed is not None
+    assert closed.state.value == ended
+    assert ("counts as failed" in caplog.text) == (ended == "failed")
+
+
+def test_a_version_that_waits_for_a_task_is_found(registry: Registry) -> None:
+    """Until the task has had its say; not one that was deleted."""
+    assert registry.awaiting_version("iris", RUN, "train") is None
+    made = begin(registry)
+    found = registry.awaiting_version("iris", RUN, "train")
+    registry.commit_producer(made, "train")
+
+    assert found is not None
+    assert found.id == made
+    assert registry.awaiting_version("iris", RUN, "train") is None
+    registry.delete_version("iris", 1, force=True)
+    assert registry.awaiting_version("iris", RUN, "evaluate") is None
 
 
 def test_of_what_said_nothing_itself_airflow_knows_better(registry: Registry) -> None:
