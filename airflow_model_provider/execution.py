@@ -158,9 +158,7 @@ class StepExecution:
 
     def _collect(self, part: Any, wanted: dict[AnyReference, None]) -> Any:
         if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
-            wanted[part.reference()] = (
-                None  # a handle that was taken elsewhere is an input like its reference
-            )
+            wanted[part.reference()] = None  # taken elsewhere, it is an input like its reference
             return part
         return _collect(part, wanted)
 
@@ -401,10 +399,8 @@ class StepExecution:
         links = [Link(version.id, relation) for version, relation in versions]
         records = workspace.save_with_parts(*first, others, attempt=self.attempt, links=links)
         self.log.info("Saved %d parts of %s by themselves", len(records), output.name)
-        return [
-            workspace.output_reference(record, [str(version) for version, _ in versions])
-            for record in records
-        ]
+        labels = [str(version) for version, _ in versions]
+        return [workspace.output_reference(record, labels) for record in records]
 
     def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
         """A reference that is returned means what it means in this task: no template leaves it."""
@@ -429,12 +425,19 @@ class StepExecution:
         """
         try:
             version, model = self._made(), self.task.model
-            if version is None and state == FAILED and model is not None and model.makes_version:
-                version = self._version = self._new_version(model)  # the run's other tasks would wait for it
+            if version is None and model is not None and model.makes_version:
+                version = self._version = self._version_that_waits(model, state)
             if version is not None:
                 self._settle(version, state)
         except ModelRegistryError as err:  # the task's own error is the one to be seen
             self.log.warning("Could not note that %s %s: %s", self.attempt.producer, state, err)
+
+    def _version_that_waits(self, model: Model, state: str) -> VersionRecord | None:
+        """The version of which this task makes a part; if it failed, one is made: others would wait for it."""
+        if state == FAILED:
+            return self._new_version(model)
+        registry, attempt = self._workspace(model.conn_id).registry, self.attempt
+        return registry.awaiting_version(model.name, attempt.run, attempt.producer)
 
     def _made(self) -> VersionRecord | None:
         return self._version if makes_version_of(self.task.model) else None

@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
@@ -15,7 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_model_provider import host, settings
 from airflow_model_provider.addresses import find_address
 from airflow_model_provider.context import own_threads
-from airflow_model_provider.exceptions import InvalidDefinition, ModelRegistryError, WaitTimedOut
+from airflow_model_provider.exceptions import (
+    InvalidDefinition,
+    ModelRegistryError,
+    VersionNotFound,
+    WaitTimedOut,
+)
 from airflow_model_provider.exceptions.base import harmless, quoted
 from airflow_model_provider.execution import StepExecution, Task, loaded
 from airflow_model_provider.local_templates import LocalTemplates
@@ -354,7 +360,8 @@ class _LocalRun:
                 state = _PARTS[result.state]
                 registry = self._connected(None if node.model is None else node.model.conn_id).registry
                 declares = bool(node.definition.outputs)
-                registry.settle_producer(version.id, node.task_id, state, declares=declares)
+                with suppress(VersionNotFound):  # a step has deleted it: there is nobody to tell
+                    registry.settle_producer(version.id, node.task_id, state, declares=declares)
 
     def _producers(self, node: Node) -> dict[str, bool]:
         wanted = makes_version_of(node.model)
@@ -426,7 +433,8 @@ class _LocalRun:
         if failed and errors and raise_on_failure:
             raise errors[0]
         if self.model_version is not None:
-            self.model_version.refresh()
+            with suppress(VersionNotFound):  # a step has deleted it: it is shown as it was
+                self.model_version.refresh()
         return PipelineResult(
             self.key.run_id,
             "failed" if failed else "success",

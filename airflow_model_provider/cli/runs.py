@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.cli.console import note
+from airflow_model_provider.operators.skips import SAID, with_ended
 from airflow_model_provider.operators.upstream import part_state
 from airflow_model_provider.registry.entities import RunKey, part_of
 
@@ -33,10 +35,46 @@ def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str]]:
 
 
 def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
+    from airflow.models.dagbag import DBDagBag
     from airflow.models.dagrun import DagRun
 
     found = DagRun.find(dag_id=run.dag_id, run_id=[run.run_id], session=session)
     if not found or str(found[0].state) not in _OVER:
         return None
+    states: dict[str, dict[int, str | None]] = {}
     instances = found[0].get_task_instances(session=session)
-    return {part_of(item.task_id, item.map_index): part_state(item.state) for item in instances}
+    for item in instances:
+        states.setdefault(item.task_id, {})[item.map_index] = str(item.state)
+    dag = DBDagBag().get_dag_for_run(found[0], session)
+    if dag is not None and any("skipped" in by_index.values() for by_index in states.values()):
+        states = _judged(session, run, dag, states, instances)
+    return {
+        part_of(task, index): part_state(state)
+        for task, by_index in states.items()
+        for index, state in by_index.items()
+    }
+
+
+def _judged(
+    session: Any, run: RunKey, dag: Any, states: dict[str, dict[int, str | None]], instances: Collection[Any]
+) -> dict[str, dict[int, str | None]]:
+    """Tell tasks that were skipped because their run was ended from those that the Dag skips."""
+    from airflow.models.xcom import XComModel
+
+    def said(task_id: str) -> list[Any]:
+        kept = XComModel.get_many(
+            run_id=run.run_id, key=SAID, task_ids=task_id, dag_ids=run.dag_id, map_indexes=None
+        )
+        values = [XComModel.deserialize_value(row) for row in session.scalars(kept)]
+        return [value for value in values if isinstance(value, Mapping)]
+
+    # A run that takes too long gives its tasks no end. Only where a task closes its version can one skip itself unseen.
+    stopped = {(item.task_id, item.map_index) for item in instances if item.end_date is None}
+    closes = any(task.task_type == "CloseVersionOperator" for task in dag.tasks)
+    return with_ended(
+        dag,
+        states,
+        said,
+        skips_itself=lambda *_: closes,
+        was_stopped=lambda task, index: (task, index) in stopped,
+    )

@@ -155,13 +155,23 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
             self.reason = approval.reason
         used_up = True
         try:
-            return self._promote(approval.number, approval.holder, approval.person)
+            return self._approved(approval)
         except ModelRegistryError as err:
             used_up = not err.transient
             raise
         finally:
             if used_up:
                 self._store.delete(_APPROVAL)
+
+    def _approved(self, approval: Approval) -> dict[str, Any]:
+        try:
+            return self._promote(approval.number, approval.holder, approval.person)
+        except StageConflict as err:
+            if err.holder != approval.number:
+                raise
+        return self._promote(
+            approval.number, UNSET, approval.person
+        )  # somebody else has done the same meanwhile
 
     def _ask(self, context: Context, number: int, holder: int | None) -> NoReturn:
         try:

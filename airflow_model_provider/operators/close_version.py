@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.operators.skips import ENDED, SAID, with_ended
 from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
 from airflow_model_provider.pipelines.values import references_in
 
@@ -51,12 +54,28 @@ class CloseVersionOperator(BaseOperator):
         """What became of the tasks before it, by the names that a version has for them."""
         from airflow_model_provider.registry.entities import part_of
 
+        found = states_in_run(ti, self.upstream_task_ids)
+        if any("skipped" in states.values() for states in found.values()):
+            before = states_in_run(ti, self.get_flat_relative_ids(upstream=True))
+            believed = with_ended(self.dag, before, partial(_said, ti), skips_itself=self._skips_itself)
+            found = {task: believed[task] for task in found}
         return {
             part_of(task, index): part_state(state)
-            for task, states in states_in_run(ti, self.upstream_task_ids).items()
+            for task, states in found.items()
             for index, state in states.items()
-            if state in OVER
+            if state in {*OVER, ENDED}
         }
+
+    def _skips_itself(self, task_id: str, _index: int) -> bool:
+        """Whether a task may skip itself without a word: before there is a version to tell."""
+        return task_id not in self.upstream_task_ids or _may_skip_early(self.dag.get_task(task_id))
+
+
+def _said(ti: Any, task_id: str) -> list[Any]:
+    """What a task that skips others has kept of it, each of its instances."""
+    found = ti.xcom_pull(task_ids=task_id, key=SAID, map_indexes=None)
+    found = found if isinstance(found, Sequence) else [found]
+    return [kept for kept in found if isinstance(kept, Mapping)]
 
 
 def closing_id(dag: Any, model: Model) -> str | None:
@@ -100,8 +119,14 @@ def _is_plain(task: Any, producers: Collection[str]) -> bool:
         return False
     if task.is_setup or task.is_teardown or rule_of(task) not in _KNOWN_RULES:
         return False
-    if getattr(task, "_pre_execute_hook", None) is not None or not set(task.upstream_task_ids) <= set(
-        producers
-    ):
+    if not set(task.upstream_task_ids) <= set(producers):
         return False
-    return all(item.on_missing != "skip" for item in references_in(dict(vars(task))))
+    return not _may_skip_early(task)
+
+
+def _may_skip_early(task: Any) -> bool:
+    """Whether a step may skip itself before its code runs."""
+    given = getattr(task, "partial_kwargs", {})
+    if getattr(task, "_pre_execute_hook", None) is not None or given.get("pre_execute") is not None:
+        return True
+    return any(item.on_missing == "skip" for item in references_in(dict(vars(task))))

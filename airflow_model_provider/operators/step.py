@@ -279,6 +279,8 @@ class StepOperator(Receiving):
 
     def _to_run(self) -> list[str]:
         """Of these, those that are to run, or running, by the names that a version has for them."""
+        from airflow_model_provider.registry.entities import part_of
+
         assert self.step_model is not None
         close = closing_id(self.dag, self.step_model)
         states = states_in_run(self._ti, [*self._producers(), *([close] if close else [])])
@@ -289,10 +291,9 @@ class StepOperator(Receiving):
             if task in never and not closes:
                 continue
             waiting = [index for index, state in by_index.items() if state not in OVER]
-            if waiting and (closes or waiting == [-1]):
-                found.append(task)
-            else:  # no task is to come that says when all instances are over
-                found += [f"{task}[{index}]" for index in waiting]
+            if waiting and closes and -1 not in waiting:
+                found.append(task)  # a task is to come that says when all instances are over
+            found += [part_of(task, index) for index in waiting]
         return found
 
     def _stopped_by_now(self, states: Mapping[str, Mapping[int, str | None]]) -> set[str]:

@@ -23,7 +23,7 @@ OVER = _WELL_OVER | {"failed", "upstream_failed"}
 _INSTANCE = re.compile(r".+_\d+")
 #: Ids stand in the address that is asked, which has an end.
 _ASKED_AT_ONCE = 100
-_PARTS = {"success": "committed", "skipped": "skipped", "removed": "removed"}
+_PARTS = {"success": "committed", "skipped": "skipped", "removed": "removed", "ended": "ended"}
 
 
 def part_state(state: object) -> str:

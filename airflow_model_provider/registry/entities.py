@@ -29,6 +29,8 @@ FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
 #: Of an instance that is no more: what its task is mapped over has become shorter.
 REMOVED: Final = "removed"
+#: Of a task that was skipped because its run was ended: what it has said itself counts, else it failed.
+ENDED: Final = "ended"
 
 
 class VersionState(StrEnum):

@@ -46,6 +46,10 @@ class Making:
             self._database, model, run, producer=producer, producers=producers, new=new, again=again
         )
 
+    def awaiting_version(self, model: str, run: RunKey, producer: str) -> VersionRecord | None:
+        """Return the version of a Dag run that waits for a task. See :func:`producing.awaiting_version`."""
+        return producing.awaiting_version(self._database, model, run, producer)
+
     def settle_producer(
         self,
         version_id: int,

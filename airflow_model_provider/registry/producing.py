@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.carrying import carry_over
 from airflow_model_provider.registry.catalog import complete_card, locked_model
 from airflow_model_provider.registry.entities import COMMITTED, PENDING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
@@ -44,7 +45,8 @@ def version_for_run(
     """
     Return the version that a Dag run makes of a model; the first task that asks makes it.
 
-    A version that was promoted with this very task's part in it stays as it is: the cleared run gets another one.
+    A version that was promoted with this very task's part in it stays as it is: the cleared run gets another one, which
+    takes over what that one holds of the tasks that do not run again.
 
     :param producer: the task that asks.
     :param producers: the tasks that a new version waits for, and whether each declares outputs; asked only when one is
@@ -67,7 +69,8 @@ def version_for_run(
             return record
         return record._replace(state=reopen_producers(database, record.id, {producer, *again()}))
     parts = dict(producers() if callable(producers) else producers)
-    if found.row is not None and (waiting := set(again())):
+    waiting = _runs_again(producer, again) if found.row is not None else set()
+    if waiting and not found.is_deleted:
         parts = _still_to_run(parts, waiting)
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
     new = new._replace(state=VersionState.PRODUCING, run=run, producers=parts)
@@ -81,10 +84,9 @@ def version_for_run(
         if found.row is not None and not found.is_used_up:
             return version_record(found.row)
         generation = 0 if found.row is None else found.row.generation + 1
-        if found.row is not None and found.row.v_state != VersionState.DELETED.value:
-            close_producers(connection, found.row.v_id, {})
         name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
+        _leave_behind(connection, found, version.id, run, waiting)
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
         keys["run_mark"] = new.run_mark
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
@@ -96,8 +98,25 @@ def version_for_run(
     return version
 
 
+def _leave_behind(
+    connection: Connection, found: _Found, version_id: int, run: RunKey, waiting: Collection[str]
+) -> None:
+    """End the making of the version before, if there is one, of which the next one takes over what is not made anew."""
+    if found.row is None or found.is_deleted:
+        return
+    if waiting:
+        carry_over(connection, found.row.v_id, version_id, run, waiting)
+    close_producers(connection, found.row.v_id, {})
+
+
+def _runs_again(producer: str, again: Again) -> set[str]:
+    """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
+    waiting = set(again())
+    return {producer, *waiting} if waiting else waiting
+
+
 def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:
-    """The parts that a further version of a cleared run waits for: of the others nothing is to come."""
+    """The parts that a further version of a cleared run waits for: the others are taken over from the one before."""
     return {task: declares for task in waiting if (declares := parts.get(task.partition("[")[0])) is not None}
 
 
@@ -109,6 +128,14 @@ def _free_name(connection: Connection, model_id: int, name: str) -> str:
     )
     numbered = (f"{name[:_STEM]}-{number}" for number in count(2))
     return next(free for free in chain([name], numbered) if free not in taken)
+
+
+def awaiting_version(database: Database, model: str, run: RunKey, producer: str) -> VersionRecord | None:
+    """Return the version of a Dag run that waits for a task; None if there is none, or the task has had its say."""
+    row = database.read(lambda connection: _newest(connection, model, run, producer))
+    if row is None or row.v_state == VersionState.DELETED.value or row.mine not in (None, PENDING):
+        return None
+    return version_record(row)
 
 
 def finish_version(database: Database, version_id: int, state: VersionState) -> None:
@@ -154,6 +181,10 @@ class _Found(NamedTuple):
     row: Row[Any] | None
     is_used_up: bool = False
     is_newer: bool = False
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.row is not None and self.row.v_state == VersionState.DELETED.value
 
 
 def _found(connection: Connection, model: str, run: RunKey, producer: str, mark: str | None) -> _Found:

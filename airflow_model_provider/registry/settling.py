@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
 from airflow_model_provider.registry.entities import (
     COMMITTED,
+    ENDED,
     FAILED,
     PENDING,
     REMOVED,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.registry.entities import Attempt
 
+log = logging.getLogger(__name__)
 _version, _producer = tables.version, tables.producer
 
 
@@ -62,9 +65,14 @@ def settle_producer(
 
 
 def pending_instances(database: Database, version_id: int) -> list[str]:
-    """Return the mapped instances that a version waits for one by one, after a part of its run was cleared."""
+    """
+    Return the mapped instances that a version waits for one by one, after a part of its run was cleared.
+
+    If it waits for the whole task too, a closing task is to come.
+    """
     rows = database.read(lambda connection: producer_rows(connection, version_id))
-    return [row.task_id for row in rows if row.state == PENDING and "[" in row.task_id]
+    pending = {row.task_id for row in rows if row.state == PENDING}
+    return [part for part in sorted(pending) if "[" in part and part.partition("[")[0] not in pending]
 
 
 def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:
@@ -199,10 +207,10 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
         instance that was removed afterwards leave the version.
     """
     removed = [task for task, state in outcomes.items() if state == REMOVED]
-    outcomes = {**outcomes, **dict.fromkeys(removed, SKIPPED)}
     rows = producer_rows(connection, version_id)
     _leave_out(connection, version_id, rows, removed)
     known = {row.task_id: row for row in rows}
+    outcomes = {**_believed(outcomes, known), **dict.fromkeys(removed, SKIPPED)}
     mapped = _of_mapped(outcomes)
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
@@ -220,6 +228,33 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
         if state == FAILED and task not in known and base is not None:
             _put(connection, version_id, {task: FAILED}, declares=base.declares)
     return recomputed(connection, version_id)
+
+
+def _believed(outcomes: Mapping[str, str], known: Mapping[str, Row[Any]]) -> dict[str, str]:
+    """
+    Return what became of tasks, where some have said nothing themselves.
+
+    One that commits says so before it succeeds, and one that skips itself before it is skipped: what Airflow says of a
+    task that has said nothing was set by somebody else.
+    """
+    found = {}
+    for part, state in outcomes.items():
+        row, whole = known.get(part), known.get(part.partition("[")[0])
+        is_silent = row is None or row.state == PENDING
+        if state == COMMITTED and is_silent and whole is not None and whole.declares:
+            log.warning("Task %r %s. Clear it to run it.", part, _MARKED)
+            state = FAILED
+        elif state == ENDED and row is not None and not is_silent:
+            state = row.state
+        elif state == ENDED:
+            log.warning("Task %r %s. Clear it to run it.", part, _STOPPED)
+            state = FAILED
+        found[part] = state
+    return found
+
+
+_MARKED = "counts as failed: it was marked as succeeded, but has not committed its outputs"
+_STOPPED = "counts as failed: it was skipped because its Dag run was ended"
 
 
 def _of_mapped(outcomes: Mapping[str, str]) -> dict[str, str]:

@@ -152,6 +152,17 @@ def test_another_holder_meanwhile_fails_the_task(scene: Scene) -> None:
     assert scene.ask(TaskInstance().retried()).kwargs == {"number": 2, "holder": 3}
 
 
+def test_two_may_approve_the_same(scene: Scene) -> None:
+    """The second one finds that the version is there already: it changes nothing, and goes on."""
+    waiting = scene.ask()
+    scene.registry.get_model_version("iris", 2).set_stage("production", expected=1)
+    told = scene.answer(waiting)
+
+    assert (told["version"], told["changed"]) == (2, False)
+    assert len(scene.registry.get_model("iris").history("production")) == 2
+    assert scene.store == {}
+
+
 def test_rejection_and_time_out_change_nothing(scene: Scene) -> None:
     """Rejected it succeeds, or fails if that is asked; a time-out fails; neither is retried."""
     waiting = scene.ask(response_timeout=timedelta(hours=1))

@@ -220,6 +220,20 @@ def test_what_is_skipped_behind_others_does_not_run_again() -> None:
     assert operator._to_run() == ["two"]
 
 
+def test_a_cleared_instance_is_named_though_a_task_is_to_come_that_closes_the_version() -> None:
+    """What the other instances have made is still there."""
+    with DAG("predictions", schedule=None) as dag:
+        step(name="train", model=Model("iris"))(predict).partial(model=1.0).expand(factor=[1.0, 2.0])
+    operator: Any = dag.get_task("train").unmap({"op_kwargs": {"factor": 1.0}})
+    states = {"train_0": "success", "train_1": "running", "close_iris": "success"}
+    told = {"dag_id": "predictions", "run_id": "r", "get_task_states": lambda **_: {"r": states}}
+    operator._ti = SimpleNamespace(**told)
+
+    assert operator._to_run() == ["train[1]"]
+    states["close_iris"] = "none"
+    assert operator._to_run() == ["train", "train[1]"]
+
+
 @task
 def arguments() -> Any:
     """What gives a step all that it is called with."""

@@ -293,6 +293,8 @@ def check(shape: Shape, states: list[tuple[str, int, str]], run_id: str) -> dict
         assert not ran or wanted == "failed", ("no version", states)
     else:
         assert found["state"] == wanted, (found, wanted, states)
+        if found["state"] == "ready":
+            assert not (lost := missing(shape, states, found)), (lost, found, states)
     newest = [
         item
         for item in (Client().list_model_versions(shape.name) if _is_there(shape.name) else [])
@@ -301,6 +303,21 @@ def check(shape: Shape, states: list[tuple[str, int, str]], run_id: str) -> dict
     if newest:
         assert Client().get_model_version(shape.name, "latest").number == newest[0].number
     return found
+
+
+def missing(shape: Shape, states: list[tuple[str, int, str]], found: dict[str, Any]) -> list[Any]:
+    """Return what instances that succeeded have written, and a ready version lacks."""
+    well = [(shape[name], index) for name, index, state in states if state == "success"]
+    names = {"returns": "made", "promotes_and_returns": "promoted"}
+    artifacts = [
+        (names.get(node.kind, f"{shape.name}_{node.name}"), index)
+        for node, index in well
+        if node.kind in (*DECLARING, "saves")
+    ]
+    logged = [node.name for node, _ in well if node.kind == "logs"]
+    return [item for item in artifacts if item not in found["holds"]] + [
+        key for key in logged if key not in found["metadata"]
+    ]
 
 
 def ended(run: Any) -> list[tuple[str, int, str]]:
@@ -374,6 +391,7 @@ def _local_states(result: Any) -> list[tuple[str, int, str]]:
 def main() -> None:
     """Run as many shapes as asked for, and print which of them are wrong."""
     import airflow.dag_processing.dagbag as bags
+    import ended_runs
     import shorter_list
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
@@ -387,7 +405,7 @@ def main() -> None:
     bags.sync_bag_to_db(bag, "dags-folder", None)
     bags.BundleDagBag = lambda **_: None  # all is there; dag.test() would write it again for each run
     bags.sync_bag_to_db = lambda *_: None
-    wrong = {}
+    wrong = ended_runs.wrong(bag.dags)
     if (said := shorter_list.wrong(bag.dags[shorter_list.NAME], go_on)) is not None:
         wrong[shorter_list.NAME] = said
     for name, shape in SHAPES.items():

@@ -18,6 +18,7 @@ from airflow_model_provider import (
     Client,
     Model,
     get_pipeline_context,
+    get_step_context,
     log_metadata,
     pipeline,
     save_artifact,
@@ -34,6 +35,7 @@ from airflow_model_provider.exceptions import (
     StageNotAssigned,
     StoreUnavailable,
     UnknownFormat,
+    VersionNotFound,
     VersionNotReady,
     WrongOutput,
 )
@@ -213,6 +215,31 @@ def test_a_failing_step_leaves_the_version_failed(model_registry: Client) -> Non
         result.model_version.set_stage("production")
     with pytest.raises(LookupError):
         model_registry.get_model_version("marked", "latest")
+
+
+def test_a_step_that_deletes_its_version_fails(model_registry: Client) -> None:
+    """The run goes on as after any other error, and tells what became of its steps."""
+
+    @step
+    def delete() -> int:
+        model_registry.delete_model_version("marked", get_step_context().model.number, force=True)
+        return 1
+
+    @step
+    def after(number: int) -> int:
+        return number
+
+    @pipeline(model=Model("marked"))
+    def deleting() -> None:
+        after(delete())
+
+    result = deleting.run(raise_on_failure=False)
+    with pytest.raises(VersionNotFound):
+        deleting()
+
+    states = {name: item.state for name, item in result.steps.items()}
+    assert (result.state, states) == ("failed", {"delete": "failed", "after": "upstream_failed"})
+    assert isinstance(result.steps["delete"].error, VersionNotFound)
 
 
 def test_changed_bytes_are_refused_before_unpickling(model_registry: Client, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import (
     COMMITTED,
+    ENDED,
     FAILED,
     SKIPPED,
     Attempt,
@@ -41,13 +42,13 @@ def begin(registry: Registry, producer: str = "train", run: RunKey = RUN, **more
     return registry.version_for_run("iris", run, producer=producer, producers=PARTS, **more).id  # type: ignore[arg-type]
 
 
-def save(registry: Registry, version_id: int, attempt: Attempt) -> None:
+def save(registry: Registry, version_id: int, attempt: Attempt, name: str = "model") -> None:
     """Register an artifact of a version that a task has made."""
     payload = Payload("0" * 64, 3, "json", 1, ("builtins.dict",))
     life = registry.intend_blob(payload.digest, payload.size).life
     links = [Link(version_id, Relation.OUTPUT)]
     registry.register_artifact(
-        NewArtifact("model", payload, ArtifactType.DATA, life, attempt=attempt, links=links)
+        NewArtifact(name, payload, ArtifactType.DATA, life, attempt=attempt, links=links)
     )
 
 
@@ -164,10 +165,67 @@ def test_a_task_that_runs_again_is_waited_for_again(registry: Registry) -> None:
     assert registry.commit_producer(second, "train") is VersionState.READY, "of the others nothing is to come"
 
 
+def test_a_further_version_holds_what_is_not_made_anew(registry: Registry) -> None:
+    """What tasks and instances that are not cleared have made, saved, logged and linked."""
+    folds = [Attempt(RUN, "train", f"fold {index}", index) for index in range(3)]
+    notify, evaluate = (Attempt(RUN, task, f"try of {task}") for task in ("notify", "evaluate"))
+    save(
+        registry,
+        begin(registry, run=RUN._replace(run_id="before")),
+        Attempt(RUN, "other", "of before"),
+        "data",
+    )
+    made = begin(registry)
+    for fold in folds:
+        save(registry, made, fold)
+        registry.settle_producer(made, fold.producer, COMMITTED)
+    registry.settle_producer(made, "train", COMMITTED)
+    for attempt, name in ((notify, "report"), (evaluate, "accuracy")):
+        save(registry, made, attempt, name)
+        registry.log_version_metadata(made, {attempt.task_id: 1}, attempt)
+        registry.settle_producer(made, attempt.task_id, COMMITTED, declares=attempt is evaluate)
+    (linked,) = registry.list_artifacts(1)
+    registry.link_artifact(made, linked.id, Relation.LINKED)
+    registry.log_version_metadata(made, {"by hand": 1}, None)
+    registry.set_stage("iris", 2, "production")
+    first = registry.list_artifacts(made)
+
+    again = ["train", "train[1]", "evaluate"]
+    second = begin(registry, "train[1]", again=lambda: again)
+    held = registry.list_artifacts(second)
+    assert [(item.name, item.map_index) for item in held] == [
+        *(("data", -1), ("model", 0), ("model", 2), ("report", -1))
+    ]
+    assert {item.id for item in held} < {item.id for item in first}, "nothing is copied"
+    assert registry.get_metadata(second) == {"notify": 1}
+    save(registry, second, folds[1]._replace(attempt_id="fold 1 again"))
+    assert registry.settle_producer(second, "train[1]", COMMITTED) is VersionState.PRODUCING
+    assert registry.settle_producer(second, "evaluate", COMMITTED) is VersionState.PRODUCING
+    assert registry.settle_producer(second, "train", COMMITTED) is VersionState.READY
+    registry.set_stage("iris", 3, "production", force=True)
+    assert begin(registry, "train[0]", again=lambda: ["train[0]"]) not in (made, second), (
+        "it is in the seal too"
+    )
+    assert [item.map_index for item in registry.list_artifacts(made) if item.name == "model"] == [0, 1, 2]
+
+
+def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
+    """The outputs of tasks that do not run again are gone with the version that held them: it is not complete."""
+    begin(registry)
+    registry.delete_version("iris", 1, force=True)
+    second = begin(registry, "evaluate", again=lambda: ["evaluate"])
+    registry.commit_producer(second, "evaluate")
+
+    assert state(registry, 2) == "producing"
+    with pytest.raises(VersionNotReady, match="'notify', 'train' can still"):
+        registry.set_stage("iris", 2, "production")
+
+
 def test_a_closed_run_takes_what_airflow_says(registry: Registry) -> None:
     """A killed instance of a mapped task has said nothing."""
     made = begin(registry)
-    registry.commit_producer(made, "train[0]")
+    for part in ("train[0]", "evaluate"):
+        registry.commit_producer(made, part)
     outcomes = {"train[0]": COMMITTED, "train[1]": FAILED, "evaluate": COMMITTED, "notify": SKIPPED}
     closed = registry.close_run_version("iris", RUN, outcomes)
 
@@ -320,6 +378,7 @@ def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Regist
     for index in range(3):
         save(registry, made, Attempt(RUN, "train", f"try {index}", index))
         registry.settle_producer(made, f"train[{index}]", COMMITTED)
+    registry.commit_producer(made, "evaluate")
     outcomes = {"train[0]": COMMITTED, "train[1]": COMMITTED, "train[2]": "removed", "evaluate": COMMITTED}
     closed = registry.close_run_version("iris", RUN, outcomes)
 
@@ -329,6 +388,47 @@ def test_what_a_removed_instance_made_is_no_part_of_the_version(registry: Regist
     registry.set_stage("iris", 1, "production")
     registry.close_run_version("iris", RUN, {**outcomes, "train[1]": "removed"})
     assert [item.map_index for item in registry.list_artifacts(made)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ended"),
+    [
+        ({"train": COMMITTED}, "failed"),
+        ({"train": ENDED}, "failed"),
+        ({"train": SKIPPED, "notify": COMMITTED}, "ready"),
+        ({"train": SKIPPED, "notify": ENDED}, "failed"),
+        ({"train[0]": COMMITTED, "train[1]": COMMITTED}, "failed"),
+        ({"train[0]": COMMITTED, "train[1]": ENDED}, "failed"),
+        ({"train[0]": COMMITTED, "train[2]": ENDED}, "ready"),
+    ],
+)
+def test_what_others_have_set_is_not_what_a_task_has_said(
+    registry: Registry, outcomes: dict[str, str], ended: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person marks a task, or the run ends in the middle: what it declares is missing. Its own word counts."""
+    made = begin(registry)
+    registry.commit_producer(made, "evaluate")
+    registry.commit_producer(made, "train[0]")
+    registry.settle_producer(made, "train[2]", SKIPPED)
+    closed = registry.close_run_version("iris", RUN, {"evaluate": ENDED, **outcomes})
+
+    assert closed is not None
+    assert closed.state.value == ended
+    assert ("counts as failed" in caplog.text) == (ended == "failed")
+
+
+def test_a_version_that_waits_for_a_task_is_found(registry: Registry) -> None:
+    """Until the task has had its say; not one that was deleted."""
+    assert registry.awaiting_version("iris", RUN, "train") is None
+    made = begin(registry)
+    found = registry.awaiting_version("iris", RUN, "train")
+    registry.commit_producer(made, "train")
+
+    assert found is not None
+    assert found.id == made
+    assert registry.awaiting_version("iris", RUN, "train") is None
+    registry.delete_version("iris", 1, force=True)
+    assert registry.awaiting_version("iris", RUN, "evaluate") is None
 
 
 def test_of_what_said_nothing_itself_airflow_knows_better(registry: Registry) -> None:

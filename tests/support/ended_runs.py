@@ -1,0 +1,114 @@
+"""Runs that end in the middle: a person ends them, or they take too long; run by ``run_shapes.py``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from airflow.sdk import get_current_context, task
+
+from airflow_model_provider import Client, Model, pipeline, step
+
+ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
+
+
+@step
+def first() -> Annotated[dict, "first"]:
+    """Make a part."""
+    return {}
+
+
+@step
+def each(i: int) -> Annotated[int, "each"]:
+    """Make an element."""
+    return i
+
+
+@step
+def last() -> Annotated[dict, "last"]:
+    """Make another part."""
+    return {}
+
+
+@task
+def is_ended() -> None:
+    """End its own run, as a person does who marks it as failed."""
+    from airflow.api.common.mark_tasks import set_dag_run_state_to_failed
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    context: Any = get_current_context()
+    run = context["dag_run"]
+    dag: Any = SerializedDagModel.get_dag(run.dag_id)
+    set_dag_run_state_to_failed(dag=dag, run_id=run.run_id, commit=True)
+    raise ValueError("ended")
+
+
+@pipeline(name=ENDED, model=Model(ENDED))
+def ended_by_hand() -> None:
+    """What is behind the task that is ended never runs; Airflow calls it skipped."""
+    waiting = is_ended()
+    first().operator >> waiting
+    between = each.expand(i=[1, 2])
+    waiting >> between.operator
+    last.after(between)()
+
+
+@pipeline(name=SLOW, model=Model(SLOW))
+def ended_slowly() -> None:
+    """All its tasks tell what became of them: no task closes its version."""
+    last.after(first.with_options(name="slow").after(first())())()
+
+
+@pipeline(name=BRANCHED, model=Model(BRANCHED))
+def ended_branched() -> None:
+    """A branch leaves one step out, and follows another."""
+
+    @task.branch
+    def choose() -> str:
+        return "followed"
+
+    chosen = choose()
+    made = first()
+    made.operator >> chosen
+    for name in ("followed", "not_followed"):
+        chosen >> last.with_options(name=name)().operator
+
+
+def wrong(dags: dict[str, Any]) -> dict[str, Any]:
+    """Run them; say what is wrong."""
+    found: dict[str, Any] = {}
+    dags[ENDED].test()
+    (version,) = Client().list_model_versions(ENDED)
+    found[ENDED] = (str(version.state), "failed")
+    slow, branched = dags[SLOW].test(), dags[BRANCHED].test()
+    (version,) = Client().list_model_versions(BRANCHED)
+    found[BRANCHED] = (str(version.state), "ready")
+    well = {"first": "committed", "choose": "committed", "not_followed": "skipped"}
+    closed = f"close_{BRANCHED}"
+    found["left out"] = (told(branched), {**well, "followed": "committed", closed: "committed"})
+    take_too_long(branched, "followed", closed)
+    found["followed"] = (told(branched), {**well, "followed": "ended", closed: "ended"})
+    take_too_long(slow, "slow", "last")
+    found[SLOW] = (told(slow), {"first": "committed", "slow": "ended", "last": "ended"})
+    return {name: got for name, (got, wanted) in found.items() if got != wanted}
+
+
+def take_too_long(run: Any, *left: str) -> None:
+    """Do to tasks of a run what Airflow does once the time of the run is over."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = session.query(DagRun).filter_by(dag_id=run.dag_id, run_id=run.run_id).one()
+        found.set_state("failed")
+        for item in found.get_task_instances(session=session):
+            if item.task_id in left:
+                item.state, item.end_date = "skipped", None
+
+
+def told(run: Any) -> dict[str, str]:
+    """What upkeep hears of a run."""
+    from airflow_model_provider.cli.runs import ended_runs
+    from airflow_model_provider.registry.entities import RunKey
+
+    key = RunKey("default", run.dag_id, run.run_id)
+    return ended_runs([key])[key]
