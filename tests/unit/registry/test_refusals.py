@@ -23,17 +23,14 @@ DECLARED = """Declared: staging, production, champion. Teams declare more in [mo
 (AIRFLOW__MODEL_REGISTRY__STAGES)."""
 VERSIONS = """Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), \
 1 (archived). Name one of these, or a stage."""
-ANOTHER = (
-    "Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. "
-    "Pass expected={} to change it anyway."
-)
+ANOTHER = """Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. \
+Pass expected={} to change it anyway."""
 NEW = "Use another name, or create a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
-HELD = (
-    "{}@{} cannot be deleted: it is in stage 'production'. Promote another version, or archive it: "
-    "airflow model-registry promote {} {} archived --conn-id CONNECTION."
-)
+HELD = """{0}@{1} cannot be deleted: it is in stage 'production'. Promote another version, or archive it: \
+airflow model-registry promote {0} {1} archived --conn-id CONNECTION."""
 NONE_LEFT = "Nothing was changed. Other versions that have been in it: none. Promote a version instead."
+NEVER = f"{{}} cannot be rolled back: no earlier version that still exists was in it. {NONE_LEFT}"
 NUMBER = "It must be a whole number from 1 to 9223372036854775807."
 
 
@@ -161,8 +158,8 @@ SEALED = [
     ),
 ]
 DELETING = [
-    Refusal(lambda shop: shop.delete(2, purge=True), "VersionInUse", HELD.format(*("iris", 2) * 2)),
-    Refusal(lambda shop: shop.delete("production"), "VersionInUse", HELD.format(*("iris", 2) * 2)),
+    Refusal(lambda shop: shop.delete(2, purge=True), "VersionInUse", HELD.format("iris", 2)),
+    Refusal(lambda shop: shop.delete("production"), "VersionInUse", HELD.format("iris", 2)),
     Refusal(
         lambda shop: shop.delete(1),
         "VersionInUse",
@@ -188,9 +185,7 @@ DELETING = [
         "Delete it when it is ready or failed, or pass force=True. Nothing was changed.",
     ),
     Refusal(
-        lambda shop: shop.client.delete_model("solo", purge=True),
-        "VersionInUse",
-        HELD.format(*("solo", 1) * 2),
+        lambda shop: shop.client.delete_model("solo", purge=True), "VersionInUse", HELD.format("solo", 1)
     ),
     Refusal(
         lambda shop: shop.delete(7),
@@ -299,14 +294,10 @@ STAGES = [
         "'champion = dag:training_*, user:grace'. Let one of those do it, or change the setting.",
     ),
     Refusal(
-        lambda shop: shop.rollback("production", "solo"),
-        "NothingToRestore",
-        f"solo[production] cannot be rolled back: no earlier version that still exists was in it. {NONE_LEFT}",
+        lambda shop: shop.rollback("production", "solo"), "NothingToRestore", NEVER.format("solo[production]")
     ),
     Refusal(
-        lambda shop: shop.rollback("staging", "named"),
-        "NothingToRestore",
-        f"named[staging] cannot be rolled back: no earlier version that still exists was in it. {NONE_LEFT}",
+        lambda shop: shop.rollback("staging", "named"), "NothingToRestore", NEVER.format("named[staging]")
     ),
     Refusal(
         lambda shop: shop.rollback("production", to=3),
