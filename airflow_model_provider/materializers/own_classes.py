@@ -47,7 +47,7 @@ def identity(kind: type) -> dict[str, Any] | None:
     """Return what tells a class of a program or a DAG file from others; None if no other process could find it."""
     module = _home(kind)
     files = _files(module)
-    if not files or member(module, kind.__qualname__) is not kind:
+    if not files or _member(module, kind.__qualname__) is not kind:
         return None
     return {
         "files": files,
@@ -85,7 +85,7 @@ def _home(kind: type) -> ModuleType | None:
     if kind.__module__ != _MADE:
         return sys.modules.get(kind.__module__)
     own = (module for name, module in list(sys.modules.items()) if is_own(name))
-    return next((module for module in own if member(module, kind.__qualname__) is kind), None)
+    return next((module for module in own if _member(module, kind.__qualname__) is kind), None)
 
 
 def _candidates(said: dict[str, Any]) -> list[tuple[bool, type]]:
@@ -94,7 +94,7 @@ def _candidates(said: dict[str, Any]) -> list[tuple[bool, type]]:
     found: list[tuple[tuple[bool, int], type]] = []
     for module in list(sys.modules.values()):
         likeness = _likeness(said, module) if _file(module).endswith(end) else None
-        kind = member(module, name) if likeness is not None else None
+        kind = _member(module, name) if likeness is not None else None
         if likeness is None or not isinstance(kind, type) or kind.__qualname__ != name:
             continue
         if kind.__module__ in (module.__name__, _MADE):
@@ -148,8 +148,7 @@ def _file(module: object) -> str:
     return str(names.get("__file__") or _INTERACTIVE)
 
 
-def member(module: ModuleType | None, name: str) -> Any:
-    """Return what stands in a module under a qualified name, without asking the module; None if nothing does."""
+def _member(module: ModuleType | None, name: str) -> Any:
     found: Any = module
     for part in name.split("."):
         found = vars(found).get(part) if hasattr(found, "__dict__") else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import operator
 import sys
 from functools import cached_property, lru_cache
 from typing import Any, Final, NewType
 
 from airflow_model_provider.materializers.base import ExactnessLost
-from airflow_model_provider.materializers.own_classes import is_own, member
+from airflow_model_provider.materializers.own_classes import is_own
 
 #: The type of what ``functools.cache`` and ``lru_cache`` make.
 CACHED: Final[Any] = type(lru_cache(is_own))
@@ -46,9 +47,16 @@ def reduced(obj: Any) -> Any:
 def _can_be_imported(obj: Any) -> bool:
     import cloudpickle
 
-    name = obj.__module__
-    by_value = any(f"{name}.".startswith(f"{each}.") for each in cloudpickle.list_registry_pickle_by_value())
-    return not is_own(name) and not by_value and member(sys.modules.get(name), obj.__qualname__) is obj
+    module = obj.__module__
+    by_value = any(
+        f"{module}.".startswith(f"{each}.") for each in cloudpickle.list_registry_pickle_by_value()
+    )
+    if is_own(module) or by_value:
+        return False
+    try:
+        return operator.attrgetter(obj.__qualname__)(sys.modules[module]) is obj
+    except (AttributeError, KeyError):
+        return False
 
 
 def _cached(obj: Any) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -343,8 +343,12 @@ def test_functions_with_a_cache_come_along(round_trip, dag_file: Load) -> None:
 
 
 def test_functions_with_a_cache_that_can_be_imported_are_named(round_trip) -> None:
-    """They stay the ones of their library."""
-    assert round_trip([fnmatch._compile_pattern])[0] is fnmatch._compile_pattern
+    """They stay the ones of their library; one without a name comes along."""
+    nameless = lru_cache(partial(int, base=2))
+    compiled, made = round_trip([fnmatch._compile_pattern, nameless])
+
+    assert compiled is fnmatch._compile_pattern
+    assert made("101") == 5
 
 
 def test_large_globals_that_come_along_are_named(
