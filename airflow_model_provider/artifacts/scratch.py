@@ -16,7 +16,6 @@ from airflow_model_provider.artifacts.trouble import reason, refusal, reported
 from airflow_model_provider.exceptions import (
     AlreadyExists,
     InvalidConfiguration,
-    InvalidDefinition,
     StoreUnavailable,
 )
 
@@ -73,12 +72,10 @@ def check_target(target: Path, name: str, *, force: bool) -> None:
 
     :param name: of a file that could be written if the target is a folder.
     :param force: whether a file may be replaced.
-    :raises InvalidDefinition: for a folder.
-    :raises AlreadyExists: for anything else that may not be replaced.
+    :raises AlreadyExists: for a folder, and for anything else that may not be replaced.
     """
     if target.is_dir():
-        advice = f"Name a file in it: {target / name}. Nothing was written."
-        raise InvalidDefinition(f"file {str(target)!r}", "it is a folder", advice)
+        raise AlreadyExists("folder", str(target), f"name a file in it: {target / name}")
     if os.path.lexists(target) and not force:
         raise AlreadyExists("file", str(target))
 

@@ -114,15 +114,13 @@ def test_what_is_no_regular_file_is_not_replaced(
     model_registry.register_model_version("iris", {"noted": 1})
     for path in special:
         says = (
-            "it is a folder. Name a file in it: .*/folder/(noted|iris.zip). Nothing"
-            if path.is_dir()
-            else _STAYS
+            "is a folder: name a file in it: .*/folder/(noted|iris.zip). Nothing" if path.is_dir() else _STAYS
         )
         with pytest.raises(SystemExit, match=says) as caught:
             airflow(*command, str(path), "--force")
         assert "\n" not in str(caught.value)
 
-    with pytest.raises(SystemExit, match=r"it is a folder. Name a file in it"):
+    with pytest.raises(SystemExit, match="is a folder: name a file in it"):
         airflow(*command, str(next(path for path in special if path.is_dir())))
 
     assert {path: stat.S_IFMT(path.lstat().st_mode) for path in special} == special
