@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from airflow_model_provider.artifacts.trouble import reason, refusal, reported
-from airflow_model_provider.exceptions import InvalidConfiguration, StoreUnavailable
+from airflow_model_provider.exceptions import (
+    AlreadyExists,
+    InvalidConfiguration,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +64,20 @@ def file_in(folder: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             path.unlink()
+
+
+def check_target(target: Path, name: str, *, force: bool) -> None:
+    """
+    Refuse to write where something is.
+
+    :param name: of a file that could be written if the target is a folder.
+    :param force: whether a file may be replaced.
+    :raises AlreadyExists: for a folder, and for anything else that may not be replaced.
+    """
+    if target.is_dir():
+        raise AlreadyExists("folder", str(target), f"name a file in it: {target / name}")
+    if os.path.lexists(target) and not force:
+        raise AlreadyExists("file", str(target))
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.artifacts.scratch import replacing
+from airflow_model_provider.artifacts.scratch import check_target, replacing
 from airflow_model_provider.artifacts.trouble import reason
 from airflow_model_provider.cli.console import client, command, note, say, told, write_bytes
 from airflow_model_provider.cli.values import metadata_of
@@ -68,8 +67,7 @@ def download(args: Any) -> None:
         _print(args, artifact)
         return
     target = Path(args.to or artifact.name)
-    if os.path.lexists(target) and not args.force:
-        raise AlreadyExists("file", str(target))
+    check_target(target, artifact.name, force=args.force)
     source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
     try:
         _write(source, target, force=args.force)

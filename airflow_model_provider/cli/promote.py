@@ -95,4 +95,10 @@ def _seconds(option: str, text: str | None) -> int | None:
         return None
     if not re.fullmatch(r"(?:[0-9]{1,9}[dhms])+", text):
         raise InvalidConfiguration(option, f"{quoted(text)} is not a length of time; write 7d, 12h, or 1d12h")
+    if not (found := _sum(text)):
+        raise InvalidConfiguration(option, f"{quoted(text)} is no time; write 7d, 12h, or 1d12h")
+    return found
+
+
+def _sum(text: str) -> int:
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", text))

@@ -115,7 +115,9 @@ def compare(args: Any) -> None:
     found = client(args).compare(args.model, args.versions)
     stages = {label: tuple(held) for label, held in found.stages.items()}
     rows = [{"metadata": key, **values} for key, values in found.metadata.items()]
-    show(args, [{"metadata": "(stages)", **stages}, *rows])
+    # To a program null, which no key of metadata is.
+    title = "(stages)" if args.output in ("table", "plain") else None
+    show(args, [{"metadata": title, **stages}, *rows])
 
 
 @command

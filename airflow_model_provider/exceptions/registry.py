@@ -212,6 +212,8 @@ class AlreadyExists(ModelRegistryError, ValueError):
                 f"Pass {self.option('force')} to replace it, or choose another name."
             )
         state = f": {self.state}" if self.state else ""
+        if self.what == "folder":
+            return f"{self.name!r} is a folder{state}. Nothing was written."
         return f"The {self.what} {self.name!r} exists already{state}. Use it, or choose another name."
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.columns import ago, as_time
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.selectors import check_name
@@ -50,14 +51,16 @@ def drop_run_pins(
 
     :param model: only of this model; None for all.
     :return: how many pins there were.
+    :raises ModelNotFound: if there never was such a model.
     """
     if model is not None:
         check_name("model", model)
     where = (_pin.c.deployment == deployment) & (_pin.c.dag_id == dag_id) & (_pin.c.run_id == run_id)
-    if model is not None:
-        of_model = select(tables.model.c.id).where(tables.model.c.name == model)
-        where &= _pin.c.model_id.in_(of_model)
-    return database.write(lambda connection: connection.execute(delete(_pin).where(where)).rowcount)
+
+    def work(connection: Connection) -> int:
+        return connection.execute(delete(_pin).where(where, *_of_model(connection, model))).rowcount
+
+    return database.write(work)
 
 
 def release_pins(
@@ -77,6 +80,7 @@ def release_pins(
     :param model: only pins of this model; None for all.
     :param dry_run: only count.
     :return: how many pins there were.
+    :raises ModelNotFound: if there never was such a model.
     """
     record = tables.resolution.c
 
@@ -86,14 +90,21 @@ def release_pins(
         where = [_pin.c.at <= limit, ~select(record.id).where(*same_run, record.at > limit).exists()]
         named = {"deployment": deployment, "dag_id": dag_id}
         where += [_pin.c[name] == value for name, value in named.items() if value is not None]
-        if model is not None:
-            of_model = select(tables.model.c.id).where(tables.model.c.name == model)
-            where.append(_pin.c.model_id.in_(of_model))
+        where += _of_model(connection, model)
         if dry_run:
             return connection.execute(select(func.count()).select_from(_pin).where(*where)).scalar_one()
         return connection.execute(delete(_pin).where(*where)).rowcount
 
     return database.read(work) if dry_run else database.write(work)
+
+
+def _of_model(connection: Connection, name: str | None) -> list[ColumnElement[bool]]:
+    if name is None:
+        return []
+    found = connection.execute(select(tables.model.c.id).where(tables.model.c.name == name)).scalars().all()
+    if not found:
+        raise model_not_found(connection, name)
+    return [_pin.c.model_id.in_(found)]
 
 
 def is_newer_run(connection: Connection, run: RunKey, mine: str | None, mark: str | None) -> bool:

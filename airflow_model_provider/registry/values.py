@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from airflow_model_provider.exceptions import NotJson
+from airflow_model_provider.exceptions.base import an, quoted
 from airflow_model_provider.limits import DEEPEST, LARGEST_METADATA, check_key, check_mapping, is_shallow
 
 
@@ -53,6 +54,10 @@ def plain_json(value: Any, what: str) -> Any:
     try:
         found = _plain(value)
         json.dumps(found)
+    except _NotText as err:
+        said = str(err.part) if isinstance(err.part, int | float) else "name"
+        reason = f"its key {quoted(err.part)} is {an(type(err.part).__name__)}, not text"
+        raise NotJson(what, type(value).__name__, reason, f"Write text: {quoted(said)}.") from None
     except _NotPlain as err:
         type_name = f"{type(err.part).__module__}.{type(err.part).__qualname__}".removeprefix("builtins.")
         raise NotJson(what, type_name, "it is not a JSON value", _advice(err.part)) from None
@@ -72,6 +77,10 @@ class _NotPlain(Exception):
     def __init__(self, part: object) -> None:
         super().__init__(part)
         self.part = part
+
+
+class _NotText(_NotPlain):
+    """A key."""
 
 
 def _plain(value: Any) -> Any:
@@ -97,7 +106,7 @@ def _plain(value: Any) -> Any:
 def _key(key: object) -> str:
     key = key.value if isinstance(key, Enum) else key
     if not isinstance(key, str):
-        raise _NotPlain(key)
+        raise _NotText(key)
     return str(key)
 
 

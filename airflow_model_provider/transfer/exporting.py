@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import AlreadyExists, NotExportable
+from airflow_model_provider.artifacts.scratch import check_target
+from airflow_model_provider.exceptions import NotExportable
 from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.selectors import Selector
@@ -55,8 +55,7 @@ def export_model(
     :param told: called with the bytes of each payload.
     """
     path = Path(path)
-    if os.path.lexists(path) and not force:
-        raise AlreadyExists("file", str(path))
+    check_target(path, f"{name}.zip", force=force)
     registry, store = workspace.registry, workspace.store
     model = registry.get_model(name)
     chosen, left_out = (

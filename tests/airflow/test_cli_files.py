@@ -89,6 +89,9 @@ def test_kind_and_format_are_kept(
     assert list(artifact.load()) == [0, 1, 2]
 
 
+_STAYS = "is a (pipe|socket), and stays as it is"
+
+
 @pytest.fixture
 def special(tmp_path: Path) -> Any:
     """A pipe, a socket, a link to the pipe, a folder: what they are called, and what they are."""
@@ -110,9 +113,15 @@ def test_what_is_no_regular_file_is_not_replaced(
     """Not with ``--force`` either: a pipe or a device would be gone for all programs that use it."""
     model_registry.register_model_version("iris", {"noted": 1})
     for path in special:
-        with pytest.raises(SystemExit, match=r"is a (pipe|socket|directory), and stays as it is") as caught:
+        says = (
+            "is a folder: name a file in it: .*/folder/(noted|iris.zip). Nothing" if path.is_dir() else _STAYS
+        )
+        with pytest.raises(SystemExit, match=says) as caught:
             airflow(*command, str(path), "--force")
         assert "\n" not in str(caught.value)
+
+    with pytest.raises(SystemExit, match="is a folder: name a file in it"):
+        airflow(*command, str(next(path for path in special if path.is_dir())))
 
     assert {path: stat.S_IFMT(path.lstat().st_mode) for path in special} == special
 

@@ -77,7 +77,9 @@ def test_values_become_json(value: Any, plain: Any) -> None:
         (pd.Series([1]), "pandas.*Series", r"value\.tolist\(\)"),
         (object(), "object", "Log a number, a text"),
         (b"x", "bytes", "save_artifact"),
-        ({1: 2}, "int", "Log a number, a text"),
+        ({"recall": {0: 0.9}}, "dict", "its key 0 is an int, not text. Write text: '0'"),
+        ([{(1, 2): 3}], "list", r"its key \(1, 2\) is a tuple, not text. Write text: 'name'"),
+        ({b"x": 1}, "dict", "its key b'x' is a bytes, not text"),
         (np.longdouble(1), "numpy.*longdouble", "Log a number, a text"),
     ],
 )

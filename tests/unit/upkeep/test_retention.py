@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import ArtifactNotFound, InvalidConfiguration, VersionInUse
+from airflow_model_provider.exceptions import (
+    ArtifactNotFound,
+    InvalidConfiguration,
+    ModelNotFound,
+    VersionInUse,
+)
 from airflow_model_provider.named_artifacts import NamedArtifact
 from airflow_model_provider.references import Reference, Wanted
 from airflow_model_provider.registry import retention
@@ -142,7 +147,12 @@ def test_pins_of_many_runs_are_released_at_once(filled: Workspace) -> None:
     hour, none = timedelta(hours=1), timedelta(0)
 
     assert registry.release_pins(hour) == 0
+    registry.create_model("other")
     assert registry.release_pins(none, model="other") == 0
+    with pytest.raises(ModelNotFound, match=r"no model 'pined'.*pinned"):
+        registry.release_pins(none, model="pined", dry_run=True)
+    with pytest.raises(ModelNotFound):
+        registry.drop_run_pins(RUN, "pined")
     assert registry.release_pins(none, deployment="elsewhere") == 0
     assert registry.release_pins(none, dag_id="other", dry_run=True) == 1
     assert registry.release_pins(none, dag_id=RUN.dag_id, model="pinned") == 5
