@@ -8,7 +8,10 @@ from airflow_model_provider.exceptions.base import ModelRegistryError
 UPGRADE = "airflow model-registry db upgrade"
 #: Likewise, to see which tables there are.
 CHECK = "airflow model-registry db check"
-_URL = "Check the URL (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT or [model_registry] url) and that the database is running."
+_URL = (
+    "Check the URL (it is an argument, in AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT, or [model_registry] url) and that the "
+    "database is running."
+)
 
 
 class InvalidConfiguration(ModelRegistryError, ValueError):
