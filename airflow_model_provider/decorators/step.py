@@ -280,7 +280,7 @@ def step(
     :param model: the model the step belongs to, which beats the pipeline's.
     :param substitutions: values for placeholders in output names.
     :param task_arguments: any argument of an Airflow task: ``retries``, ``pool``, ``trigger_rule``, ...
-    :raises InvalidDefinition: if it isn't a function, or the options don't fit.
+    :raises InvalidDefinition: if it can't be called, or the options don't fit.
 
     >>> @step
     ... def add(a: int, b: int) -> int:

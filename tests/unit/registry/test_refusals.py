@@ -23,8 +23,8 @@ DECLARED = """Declared: staging, production, champion. Teams declare more in [mo
 (AIRFLOW__MODEL_REGISTRY__STAGES)."""
 VERSIONS = """Versions: 9 (failed), 8 (producing), 5 (failed), 4 (producing), 3 (ready), 2 (production, staging), \
 1 (archived). Name one of these, or a stage."""
-ANOTHER = """Nothing was changed. Check its history: airflow model-registry history {} production --conn-id CONNECTION. \
-Pass expected={} to change it anyway."""
+ANOTHER = """Nothing was changed. Check its history: airflow model-registry history {} production \
+--conn-id CONNECTION. Pass expected={} to change it anyway."""
 NEW = "Use another name, or create a new version."
 FIRST = "A pipeline with model=Model(name='irsi') makes it at its first run."
 HELD = """{0}@{1} cannot be deleted: it is in stage 'production'. Promote another version, or archive it: \
