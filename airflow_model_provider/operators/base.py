@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions import PromotionRefused, WrongRegistry
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.received import Receiving
-from airflow_model_provider.operators.upstream import over_in_run, settled_before, upstream_in
+from airflow_model_provider.operators.upstream import settled_in_run, upstream_in
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.selectors import Selector, SelectorKind
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
@@ -96,7 +96,7 @@ class RegistryTask(Receiving):
         task: Any = self
 
         def settled() -> set[str]:
-            return settled_before(task) | over_in_run(self._ti, task.dag.task_ids)
+            return settled_in_run(task, self._ti, task.dag.task_ids)
 
         return Origin(self.resolver.attempt, settled, person, once=True)
 

@@ -28,10 +28,9 @@ from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
-    over_in_run,
     part_state,
     removed_in_run,
-    settled_before,
+    settled_in_run,
     states_in_run,
     stopped_behind,
     upstream_in,
@@ -197,7 +196,7 @@ class StepOperator(Receiving):
             self.step_model,
             producers=self._producers,
             again=self._to_run,
-            settled=lambda: settled_before(self) | over_in_run(self._ti, self._producers()),
+            settled=lambda: settled_in_run(self, self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state),
             removed=lambda parts: removed_in_run(self._ti, parts),
             mapped_over=mapped_over(self, context["ti"]),

@@ -105,12 +105,18 @@ def _of_an_instance(key: str) -> tuple[str, int]:
     return task, int(index)
 
 
-def over_in_run(ti: Any, tasks: Iterable[str]) -> set[str]:
+def settled_in_run(task: Any, ti: Any, tasks: Iterable[str]) -> set[str]:
     """
-    Return the tasks that have succeeded or never run in the run of a task instance, with all their instances.
+    Return the tasks of which nothing is to come any more when a task of a run acts.
 
-    Of its own task the other instances count.
+    Each is over, with all its instances: of the task itself the others count. One that has succeeded has told so; if a
+    version still waits for it, a person has marked it.
+
+    :param tasks: those that are asked for.
     """
     states = states_in_run(ti, tasks) if hasattr(ti, "get_task_states") else {}
     states.get(ti.task_id, {}).pop(ti.map_index, None)
-    return {task for task, found in states.items() if set(found.values()) <= _WELL_OVER}
+    over = {name for name, found in states.items() if set(found.values()) <= _WELL_OVER}
+    return (settled_before(task) | over) - {
+        name for name, found in states.items() if found.get(-1) == "success"
+    }

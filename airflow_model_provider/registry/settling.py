@@ -210,7 +210,7 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     rows = producer_rows(connection, version_id)
     _leave_out(connection, version_id, rows, removed)
     known = {row.task_id: row for row in rows}
-    outcomes = {**_believed(outcomes, known), **dict.fromkeys(removed, SKIPPED)}
+    outcomes = {**_believed(connection, version_id, outcomes, known), **dict.fromkeys(removed, SKIPPED)}
     mapped = _of_mapped(outcomes)
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
@@ -230,31 +230,34 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     return recomputed(connection, version_id)
 
 
-def _believed(outcomes: Mapping[str, str], known: Mapping[str, Row[Any]]) -> dict[str, str]:
+def _believed(
+    connection: Connection, version_id: int, outcomes: Mapping[str, str], known: Mapping[str, Row[Any]]
+) -> dict[str, str]:
     """
     Return what became of tasks, where some have said nothing themselves.
 
     One that commits says so before it succeeds, and one that skips itself before it is skipped: what Airflow says of a
     task that has said nothing was set by somebody else.
     """
-    found = {}
+    found = {part: FAILED if state == ENDED else state for part, state in outcomes.items()}
     for part, state in outcomes.items():
         row, whole = known.get(part), known.get(part.partition("[")[0])
         is_silent = row is None or row.state == PENDING
-        if state == COMMITTED and is_silent and whole is not None and whole.declares:
-            log.warning("Task %r %s. Clear it to run it.", part, _MARKED)
-            state = FAILED
-        elif state == ENDED and row is not None and not is_silent:
-            state = row.state
-        elif state == ENDED:
-            log.warning("Task %r %s. Clear it to run it.", part, _STOPPED)
-            state = FAILED
-        found[part] = state
+        if whole is None:
+            continue
+        if is_silent and (state == ENDED or (state == COMMITTED and whole.declares)):
+            found[part] = FAILED
+            label = version_label(connection, version_id)
+            log.warning("Task %r of %s failed: %s. Clear it to run it.", part, label, _NOT_DONE[state])
+        elif state == ENDED and row is not None:
+            found[part] = row.state
     return found
 
 
-_MARKED = "counts as failed: it was marked as succeeded, but has not committed its outputs"
-_STOPPED = "counts as failed: it was skipped because its Dag run was ended"
+_NOT_DONE = {
+    COMMITTED: "it was marked as succeeded, but has not committed its outputs",
+    ENDED: "it was skipped only because its Dag run was ended",
+}
 
 
 def _of_mapped(outcomes: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from airflow_model_provider import Client, Model, host, step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.operators.step import StepOperator
-from airflow_model_provider.operators.upstream import over_in_run
+from airflow_model_provider.operators.upstream import settled_in_run
 from tests.support.tasks import TaskInstance, predicting, running
 
 if TYPE_CHECKING:
@@ -176,6 +176,10 @@ def test_the_version_of_mapped_instances_is_closed_behind_them(way: str) -> None
     assert len(dag.tasks) == 5
 
 
+#: A task of which nothing tells what is over before it.
+ALONE = SimpleNamespace(trigger_rule="all_done")
+
+
 @dataclass
 class Among(TaskInstance):
     """An instance among others, in the states that are told."""
@@ -198,7 +202,25 @@ def test_an_instance_knows_whether_the_others_are_over(others: list[str], over: 
     states = {f"train_{index}": state for index, state in enumerate(["running", *others])}
     ti = Among(task_id="train", map_index=0, states=states)
 
-    assert over_in_run(ti, ["train"]) == ({"train"} if over else set())
+    assert settled_in_run(ALONE, ti, ["train"]) == ({"train"} if over else set())
+
+
+def test_a_step_that_was_marked_as_succeeded_is_still_waited_for() -> None:
+    """One that has succeeded by itself has committed, so that nobody asks."""
+    with DAG("predictions", schedule=None) as dag:
+        made = step(name="train", model=Model("iris"))(lambda: 1)()
+        step(name="skipped", model=Model("iris"))(lambda: 1)().operator >> made.operator
+        last = step(name="promote", model=Model("iris"))(predict)(made).operator
+    ti: Any = SimpleNamespace(
+        dag_id="predictions",
+        run_id="r",
+        task_id="promote",
+        map_index=-1,
+        get_task_states=lambda **_: {"r": {"train": "success", "skipped": "skipped"}},
+    )
+
+    assert dag.has_task("train")
+    assert settled_in_run(last, ti, ["train", "skipped"]) == {"skipped"}
 
 
 def test_what_is_skipped_behind_others_does_not_run_again() -> None:

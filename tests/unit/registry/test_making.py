@@ -410,11 +410,11 @@ def test_what_others_have_set_is_not_what_a_task_has_said(
     registry.commit_producer(made, "evaluate")
     registry.commit_producer(made, "train[0]")
     registry.settle_producer(made, "train[2]", SKIPPED)
-    closed = registry.close_run_version("iris", RUN, {"evaluate": ENDED, **outcomes})
+    closed = registry.close_run_version("iris", RUN, {"evaluate": ENDED, "stock[0]": ENDED, **outcomes})
 
     assert closed is not None
     assert closed.state.value == ended
-    assert ("counts as failed" in caplog.text) == (ended == "failed")
+    assert ("of iris@1 failed: it was" in caplog.text) == (ended == "failed")
 
 
 def test_a_version_that_waits_for_a_task_is_found(registry: Registry) -> None:
