@@ -74,7 +74,7 @@ def check_target(target: Path, name: str, *, force: bool) -> None:
     :param force: whether a file may be replaced.
     :raises AlreadyExists: for a folder, and for anything else that may not be replaced.
     """
-    if target.is_dir():
+    if os.path.isdir(target):  # noqa: PTH112 - never raises
         raise AlreadyExists("folder", str(target), f"name a file in it: {target / name}")
     if os.path.lexists(target) and not force:
         raise AlreadyExists("file", str(target))
