@@ -1,4 +1,4 @@
-"""Exceptions come back as they were, or are refused when they are saved."""
+"""Exceptions as values: they come back as they were, or are refused when they are saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file a class is of: programs that run again, subfolders of the DAGs folder, bundles, files of one name."""
+"""Which file defines a class: programs and DAG files that save values of their own classes and load them again."""
 
 from __future__ import annotations
 
