@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,14 +44,15 @@ def with_ended(
     """
     skips = _Skips(dag, states, said, was_stopped)
     order = TopologicalSorter({task.task_id: task.upstream_task_ids for task in dag.tasks}).static_order()
-    return {name: skips.judge(name, skips_itself) for name in order if name in states}
+    judged = {name: skips.judge(name, skips_itself) for name in order if name in states}
+    return {**{name: dict(found) for name, found in states.items()}, **judged}
 
 
 class _Skips:
     def __init__(
         self, dag: Any, states: States, said: Callable[[str], Iterable[Mapping[str, Any]]], was_stopped: Asked
     ) -> None:
-        self.dag, self.states, self.said, self.was_stopped = dag, states, said, was_stopped
+        self.dag, self.states, self.said, self.was_stopped = dag, states, cache(said), was_stopped
         #: What the tasks behind take for the states of those that were judged.
         self.believed: dict[str, dict[int, str]] = {}
         failed = any("failed" in found.values() for found in states.values())
