@@ -30,7 +30,7 @@ def use(marker: int, folder: str) -> Annotated[int, "outage_used"]:
 @step
 def save_late(marker: int, folder: str) -> Annotated[int, "outage_saved"]:
     Path(folder, "loaded").touch()
-    wait_for(Path(folder, "later"))
+    wait_for(Path(folder, "save"))
     return marker
 
 
