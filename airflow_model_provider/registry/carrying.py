@@ -31,13 +31,17 @@ def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: C
 
     :param again: the tasks and mapped instances that run again.
     """
+    writers = set()
     for row in _rows(connection, _producer, old):
+        writers.add(row.task_id.partition("[")[0])
         task, is_instance, index = row.task_id.rstrip("]").partition("[")
         if not _is_again(task, int(index) if is_instance else -1, again):
             _put(connection, _producer, row, version_id=new)
     artifacts = select(_link, *_columns_of_maker()).join(_made, _made.c.id == _link.c.artifact_version_id)
-    held = artifacts.where(_link.c.version_id == old, _link.c.own, _made.c.deleted_at.is_(None))
+    held = artifacts.where(_link.c.version_id == old, _made.c.deleted_at.is_(None))
     for row in connection.execute(held):
+        if not row.own and row.task_id not in writers:  # of a task that merely used the version
+            continue
         is_ours = (row.deployment, row.dag_id, row.run_id) == run
         by_hand = not is_ours and row.sealed and row.relation == Relation.LINKED.value
         if by_hand or (is_ours and not _is_again(row.task_id, row.maker_index, again)):
