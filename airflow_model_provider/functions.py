@@ -132,7 +132,7 @@ def load_artifact(
     :param digest: SHA-256 that the bytes at the URI must have.
     :param format: with ``digest=``: what wrote them, as ``handle.env("MODEL")`` says; None where the bytes tell.
     :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
-    :raises InvalidDefinition: if it is none of these, or a JSON form that names the connection of another registry.
+    :raises InvalidDefinition: for any other value, and for a JSON form that names the connection of another registry.
 
     >>> load_artifact("scaler")  # doctest: +SKIP
     >>> load_artifact(os.environ["MODEL_URI"], digest=os.environ["MODEL_DIGEST"])  # doctest: +SKIP

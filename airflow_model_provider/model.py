@@ -99,9 +99,9 @@ class Model(JsonValue):
     tags: tuple[str, ...] = ()
 
     def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: D102 - refuses what __init__ does not know
-        known = [item.name for item in fields(cls)]
         for name in options:
-            if name not in known:
+            if name not in cls.__dataclass_fields__:
+                known = [item.name for item in fields(cls)]
                 said = f"Model({quoted((args or ('',))[0])})" if args else "Model()"
                 raise InvalidDefinition(said, f"it has no argument {quoted(name)}", _hint(name, known))
         return super().__new__(cls)

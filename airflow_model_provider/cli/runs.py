@@ -45,9 +45,9 @@ def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
     instances = found[0].get_task_instances(session=session)
     for item in instances:
         states.setdefault(item.task_id, {})[item.map_index] = str(item.state)
-    dag = DBDagBag().get_dag_for_run(found[0], session)
-    if dag is not None and any("skipped" in by_index.values() for by_index in states.values()):
-        states = _judged(session, run, dag, states, instances)
+    if any("skipped" in by_index.values() for by_index in states.values()):
+        dag = DBDagBag().get_dag_for_run(found[0], session)
+        states = states if dag is None else _judged(session, run, dag, states, instances)
     return {
         part_of(task, index): part_state(state)
         for task, by_index in states.items()

@@ -148,7 +148,7 @@ def _said(garbage: Garbage) -> str:
 
 
 def _closed(garbage: Garbage, words: str) -> str:
-    """Return words for the versions of runs that are over, and which were never ended; nothing where there are none."""
+    """Return words with the numbers of open and abandoned versions; an empty text if both are 0."""
     ended = {"open version": garbage.ended, "abandoned version": garbage.abandoned}
     counts = ", ".join(counted(count, what) for what, count in ended.items() if count)
     return words.format(counts) if counts else ""

@@ -169,9 +169,8 @@ class ModelApprovalOperator(PromotingTask, ApprovalOperator):
         except StageConflict as err:
             if err.holder != approval.number:
                 raise
-        return self._promote(
-            approval.number, UNSET, approval.person
-        )  # somebody else has done the same meanwhile
+        # somebody else has done the same meanwhile
+        return self._promote(approval.number, UNSET, approval.person)
 
     def _ask(self, context: Context, number: int, holder: int | None) -> NoReturn:
         try:

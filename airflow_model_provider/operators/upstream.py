@@ -82,9 +82,11 @@ def states_in_run(ti: Any, tasks: Iterable[str]) -> dict[str, dict[int, str | No
 
 def removed_in_run(ti: Any, parts: Collection[str]) -> list[str]:
     """Return, of the mapped instances that a version waits for, those that Airflow has removed from the run."""
+    from airflow_model_provider.registry.entities import part_of
+
     states = states_in_run(ti, {part.partition("[")[0] for part in parts})
     removed = {
-        f"{task}[{index}]"
+        part_of(task, index)
         for task, found in states.items()
         for index, state in found.items()
         if state == "removed"

@@ -176,7 +176,7 @@ def held_in(value: Any, is_meant: Callable[[Any], bool]) -> list[Any]:
 
 def check_texts(subject: str, value: Any, steps: Callable[[str, str], bool]) -> None:
     """
-    Refuse a text that was made of a step's output: nobody would wait for the step, and what the task gets is no value.
+    Refuse a text that was made of a step's output: the task would not wait for that step.
 
     :param steps: whether a task of this id, in the DAG of this id, is a step of what is built here.
     :raises InvalidDefinition: naming the step.

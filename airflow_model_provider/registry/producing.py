@@ -131,7 +131,7 @@ def _free_name(connection: Connection, model_id: int, name: str) -> str:
 
 
 def awaiting_version(database: Database, model: str, run: RunKey, producer: str) -> VersionRecord | None:
-    """Return the version of a Dag run that waits for a task; None if there is none, or the task has had its say."""
+    """Return the version of a Dag run, if it still waits for a task; else None."""
     row = database.read(lambda connection: _newest(connection, model, run, producer))
     if row is None or row.v_state == VersionState.DELETED.value or row.mine not in (None, PENDING):
         return None
