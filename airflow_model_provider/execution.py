@@ -71,7 +71,8 @@ class Task(typing.NamedTuple):
     :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
-    :param removed: of mapped instances, those that Airflow has removed; asked only in a cleared run.
+    :param removed: of mapped instances, those that Airflow removes, as where what they are mapped over is empty now;
+        asked only in a cleared run.
     :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
@@ -82,7 +83,7 @@ class Task(typing.NamedTuple):
     again: Callable[[], Collection[str]] = tuple
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()
-    removed: Callable[[Collection[str]], Collection[str]] = lambda _: ()
+    removed: Callable[[Collection[str], Collection[str]], Collection[str]] = lambda *_: ()
     mapped_over: MappedOver | None = None
 
 
@@ -454,8 +455,15 @@ class StepExecution:
         if now is not VersionState.PRODUCING or self.attempt.try_number == 1:
             return
         waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come
-        if waiting and (removed := self.task.removed(waiting)):
+        if waiting and (removed := self.task.removed(waiting, self._mapped_over_nothing)):
             registry.leave_out(version.id, removed)
+
+    @property
+    def _mapped_over_nothing(self) -> Collection[str]:
+        """The tasks that are mapped over an empty list which this one has returned."""
+        over = self._mapped_over
+        is_empty = over is not None and not over.composed and self.entries is not None and not self.entries
+        return over.tasks if over is not None and is_empty else ()
 
     @property
     def used_versions(self) -> list[VersionRecord]:

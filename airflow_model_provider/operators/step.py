@@ -198,7 +198,7 @@ class StepOperator(Receiving):
             again=self._to_run,
             settled=lambda: settled_in_run(self, self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state),
-            removed=lambda parts: removed_in_run(self._ti, parts),
+            removed=lambda parts, empty: removed_in_run(self._ti, self.dag, parts, empty),
             mapped_over=mapped_over(self, context["ti"]),
         )
         return StepExecution(task, resolver_for(context), self.log)
@@ -277,12 +277,12 @@ class StepOperator(Receiving):
         }
 
     def _to_run(self) -> list[str]:
-        """Of these, those that are to run, or running, by the names that a version has for them."""
+        """The tasks of this DAG that are to run, or running, by the names that a version has for them."""
         from airflow_model_provider.registry.entities import part_of
 
         assert self.step_model is not None
         close = closing_id(self.dag, self.step_model)
-        states = states_in_run(self._ti, [*self._producers(), *([close] if close else [])])
+        states = states_in_run(self._ti, self.dag.task_ids)
         closes = not set(states.pop(close or "", {}).values()) <= OVER
         found: list[str] = []
         never = self._stopped_by_now(states)

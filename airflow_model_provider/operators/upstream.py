@@ -80,8 +80,12 @@ def states_in_run(ti: Any, tasks: Iterable[str]) -> dict[str, dict[int, str | No
     return found
 
 
-def removed_in_run(ti: Any, parts: Collection[str]) -> list[str]:
-    """Return, of the mapped instances that a version waits for, those that Airflow has removed from the run."""
+def removed_in_run(ti: Any, dag: DAG, parts: Collection[str], empty: Iterable[str]) -> list[str]:
+    """
+    Return, of the mapped instances that a version waits for, those that Airflow has removed from the run, or will.
+
+    :param empty: tasks and task groups that are mapped over a list that is empty now.
+    """
     from airflow_model_provider.registry.entities import part_of
 
     states = states_in_run(ti, {part.partition("[")[0] for part in parts})
@@ -91,7 +95,18 @@ def removed_in_run(ti: Any, parts: Collection[str]) -> list[str]:
         for index, state in found.items()
         if state == "removed"
     }
-    return sorted(removed.intersection(parts))
+    never = _without_instances(dag, empty)
+    return sorted(part for part in parts if part in removed or part.partition("[")[0] in never)
+
+
+def _without_instances(dag: DAG, empty: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for name in empty:
+        group = dag.task_group_dict.get(name)
+        tasks = [dag.get_task(name)] if group is None else list(group.iter_tasks())
+        for task in tasks:
+            found |= {task.task_id, *stopped_behind(task, "skipped")}
+    return found
 
 
 def _told_apart(tasks: set[str]) -> Iterator[set[str]]:
@@ -112,13 +127,16 @@ def settled_in_run(task: Any, ti: Any, tasks: Iterable[str]) -> set[str]:
     Return the tasks of which nothing is to come any more when a task of a run acts.
 
     Each is over, with all its instances: of the task itself the others count. One that has succeeded has told so; if a
-    version still waits for it, a person has marked it.
+    version still waits for it, a person has marked it: this can be told of instances by their names in the version,
+    which come along.
 
     :param tasks: those that are asked for.
     """
+    from airflow_model_provider.registry.entities import part_of
+
     states = states_in_run(ti, tasks) if hasattr(ti, "get_task_states") else {}
     states.get(ti.task_id, {}).pop(ti.map_index, None)
     over = {name for name, found in states.items() if set(found.values()) <= _WELL_OVER}
-    return (settled_before(task) | over) - {
-        name for name, found in states.items() if found.get(-1) == "success"
-    }
+    well = {(name, at) for name, found in states.items() for at, state in found.items() if state == "success"}
+    instances = {part_of(name, at) for name, at in well if at >= 0}
+    return ((settled_before(task) | over) - {name for name, at in well if at < 0}) | instances

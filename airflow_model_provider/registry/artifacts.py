@@ -25,7 +25,7 @@ from airflow_model_provider.registry.entities import (
 )
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
-from airflow_model_provider.registry.versions import version_label
+from airflow_model_provider.registry.versions import is_made_in, version_label
 from airflow_model_provider.selectors import ArtifactType, check_name
 
 if TYPE_CHECKING:
@@ -137,10 +137,17 @@ def _linked(connection: Connection, new: NewArtifact, record: ArtifactRecord) ->
     return record
 
 
-def link_artifact(database: Database, version_id: int, artifact_version_id: int, relation: Relation) -> None:
+def link_artifact(
+    database: Database,
+    version_id: int,
+    artifact_version_id: int,
+    relation: Relation,
+    attempt: Attempt | None = None,
+) -> None:
     """
     Link an artifact version to a version of a model; harmless to repeat.
 
+    :param attempt: of the task that does; it is noted if its run makes the version.
     :raises ArtifactNotFound: if there is no such artifact version.
     :raises VersionNotFound: if there is no such version.
     """
@@ -148,7 +155,10 @@ def link_artifact(database: Database, version_id: int, artifact_version_id: int,
     def work(connection: Connection) -> None:
         record = _by_id(connection, artifact_version_id)
         version_label(connection, version_id)
-        _write_link(connection, Link(version_id, relation), record.id, record.name, record.map_index)
+        link, part = Link(version_id, relation), None
+        if attempt is not None and is_made_in(connection, version_id, attempt.run):
+            part = attempt.producer
+        _write_link(connection, link, record.id, record.name, record.map_index, linked_by=part)
 
     database.write(work)
 
@@ -343,6 +353,7 @@ def _write_link(
     map_index: int,
     *,
     keeps: bool = True,
+    linked_by: str | None = None,
 ) -> None:
     values = {
         "version_id": link.version_id,
@@ -352,6 +363,7 @@ def _write_link(
         "name": name,
         "map_index": map_index,
         "keeps": keeps,
+        "linked_by": linked_by,
     }
     run(connection, _LINK, values)
 
@@ -369,8 +381,8 @@ def _by_id(connection: Connection, artifact_version_id: int) -> ArtifactRecord:
 
 #: What a mapped task saves into a version that it makes by itself is no element of a collection.
 _LINK = """
-INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, map_index)
-VALUES (:version_id, :artifact_version_id, :relation, :own, :name, CASE WHEN :keeps
+INSERT INTO mr_link (version_id, artifact_version_id, relation, own, name, linked_by, map_index)
+VALUES (:version_id, :artifact_version_id, :relation, :own, :name, :linked_by, CASE WHEN :keeps
   OR EXISTS (SELECT 1 FROM mr_run_version r WHERE r.version_id = :version_id)
   THEN CAST(:map_index AS integer) ELSE -1 END)
 ON CONFLICT DO NOTHING

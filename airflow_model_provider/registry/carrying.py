@@ -1,67 +1,130 @@
-"""What a further version of a cleared run takes over from the one before: the parts of tasks that do not run again."""
+"""What a further version of a cleared run takes over from the one before: parts that are not made anew in it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, select
 
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.entities import Relation, RunKey, part_of
+from airflow_model_provider.registry.database import insertion
+from airflow_model_provider.registry.entities import COMMITTED, Relation, RunKey, VersionState, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from datetime import datetime
 
     from sqlalchemy import Connection, Row, Table
 
-_made, _link, _logged, _producer = (
+_made, _link, _logged, _producer, _version = (
     tables.artifact_version,
     tables.link,
     tables.version_metadata,
     tables.producer,
+    tables.version,
 )
+
+
+def is_in_seal(
+    connection: Connection, version_id: int, sealed_at: datetime | None, run: RunKey, parts: Collection[str]
+) -> bool:
+    """Whether a version of a run was promoted with what one of some parts has made."""
+    if sealed_at is None:
+        return False
+    committed = [row for row in _rows(connection, _producer, version_id) if row.state == COMMITTED]
+    mine = [row for row in committed if _is_among(*_place(row.task_id), parts)]
+    if any(row.declares and row.at <= sealed_at for row in mine):
+        return True
+    writers = {row.task_id for row in mine}
+    held = _held(connection, version_id, run) if writers else ()
+    return any(row.sealed and _is_among(*writer, writers) for _, row, writer in held if writer is not None)
 
 
 def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: Collection[str]) -> None:
     """
     Give a version what another one of the same run holds of tasks that do not run again. Nothing is copied but rows.
 
-    Links by hand to what other runs have made don't say who made them: they come along if the old version was promoted
-    with them. What other runs, people and programs have added to it stays there.
+    Links that a person or another run has made come along if the old version was promoted with them. What else these
+    have added to it stays there.
 
     :param again: the tasks and mapped instances that run again.
     """
     writers = set()
     for row in _rows(connection, _producer, old):
-        writers.add(row.task_id.partition("[")[0])
-        task, is_instance, index = row.task_id.rstrip("]").partition("[")
-        if not _is_again(task, int(index) if is_instance else -1, again):
+        task, index = _place(row.task_id)
+        writers.add(task)
+        if not _is_among(task, index, again):
             _put(connection, _producer, row, version_id=new)
-    artifacts = select(_link, *_columns_of_maker()).join(_made, _made.c.id == _link.c.artifact_version_id)
-    held = artifacts.where(_link.c.version_id == old, _made.c.deleted_at.is_(None))
-    for row in connection.execute(held):
-        if not row.own and row.task_id not in writers:  # of a task that merely used the version
-            continue
-        is_ours = (row.deployment, row.dag_id, row.run_id) == run
-        by_hand = not is_ours and row.sealed and row.relation == Relation.LINKED.value
-        if by_hand or (is_ours and not _is_again(row.task_id, row.maker_index, again)):
-            _put(connection, _link, row, version_id=new, sealed=False)
-    for row in _rows(connection, _logged, old):
-        is_ours = (row.deployment, row.dag_id, row.run_id) == run
-        if is_ours and not _is_again(row.task_id, row.map_index, again):
-            _put(connection, _logged, row, version_id=new, sealed=False)
+    for table, row, writer in _held(connection, old, run):
+        if writer is None:
+            comes = table is _link and row.sealed and row.relation == Relation.LINKED.value
+        else:
+            used = (
+                table is _link and not row.own and writer[0] not in writers
+            )  # by a task that merely used it
+            comes = not used and not _is_among(*writer, again)
+        if comes:
+            _put(connection, table, row, version_id=new, sealed=False)
 
 
-def _is_again(task: str, index: int, again: Collection[str]) -> bool:
-    """Whether what a task, or an instance of it, has made is made anew; of the whole task, if no instance is named."""
-    if part_of(task, index) in again:
+def take_along(connection: Connection, old: int, new: int, run: RunKey, parts: Collection[str]) -> None:
+    """Give a further version of a run what parts have added to the one before it since that was promoted."""
+    for table, row, writer in _held(connection, old, run):
+        if writer is not None and not row.sealed and _is_among(*writer, parts):
+            _put(connection, table, row, version_id=new)
+
+
+def newer_version(connection: Connection, version_id: int) -> tuple[int, RunKey] | None:
+    """Return the newest version that the run of one makes after it, and the run."""
+    one, other = tables.run_version, tables.run_version.alias("other")
+    same = [one.c[name] == other.c[name] for name in ("model_id", *RunKey._fields)]
+    alive = _version.c.state != VersionState.DELETED.value
+    query = (
+        select(other.c.version_id, *[other.c[name] for name in RunKey._fields])
+        .join(one, and_(*same, one.c.generation < other.c.generation))
+        .join(_version, _version.c.id == other.c.version_id)
+        .where(one.c.version_id == version_id, alive)
+        .order_by(other.c.generation.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row[0], RunKey(*row[1:]))
+
+
+def is_among(part: str, parts: Collection[str]) -> bool:
+    """Whether a part is one of others; each instance of a task is, if no instance of it is named."""
+    return _is_among(*_place(part), parts)
+
+
+def _is_among(task: str, index: int, parts: Collection[str]) -> bool:
+    if part_of(task, index) in parts:
         return True
-    return task in again and not any(part.startswith(f"{task}[") for part in again)
+    return task in parts and not any(part.startswith(f"{task}[") for part in parts)
 
 
-def _columns_of_maker() -> list[Any]:
-    of_run = [_made.c[name] for name in RunKey._fields]
-    return [*of_run, _made.c.task_id, _made.c.map_index.label("maker_index")]
+def _place(part: str) -> tuple[str, int]:
+    task, is_instance, index = part.rstrip("]").partition("[")
+    return task, int(index) if is_instance else -1
+
+
+def _held(
+    connection: Connection, version_id: int, run: RunKey
+) -> Iterator[tuple[Table, Row[Any], tuple[str, int] | None]]:
+    """Yield what a version holds, each with the task of its run, and the instance of it, that has written it."""
+    of_maker = [*[_made.c[name] for name in RunKey._fields], _made.c.task_id]
+    links = select(_link, *of_maker, _made.c.map_index.label("made_at")).join(_made)
+    there = (_link.c.version_id == version_id) & _made.c.deleted_at.is_(None)
+    for row in connection.execute(links.where(there)).all():
+        if row.linked_by is not None:
+            yield _link, row, _place(row.linked_by)
+        else:
+            yield _link, row, (row.task_id, row.made_at) if _run_of(row) == run else None
+    for row in _rows(connection, _logged, version_id):
+        yield _logged, row, (row.task_id, row.map_index) if _run_of(row) == run else None
+
+
+def _run_of(row: Row[Any]) -> RunKey:
+    return RunKey(row.deployment, row.dag_id, row.run_id)
 
 
 def _rows(connection: Connection, table: Table, version_id: int) -> list[Row[Any]]:
@@ -70,4 +133,4 @@ def _rows(connection: Connection, table: Table, version_id: int) -> list[Row[Any
 
 def _put(connection: Connection, table: Table, row: Row[Any], **changed: Any) -> None:
     values = {column.name: row._mapping[column] for column in table.columns}
-    connection.execute(insert(table).values({**values, **changed}))
+    connection.execute(insertion(connection, table).values({**values, **changed}).on_conflict_do_nothing())

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.carrying import carry_over
+from airflow_model_provider.registry.carrying import carry_over, is_in_seal
 from airflow_model_provider.registry.catalog import complete_card, locked_model
-from airflow_model_provider.registry.entities import COMMITTED, PENDING, RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.entities import PENDING, RunKey, VersionRecord, VersionState
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.settling import become, close_producers, reopen_producers
@@ -45,31 +45,35 @@ def version_for_run(
     """
     Return the version that a Dag run makes of a model; the first task that asks makes it.
 
-    A version that was promoted with this very task's part in it stays as it is: the cleared run gets another one, which
-    takes over what that one holds of the tasks that do not run again.
+    A version that was promoted with a part in it that is made anew, by this task or another one of a cleared run,
+    stays as it is: the run gets another one, which takes over what that one holds of the tasks that do not run again.
 
     :param producer: the task that asks.
     :param producers: the tasks that a new version waits for, and whether each declares outputs; asked only when one is
         made.
     :param new: what is said of a new one; its name gets a number behind it if another version has it.
-    :param again: the tasks that are to run, or running, where this one has settled its part before: of a cleared run.
+    :param again: the tasks that are to run, or running; asked only of a run that may have been cleared.
     :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
     check_name("model", model)
 
+    waiting: set[str] = set()
+
     def look(connection: Connection) -> _Found:
-        return _found(connection, model, run, producer, new.run_mark)
+        return _found(connection, model, run, producer, new.run_mark, waiting)
 
     found = database.read(look)
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
+    if found.may_be_cleared:
+        waiting |= _runs_again(producer, again)
+        found = database.read(look) if found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
-        if found.row.mine in (None, PENDING) or record.sealed_at is not None:
+        if found.row.mine in (None, PENDING) or found.is_sealed:
             return record
-        return record._replace(state=reopen_producers(database, record.id, {producer, *again()}))
+        return record._replace(state=reopen_producers(database, record.id, {producer, *waiting}))
     parts = dict(producers() if callable(producers) else producers)
-    waiting = _runs_again(producer, again) if found.row is not None else set()
     if waiting and not found.is_deleted:
         parts = _still_to_run(parts, waiting)
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
@@ -186,14 +190,33 @@ class _Found(NamedTuple):
     def is_deleted(self) -> bool:
         return self.row is not None and self.row.v_state == VersionState.DELETED.value
 
+    @property
+    def is_sealed(self) -> bool:
+        return self.row is not None and self.row.v_sealed_at is not None
 
-def _found(connection: Connection, model: str, run: RunKey, producer: str, mark: str | None) -> _Found:
+    @property
+    def may_be_cleared(self) -> bool:
+        """Whether the task that asks has had its turn; an instance that a mapped task lacked before has had none."""
+        if self.row is None or self.is_deleted or self.row.mine == PENDING:
+            return False
+        return self.row.mine is not None or self.is_sealed
+
+
+def _found(
+    connection: Connection,
+    model: str,
+    run: RunKey,
+    producer: str,
+    mark: str | None,
+    waiting: Collection[str],
+) -> _Found:
     row = _newest(connection, model, run, producer)
     if row is None:
         return _Found(None)
     is_newer = is_newer_run(connection, run, mark, row.run_mark)
     deleted = row.v_state == VersionState.DELETED.value
-    return _Found(row, deleted or _is_in_seal(connection, row, run, producer), is_newer)
+    is_used_up = deleted or is_in_seal(connection, row.v_id, row.v_sealed_at, run, {producer, *waiting})
+    return _Found(row, is_used_up, is_newer)
 
 
 def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> Row[Any] | None:
@@ -206,8 +229,6 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
             _run_version.c.generation,
             _run_version.c.run_mark,
             _producer.c.state.label("mine"),
-            _producer.c.declares,
-            _producer.c.at,
         )
         .join(_run_version, _run_version.c.version_id == _version.c.id)
         .outerjoin(_producer, part)
@@ -216,23 +237,3 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
         .limit(1)
     )
     return connection.execute(query).one_or_none()
-
-
-def _is_in_seal(connection: Connection, row: Row[Any], run: RunKey, producer: str) -> bool:
-    """Whether what a task has made was there when its run's version was first promoted."""
-    if row.v_sealed_at is None or row.mine != COMMITTED:
-        return False
-    if row.declares and row.at <= row.v_sealed_at:
-        return True
-    task, _, index = producer.partition("[")
-    link, made, logged = tables.link, tables.artifact_version, tables.version_metadata
-    linked = select(link.c.version_id).join(made, made.c.id == link.c.artifact_version_id)
-    for table, query in ((made, linked), (logged, select(logged.c.version_id))):
-        sealed = link if table is made else logged
-        own = [table.c[key] == value for key, value in run_columns(run).items()]
-        if index:
-            own.append(table.c.map_index == int(index[:-1]))
-        query = query.where(sealed.c.version_id == row.v_id, sealed.c.sealed, table.c.task_id == task, *own)
-        if connection.execute(query.limit(1)).first() is not None:
-            return True
-    return False

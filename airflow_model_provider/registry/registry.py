@@ -341,9 +341,11 @@ class Registry(Making, Care, Records):
         """See :func:`artifacts.outputs_of`."""
         return artifacts.outputs_of(self._database, run, task_id, output)
 
-    def link_artifact(self, version_id: int, artifact_version_id: int, relation: Relation) -> None:
+    def link_artifact(
+        self, version_id: int, artifact_version_id: int, relation: Relation, attempt: Attempt | None = None
+    ) -> None:
         """Link an artifact version to a version. See :func:`artifacts.link_artifact`."""
-        artifacts.link_artifact(self._database, version_id, artifact_version_id, relation)
+        artifacts.link_artifact(self._database, version_id, artifact_version_id, relation, attempt)
 
     def delete_artifact(self, version_id: int, name: str) -> None:
         """Take an artifact out of a version. See :func:`artifacts.unlink_artifact`."""

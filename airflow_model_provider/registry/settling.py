@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, select,
 
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.registry import tables
+from airflow_model_provider.registry.carrying import is_among, newer_version, take_along
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
@@ -24,8 +25,7 @@ from airflow_model_provider.registry.entities import (
     RunKey,
     VersionState,
 )
-from airflow_model_provider.registry.rows import run_columns
-from airflow_model_provider.registry.versions import version_label
+from airflow_model_provider.registry.versions import is_made_in, version_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -57,11 +57,52 @@ def settle_producer(
 
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
-        _put(connection, version_id, {producer: state}, declares=declares)
-        change_pending(connection, version_id, dict.fromkeys(stopped, state))
-        return recomputed(connection, version_id)
+        found = _settled(connection, version_id, producer, state, declares, stopped)
+        if found is None:
+            _settle_in_newer(connection, version_id, producer, state, declares, stopped)
+        return found or VersionState.READY
 
     return database.write(work)
+
+
+def _settled(
+    connection: Connection,
+    version_id: int,
+    producer: str,
+    state: str,
+    declares: bool,
+    stopped: Collection[str],
+) -> VersionState | None:
+    """Settle a part; return the version's state, or None if that does not change any more."""
+    _put(connection, version_id, {producer: state}, declares=declares)
+    parts = [row.task_id for row in producer_rows(connection, version_id) if is_among(row.task_id, stopped)]
+    change_pending(connection, version_id, dict.fromkeys(parts, state))
+    return _changed(connection, version_id)
+
+
+def _settle_in_newer(
+    connection: Connection,
+    version_id: int,
+    producer: str,
+    state: str,
+    declares: bool,
+    stopped: Collection[str],
+) -> None:
+    """
+    Settle a part in the further version of a cleared run, too, if that waits for it.
+
+    The task went on with the version before: it began when none knew yet that the run needs another one.
+    """
+    found = newer_version(connection, version_id)
+    if found is None:
+        return
+    newer, run = found
+    version_label(connection, newer, lock=True)
+    pending = {row.task_id for row in producer_rows(connection, newer) if row.state == PENDING}
+    if pending.isdisjoint((producer, producer.partition("[")[0])):
+        return
+    take_along(connection, version_id, newer, run, {producer})
+    _settled(connection, newer, producer, state, declares, stopped)
 
 
 def pending_instances(database: Database, version_id: int) -> list[str]:
@@ -327,9 +368,13 @@ def become(connection: Connection, version_id: int, state: VersionState) -> bool
 
 def recomputed(connection: Connection, version_id: int) -> VersionState:
     """Give a version the state that follows from its parts, and return that."""
+    return _changed(connection, version_id) or VersionState.READY
+
+
+def _changed(connection: Connection, version_id: int) -> VersionState | None:
     rows = producer_rows(connection, version_id)
     state = state_of(rows, partial(_is_empty, connection, version_id))
-    return state if become(connection, version_id, state) else VersionState.READY
+    return state if become(connection, version_id, state) else None
 
 
 def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[bool], bool]) -> VersionState:
@@ -368,16 +413,22 @@ def check_ready(
 
     :param state: of the version now.
     :param attempt: the task that promotes, if one does.
-    :param settled: the tasks that are over when it runs.
+    :param settled: the tasks that are over when it runs, and of mapped ones the instances that have succeeded.
     :raises VersionNotReady: naming the tasks that have not committed.
     """
     rows = producer_rows(connection, version_id)
     failed = [row.task_id for row in rows if row.state == FAILED]
     pending = [row for row in rows if row.state == PENDING]
-    own = attempt is not None and _made_in(connection, version_id, attempt)
+    own = attempt is not None and is_made_in(connection, version_id, attempt.run)
+    missing: list[str] = []
+    whole: set[str] = set()
     if own and attempt is not None:
-        done = {*settled(), attempt.producer}
-        pending = [row for row in pending if row.declares and done.isdisjoint((row.task_id, _task(row)))]
+        silent = _silent(rows, done := {*settled()}, attempt.producer)
+        over = {part for part in done - {*map(_task_of, silent)} if "[" not in part} | {attempt.producer}
+        pending = [row for row in pending if row.declares and over.isdisjoint((row.task_id, _task(row)))]
+        declared = {_task(row) for row in pending}
+        missing = [part for part in silent if _task_of(part) in declared]
+        whole = {*map(_task_of, missing)}
         own_parts = (attempt.task_id, attempt.producer)
         others = [row for row in rows if row.declares and row.task_id not in own_parts]
         none_came = not pending and others and all(row.state != COMMITTED for row in others)
@@ -386,7 +437,8 @@ def check_ready(
     if failed:
         state = VersionState.FAILED
     if state is VersionState.FAILED or pending or not own:
-        raise VersionNotReady(label, state, tuple(sorted([*failed, *map(_name, pending)])))
+        waits = [part for part in map(_name, pending) if part not in whole]
+        raise VersionNotReady(label, state, tuple(sorted({*failed, *waits, *missing})))
     become(connection, version_id, VersionState.READY)
 
 
@@ -395,16 +447,18 @@ def _name(row: Row[Any]) -> str:
 
 
 def _task(row: Row[Any]) -> str:
+    return _task_of(_name(row))
+
+
+def _task_of(part: str) -> str:
     """The task of a part, which may be one of its mapped instances."""
-    return _name(row).partition("[")[0]
+    return part.partition("[")[0]
 
 
-def _made_in(connection: Connection, version_id: int, attempt: Attempt) -> bool:
-    """Whether the run of a task makes a version."""
-    made = tables.run_version
-    columns = [made.c[name] == value for name, value in run_columns(attempt.run).items()]
-    query = select(made.c.version_id).where(made.c.version_id == version_id, *columns)
-    return connection.execute(query).first() is not None
+def _silent(rows: Iterable[Row[Any]], done: Collection[str], producer: str) -> list[str]:
+    """Return the mapped instances that have succeeded without a word: a person has marked them."""
+    told = {row.task_id for row in rows if row.state != PENDING}
+    return [part for part in done if "[" in part and part not in told and part != producer]
 
 
 def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:

@@ -248,6 +248,8 @@ link = Table(
     Column("name", String(100), nullable=False),
     Column("map_index", Integer, nullable=False),
     Column("sealed", Boolean, nullable=False, server_default=false()),
+    # The part of the version's run that has linked what another task, or another run, has made.
+    Column("linked_by", FreeText),
     CheckConstraint("relation IN ('output', 'derived', 'linked')", name="relation"),
     Index("ix_mr_link_newest", "version_id", "name", "sealed", "own", "artifact_version_id"),
     Index(

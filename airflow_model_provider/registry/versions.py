@@ -256,6 +256,14 @@ WHERE v.id = :version_id
 """
 
 
+def is_made_in(connection: Connection, version_id: int, run: RunKey) -> bool:
+    """Whether a Dag run as a whole makes a version."""
+    made = tables.run_version
+    columns = [made.c[name] == value for name, value in run_columns(run).items()]
+    query = select(made.c.version_id).where(made.c.version_id == version_id, *columns)
+    return connection.execute(query).first() is not None
+
+
 def described_versions(connection: Connection, model_id: int, limit: int = 9) -> tuple[str, ...]:
     """Return the newest versions of a model for a message: ``3 (ready)``, ``2 'alpha' (production)``."""
     alive = (_version.c.model_id == model_id) & (_version.c.state != VersionState.DELETED.value)

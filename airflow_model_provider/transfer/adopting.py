@@ -41,7 +41,7 @@ def adopt(
     is_same = (saving.name, place) == (record.name, record.map_index) and not saving.metadata
     if source.registry.id == workspace.registry.id and is_same and saving.kind in (None, record.kind):
         for link in links:
-            workspace.registry.link_artifact(link.version_id, record.id, link.relation)
+            workspace.registry.link_artifact(link.version_id, record.id, link.relation, attempt)
         return record
     from airflow_model_provider.registry.blobs import until_it_stays
 

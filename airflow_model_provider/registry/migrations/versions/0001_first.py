@@ -249,6 +249,7 @@ def _belongings() -> None:
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("map_index", sa.Integer, nullable=False),
         _flag("sealed"),
+        _text("linked_by"),
         sa.PrimaryKeyConstraint("version_id", "artifact_version_id", name="pk_mr_link"),
         _foreign("mr_link", "version_id", "mr_version.id"),
         _foreign("mr_link", "artifact_version_id", "mr_artifact_version.id"),
