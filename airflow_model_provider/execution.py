@@ -71,8 +71,7 @@ class Task(typing.NamedTuple):
     :param again: of these, those that are to run, or running; asked only if this task runs again.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
-    :param removed: of mapped instances, those that Airflow removes, as where what they are mapped over is empty now;
-        asked only in a cleared run.
+    :param removed: of mapped instances, those that Airflow removes; asked only in a cleared run.
     :param mapped_over: how other tasks are mapped over its only output, if they are.
     """
 
@@ -281,9 +280,7 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
-        if (
-            self._makes_version
-        ):  # which lacks nothing that the step declares, though the step only hands it on
+        if self._makes_version:  # it lacks nothing that the step declares, though the step only hands it on
             if isinstance(value, Artifact):
                 return self._adopt(output, value, metadata)
             value = with_handles_loaded(value, self._called(output))
@@ -445,9 +442,8 @@ class StepExecution:
 
     def _settle(self, version: VersionRecord, state: str) -> None:
         assert self.task.model is not None
-        stopped = (
-            self.task.stopped(state) if state in (FAILED, SKIPPED) and self.attempt.map_index < 0 else ()
-        )
+        stops = state in (FAILED, SKIPPED) and self.attempt.map_index < 0
+        stopped = self.task.stopped(state) if stops else ()
         registry = self._workspace(self.task.model.conn_id).registry
         now = registry.settle_producer(
             version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
@@ -455,15 +451,10 @@ class StepExecution:
         if now is not VersionState.PRODUCING or self.attempt.try_number == 1:
             return
         waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come
-        if waiting and (removed := self.task.removed(waiting, self._mapped_over_nothing)):
-            registry.leave_out(version.id, removed)
-
-    @property
-    def _mapped_over_nothing(self) -> Collection[str]:
-        """The tasks that are mapped over an empty list which this one has returned."""
         over = self._mapped_over
-        is_empty = over is not None and not over.composed and self.entries is not None and not self.entries
-        return over.tasks if over is not None and is_empty else ()
+        empty = over.tasks if over is not None and over.is_nothing(self.entries) else ()
+        if waiting and (removed := self.task.removed(waiting, empty)):
+            registry.leave_out(version.id, removed)
 
     @property
     def used_versions(self) -> list[VersionRecord]:

@@ -69,6 +69,10 @@ class MappedOver(NamedTuple):
         """Return whether what is small stands in the entries itself: an element, or an argument of that name."""
         return (ELEMENT if name is None else name) not in self.handles
 
+    def is_nothing(self, entries: Any) -> bool:
+        """Return whether entries give the tasks no instance; of what is composed of them that is not known."""
+        return entries is not None and not entries and not self.composed
+
     def check(self, value: Any, what: str) -> None:
         """
         Refuse what can't be mapped over.

@@ -118,13 +118,13 @@ def _held(
         if row.linked_by is not None:
             yield _link, row, _place(row.linked_by)
         else:
-            yield _link, row, (row.task_id, row.made_at) if _run_of(row) == run else None
+            yield _link, row, (row.task_id, row.made_at) if _is_of(row, run) else None
     for row in _rows(connection, _logged, version_id):
-        yield _logged, row, (row.task_id, row.map_index) if _run_of(row) == run else None
+        yield _logged, row, (row.task_id, row.map_index) if _is_of(row, run) else None
 
 
-def _run_of(row: Row[Any]) -> RunKey:
-    return RunKey(row.deployment, row.dag_id, row.run_id)
+def _is_of(row: Row[Any], run: RunKey) -> bool:
+    return (row.deployment, row.dag_id, row.run_id) == run
 
 
 def _rows(connection: Connection, table: Table, version_id: int) -> list[Row[Any]]:

@@ -239,6 +239,7 @@ CREATE TABLE public.mr_link (
     name character varying(100) NOT NULL,
     map_index integer NOT NULL,
     sealed boolean DEFAULT false NOT NULL,
+    linked_by text,
     CONSTRAINT ck_mr_link_relation CHECK (((relation)::text = ANY ((ARRAY['output'::character varying, 'derived'::character varying, 'linked'::character varying])::text[])))
 );
 CREATE TABLE public.mr_metadata (
@@ -390,44 +391,44 @@ ALTER TABLE ONLY public.mr_version ALTER COLUMN id SET DEFAULT nextval('public.m
 INSERT INTO public.mr_alembic_version VALUES ('0001');
 INSERT INTO public.mr_artifact VALUES (1, 'trained_model', 2);
 INSERT INTO public.mr_artifact VALUES (3, 'shards', 2);
-INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-01 22:43:04.222848+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', NULL, 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-01 22:43:04.300276+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', NULL, 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-01 22:43:04.308184+00', NULL);
-INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', NULL, 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-01 22:43:04.317188+00', NULL);
-INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-01 22:43:04.222757+00', 983582218228312509);
-INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-01 22:43:04.300239+00', 574020215425863907);
-INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-01 22:43:04.308137+00', 2170620815377931529);
-INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-01 22:43:04.317134+00', 1779646194349861160);
-INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-01 22:43:04.449245+00', 78991658572902489);
-INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true);
-INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true);
-INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true);
-INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 22:43:04.250876+00');
-INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-01 22:43:04.251065+00');
-INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-01 22:43:04.335626+00');
-INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-01 22:43:04.356341+00');
-INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-01 22:43:04.211548+00', NULL);
-INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-01 22:43:04.413234+00', NULL);
-INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', true, NULL, '2026-12-01 22:43:04.342829+00');
-INSERT INTO public.mr_registry VALUES (1, '49a9c0c5-3a52-4f99-aac9-9303c9253953', '2026-12-01 22:43:04.081001+00', '0001', 5, '2026-12-01 22:43:04.374803+00');
-INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 22:43:04.446817+00');
-INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-01 22:43:04.447226+00');
-INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-01 22:43:04.435229+00');
+INSERT INTO public.mr_artifact_version VALUES (1, 1, 1, '1111111111111111111111111111111111111111111111111111111111111111', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 1}', NULL, NULL, NULL, NULL, NULL, -1, NULL, NULL, NULL, NULL, '2026-12-02 13:14:08.25991+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (2, 1, 2, '2222222222222222222222222222222222222222222222222222222222222222', 'model', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 2}', NULL, 'default', 'training', 'run 1', 'train', -1, 1, 'try 1', 'trained_model', NULL, '2026-12-02 13:14:08.298821+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (3, 3, 1, '3333333333333333333333333333333333333333333333333333333333333333', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 3}', NULL, 'default', 'training', 'run 1', 'train', 0, 1, 'try 1', 'shards', NULL, '2026-12-02 13:14:08.303751+00', NULL);
+INSERT INTO public.mr_artifact_version VALUES (4, 3, 2, '4444444444444444444444444444444444444444444444444444444444444444', 'data', 'json', 1, '["builtins.dict"]', '{"kind": "gr\u00f6\u00dfe"}', 'null', '{"python": "3.11.7"}', '{"digit": 4}', NULL, 'default', 'training', 'run 1', 'train', 1, 1, 'try 1', 'shards', NULL, '2026-12-02 13:14:08.314819+00', NULL);
+INSERT INTO public.mr_blob VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 1, 'stored', '2026-12-02 13:14:08.259821+00', 1028219307257290024);
+INSERT INTO public.mr_blob VALUES ('2222222222222222222222222222222222222222222222222222222222222222', 2, 'stored', '2026-12-02 13:14:08.298757+00', 703110324756246087);
+INSERT INTO public.mr_blob VALUES ('3333333333333333333333333333333333333333333333333333333333333333', 3, 'stored', '2026-12-02 13:14:08.303698+00', 2957979497959689464);
+INSERT INTO public.mr_blob VALUES ('4444444444444444444444444444444444444444444444444444444444444444', 4, 'stored', '2026-12-02 13:14:08.314778+00', 3155795478406964235);
+INSERT INTO public.mr_blob VALUES ('ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 9, 'intended', '2026-12-02 13:14:08.395564+00', 2596150027202802801);
+INSERT INTO public.mr_link VALUES (1, 1, 'output', true, 'trained_model', -1, true, NULL);
+INSERT INTO public.mr_link VALUES (2, 3, 'output', true, 'shards', 0, true, NULL);
+INSERT INTO public.mr_link VALUES (2, 4, 'output', true, 'shards', 1, true, NULL);
+INSERT INTO public.mr_link VALUES (2, 2, 'output', true, 'trained_model', -1, true, NULL);
+INSERT INTO public.mr_metadata VALUES (1, 'accuracy', '0.5', true, NULL, NULL, NULL, NULL, NULL, '2026-12-02 13:14:08.270443+00');
+INSERT INTO public.mr_metadata VALUES (1, 'notes', '{"gr\u00f6\u00dfe": [1, null]}', true, NULL, NULL, NULL, NULL, NULL, '2026-12-02 13:14:08.270654+00');
+INSERT INTO public.mr_metadata VALUES (2, 'accuracy', '0.75', true, 'default', 'training', 'run 1', 'train', -1, '2026-12-02 13:14:08.321561+00');
+INSERT INTO public.mr_metadata VALUES (2, 'seen', '7', false, NULL, NULL, NULL, NULL, NULL, '2026-12-02 13:14:08.335969+00');
+INSERT INTO public.mr_model VALUES (1, 'iris', '{"description": "flowers", "license": "MIT"}', '["demo"]', 5, '2026-12-02 13:14:08.248082+00', NULL);
+INSERT INTO public.mr_model VALUES (2, 'rose', '{}', '[]', 1, '2026-12-02 13:14:08.377909+00', NULL);
+INSERT INTO public.mr_producer VALUES (2, 'train', 'committed', true, NULL, '2026-12-02 13:14:08.325037+00');
+INSERT INTO public.mr_registry VALUES (1, '2a70e498-e53e-4271-8e33-77e20101c3a6', '2026-12-02 13:14:08.141807+00', '0001', 5, '2026-12-02 13:14:08.351738+00');
+INSERT INTO public.mr_resolution VALUES (1, 'try 2', '8293d091c9c3e0206f38204980cf107c', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-02 13:14:08.393728+00');
+INSERT INTO public.mr_resolution VALUES (2, 'try 2', '90430729b813a7507c25a413fe58e80a', 'default', 'scoring', 'run 1', 'predict', -1, 1, 'iris', 'production', 'iris[production]', 2, NULL, NULL, true, false, 5, '2026-12-02 13:14:08.394449+00');
+INSERT INTO public.mr_run_pin VALUES ('default', 'scoring', 'run 1', 1, 'production', 2, '0 2026-01-02', '2026-12-02 13:14:08.387669+00');
 INSERT INTO public.mr_run_version VALUES (2, 'default', 'training', 'run 1', 1, 0, '0');
 INSERT INTO public.mr_stage VALUES (1, 'staging', 3, 3);
 INSERT INTO public.mr_stage VALUES (1, 'production', 2, 5);
-INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-01 22:43:04.260475+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-01 22:43:04.349497+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
-INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-01 22:43:04.363321+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-01 22:43:04.368431+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-01 22:43:04.374803+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
-INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-01 22:43:04.218604+00', '2026-12-01 22:43:04.260475+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
-INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-01 22:43:04.290995+00', '2026-12-01 22:43:04.349497+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-01 22:43:04.360205+00', '2026-12-01 22:43:04.363321+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-01 22:43:04.376628+00', NULL, '2026-12-01 22:43:04.396533+00', NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-01 22:43:04.403941+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
-INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-01 22:43:04.419628+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_stage_event VALUES (1, 1, 'production', 1, NULL, NULL, NULL, '2026-12-02 13:14:08.274669+00', 'alice', 'the first', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (2, 1, 'production', 2, 1, 1, NULL, '2026-12-02 13:14:08.330991+00', 'bob', NULL, false, 'default', 'training', 'run 1', 'train');
+INSERT INTO public.mr_stage_event VALUES (3, 1, 'staging', 3, NULL, NULL, NULL, '2026-12-02 13:14:08.342755+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (4, 1, 'production', 3, 2, 2, NULL, '2026-12-02 13:14:08.345728+00', 'bob', NULL, false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_stage_event VALUES (5, 1, 'production', 2, 3, 1, 2, '2026-12-02 13:14:08.351738+00', 'carol', 'worse', false, NULL, NULL, NULL, NULL);
+INSERT INTO public.mr_version VALUES (1, 1, 1, 'first', 'ready', '2026-12-02 13:14:08.255071+00', '2026-12-02 13:14:08.274669+00', NULL, NULL, NULL, NULL, 'by hand', '["a", "b"]', '{}');
+INSERT INTO public.mr_version VALUES (2, 1, 2, NULL, 'ready', '2026-12-02 13:14:08.291666+00', '2026-12-02 13:14:08.330991+00', NULL, 'default', 'training', 'run 1', NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (3, 1, 3, 'third', 'ready', '2026-12-02 13:14:08.340128+00', '2026-12-02 13:14:08.342755+00', NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (4, 1, 4, NULL, 'deleted', '2026-12-02 13:14:08.353525+00', NULL, '2026-12-02 13:14:08.36805+00', NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (5, 1, 5, NULL, 'producing', '2026-12-02 13:14:08.373579+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
+INSERT INTO public.mr_version VALUES (6, 2, 1, NULL, 'ready', '2026-12-02 13:14:08.37936+00', NULL, NULL, NULL, NULL, NULL, NULL, '[]', '{}');
 SELECT pg_catalog.setval('public.mr_artifact_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_artifact_version_id_seq', 4, true);
 SELECT pg_catalog.setval('public.mr_model_id_seq', 2, true);

@@ -16,45 +16,17 @@ from airflow_model_provider.exceptions import (
 from airflow_model_provider.gates import Gates
 from airflow_model_provider.model import new_version_name
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.registry.artifacts import NewArtifact
 from airflow_model_provider.registry.entities import (
     COMMITTED,
     ENDED,
     FAILED,
     SKIPPED,
     Attempt,
-    Link,
-    Payload,
-    Relation,
-    RunKey,
     VersionState,
 )
 from airflow_model_provider.registry.registry import Registry
-from airflow_model_provider.selectors import ArtifactType, Selector, check_version_name
-
-RUN = RunKey("default", "training", "manual__1")
-PARTS = {"train": True, "evaluate": True, "notify": False}
-PROMOTE = Attempt(RUN, "promote", "try 1")
-
-
-def begin(registry: Registry, producer: str = "train", run: RunKey = RUN, **more: object) -> int:
-    """The id of the version that a run makes."""
-    return registry.version_for_run("iris", run, producer=producer, producers=PARTS, **more).id  # type: ignore[arg-type]
-
-
-def save(registry: Registry, version_id: int, attempt: Attempt, name: str = "model") -> None:
-    """Register an artifact of a version that a task has made."""
-    payload = Payload("0" * 64, 3, "json", 1, ("builtins.dict",))
-    life = registry.intend_blob(payload.digest, payload.size).life
-    links = [Link(version_id, Relation.OUTPUT)]
-    registry.register_artifact(
-        NewArtifact(name, payload, ArtifactType.DATA, life, attempt=attempt, links=links)
-    )
-
-
-def state(registry: Registry, number: int = 1) -> str:
-    """The state of a version."""
-    return registry.get_version("iris", Selector.parse(number)).state.value
+from airflow_model_provider.selectors import Selector, check_version_name
+from tests.unit.registry.runs import PARTS, PROMOTE, RUN, begin, save, state
 
 
 def test_tasks_that_return_nothing_are_waited_for(registry: Registry) -> None:
@@ -163,62 +135,6 @@ def test_a_task_that_runs_again_is_waited_for_again(registry: Registry) -> None:
     second = begin(registry, again=lambda: ["train"])
     assert second != made
     assert registry.commit_producer(second, "train") is VersionState.READY, "of the others nothing is to come"
-
-
-def test_a_further_version_holds_what_is_not_made_anew(registry: Registry) -> None:
-    """What tasks and instances that are not cleared have made, saved, logged and linked."""
-    folds = [Attempt(RUN, "train", f"fold {index}", index) for index in range(3)]
-    notify, evaluate = (Attempt(RUN, task, f"try of {task}") for task in ("notify", "evaluate"))
-    save(
-        registry,
-        begin(registry, run=RUN._replace(run_id="before")),
-        Attempt(RUN, "other", "of before"),
-        "data",
-    )
-    made = begin(registry)
-    for fold in folds:
-        save(registry, made, fold)
-        registry.settle_producer(made, fold.producer, COMMITTED)
-    registry.settle_producer(made, "train", COMMITTED)
-    for attempt, name in ((notify, "report"), (evaluate, "accuracy")):
-        save(registry, made, attempt, name)
-        registry.log_version_metadata(made, {attempt.task_id: 1}, attempt)
-        registry.settle_producer(made, attempt.task_id, COMMITTED, declares=attempt is evaluate)
-    (linked,) = registry.list_artifacts(1)
-    registry.link_artifact(made, linked.id, Relation.LINKED)
-    registry.log_version_metadata(made, {"by hand": 1}, None)
-    registry.set_stage("iris", 2, "production")
-    first = registry.list_artifacts(made)
-
-    again = ["train", "train[1]", "evaluate"]
-    second = begin(registry, "train[1]", again=lambda: again)
-    held = registry.list_artifacts(second)
-    assert [(item.name, item.map_index) for item in held] == [
-        *(("data", -1), ("model", 0), ("model", 2), ("report", -1))
-    ]
-    assert {item.id for item in held} < {item.id for item in first}, "nothing is copied"
-    assert registry.get_metadata(second) == {"notify": 1}
-    save(registry, second, folds[1]._replace(attempt_id="fold 1 again"))
-    assert registry.settle_producer(second, "train[1]", COMMITTED) is VersionState.PRODUCING
-    assert registry.settle_producer(second, "evaluate", COMMITTED) is VersionState.PRODUCING
-    assert registry.settle_producer(second, "train", COMMITTED) is VersionState.READY
-    registry.set_stage("iris", 3, "production", force=True)
-    assert begin(registry, "train[0]", again=lambda: ["train[0]"]) not in (made, second), (
-        "it is in the seal too"
-    )
-    assert [item.map_index for item in registry.list_artifacts(made) if item.name == "model"] == [0, 1, 2]
-
-
-def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
-    """The outputs of tasks that do not run again are gone with the version that held them: it is not complete."""
-    begin(registry)
-    registry.delete_version("iris", 1, force=True)
-    second = begin(registry, "evaluate", again=lambda: ["evaluate"])
-    registry.commit_producer(second, "evaluate")
-
-    assert state(registry, 2) == "producing"
-    with pytest.raises(VersionNotReady, match="'notify', 'train' can still"):
-        registry.set_stage("iris", 2, "production")
 
 
 def test_a_closed_run_takes_what_airflow_says(registry: Registry) -> None:

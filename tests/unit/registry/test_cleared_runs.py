@@ -1,0 +1,144 @@
+"""Runs of which a part is cleared after their version was promoted: the further version, and what it takes over."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_model_provider.exceptions import VersionNotReady
+from airflow_model_provider.registry.entities import COMMITTED, SKIPPED, Attempt, Relation, VersionState
+from airflow_model_provider.registry.registry import Registry
+from tests.unit.registry.runs import PARTS, PROMOTE, RUN, begin, save, state
+
+
+def test_a_further_version_holds_what_is_not_made_anew(registry: Registry) -> None:
+    """What tasks and instances that are not cleared have made, saved, logged and linked."""
+    folds = [Attempt(RUN, "train", f"fold {index}", index) for index in range(3)]
+    notify, evaluate = (Attempt(RUN, task, f"try of {task}") for task in ("notify", "evaluate"))
+    save(
+        registry,
+        begin(registry, run=RUN._replace(run_id="before")),
+        Attempt(RUN, "other", "of before"),
+        "data",
+    )
+    made = begin(registry)
+    for fold in folds:
+        save(registry, made, fold)
+        registry.settle_producer(made, fold.producer, COMMITTED)
+    registry.settle_producer(made, "train", COMMITTED)
+    for attempt, name in ((notify, "report"), (evaluate, "accuracy")):
+        save(registry, made, attempt, name)
+        registry.log_version_metadata(made, {attempt.task_id: 1}, attempt)
+        registry.settle_producer(made, attempt.task_id, COMMITTED, declares=attempt is evaluate)
+    (linked,) = registry.list_artifacts(1)
+    registry.link_artifact(made, linked.id, Relation.LINKED)
+    registry.log_version_metadata(made, {"by hand": 1}, None)
+    registry.set_stage("iris", 2, "production")
+    first = registry.list_artifacts(made)
+
+    again = ["train", "train[1]", "evaluate"]
+    second = begin(registry, "train[1]", again=lambda: again)
+    held = registry.list_artifacts(second)
+    assert [(item.name, item.map_index) for item in held] == [
+        *(("data", -1), ("model", 0), ("model", 2), ("report", -1))
+    ]
+    assert {item.id for item in held} < {item.id for item in first}, "nothing is copied"
+    assert registry.get_metadata(second) == {"notify": 1}
+    save(registry, second, folds[1]._replace(attempt_id="fold 1 again"))
+    assert registry.settle_producer(second, "train[1]", COMMITTED) is VersionState.PRODUCING
+    assert registry.settle_producer(second, "evaluate", COMMITTED) is VersionState.PRODUCING
+    assert registry.settle_producer(second, "train", COMMITTED) is VersionState.READY
+    registry.set_stage("iris", 3, "production", force=True)
+    assert begin(registry, "train[0]", again=lambda: ["train[0]"]) not in (made, second), (
+        "it is in the seal too"
+    )
+    assert [item.map_index for item in registry.list_artifacts(made) if item.name == "model"] == [0, 1, 2]
+
+
+def test_a_further_version_holds_what_a_step_has_linked(registry: Registry) -> None:
+    """What another run has made is an output of the step that returns its handle, unless that runs again."""
+    older = save(
+        registry, begin(registry, run=RUN._replace(run_id="before")), Attempt(RUN, "other", "of before")
+    )
+    made = begin(registry)
+    evaluate = Attempt(RUN, "evaluate", "try 1")
+    registry.link_artifact(made, older.id, Relation.OUTPUT, evaluate)
+    for task, declares in PARTS.items():
+        registry.settle_producer(made, task, COMMITTED, declares=declares)
+    registry.set_stage("iris", 2, "production")
+
+    second = begin(registry, again=lambda: ["train"])
+    assert [item.id for item in registry.list_artifacts(second)] == [older.id]
+    registry.commit_producer(second, "train")
+    registry.set_stage("iris", 3, "production", force=True)
+    third = begin(registry, "evaluate", again=lambda: ["evaluate"])
+    assert registry.list_artifacts(third) == []
+
+
+def test_a_cleared_run_makes_another_version_whichever_task_is_first(registry: Registry) -> None:
+    """One that was no part of what was promoted, beside one that was: both write into the same version."""
+    made = begin(registry)
+    for task, declares in PARTS.items():
+        if task != "notify":
+            registry.settle_producer(made, task, COMMITTED, declares=declares)
+    registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    registry.settle_producer(made, "notify", COMMITTED, declares=PARTS["notify"])
+
+    second = begin(registry, "notify", again=lambda: ["notify", "train"])
+    assert second != made
+    assert begin(registry, "train", again=lambda: ["notify", "train"]) == second
+
+
+def test_what_runs_beside_the_making_of_a_further_version_counts_for_it(registry: Registry) -> None:
+    """It began with the version before; what it saves and logs meanwhile comes along when it ends."""
+    made = begin(registry)
+    for task, declares in PARTS.items():
+        if task != "notify":
+            registry.settle_producer(made, task, COMMITTED, declares=declares)
+    registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    second = begin(registry, "train", again=lambda: ["train", "notify"])
+    notify = Attempt(RUN, "notify", "try 1")
+    report = save(registry, made, notify, "report")
+    registry.log_version_metadata(made, {"sent": 1}, notify)
+    assert registry.commit_producer(second, "train") is VersionState.PRODUCING
+
+    registry.settle_producer(made, "notify", COMMITTED, declares=PARTS["notify"])
+    assert state(registry, 2) == "ready"
+    assert report.id in {item.id for item in registry.list_artifacts(second)}
+    assert registry.get_metadata(second) == {"sent": 1}
+
+
+def test_an_instance_that_was_only_marked_is_missed(registry: Registry) -> None:
+    """By the task that promotes, which is told which instances have succeeded."""
+    made = begin(registry)
+    for part in ("train[0]", "train[2]", "evaluate"):
+        registry.commit_producer(made, part)
+    over = ["train", "evaluate", "train[0]", "train[1]", "train[2]"]
+    with pytest.raises(VersionNotReady, match=r"still being produced: task 'train\[1\]' can still"):
+        registry.set_stage("iris", 1, "production", attempt=PROMOTE, settled=over)
+    registry.commit_producer(made, "train[1]")
+
+    assert registry.set_stage("iris", 1, "production", attempt=PROMOTE, settled=over) is not None
+
+
+def test_instances_behind_a_step_that_is_skipped_when_it_runs_again_are_skipped(registry: Registry) -> None:
+    """A cleared run waits for each instance; nobody else says what became of them."""
+    made = begin(registry)
+    for part in ("train", "evaluate", "train[0]", "train[1]", "notify"):
+        registry.commit_producer(made, part)
+    begin(registry, "evaluate", again=lambda: ["evaluate", "train[0]", "train[1]"])
+    assert state(registry, 1) == "producing"
+
+    registry.settle_producer(made, "evaluate", SKIPPED, stopped=["train"])
+    assert state(registry, 1) == "ready"
+
+
+def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
+    """The outputs of tasks that do not run again are gone with the version that held them: it is not complete."""
+    begin(registry)
+    registry.delete_version("iris", 1, force=True)
+    second = begin(registry, "evaluate", again=lambda: ["evaluate"])
+    registry.commit_producer(second, "evaluate")
+
+    assert state(registry, 2) == "producing"
+    with pytest.raises(VersionNotReady, match="'notify', 'train' can still"):
+        registry.set_stage("iris", 2, "production")
