@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, select
 
@@ -23,6 +24,9 @@ _made, _link, _logged, _producer, _version = (
     tables.producer,
     tables.version,
 )
+
+#: How a version calls an instance of a mapped task.
+_INSTANCE: Final = re.compile(r"(.+)\[([0-9]{1,10})\]", re.DOTALL)
 
 
 def is_in_seal(
@@ -103,8 +107,9 @@ def _is_among(task: str, index: int, parts: Collection[str]) -> bool:
 
 
 def _place(part: str) -> tuple[str, int]:
-    task, is_instance, index = part.rstrip("]").partition("[")
-    return task, int(index) if is_instance else -1
+    """The task and the map index of a part; other texts in brackets belong to the name."""
+    found = _INSTANCE.fullmatch(part)
+    return (part, -1) if found is None else (found[1], int(found[2]))
 
 
 def _held(
