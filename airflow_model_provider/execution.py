@@ -68,7 +68,7 @@ class Task(typing.NamedTuple):
     :param model: what it belongs to.
     :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
         only when one is made.
-    :param again: of these, those that are to run, or running; asked only if this task runs again.
+    :param again: the tasks of its run that are to run, or running; asked only if the run may have been cleared.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
     :param removed: of mapped instances, those that Airflow removes; asked only in a cleared run.

@@ -86,9 +86,9 @@ def removed_in_run(ti: Any, dag: DAG, parts: Collection[str], empty: Iterable[st
 
     :param empty: tasks and task groups that are mapped over a list that is empty now.
     """
-    from airflow_model_provider.registry.entities import part_of
+    from airflow_model_provider.registry.entities import part_of, task_of
 
-    states = states_in_run(ti, {part.partition("[")[0] for part in parts})
+    states = states_in_run(ti, {task_of(part) for part in parts})
     removed = {
         part_of(task, index)
         for task, found in states.items()
@@ -96,7 +96,7 @@ def removed_in_run(ti: Any, dag: DAG, parts: Collection[str], empty: Iterable[st
         if state == "removed"
     }
     never = _without_instances(dag, empty)
-    return sorted(part for part in parts if part in removed or part.partition("[")[0] in never)
+    return sorted(part for part in parts if part in removed or task_of(part) in never)
 
 
 def _without_instances(dag: DAG, empty: Iterable[str]) -> set[str]:

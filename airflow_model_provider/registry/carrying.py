@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.database import insertion
-from airflow_model_provider.registry.entities import COMMITTED, Relation, RunKey, VersionState, part_of
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    Relation,
+    RunKey,
+    VersionState,
+    part_of,
+    place_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,9 +31,6 @@ _made, _link, _logged, _producer, _version = (
     tables.version,
 )
 
-#: How a version calls an instance of a mapped task.
-_INSTANCE: Final = re.compile(r"(.+)\[([0-9]{1,10})\]", re.DOTALL)
-
 
 def is_in_seal(
     connection: Connection, version_id: int, sealed_at: datetime | None, run: RunKey, parts: Collection[str]
@@ -36,12 +39,12 @@ def is_in_seal(
     if sealed_at is None:
         return False
     committed = [row for row in _rows(connection, _producer, version_id) if row.state == COMMITTED]
-    mine = [row for row in committed if _is_among(*_place(row.task_id), parts)]
+    mine = [row for row in committed if is_among(*place_of(row.task_id), parts)]
     if any(row.declares and row.at <= sealed_at for row in mine):
         return True
     writers = {row.task_id for row in mine}
     held = _held(connection, version_id, run) if writers else ()
-    return any(row.sealed and _is_among(*writer, writers) for _, row, writer in held if writer is not None)
+    return any(row.sealed and is_among(*writer, writers) for _, row, writer in held if writer is not None)
 
 
 def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: Collection[str]) -> None:
@@ -55,18 +58,17 @@ def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: C
     """
     writers = set()
     for row in _rows(connection, _producer, old):
-        task, index = _place(row.task_id)
+        task, index = place_of(row.task_id)
         writers.add(task)
-        if not _is_among(task, index, again):
+        if not is_among(task, index, again):
             _put(connection, _producer, row, version_id=new)
     for table, row, writer in _held(connection, old, run):
         if writer is None:
             comes = table is _link and row.sealed and row.relation == Relation.LINKED.value
         else:
-            used = (
-                table is _link and not row.own and writer[0] not in writers
-            )  # by a task that merely used it
-            comes = not used and not _is_among(*writer, again)
+            # What a task has made that merely used the version stays there.
+            used = table is _link and not row.own and writer[0] not in writers
+            comes = not used and not is_among(*writer, again)
         if comes:
             _put(connection, table, row, version_id=new, sealed=False)
 
@@ -74,7 +76,7 @@ def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: C
 def take_along(connection: Connection, old: int, new: int, run: RunKey, parts: Collection[str]) -> None:
     """Give a further version of a run what parts have added to the one before it since that was promoted."""
     for table, row, writer in _held(connection, old, run):
-        if writer is not None and not row.sealed and _is_among(*writer, parts):
+        if writer is not None and not row.sealed and is_among(*writer, parts):
             _put(connection, table, row, version_id=new)
 
 
@@ -95,21 +97,11 @@ def newer_version(connection: Connection, version_id: int) -> tuple[int, RunKey]
     return None if row is None else (row[0], RunKey(*row[1:]))
 
 
-def is_among(part: str, parts: Collection[str]) -> bool:
-    """Whether a part is one of others; each instance of a task is, if no instance of it is named."""
-    return _is_among(*_place(part), parts)
-
-
-def _is_among(task: str, index: int, parts: Collection[str]) -> bool:
+def is_among(task: str, index: int, parts: Collection[str]) -> bool:
+    """Whether a task, or an instance of it, is one of some parts; each instance is, if none of the task is named."""
     if part_of(task, index) in parts:
         return True
     return task in parts and not any(part.startswith(f"{task}[") for part in parts)
-
-
-def _place(part: str) -> tuple[str, int]:
-    """The task and the map index of a part; other texts in brackets belong to the name."""
-    found = _INSTANCE.fullmatch(part)
-    return (part, -1) if found is None else (found[1], int(found[2]))
 
 
 def _held(
@@ -121,7 +113,7 @@ def _held(
     there = (_link.c.version_id == version_id) & _made.c.deleted_at.is_(None)
     for row in connection.execute(links.where(there)).all():
         if row.linked_by is not None:
-            yield _link, row, _place(row.linked_by)
+            yield _link, row, place_of(row.linked_by)
         else:
             yield _link, row, (row.task_id, row.made_at) if _is_of(row, run) else None
     for row in _rows(connection, _logged, version_id):

@@ -6,6 +6,7 @@ Named tuples, because every task imports this: a frozen dataclass takes eight ti
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
+
+_INSTANCE: Final = re.compile(r"(.+)\[([0-9]{1,10})\]", re.DOTALL)
 
 #: What a task's part of a version can be.
 PENDING: Final = "pending"
@@ -93,6 +96,17 @@ class _AttemptFields(NamedTuple):
 def part_of(task_id: str, map_index: int) -> str:
     """Return how a version calls the part that a task makes: ``train``, ``train[3]``."""
     return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def place_of(part: str) -> tuple[str, int]:
+    """Return the task and the map index of a part; -1 where it is a whole task's."""
+    found = _INSTANCE.fullmatch(part)
+    return (part, -1) if found is None else (found[1], int(found[2]))
+
+
+def task_of(part: str) -> str:
+    """Return the task of a part."""
+    return place_of(part)[0]
 
 
 class Attempt(_AttemptFields):

@@ -12,7 +12,14 @@ from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.carrying import carry_over, is_in_seal
 from airflow_model_provider.registry.catalog import complete_card, locked_model
-from airflow_model_provider.registry.entities import PENDING, RunKey, VersionRecord, VersionState
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    PENDING,
+    RunKey,
+    VersionRecord,
+    VersionState,
+    task_of,
+)
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
 from airflow_model_provider.registry.settling import become, close_producers, reopen_producers
@@ -67,7 +74,7 @@ def version_for_run(
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
         waiting |= _runs_again(producer, again)
-        found = database.read(look) if found.is_sealed else found
+        found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
         if found.row.mine in (None, PENDING) or found.is_sealed:
@@ -121,7 +128,7 @@ def _runs_again(producer: str, again: Again) -> set[str]:
 
 def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:
     """The parts that a further version of a cleared run waits for: the others are taken over from the one before."""
-    return {task: declares for task in waiting if (declares := parts.get(task.partition("[")[0])) is not None}
+    return {task: declares for task in waiting if (declares := parts.get(task_of(task))) is not None}
 
 
 def _free_name(connection: Connection, model_id: int, name: str) -> str:
@@ -214,8 +221,9 @@ def _found(
     if row is None:
         return _Found(None)
     is_newer = is_newer_run(connection, run, mark, row.run_mark)
-    deleted = row.v_state == VersionState.DELETED.value
-    is_used_up = deleted or is_in_seal(connection, row.v_id, row.v_sealed_at, run, {producer, *waiting})
+    is_used_up = row.v_state == VersionState.DELETED.value
+    if not is_used_up and (waiting or row.mine == COMMITTED):
+        is_used_up = is_in_seal(connection, row.v_id, row.v_sealed_at, run, {producer, *waiting})
     return _Found(row, is_used_up, is_newer)
 
 

@@ -24,6 +24,8 @@ from airflow_model_provider.registry.entities import (
     SKIPPED,
     RunKey,
     VersionState,
+    place_of,
+    task_of,
 )
 from airflow_model_provider.registry.versions import is_made_in, version_label
 
@@ -57,37 +59,35 @@ def settle_producer(
 
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
-        found = _settled(connection, version_id, producer, state, declares, stopped)
+        found = _settled(connection, version_id, part)
         if found is None:
-            _settle_in_newer(connection, version_id, producer, state, declares, stopped)
+            _settle_in_newer(connection, version_id, part)
         return found or VersionState.READY
 
+    part = _Part(producer, state, declares, stopped)
     return database.write(work)
 
 
-def _settled(
-    connection: Connection,
-    version_id: int,
-    producer: str,
-    state: str,
-    declares: bool,
-    stopped: Collection[str],
-) -> VersionState | None:
+class _Part(NamedTuple):
+    """What became of a task's part of a version: see :func:`settle_producer`."""
+
+    producer: str
+    state: str
+    declares: bool
+    stopped: Collection[str]
+
+
+def _settled(connection: Connection, version_id: int, part: _Part) -> VersionState | None:
     """Settle a part; return the version's state, or None if that does not change any more."""
-    _put(connection, version_id, {producer: state}, declares=declares)
-    parts = [row.task_id for row in producer_rows(connection, version_id) if is_among(row.task_id, stopped)]
-    change_pending(connection, version_id, dict.fromkeys(parts, state))
+    _put(connection, version_id, {part.producer: part.state}, declares=part.declares)
+    if part.stopped:
+        names = [row.task_id for row in producer_rows(connection, version_id)]
+        stopped = [name for name in names if is_among(*place_of(name), part.stopped)]
+        change_pending(connection, version_id, dict.fromkeys(stopped, part.state))
     return _changed(connection, version_id)
 
 
-def _settle_in_newer(
-    connection: Connection,
-    version_id: int,
-    producer: str,
-    state: str,
-    declares: bool,
-    stopped: Collection[str],
-) -> None:
+def _settle_in_newer(connection: Connection, version_id: int, part: _Part) -> None:
     """
     Settle a part in the further version of a cleared run, too, if that waits for it.
 
@@ -99,10 +99,10 @@ def _settle_in_newer(
     newer, run = found
     version_label(connection, newer, lock=True)
     pending = {row.task_id for row in producer_rows(connection, newer) if row.state == PENDING}
-    if pending.isdisjoint((producer, producer.partition("[")[0])):
+    if pending.isdisjoint((part.producer, task_of(part.producer))):
         return
-    take_along(connection, version_id, newer, run, {producer})
-    _settled(connection, newer, producer, state, declares, stopped)
+    take_along(connection, version_id, newer, run, {part.producer})
+    _settled(connection, newer, part)
 
 
 def pending_instances(database: Database, version_id: int) -> list[str]:
@@ -113,7 +113,7 @@ def pending_instances(database: Database, version_id: int) -> list[str]:
     """
     rows = database.read(lambda connection: producer_rows(connection, version_id))
     pending = {row.task_id for row in rows if row.state == PENDING}
-    return [part for part in sorted(pending) if "[" in part and part.partition("[")[0] not in pending]
+    return [part for part in sorted(pending) if place_of(part)[1] >= 0 and task_of(part) not in pending]
 
 
 def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:
@@ -265,7 +265,7 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
         ):
             _put(connection, version_id, {row.task_id: str(told)}, declares=row.declares)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
-        base = known.get(task.partition("[")[0])
+        base = known.get(task_of(task))
         if state == FAILED and task not in known and base is not None:
             _put(connection, version_id, {task: FAILED}, declares=base.declares)
     return recomputed(connection, version_id)
@@ -282,7 +282,7 @@ def _believed(
     """
     found = {part: FAILED if state == ENDED else state for part, state in outcomes.items()}
     for part, state in outcomes.items():
-        row, whole = known.get(part), known.get(part.partition("[")[0])
+        row, whole = known.get(part), known.get(task_of(part))
         is_silent = row is None or row.state == PENDING
         if whole is None:
             continue
@@ -305,8 +305,8 @@ def _of_mapped(outcomes: Mapping[str, str]) -> dict[str, str]:
     """What became of mapped tasks as a whole; an instance that failed counts by itself beside one that committed."""
     found: dict[str, set[str]] = {}
     for part, state in outcomes.items():
-        task, is_instance, _ = part.partition("[")
-        if is_instance:
+        task, index = place_of(part)
+        if index >= 0:
             found.setdefault(task, set()).add(state)
     order = (COMMITTED, FAILED, SKIPPED)
     return {task: next(state for state in order if state in states) for task, states in found.items()}
@@ -323,15 +323,15 @@ def _leave_out(
 
 def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:
     """Take out what an instance of a mapped task has made, unless the version was promoted with it."""
-    task, _, index = part.rstrip("]").rpartition("[")
-    if not task:
+    task, index = place_of(part)
+    if index < 0:
         return
     made, link = tables.artifact_version, tables.link
     of_the_run = [made.c[name] == _version.c[name] for name in RunKey._fields]
     mine = (
         select(made.c.id)
         .join(_version, and_(*of_the_run))
-        .where(_version.c.id == version_id, made.c.task_id == task, made.c.map_index == int(index))
+        .where(_version.c.id == version_id, made.c.task_id == task, made.c.map_index == index)
     )
     held = (link.c.version_id == version_id) & link.c.artifact_version_id.in_(mine) & ~link.c.sealed
     connection.execute(delete(link).where(held))
@@ -420,15 +420,13 @@ def check_ready(
     failed = [row.task_id for row in rows if row.state == FAILED]
     pending = [row for row in rows if row.state == PENDING]
     own = attempt is not None and is_made_in(connection, version_id, attempt.run)
-    missing: list[str] = []
-    whole: set[str] = set()
+    silent: dict[str, list[str]] = {}
     if own and attempt is not None:
         silent = _silent(rows, done := {*settled()}, attempt.producer)
-        over = {part for part in done - {*map(_task_of, silent)} if "[" not in part} | {attempt.producer}
-        pending = [row for row in pending if row.declares and over.isdisjoint((row.task_id, _task(row)))]
-        declared = {_task(row) for row in pending}
-        missing = [part for part in silent if _task_of(part) in declared]
-        whole = {*map(_task_of, missing)}
+        over = {part for part in done - silent.keys() if place_of(part)[1] < 0} | {attempt.producer}
+        pending = [
+            row for row in pending if row.declares and over.isdisjoint((row.task_id, task_of(row.task_id)))
+        ]
         own_parts = (attempt.task_id, attempt.producer)
         others = [row for row in rows if row.declares and row.task_id not in own_parts]
         none_came = not pending and others and all(row.state != COMMITTED for row in others)
@@ -437,28 +435,21 @@ def check_ready(
     if failed:
         state = VersionState.FAILED
     if state is VersionState.FAILED or pending or not own:
-        waits = [part for part in map(_name, pending) if part not in whole]
+        missing = {part for row in pending for part in silent.get(task_of(row.task_id), ())}
+        waits = {row.task_id for row in pending} - silent.keys()
         raise VersionNotReady(label, state, tuple(sorted({*failed, *waits, *missing})))
     become(connection, version_id, VersionState.READY)
 
 
-def _name(row: Row[Any]) -> str:
-    return str(row.task_id)
-
-
-def _task(row: Row[Any]) -> str:
-    return _task_of(_name(row))
-
-
-def _task_of(part: str) -> str:
-    """The task of a part, which may be one of its mapped instances."""
-    return part.partition("[")[0]
-
-
-def _silent(rows: Iterable[Row[Any]], done: Collection[str], producer: str) -> list[str]:
-    """Return the mapped instances that have succeeded without a word: a person has marked them."""
-    told = {row.task_id for row in rows if row.state != PENDING}
-    return [part for part in done if "[" in part and part not in told and part != producer]
+def _silent(rows: Iterable[Row[Any]], done: set[str], producer: str) -> dict[str, list[str]]:
+    """Return, by task, the mapped instances that have succeeded without a word: a person has marked them."""
+    told = {producer, *(row.task_id for row in rows if row.state != PENDING)}
+    found: dict[str, list[str]] = {}
+    for part in done - told:
+        task, index = place_of(part)
+        if index >= 0:
+            found.setdefault(task, []).append(part)
+    return found
 
 
 def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:

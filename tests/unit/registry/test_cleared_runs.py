@@ -10,6 +10,16 @@ from airflow_model_provider.registry.registry import Registry
 from tests.unit.registry.runs import PARTS, PROMOTE, RUN, begin, save, state
 
 
+def promoted(registry: Registry) -> int:
+    """The id of the run's version, which was promoted before one of its tasks had ended."""
+    made = begin(registry)
+    for task, declares in PARTS.items():
+        if task != "notify":
+            registry.settle_producer(made, task, COMMITTED, declares=declares)
+    registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    return made
+
+
 def test_a_further_version_holds_what_is_not_made_anew(registry: Registry) -> None:
     """What tasks and instances that are not cleared have made, saved, logged and linked."""
     folds = [Attempt(RUN, "train", f"fold {index}", index) for index in range(3)]
@@ -76,11 +86,7 @@ def test_a_further_version_holds_what_a_step_has_linked(registry: Registry) -> N
 
 def test_a_cleared_run_makes_another_version_whichever_task_is_first(registry: Registry) -> None:
     """One that was no part of what was promoted, beside one that was: both write into the same version."""
-    made = begin(registry)
-    for task, declares in PARTS.items():
-        if task != "notify":
-            registry.settle_producer(made, task, COMMITTED, declares=declares)
-    registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    made = promoted(registry)
     registry.settle_producer(made, "notify", COMMITTED, declares=PARTS["notify"])
 
     second = begin(registry, "notify", again=lambda: ["notify", "train"])
@@ -90,11 +96,7 @@ def test_a_cleared_run_makes_another_version_whichever_task_is_first(registry: R
 
 def test_what_runs_beside_the_making_of_a_further_version_counts_for_it(registry: Registry) -> None:
     """It began with the version before; what it saves and logs meanwhile comes along when it ends."""
-    made = begin(registry)
-    for task, declares in PARTS.items():
-        if task != "notify":
-            registry.settle_producer(made, task, COMMITTED, declares=declares)
-    registry.set_stage("iris", 1, "production", attempt=PROMOTE)
+    made = promoted(registry)
     second = begin(registry, "train", again=lambda: ["train", "notify"])
     notify = Attempt(RUN, "notify", "try 1")
     report = save(registry, made, notify, "report")
