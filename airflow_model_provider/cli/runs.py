@@ -59,6 +59,7 @@ def _judged(
     session: Any, run: RunKey, dag: Any, states: dict[str, dict[int, str | None]], instances: Collection[Any]
 ) -> dict[str, dict[int, str | None]]:
     """Tell tasks that were skipped because their run was ended from those that the Dag skips."""
+    from airflow.models.expandinput import NotFullyPopulated
     from airflow.models.xcom import XComModel
 
     def said(task_id: str) -> list[Any]:
@@ -68,6 +69,14 @@ def _judged(
         values = [XComModel.deserialize_value(row) for row in session.scalars(kept)]
         return [value for value in values if isinstance(value, Mapping)]
 
+    def length(node: Any) -> int | None:
+        mapped = getattr(node, "_get_specified_expand_input", None)
+        found = node._expand_input if mapped is None else mapped()
+        try:
+            return int(found.get_total_map_length(run.run_id, session=session))
+        except NotFullyPopulated:
+            return None
+
     # A run that takes too long gives its tasks no end. Only where a task closes its version can one skip itself unseen.
     stopped = {(item.task_id, item.map_index) for item in instances if item.end_date is None}
     closes = any(task.task_type == "CloseVersionOperator" for task in dag.tasks)
@@ -75,6 +84,7 @@ def _judged(
         dag,
         states,
         said,
+        length,
         skips_itself=lambda *_: closes,
         was_stopped=lambda task, index: (task, index) in stopped,
     )

@@ -57,7 +57,9 @@ class CloseVersionOperator(BaseOperator):
         found = states_in_run(ti, self.upstream_task_ids)
         if any("skipped" in states.values() for states in found.values()):
             before = states_in_run(ti, self.get_flat_relative_ids(upstream=True))
-            believed = with_ended(self.dag, before, partial(_said, ti), skips_itself=self._skips_itself)
+            believed = with_ended(
+                self.dag, before, partial(_said, ti), partial(_length, ti), skips_itself=self._skips_itself
+            )
             found = {task: believed[task] for task in found}
         return {
             part_of(task, index): part_state(state)
@@ -76,6 +78,21 @@ def _said(ti: Any, task_id: str) -> list[Any]:
     found = ti.xcom_pull(task_ids=task_id, key=SAID, map_indexes=None)
     found = found if isinstance(found, Sequence) else [found]
     return [kept for kept in found if isinstance(kept, Mapping)]
+
+
+def _length(ti: Any, node: Any) -> int | None:
+    """How many instances a mapped task or task group has."""
+    from airflow_model_provider.operators.mapping import instances
+    from airflow_model_provider.pipelines.mapping import is_mappable
+
+    def returned(arg: Any) -> int | None:
+        task = arg.operator
+        has_several = task.is_mapped or task.get_closest_mapped_task_group() is not None
+        which = {"map_indexes": None} if has_several else {}
+        found = ti.xcom_pull(task_ids=task.task_id, key=arg.key, **which)
+        return len(found) if is_mappable(found) else None
+
+    return instances(node, returned)
 
 
 def closing_id(dag: Any, model: Model) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,7 +15,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions import xcom_arg
 from airflow.sdk.definitions._internal import expandinput
 from airflow.sdk.definitions._internal.expandinput import ListOfDictsExpandInput, MappedArgument
-from airflow.sdk.definitions._internal.types import NOTSET
+from airflow.sdk.definitions._internal.types import NOTSET, is_arg_set
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushed, XComNotFound
@@ -108,6 +109,35 @@ def _expand_input(node: Any) -> ExpandInput:
     mapped = isinstance(node, MappedOperator)
     found: ExpandInput = node._get_specified_expand_input() if mapped else node._expand_input
     return found
+
+
+def instances(node: Any, length: Callable[[PlainXComArg], int | None]) -> int | None:
+    """
+    Return how many instances what a mapped task or task group is mapped over gives it; None where that is not known.
+
+    :param length: of what a task returned.
+    """
+    value: Any = _expand_input(node).value
+    values = value.values() if isinstance(value, Mapping) else [value]
+    found = [_length(part, length) for part in values]
+    known = [part for part in found if part is not None]
+    return math.prod(known) if len(known) == len(found) or 0 in known else None
+
+
+def _length(value: Any, length: Callable[[PlainXComArg], int | None]) -> int | None:
+    if isinstance(value, PlainXComArg):
+        return length(value)
+    if isinstance(value, MapXComArg):
+        return _length(value.arg, length)
+    if not isinstance(value, ZipXComArg | ConcatXComArg):
+        return len(value) if isinstance(value, Sized) else None
+    found = [_length(part, length) for part in value.args]
+    known = [part for part in found if part is not None]
+    if len(known) < len(found):
+        return None
+    if isinstance(value, ConcatXComArg):
+        return sum(known)
+    return max(known) if is_arg_set(value.fillvalue) else min(known)
 
 
 def _uses(expand_input: ExpandInput, task: AbstractOperator) -> Iterator[str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     States = Mapping[str, Mapping[int, str | None]]
     Asked = Callable[[str, int], bool]
+    Said = Callable[[str], Iterable[Mapping[str, Any]]]
+    #: How many instances a mapped task or task group has; None where that is not known.
+    Length = Callable[[Any], int | None]
 
 #: The state of a task that was skipped for no reason that is known.
 ENDED: Final = "ended"
@@ -25,7 +28,8 @@ SAID: Final = "skipmixin_key"
 def with_ended(
     dag: Any,
     states: States,
-    said: Callable[[str], Iterable[Mapping[str, Any]]],
+    said: Said,
+    length: Length,
     *,
     skips_itself: Asked,
     was_stopped: Asked = lambda _task, _index: False,
@@ -39,20 +43,20 @@ def with_ended(
     :param dag: as it was written, or as Airflow keeps it.
     :param states: of its tasks, by map index; -1 where one is not mapped, or was not expanded.
     :param said: what a branch has kept, by its id.
+    :param length: how long is what a task, or a task group, is mapped over; None where that is not known.
     :param skips_itself: whether a task of which nothing tells why it was skipped can have done that itself.
     :param was_stopped: whether it is known that something else has.
     """
-    skips = _Skips(dag, states, said, was_stopped)
+    skips = _Skips(dag, states, said, length, was_stopped)
     order = TopologicalSorter({task.task_id: task.upstream_task_ids for task in dag.tasks}).static_order()
     judged = {name: skips.judge(name, skips_itself) for name in order if name in states}
     return {**{name: dict(found) for name, found in states.items()}, **judged}
 
 
 class _Skips:
-    def __init__(
-        self, dag: Any, states: States, said: Callable[[str], Iterable[Mapping[str, Any]]], was_stopped: Asked
-    ) -> None:
+    def __init__(self, dag: Any, states: States, said: Said, length: Length, was_stopped: Asked) -> None:
         self.dag, self.states, self.said, self.was_stopped = dag, states, cache(said), was_stopped
+        self.length = length
         #: What the tasks behind take for the states of those that were judged.
         self.believed: dict[str, dict[int, str]] = {}
         failed = any("failed" in found.values() for found in states.values())
@@ -65,7 +69,7 @@ class _Skips:
             believed[index] = str(state)
             if state == SKIPPED and not self._has_reason(task, index):
                 # It has skipped itself, or will be found to have failed by itself.
-                may_have = self._natural(task, index) is None and not self.was_stopped(task_id, index)
+                may_have = self._natural(task, index) is None and not self._never_began(task, index)
                 believed[index] = SKIPPED if may_have else FAILED
                 if not may_have or self.all_were_skipped or not skips_itself(task_id, index):
                     found[index] = ENDED
@@ -73,11 +77,15 @@ class _Skips:
         return found
 
     def _has_reason(self, task: Any, index: int) -> bool:
-        is_expanded = index >= 0 or not (task.is_mapped or task.get_closest_mapped_task_group())
-        if is_expanded and self.was_stopped(task.task_id, index):
-            return False
-        natural = self._natural(task, index)
-        return natural == SKIPPED or self._is_left_out(task) or (natural is None and not is_expanded)
+        if index >= 0 or not _mapped(task):
+            if self.was_stopped(task.task_id, index):
+                return False
+        elif self._natural(task, index) is None and any(self.length(node) == 0 for node in _mapped(task)):
+            return True
+        return self._natural(task, index) == SKIPPED or self._is_left_out(task)
+
+    def _never_began(self, task: Any, index: int) -> bool:
+        return (index < 0 and bool(_mapped(task))) or self.was_stopped(task.task_id, index)
 
     def _natural(self, task: Any, index: int) -> str | None:
         """What Airflow makes of a task that does not run; of several reasons the first one decides."""
@@ -112,6 +120,12 @@ class _Skips:
 def _leaves_out(kept: Mapping[str, Any], task_id: str, *, is_next: bool) -> bool:
     followed = kept.get("followed") if is_next else None
     return task_id in kept.get("skipped", ()) or (followed is not None and task_id not in followed)
+
+
+def _mapped(task: Any) -> list[Any]:
+    """Return what of a task makes several instances of it: itself, or the task group that it is in."""
+    group = task.get_closest_mapped_task_group()
+    return [*([task] if task.is_mapped else []), *([] if group is None else [group])]
 
 
 def _group(task: Any) -> str | None:

@@ -46,8 +46,8 @@ def run(folder: Path, seeds: list[int]) -> dict[str, Any]:
     (home / "dags" / "shapes.py").write_text(
         '"""Airflow dag."""\nfrom run_shapes import define\nDAGS = define()\n'
         "from shorter_list import shorter_list\nshorter_list()\n"
-        "from ended_runs import ended_branched, ended_by_hand, ended_slowly\n"
-        "ended_branched(), ended_by_hand(), ended_slowly()\n"
+        "from ended_runs import PIPELINES\n"
+        "for made in PIPELINES: made()\n"
     )
     make_database(home / "airflow.db")
     own = {

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, task, task_group
 
+from airflow_model_provider.operators.mapping import instances
 from airflow_model_provider.operators.skips import with_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 KEPT: dict[str, list[Mapping[str, Any]]] = {
     "choose": [{"followed": ["after"]}],
@@ -22,7 +23,7 @@ KEPT: dict[str, list[Mapping[str, Any]]] = {
 def judged(dag: DAG, states: Mapping[str, str], **given: Any) -> set[str]:
     """The tasks that were skipped for no reason, of those that tell when they skip themselves."""
     asked = {name: {-1: state} for name, state in states.items()}
-    given = {"skips_itself": lambda name, _: name != "after"} | given
+    given = {"skips_itself": lambda name, _: name != "after", "length": lambda _: None} | given
     found = with_ended(dag, asked, lambda name: KEPT.get(name, []), **given)
     assert set(found) == set(states)
     return {name for name, by_index in found.items() if "ended" in by_index.values()}
@@ -99,3 +100,67 @@ def test_once_a_task_has_failed_a_dag_may_skip_all_that_is_left() -> None:
 
     assert judged(dag, {"one": "success", "other": "skipped"}) == set()
     assert judged(dag, {"one": "failed", "other": "skipped"}) == {"other"}
+
+
+@pytest.mark.parametrize(("length", "ended"), [(0, False), (3, True), (None, True)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_empty_list_explains_that_a_mapped_task_was_skipped(
+    length: int | None, ended: bool, grouped: bool
+) -> None:
+    """One that has elements does not; nor what stands behind it."""
+
+    @task
+    def rows() -> list[int]:
+        return []
+
+    @task
+    def use(i: int) -> None: ...
+
+    @task_group
+    def group(i: int) -> None:
+        use(i)
+
+    with DAG("made", schedule=None) as dag:
+        mapped = group.expand(i=rows()) if grouped else use.expand(i=rows())
+        mapped >> EmptyOperator(task_id="after", trigger_rule="none_failed")
+    name = "group.use" if grouped else "use"
+    told = {"rows": "success", name: "skipped", "after": "skipped"}
+
+    assert judged(dag, told, length=lambda _: length) == ({name, "after"} if ended else {"after"})
+    assert judged(dag, {**told, "rows": "skipped"}, length=lambda _: length) == {"after"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "mapped", "number"),
+    [
+        ([2, 3], lambda one, two: {"i": one, "j": two}, 6),
+        ([2, None], lambda one, two: {"i": one, "j": two}, None),
+        ([0, None], lambda one, two: {"i": one, "j": two}, 0),
+        ([2, 3], lambda one, two: {"i": one.map(str), "j": [1, 2, 3, 4]}, 8),
+        ([2, 3], lambda one, two: {"i": one.zip(two)}, 2),
+        ([2, 3], lambda one, two: {"i": one.zip(two, fillvalue=1)}, 3),
+        ([2, 3], lambda one, two: {"i": one.concat(two)}, 5),
+        ([2, None], lambda one, two: {"i": one.concat(two)}, None),
+    ],
+)
+def test_instances_follow_from_what_is_mapped_over(
+    lengths: list[int | None], mapped: Callable[[Any, Any], dict[str, Any]], number: int | None
+) -> None:
+    """However it is composed."""
+
+    @task
+    def one() -> list[int]:
+        return []
+
+    @task
+    def two() -> list[int]:
+        return []
+
+    @task
+    def use(i: int, j: int = 0) -> None: ...
+
+    with DAG("made", schedule=None):
+        made = use.expand(**mapped(one(), two())).operator
+
+    known = dict(zip(("one", "two"), lengths, strict=True))
+    assert instances(made, lambda arg: known[arg.operator.task_id]) == number

@@ -9,6 +9,7 @@ from airflow.sdk import get_current_context, task
 from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
+UNEXPANDED, EMPTY = "ended_unexpanded", "ended_empty"
 
 
 @step
@@ -73,12 +74,50 @@ def ended_branched() -> None:
         chosen >> last.with_options(name=name)().operator
 
 
+@step
+def numbers(n: int) -> list[int]:
+    """Return what steps are mapped over."""
+    return list(range(n))
+
+
+@pipeline(name=UNEXPANDED, model=Model(UNEXPANDED))
+def ended_unexpanded() -> None:
+    """It is ended when its lists are known, and before steps are mapped over them."""
+    waiting = is_ended()
+    made = numbers(2)
+    made.operator >> waiting
+    always = each.with_options(trigger_rule="all_done")
+    waiting >> always.expand(i=made).operator
+    waiting >> always.with_options(name="changed").expand(i=made.map(lambda number: -number)).operator
+    nothing = numbers.with_options(name="nothing")(0)
+    nothing.operator >> waiting
+    waiting >> always.with_options(name="none").expand(i=nothing).operator
+
+
+@pipeline(name=EMPTY, model=Model(EMPTY))
+def ended_empty() -> None:
+    """Nothing is to be made of an empty list."""
+    first()
+    each.expand(i=numbers(0))
+
+
+PIPELINES = (ended_by_hand, ended_slowly, ended_branched, ended_unexpanded, ended_empty)
+
+
 def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     """Run them; say what is wrong."""
     found: dict[str, Any] = {}
     dags[ENDED].test()
     (version,) = Client().list_model_versions(ENDED)
     found[ENDED] = (str(version.state), "failed")
+    unexpanded, empty = dags[UNEXPANDED].test(), dags[EMPTY].test()
+    (version,) = Client().list_model_versions(UNEXPANDED)
+    found[UNEXPANDED] = (str(version.state), "failed")
+    (version,) = Client().list_model_versions(EMPTY)
+    found[EMPTY] = (str(version.state), "ready")
+    left = {name: told(unexpanded)[name] for name in ("each", "changed", "none")}
+    found["left"] = (left, {"each": "ended", "changed": "ended", "none": "skipped"})
+    found["without elements"] = (told(empty)["each"], "skipped")
     slow, branched = dags[SLOW].test(), dags[BRANCHED].test()
     (version,) = Client().list_model_versions(BRANCHED)
     found[BRANCHED] = (str(version.state), "ready")
