@@ -46,6 +46,7 @@ def run(folder: Path, seeds: list[int]) -> dict[str, Any]:
     (home / "dags" / "shapes.py").write_text(
         '"""Airflow dag."""\nfrom run_shapes import define\nDAGS = define()\n'
         "from shorter_list import shorter_list\nshorter_list()\n"
+        "from cleared_reports import cleared_reports\ncleared_reports()\n"
         "from ended_runs import PIPELINES\n"
         "for made in PIPELINES: made()\n"
     )
