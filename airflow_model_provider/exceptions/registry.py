@@ -292,11 +292,15 @@ class NothingToRestore(ModelRegistryError, LookupError):
 
 
 class VersionNotReady(ModelRegistryError, RuntimeError):
-    """The version is still being produced, or failed. A retry helps once its tasks have committed."""
+    """
+    The version is still being produced, or failed. A retry helps once its tasks have committed.
 
-    def __init__(self, version: str, state: str, missing: Sequence[str] = ()) -> None:
+    :param own: whether a task of the run that produces it has asked.
+    """
+
+    def __init__(self, version: str, state: str, missing: Sequence[str] = (), *, own: bool = False) -> None:
         super().__init__(version, state, missing)
-        self.version, self.state, self.missing = version, state, missing
+        self.version, self.state, self.missing, self.own = version, state, missing, own
 
     def __str__(self) -> str:
         tasks = listing([repr(task) for task in self.missing])
@@ -310,8 +314,9 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
             clear = f"Clear the task{several} and let the run end" if self.missing else "Make another version"
             return f"{self.version} is incomplete: {what}. {clear}. Nothing was changed."
         what = f": task{several} {tasks} can still write into it" if self.missing else ""
+        ready = f"in a step behind {'these' if several else 'it'}" if self.own else "when it is ready"
         return (
-            f"{self.version} is still being produced{what}. Promote it when it is ready, or pass "
+            f"{self.version} is still being produced{what}. Promote it {ready}, or pass "
             f"{self.option('allow_incomplete')}. Nothing was changed."
         )
 

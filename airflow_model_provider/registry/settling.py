@@ -437,7 +437,7 @@ def check_ready(
     if state is VersionState.FAILED or pending or not own:
         missing = {part for row in pending for part in silent.get(task_of(row.task_id), ())}
         waits = {row.task_id for row in pending} - silent.keys()
-        raise VersionNotReady(label, state, tuple(sorted({*failed, *waits, *missing})))
+        raise VersionNotReady(label, state, tuple(sorted({*failed, *waits, *missing})), own=own)
     become(connection, version_id, VersionState.READY)
 
 

@@ -132,6 +132,8 @@ def test_a_version_that_is_not_ready_is_refused(registry: Registry) -> None:
     other = Attempt(RUN._replace(run_id="manual__2"), "promote", "try 1")
     with pytest.raises(VersionNotReady, match="evaluate"):  # the tasks of another run are others
         registry.set_stage("iris", 1, "staging", attempt=other, settled=["evaluate"])
+    with pytest.raises(VersionNotReady, match=r"'evaluate'.*Promote it in a step behind it"):
+        registry.set_stage("iris", 1, "staging", attempt=promoting)
     assert registry.set_stage("iris", 1, "staging", attempt=promoting, settled=["evaluate"]) is not None
     assert registry.set_stage("iris", 1, "production", allow_incomplete=True) is not None
 
