@@ -15,13 +15,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from airflow_model_provider import host, references, settings
+from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import SOME_CONNECTION, did_you_mean, quoted
 from airflow_model_provider.limits import check_key, is_address
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 CONN_TYPE = "model_registry"
-DEFAULT_CONN_ID = references.DEFAULT_CONN_ID
 #: How the source of an address begins that Airflow was asked for.
 STORED = "connection "
 #: The source of an address that the configuration names.
@@ -135,6 +135,11 @@ def _address(url: str, store: str, source: str, options: Mapping[str, Any] = Map
         if _TEMPLATE.search(value):
             problem = f"the {name} has a template in it, and nobody renders it"
             raise InvalidConfiguration(_place(source, name), problem, "Write the address itself.")
+        if name == "store" and value.lower().startswith("memory:"):
+            problem = "a store in memory is gone when this process ends"
+            raise InvalidConfiguration(
+                _place(source, name), problem, "Give a folder, or a URL such as s3://bucket/models."
+            )
         if source != _ARGUMENT:
             _check_absolute(source, name, value)
     defaults = tuple(name for name, value in said.items() if not value)

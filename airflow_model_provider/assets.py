@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 from airflow.sdk import Asset, AssetWatcher
 from airflow.sdk.definitions.asset import BaseAsset
 
+from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions.base import listing
+from airflow_model_provider.pipelines.values import references_in
+from airflow_model_provider.selectors import SelectorKind
 from airflow_model_provider.stage_uri import StageAddress, consumer_uri, read_stage_uri, stage_uri, stages_in
 from airflow_model_provider.triggers.model_stage import ModelStageTrigger
 from airflow_model_provider.triggers.wakeups import Delivery
@@ -39,8 +43,11 @@ def wake_by_own_assets(dag: Any) -> None:
 
     Airflow keeps the trigger of an asset while a Dag is scheduled on it that is there and not paused: so the triggerer
     knows who waits, and wakes none for another.
+
+    :raises InvalidDefinition: for a task that asks for the promoted version of a model that the Dag does not wait for.
     """
     condition = dag.timetable.asset_condition
+    _check_triggering(dag, condition)
     has_steps = any(getattr(_operator_class(task), "claims_promotions", False) for task in dag.tasks)
 
     def own(part: Any) -> Any:
@@ -68,6 +75,19 @@ def normalized(parts: SplitResult) -> SplitResult:
     if address is None or (parts.query and not parts.query.startswith("dag=")):
         raise ValueError("A stage's URI is model://<connection or default>/<model>/<stage>.")
     return urlsplit(stage_uri(*address))._replace(query=parts.query)
+
+
+def _check_triggering(dag: Any, condition: Any) -> None:
+    """Refuse references to what triggers the runs of a Dag where it waits for no stage of that model."""
+    models = {address.model for address in stages_in(condition)}
+    for task in dag.tasks:
+        mapped = task._get_specified_expand_input().value if task.is_mapped else None
+        for item in references_in([dict(vars(task)), mapped]):
+            if item.selector.kind is SelectorKind.TRIGGERING and item.model not in models:
+                known = listing(sorted(models))
+                problem = f"{item!r} is asked for, and Dag {dag.dag_id!r} is scheduled on stages of {known}"
+                advice = f"Schedule it on a stage of {item.model!r} too, or name the version or its stage."
+                raise InvalidDefinition(f"task {task.task_id!r}", problem, advice)
 
 
 def _delivery(condition: Any, address: StageAddress, *, has_steps: bool) -> Delivery:

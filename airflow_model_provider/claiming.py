@@ -30,10 +30,15 @@ def claim(
     first = {(conn_id, model): stage for conn_id, model, stage in reversed(stages)}
     if getattr(context.get("dag_run"), "run_type", None) != "asset_triggered":
         return Claimed((), first)
+    registries: dict[str, str | None] = {}  # several connections may lead to one
+    wanted: dict[str, set[StageKey]] = {}
+    for stage in stages:
+        registry_id = workspace(stage.conn_id).registry.id
+        registries.setdefault(registry_id, stage.conn_id)
+        wanted.setdefault(registry_id, set()).add(StageKey(stage.model, stage.stage))
     promotions: list[tuple[str | None, StageEvent]] = []
-    for conn_id in dict.fromkeys(stage.conn_id for stage in stages):
-        mine = {StageKey(stage.model, stage.stage) for stage in stages if stage.conn_id == conn_id}
-        events = workspace(conn_id).registry.claim(attempt.run, mine)
+    for registry_id, conn_id in registries.items():
+        events = workspace(conn_id).registry.claim(attempt.run, wanted[registry_id])
         promotions += [(conn_id, event) for event in events]
     return Claimed(promotions, first)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider import settings
-from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
+from airflow_model_provider.addresses import CONN_TYPE, connection_variable
 from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.exceptions.base import quoted
@@ -22,6 +22,7 @@ from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.selectors import Selector
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

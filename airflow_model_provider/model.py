@@ -35,7 +35,7 @@ from airflow_model_provider.selectors import (
     nearest,
     read_as_of,
 )
-from airflow_model_provider.stage_uri import StageAsset, stage_uri
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID, StageAsset, stage_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +114,8 @@ class Model(JsonValue):
         object.__setattr__(self, "tags", tuple(check_tags(f"tags of {self._subject}", self.tags)))
         if self.conn_id is not None:
             check_key(self.conn_id, "connection id")
+        if self.conn_id == DEFAULT_CONN_ID:
+            object.__setattr__(self, "conn_id", None)  # one registry has one name
         object.__setattr__(self, "version", deferred_text(self.version))
         object.__setattr__(self, "as_of", read_as_of(self._subject, self.as_of))
         if self.pin is None:

@@ -27,6 +27,7 @@ from airflow_model_provider.selectors import (
     printed,
     read_as_of,
 )
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,8 +79,6 @@ PINS: Final = ("task", "run")
 POLICIES: Final = ("fail", "skip", "wait")
 _ATTRIBUTES: Final = ("id", "number", "version_name", "stage", "uri", "digest", "local_path")
 
-#: The connection of the registry that is meant where none is named.
-DEFAULT_CONN_ID: Final = "model_registry_default"
 #: Characters that a reference has as JSON at most, a long default, template or metadata key aside (R2).
 LARGEST_FORM: Final = 499
 

@@ -16,9 +16,9 @@ from airflow_model_provider.exceptions import (
     StageNotAssigned,
     VersionNotFound,
 )
-from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
-from airflow_model_provider.references import OutputReference, Reference, Wanted
+from airflow_model_provider.references import OutputReference, Reference, Wanted, in_registry_of
 from airflow_model_provider.selectors import RUN_DATES, ModelStages, Selector, SelectorKind, is_template
 
 if TYPE_CHECKING:
@@ -260,12 +260,19 @@ class Resolver:
         return Selector.parse(text, settings.declared_stages())
 
     def _triggering(self, reference: Reference) -> Selector:
-        """The version whose promotion started the run, or else the one that holds the stage now (R32)."""
-        claimed, asked = self.claimed, (reference.conn_id, reference.model)
+        """The version whose promotion started the run, or else the one that holds the stage now."""
+        claimed, model = self.claimed, reference.model
+        stages = [
+            stage
+            for (conn_id, name), stage in claimed.stages.items()
+            if name == model and self._is_same_registry(conn_id, reference.conn_id)
+        ]
+        if claimed.stages and not stages:
+            raise InvalidSelector(repr(reference), "triggering", _waits_for_another(claimed))
         numbers = [
             event.version
             for conn_id, event in claimed.promotions
-            if (conn_id, event.model) == asked and event.version
+            if event.model == model and event.version and self._is_same_registry(conn_id, reference.conn_id)
         ]
         if numbers:
             return Selector(SelectorKind.NUMBER, numbers[-1])
@@ -273,7 +280,10 @@ class Resolver:
             raise VersionMissing(
                 NothingClaimed(self.attempt.run.dag_id, self.attempt.run.run_id, reference.model), reference
             )
-        return Selector(SelectorKind.STAGE, claimed.stages.get(asked, ModelStages.PRODUCTION.value))
+        return Selector(SelectorKind.STAGE, next(iter(stages), ModelStages.PRODUCTION.value))
+
+    def _is_same_registry(self, one: str | None, other: str | None) -> bool:
+        return one == other or self.workspace(one).registry.id == self.workspace(other).registry.id
 
     def _time(self, reference: Reference) -> str:
         dates = self._moment.dates()
@@ -292,6 +302,13 @@ class Resolver:
         if version is None:
             return reference
         return reference.but(selector=Selector(SelectorKind.NUMBER, version.number), as_of=())
+
+
+def _waits_for_another(claimed: Claimed) -> str:
+    known = [
+        in_registry_of(f"{model}[{stage}]", conn_id) for (conn_id, model), stage in claimed.stages.items()
+    ]
+    return f"the Dag is not scheduled on a stage of this model, but on {listing(known)}"
 
 
 def said_of(asked: AnyReference, resolution: Resolution) -> tuple[str, str]:

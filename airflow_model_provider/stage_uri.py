@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEME: Final = "model"
+#: The connection of the registry that is meant where none is named.
+DEFAULT_CONN_ID: Final = "model_registry_default"
 #: How a URI calls the default connection.
 DEFAULT: Final = "default"
 
@@ -30,10 +32,22 @@ def stage_uri(conn_id: str | None, model: str, stage: str) -> str:
     """
     Return the URI of a stage.
 
+    :raises InvalidDefinition: for a connection that has the name by which a URI calls the default one.
+
     >>> stage_uri(None, "iris classifier", "production")
     'model://default/iris%20classifier/production'
     """
-    return f"{SCHEME}://" + "/".join(quote(part, safe="") for part in (conn_id or DEFAULT, model, stage))
+    if conn_id == DEFAULT:
+        from airflow_model_provider.exceptions import InvalidDefinition
+
+        problem = (
+            f"{DEFAULT!r} stands for the default connection, {DEFAULT_CONN_ID!r}, in the assets of stages"
+        )
+        raise InvalidDefinition(
+            f"conn_id={conn_id!r}", problem, "Leave it out, or give the connection another id."
+        )
+    registry = DEFAULT if conn_id in (None, DEFAULT_CONN_ID) else conn_id
+    return f"{SCHEME}://" + "/".join(quote(part, safe="") for part in (registry, model, stage))
 
 
 def consumer_uri(conn_id: str | None, model: str, stage: str, dag_id: str) -> str:

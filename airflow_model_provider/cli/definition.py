@@ -12,7 +12,7 @@ from airflow.cli.cli_config import (
     lazy_load_command,
 )
 
-from airflow_model_provider.addresses import DEFAULT_CONN_ID
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 #: For commands whose result is a sentence, unless another form is asked for.
 ARG_RESULT = Arg(

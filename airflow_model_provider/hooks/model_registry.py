@@ -11,13 +11,13 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_model_provider import host
 from airflow_model_provider.addresses import (
     CONN_TYPE,
-    DEFAULT_CONN_ID,
     STORED,
     Address,
     address_from_fields,
     find_address,
 )
 from airflow_model_provider.exceptions import ModelRegistryError
+from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_model_provider.client import Client

@@ -93,18 +93,24 @@ def standings(database: Database, deployment: str) -> list[Standing]:
     return database.read(work)
 
 
-def deliver(database: Database, deployment: str, written: Mapping[Consumer, int]) -> None:
+def deliver(
+    database: Database, deployment: str, written: Mapping[Consumer, int], *, settles: bool = False
+) -> None:
     """
     Note that Airflow has written wake-ups; harmless to repeat.
 
     :param written: by consumer the last promotion that its wake-up is about.
+    :param settles: whether no step of the Dags claims: a step that one of them gets later begins with what is new then.
     """
 
     def work(connection: Connection) -> None:
         for consumer, sequence in sorted(written.items()):
             mine = _where({"deployment": deployment, **consumer._asdict()})
-            moved = update(_consumer).where(*mine, _consumer.c.delivered < sequence)
-            connection.execute(moved.values(delivered=sequence))
+            for column in (
+                (_consumer.c.delivered, _consumer.c.claimed) if settles else (_consumer.c.delivered,)
+            ):
+                moved = update(_consumer).where(*mine, column < sequence)
+                connection.execute(moved.values({column: sequence}))
 
     if written:
         database.repeat(work)

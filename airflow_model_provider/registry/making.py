@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.registry import pins, producing, settling, versions
+from airflow_model_provider.registry import abandoned, pins, producing, settling, versions
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, NOTHING, VersionState
 from airflow_model_provider.selectors import check_version_name
 
@@ -107,17 +107,17 @@ class Making:
         """End the making of a Dag run's version. See :func:`producing.close_run_version`."""
         return producing.close_run_version(self._database, model, run, outcomes)
 
-    def open_versions(self, deployment: str) -> list[settling.OpenVersion]:
-        """Return the versions that Dag runs are making. See :func:`settling.open_versions`."""
-        return settling.open_versions(self._database, deployment)
+    def open_versions(self, deployment: str) -> list[abandoned.OpenVersion]:
+        """Return the versions that Dag runs are making. See :func:`abandoned.open_versions`."""
+        return abandoned.open_versions(self._database, deployment)
 
-    def close_version(self, version: settling.OpenVersion, outcomes: Mapping[str, str]) -> VersionState:
-        """End the making of a version whose run is over. See :func:`settling.close_version`."""
-        return settling.close_version(self._database, version, outcomes)
+    def close_version(self, version: abandoned.OpenVersion, outcomes: Mapping[str, str]) -> VersionState:
+        """End the making of a version whose run is over. See :func:`abandoned.close_version`."""
+        return abandoned.close_version(self._database, version, outcomes)
 
     def fail_abandoned(self, days: float, *, dry_run: bool = False) -> int:
-        """Fail the versions that nobody goes on making. See :func:`settling.fail_abandoned`."""
-        return settling.fail_abandoned(self._database, days, dry_run=dry_run)
+        """Fail the versions that nobody goes on making. See :func:`abandoned.fail_abandoned`."""
+        return abandoned.fail_abandoned(self._database, days, dry_run=dry_run)
 
     def take_over_run(self, run: RunKey) -> int:
         """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""

@@ -6,7 +6,7 @@ import logging
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, exists, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
@@ -22,7 +22,12 @@ from airflow_model_provider.registry.entities import (
 )
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
 from airflow_model_provider.registry.rows import run_columns, select_versions, version_record
-from airflow_model_provider.registry.settling import become, close_producers, reopen_producers
+from airflow_model_provider.registry.settling import (
+    become,
+    close_producers,
+    forget_missing,
+    reopen_producers,
+)
 from airflow_model_provider.registry.versions import NewVersion, add_version, read_version, version_label
 from airflow_model_provider.selectors import check_name
 
@@ -75,14 +80,14 @@ def version_for_run(
     if found.may_be_cleared:
         waiting |= _runs_again(producer, again)
         found = database.read(look) if waiting and found.is_sealed else found
+    if found.row is not None and not (found.is_used_up or found.reopens):
+        return version_record(found.row)
+    there = dict(producers() if callable(producers) else producers)
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
-        if found.row.mine in (None, PENDING) or found.is_sealed:
-            return record
-        return record._replace(state=reopen_producers(database, record.id, {producer, *waiting}))
-    parts = dict(producers() if callable(producers) else producers)
-    if waiting and not found.is_deleted:
-        parts = _still_to_run(parts, waiting)
+        state = reopen_producers(database, record.id, {producer, *waiting}, there)
+        return record._replace(state=state)
+    parts = _still_to_run(there, waiting) if waiting and not found.is_deleted else there
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
     new = new._replace(state=VersionState.PRODUCING, run=run, producers=parts)
 
@@ -98,6 +103,8 @@ def version_for_run(
         name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
         _leave_behind(connection, found, version.id, run, waiting)
+        if waiting:
+            forget_missing(connection, version.id, there)
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
         keys["run_mark"] = new.run_mark
         connection.execute(insert(_run_version).values(**keys, **run_columns(run)))
@@ -206,7 +213,14 @@ class _Found(NamedTuple):
         """Whether the task that asks has had its turn; an instance that a mapped task lacked before has had none."""
         if self.row is None or self.is_deleted or self.row.mine == PENDING:
             return False
-        return self.row.mine is not None or self.is_sealed
+        return self.row.mine is not None or self.is_sealed or not self.row.is_known
+
+    @property
+    def reopens(self) -> bool:
+        """Whether the version is to wait for the task that asks, and does not."""
+        if self.row is None or self.is_sealed or self.row.mine == PENDING:
+            return False
+        return self.row.mine is not None or not self.row.is_known
 
 
 def _found(
@@ -229,6 +243,8 @@ def _found(
 
 def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> Row[Any] | None:
     part = (_producer.c.version_id == _version.c.id) & (_producer.c.task_id == producer)
+    other = _producer.alias("other")
+    is_known = exists().where(other.c.version_id == _version.c.id, other.c.task_id == task_of(producer))
     condition: list[ColumnElement[bool]] = [
         _run_version.c[key] == value for key, value in run_columns(run).items()
     ]
@@ -237,6 +253,7 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
             _run_version.c.generation,
             _run_version.c.run_mark,
             _producer.c.state.label("mine"),
+            is_known.label("is_known"),
         )
         .join(_run_version, _run_version.c.version_id == _version.c.id)
         .outerjoin(_producer, part)

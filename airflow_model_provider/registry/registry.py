@@ -309,9 +309,11 @@ class Registry(Making, Care, Records):
         """Return how far all Dags are that wait for stages. See :func:`claims.standings`."""
         return claims.standings(self._database, deployment)
 
-    def deliver(self, deployment: str, written: Mapping[claims.Consumer, int]) -> None:
+    def deliver(
+        self, deployment: str, written: Mapping[claims.Consumer, int], *, settles: bool = False
+    ) -> None:
         """Note that Airflow has written wake-ups. See :func:`claims.deliver`."""
-        claims.deliver(self._database, deployment, written)
+        claims.deliver(self._database, deployment, written, settles=settles)
 
     def event(self, sequence: int) -> StageEvent:
         """Return a change of a stage. See :func:`claims.event`."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.carrying import is_among, newer_version, take_along
-from airflow_model_provider.registry.columns import ago, now
+from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.database import Database, insertion
 from airflow_model_provider.registry.database import run as execute
 from airflow_model_provider.registry.entities import (
@@ -31,7 +30,6 @@ from airflow_model_provider.registry.versions import is_made_in, version_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from airflow_model_provider.registry.entities import Attempt
 
@@ -80,9 +78,12 @@ class _Part(NamedTuple):
 def _settled(connection: Connection, version_id: int, part: _Part) -> VersionState | None:
     """Settle a part; return the version's state, or None if that does not change any more."""
     _put(connection, version_id, {part.producer: part.state}, declares=part.declares)
+    if part.state == SKIPPED:
+        _drop_outputs(connection, version_id, part.producer, declared=True)
     if part.stopped:
-        names = [row.task_id for row in producer_rows(connection, version_id)]
-        stopped = [name for name in names if is_among(*place_of(name), part.stopped)]
+        rows = producer_rows(connection, version_id)
+        pending = [row.task_id for row in rows if row.state == PENDING]
+        stopped = [name for name in pending if is_among(*place_of(name), part.stopped)]
         change_pending(connection, version_id, dict.fromkeys(stopped, part.state))
     return _changed(connection, version_id)
 
@@ -131,111 +132,42 @@ def leave_out(database: Database, version_id: int, removed: Collection[str]) -> 
     return database.write(work)
 
 
-def reopen_producers(database: Database, version_id: int, producers: Collection[str]) -> VersionState:
+def reopen_producers(
+    database: Database, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
+) -> VersionState:
     """
     Note that tasks which had settled their parts run again: a version that was never promoted waits for them.
 
+    :param parts: the tasks and mapped instances that run again; also some of which the version knows nothing.
+    :param producers: the tasks that write into the version, as their Dag is now, and whether each declares outputs.
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
-        mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(producers)
+        mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
         connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
+        forget_missing(connection, version_id, producers)
+        known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
+        for part in parts:
+            task = task_of(part)
+            if task not in known and task in producers:
+                _put(connection, version_id, {part: PENDING}, declares=producers[task])
         return recomputed(connection, version_id)
 
     return database.write(work)
 
 
-def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) -> int:
+def forget_missing(connection: Connection, version_id: int, producers: Collection[str]) -> None:
     """
-    Fail the versions that are being made and into which nothing was written for days: what made them was killed.
+    Forget the parts of tasks that are no longer in the Dag, and never run again; what they have made stays.
 
-    One whose task is alive all the same becomes ready when that ends.
-
-    :return: how many there were.
+    :param producers: the tasks that are there; none means that they are not known.
     """
-
-    def abandoned(connection: Connection) -> Select[Any]:
-        return _abandoned(ago(connection, timedelta(days)))
-
-    def look(connection: Connection) -> int:
-        return len(connection.execute(abandoned(connection)).all())
-
-    def work(connection: Connection) -> int:
-        found = list(connection.execute(abandoned(connection).with_for_update(of=_version)).scalars())
-        for version_id in found:
-            waiting = (_producer.c.version_id == version_id) & (_producer.c.state == PENDING)
-            connection.execute(update(_producer).where(waiting).values(state=FAILED, at=now()))
-            become(connection, version_id, VersionState.FAILED)
-        return len(found)
-
-    there = database.read(look)
-    return there if dry_run or not there else database.write(work)
-
-
-class OpenVersion(NamedTuple):
-    """
-    A version that tasks of a Dag run have begun, and that is still being made.
-
-    :param is_of_run: whether all tasks of the run write into it; else one task makes it by itself.
-    """
-
-    id: int
-    run: RunKey
-    is_of_run: bool
-
-
-def open_versions(database: Database, deployment: str) -> list[OpenVersion]:
-    """Return the versions that Dag runs of an Airflow are making."""
-    made = tables.run_version
-    by_run = select(made.c.version_id).where(made.c.version_id == _version.c.id).exists()
-    run = [_version.c[name] for name in RunKey._fields]
-    condition = (_version.c.state == VersionState.PRODUCING.value, _version.c.deployment == deployment)
-    query = select(_version.c.id, *run, by_run).where(*condition).order_by(_version.c.id)
-    rows = database.read(lambda connection: connection.execute(query).all())
-    return [OpenVersion(row[0], RunKey(*row[1:-1]), bool(row[-1])) for row in rows]
-
-
-def close_version(database: Database, version: OpenVersion, outcomes: Mapping[str, str]) -> VersionState:
-    """
-    End the making of a version whose Dag run is over.
-
-    :param outcomes: what became of the run's tasks; a task that made a version by itself did not come to the end of it.
-    :raises VersionNotFound: if the version was deleted meanwhile.
-    """
-
-    def work(connection: Connection) -> VersionState:
-        version_label(connection, version.id, lock=True)
-        if version.is_of_run:
-            return close_producers(connection, version.id, outcomes)
-        tasks = [row.task_id for row in producer_rows(connection, version.id)]
-        return close_producers(connection, version.id, dict.fromkeys(tasks, FAILED))
-
-    return database.write(work)
-
-
-def _abandoned(before: datetime) -> Select[Any]:
-    link, made, logged, record = (
-        tables.link,
-        tables.artifact_version,
-        tables.version_metadata,
-        tables.resolution,
-    )
-    run = [record.c[name] == _version.c[name] for name in ("deployment", "dag_id", "run_id")]
-    newer = (
-        select(_producer.c.version_id).where(
-            _producer.c.version_id == _version.c.id, _producer.c.at > before
-        ),
-        select(logged.c.version_id).where(logged.c.version_id == _version.c.id, logged.c.at > before),
-        select(link.c.version_id)
-        .join(made, made.c.id == link.c.artifact_version_id)
-        .where(link.c.version_id == _version.c.id, made.c.created_at > before),
-        select(record.c.id).where(record.c.at > before, *run),
-    )
-    producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
-    query = select(_version.c.id).where(producing, *[~recent.exists() for recent in newer])
-    return query.order_by(_version.c.id)
+    for row in producer_rows(connection, version_id) if producers else ():
+        if row.state != COMMITTED and task_of(row.task_id) not in producers:
+            mine = (_producer.c.version_id == version_id) & (_producer.c.task_id == row.task_id)
+            connection.execute(delete(_producer).where(mine))
 
 
 def close_producers(connection: Connection, version_id: int, outcomes: Mapping[str, str]) -> VersionState:
@@ -318,14 +250,17 @@ def _leave_out(
     for row in rows:
         if row.task_id in removed:
             _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
-            _drop_outputs(connection, version_id, row.task_id)
+            if place_of(row.task_id)[1] >= 0:
+                _drop_outputs(connection, version_id, row.task_id)
 
 
-def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:
-    """Take out what an instance of a mapped task has made, unless the version was promoted with it."""
+def _drop_outputs(connection: Connection, version_id: int, part: str, *, declared: bool = False) -> None:
+    """
+    Take out what a task has made, unless the version was promoted with it.
+
+    :param declared: only the outputs that it returned, and not what its code saved.
+    """
     task, index = place_of(part)
-    if index < 0:
-        return
     made, link = tables.artifact_version, tables.link
     of_the_run = [made.c[name] == _version.c[name] for name in RunKey._fields]
     mine = (
@@ -333,12 +268,14 @@ def _drop_outputs(connection: Connection, version_id: int, part: str) -> None:
         .join(_version, and_(*of_the_run))
         .where(_version.c.id == version_id, made.c.task_id == task, made.c.map_index == index)
     )
+    if declared:
+        mine = mine.where(made.c.output.is_not(None))
     held = (link.c.version_id == version_id) & link.c.artifact_version_id.in_(mine) & ~link.c.sealed
     connection.execute(delete(link).where(held))
 
 
 def change_pending(connection: Connection, version_id: int, states: Mapping[str, str]) -> None:
-    """Change the parts of a version that are pending, by task."""
+    """Change parts of a version that are pending, by task. What is skipped does not hold what it returned before."""
     if not states:
         return
     changed = update(_producer).where(
@@ -348,6 +285,9 @@ def change_pending(connection: Connection, version_id: int, states: Mapping[str,
     )
     rows = [{"task": task, "new": state} for task, state in states.items()]
     connection.execute(changed.values(state=bindparam("new"), at=now()), rows)
+    for part, state in states.items():
+        if state == SKIPPED:
+            _drop_outputs(connection, version_id, part, declared=True)
 
 
 def producer_rows(connection: Connection, version_id: int) -> list[Row[Any]]:

@@ -31,8 +31,9 @@ def model_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     ...     training()
     ...     assert model_registry.get_model_version("iris_classifier", "latest").number == 1
     """
-    from airflow_model_provider.addresses import CONN_TYPE, DEFAULT_CONN_ID, connection_variable
+    from airflow_model_provider.addresses import CONN_TYPE, connection_variable
     from airflow_model_provider.client import Client
+    from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
     from airflow_model_provider.workspace import close_workspaces
 
     folder = tmp_path / "model_registry"

@@ -221,7 +221,7 @@ class Wakeups:
             )
             for item in due
         ]
-        registry.deliver(settings.deployment(), once)  # before Airflow has it: never twice
+        registry.deliver(settings.deployment(), once, settles=True)  # before Airflow has it: never twice
         return found
 
     def _woke(self, item: Standing, state: _State) -> None:

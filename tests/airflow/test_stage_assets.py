@@ -19,6 +19,7 @@ from airflow_model_provider.triggers.wakeups import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 PRODUCTION = Model("iris classifier", version="production").asset
 OWN = "model://default/iris%20classifier/production?dag="
@@ -176,6 +177,33 @@ def test_what_else_a_schedule_holds_stays(parsed: DagBag) -> None:
     assert wakes(stored(parsed, "team"))["model://team/iris%20classifier/production?dag=team"]["conn_id"] == (
         "team"
     )
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_starts_runs_is_a_promotion_that_the_dag_waits_for(tmp_path: Path, mapped: bool) -> None:
+    """A mistyped model would be scored in its production version, and nobody told."""
+    number = 'Model("irsi", version="triggering").number'
+    call = f"score.expand(number=[{number}])" if mapped else f"score({number})"
+    (tmp_path / "typo.py").write_text(
+        f"""# Airflow dag
+from airflow.sdk import dag
+from airflow_model_provider import Model, step
+
+@step
+def score(number: int) -> int:
+    return number
+
+@dag(schedule=Model("iris", version="production").asset)
+def typo():
+    {call}
+
+typo()
+"""
+    )
+    (error,) = DagBag(tmp_path).import_errors.values()
+
+    assert "task 'score': irsi[triggering].number is asked for" in error
+    assert "Schedule it on a stage of 'irsi' too" in error
 
 
 def test_inlets_and_outlets_wake_nobody(parsed: DagBag) -> None:

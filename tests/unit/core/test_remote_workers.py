@@ -71,6 +71,25 @@ HALVES: list[tuple[dict[str, str], dict[str, str], str, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("executor", ["LocalExecutor", "CeleryExecutor"])
+@pytest.mark.parametrize(
+    ("environment", "arguments"),
+    [
+        ({variable("url"): "postgresql://db/models", variable("store"): "memory://models"}, {}),
+        (connection(url="postgresql://db/m", store="Memory://models"), {}),
+        ({}, {"url": "postgresql://db/models", "store": "memory://models"}),
+    ],
+)
+def test_a_store_in_memory_is_refused(
+    executor: str, environment: dict[str, str], arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a database in memory is: what was promoted would be gone with the process."""
+    for name, value in {"AIRFLOW__CORE__EXECUTOR": executor, **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidConfiguration, match=r"store: .* in memory"):
+        find_address(**arguments)
+
+
 @pytest.mark.parametrize(("environment", "arguments", "place", "advice"), HALVES)
 def test_a_half_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch,

@@ -34,6 +34,18 @@ def test_other_uris_mean_none(uri: str) -> None:
     assert read_stage_uri(uri) is None
 
 
+def test_a_connection_is_not_called_as_the_default_one_is() -> None:
+    """Its stages would be those of another registry."""
+    with pytest.raises(InvalidDefinition, match=r"conn_id='default'.*another id"):
+        _ = Model("iris", version="production", conn_id="default").asset
+
+
+def test_the_default_connection_may_be_named() -> None:
+    """It is the same registry: its model is the same model, and one version is made of it."""
+    assert Model("iris", conn_id="model_registry_default") == Model("iris")
+    assert repr(Model("iris", version="latest", conn_id="model_registry_default").reference) == "iris[latest]"
+
+
 def test_a_program_has_a_stand_in() -> None:
     """Which can be combined like an asset; its schedule counts nowhere."""
     asset = Model("iris", version="production").asset

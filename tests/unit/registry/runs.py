@@ -17,13 +17,15 @@ def begin(registry: Registry, producer: str = "train", run: RunKey = RUN, **more
     return registry.version_for_run("iris", run, producer=producer, producers=PARTS, **more).id  # type: ignore[arg-type]
 
 
-def save(registry: Registry, version_id: int, attempt: Attempt, name: str = "model") -> ArtifactRecord:
-    """Register an artifact of a version that a task has made."""
+def save(
+    registry: Registry, version_id: int, attempt: Attempt, name: str = "model", output: str | None = None
+) -> ArtifactRecord:
+    """Register an artifact of a version that a task has made; the output of that name, or one that its code saves."""
     payload = Payload("0" * 64, 3, "json", 1, ("builtins.dict",))
     life = registry.intend_blob(payload.digest, payload.size).life
     links = [Link(version_id, Relation.OUTPUT)]
     return registry.register_artifact(
-        NewArtifact(name, payload, ArtifactType.DATA, life, attempt=attempt, links=links)
+        NewArtifact(name, payload, ArtifactType.DATA, life, output=output, attempt=attempt, links=links)
     )
 
 

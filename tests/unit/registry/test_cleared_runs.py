@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from airflow_model_provider.exceptions import VersionNotReady
-from airflow_model_provider.registry.entities import COMMITTED, SKIPPED, Attempt, Relation, VersionState
+from airflow_model_provider.registry.entities import (
+    COMMITTED,
+    SKIPPED,
+    Attempt,
+    Relation,
+    VersionState,
+    part_of,
+)
 from airflow_model_provider.registry.registry import Registry
 from tests.unit.registry.runs import PARTS, PROMOTE, RUN, begin, save, state
 
@@ -144,3 +151,91 @@ def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
     assert state(registry, 2) == "producing"
     with pytest.raises(VersionNotReady, match="'notify', 'train' can still"):
         registry.set_stage("iris", 2, "production")
+
+
+def changed(registry: Registry, producer: str, *tasks: str, again: tuple[str, ...] = ()) -> int:
+    """The id of the version that a run goes on with, whose DAG has other tasks now."""
+    return registry.version_for_run(
+        "iris",
+        RUN,
+        producer=producer,
+        producers=dict.fromkeys(tasks, True),
+        again=lambda: again or (producer,),
+    ).id
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("outcome", ["failed", "pending", "skipped"])
+def test_a_step_that_is_no_longer_in_the_dag_is_not_missed(
+    registry: Registry, outcome: str, sealed: bool
+) -> None:
+    """It was renamed before the run was cleared; the part of the old name never runs again."""
+    version = begin(registry)
+    registry.commit_producer(version, "train")
+    save(registry, version, Attempt(RUN, "train", "try 1"))
+    if sealed:
+        registry.set_stage("iris", 1, "staging", attempt=PROMOTE, settled=["evaluate"], force=True)
+    registry.settle_producer(version, "evaluate", outcome)
+    registry.settle_producer(version, "notify", "committed", declares=False)
+
+    again = ("train", "report") if sealed else ("report",)
+    version = changed(registry, "report", "train", "report", "notify", again=again)
+    for task in again:
+        assert state(registry, 2 if sealed else 1) == "producing"
+        registry.commit_producer(version, task)
+
+    assert state(registry, 2 if sealed else 1) == "ready"
+
+
+def test_a_step_that_has_come_into_the_dag_is_waited_for(registry: Registry) -> None:
+    """Whichever task of the cleared run asks first; it was added after the run had made its version."""
+    for number, first in enumerate(("evaluate", "report"), 1):
+        run = RUN._replace(run_id=f"manual__{number}")
+        version = begin(registry, run=run)
+        registry.commit_producer(version, "train")
+        registry.settle_producer(version, "notify", "committed", declares=False)
+        registry.settle_producer(version, "evaluate", "failed")
+
+        registry.version_for_run(
+            "iris",
+            run,
+            producer=first,
+            producers={**PARTS, "report": True},
+            again=lambda: ("evaluate", "report"),
+        )
+        registry.commit_producer(version, "evaluate")
+        with pytest.raises(VersionNotReady, match="'report' can still write"):
+            registry.set_stage("iris", number, "staging", force=True)
+        registry.commit_producer(version, "report")
+
+        assert state(registry, number) == "ready"
+
+
+@pytest.mark.parametrize("index", [-1, 0])
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_step_that_skips_itself_when_it_runs_again_has_returned_nothing(
+    registry: Registry, index: int, behind: bool
+) -> None:
+    """Nor has one behind it, which can no longer run; what their code has saved stays."""
+    part = part_of("evaluate", index)
+    version = begin(registry)
+    for task, place in (("train", -1), ("evaluate", index)):
+        attempt = Attempt(RUN, task, f"{task}: try 1", place)
+        save(registry, version, attempt, f"{task}_returned", output=task)
+        registry.commit_producer(version, attempt.producer)
+    save(registry, version, Attempt(RUN, "evaluate", "evaluate: try 1", index), "saved")
+    registry.settle_producer(version, "notify", "committed", declares=False)
+    if index >= 0:
+        registry.settle_producer(version, "evaluate", "committed")
+    assert state(registry) == "ready"
+
+    again = ("train", part) if behind else (part,)
+    begin(registry, producer=again[0], again=lambda: again)
+    if behind:
+        registry.settle_producer(version, "train", "skipped", stopped=[part])
+    else:
+        registry.settle_producer(version, part, "skipped")
+
+    held = sorted(item.name for item in registry.list_artifacts(version))
+    assert held == (["saved"] if behind else ["saved", "train_returned"])
+    assert state(registry) == "ready"

@@ -356,6 +356,21 @@ def test_a_dag_of_standard_tasks_is_woken_once(registry: Registry, triggerer: Tr
     assert found == [("scoring", SPACING)]
 
 
+def test_a_dag_of_standard_tasks_that_gets_a_step_begins_with_what_is_new(
+    registry: Registry, triggerer: Triggerer
+) -> None:
+    """It was woken for all promotions before; its step claims none of them."""
+    stock = {SCORING: Delivery.AT_MOST_ONCE}
+    triggerer.look(stock)
+    promote(registry, 2)
+    assert triggerer.woken(stock) == ["scoring"]
+
+    assert triggerer.within(DAY, ONE, step=60) == []
+    promote(registry)
+    assert triggerer.woken(ONE) == ["scoring"]
+    assert claim(registry, "first") == [3]
+
+
 def test_a_wakeup_of_a_dag_of_standard_tasks_is_noted_before_airflow_has_it(
     registry: Registry, triggerer: Triggerer
 ) -> None:
