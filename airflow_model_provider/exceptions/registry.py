@@ -172,7 +172,7 @@ class AmbiguousArtifact(ModelRegistryError, KeyError):
         super().__init__(version, artifact, indexes)
         self.version, self.artifact = version, artifact
         #: The map indexes of the elements that exist.
-        self.indexes = tuple(index for index in indexes if index >= 0)
+        self.indexes = tuple(indexes)
 
     def __str__(self) -> str:
         elements = f"element{'s' if len(self.indexes) > 1 else ''} {listing(self.indexes)}"

@@ -87,7 +87,8 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     if artifact is None:
         return _no_artifact(connection, reference, version)
     if missing.is_collection:
-        return AmbiguousArtifact(str(version), artifact.name, _indexes(connection, reference, version))
+        elements = [index for index in _indexes(connection, reference, version) if index >= 0]
+        return AmbiguousArtifact(str(version), artifact.name, elements)
     key = str(reference.attribute).partition("metadata:")[2]
     return MetadataNotFound(f"{version}/{artifact.name}", key, tuple(artifact.metadata))
 
