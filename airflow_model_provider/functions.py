@@ -116,6 +116,7 @@ def load_artifact(
     artifact: Any,
     version: int | None = None,
     *,
+    map_index: int | None = None,
     digest: str | None = None,
     format: str | None = None,
     mmap: bool = False,
@@ -129,6 +130,7 @@ def load_artifact(
     :param artifact: an artifact's name (in a step in the registry of its model), a handle, a lazy reference, a
         reference's JSON form, or with ``digest=`` the URI of the bytes.
     :param version: with a name: the artifact's version; None for the newest.
+    :param map_index: with a name: only those that this element of a mapped step made.
     :param digest: SHA-256 that the bytes at the URI must have.
     :param format: with ``digest=``: what wrote them, as ``handle.env("MODEL")`` says; None where the bytes tell.
     :param mmap: map large arrays and frames read-only instead of copying, where the format allows.
@@ -138,12 +140,17 @@ def load_artifact(
     >>> load_artifact(os.environ["MODEL_URI"], digest=os.environ["MODEL_DIGEST"])  # doctest: +SKIP
     """
     refuse_io_in_definition("load_artifact()")
+    if map_index is not None and (digest is not None or not isinstance(artifact, str)):
+        problem = f"map_index={quoted(map_index)} needs the name of an artifact"
+        advice = "Pass map_index= to get_artifact(), and its result to load_artifact()."
+        raise InvalidDefinition("load_artifact()", problem, advice)
     if digest is not None:
         from airflow_model_provider import isolated
 
         return isolated.load(artifact, digest, format, mmap=mmap)
     if isinstance(artifact, str):
-        return Client(conn_id=_home()).get_artifact(artifact, version).load(mmap=mmap)
+        found = Client(conn_id=_home()).get_artifact(artifact, version, map_index=map_index)
+        return found.load(mmap=mmap)
     if isinstance(artifact, Artifact):
         return artifact.load(mmap=mmap)
     reference = artifact if isinstance(artifact, AnyReference) else _read(artifact)

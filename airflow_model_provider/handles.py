@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from airflow_model_provider.addresses import find_address
-from airflow_model_provider.exceptions import InvalidDefinition, MetadataNotFound
+from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.promoting import NO_ORIGIN, Origin, Promotable
 from airflow_model_provider.references import UNSET, Reference, Wanted, in_registry_of
@@ -21,6 +20,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
+from airflow_model_provider.run_metadata import RunMetadata
 from airflow_model_provider.selectors import (
     ArtifactType,
     Selector,
@@ -31,6 +31,7 @@ from airflow_model_provider.selectors import (
 from airflow_model_provider.workspace import Saving, Workspace, open_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from airflow_model_provider.references import OutputReference
@@ -80,6 +81,12 @@ class Artifact(Generic[T]):
     def number(self) -> int:
         """The artifact's own version number, from 1."""
         return self.record.number
+
+    @property
+    def map_index(self) -> int | None:
+        """Which element it is, if a mapped step made a collection; None if it is no element."""
+        index = self.record.map_index
+        return index if index >= 0 else None
 
     @property
     def kind(self) -> ArtifactType:
@@ -175,35 +182,6 @@ class Artifact(Generic[T]):
     def __repr__(self) -> str:
         text = f"{self.model_version}/{self.record}" if self.model_version else str(self.record)
         return in_registry_of(text, self._conn_id)
-
-
-class RunMetadata(Mapping[str, Any]):
-    """The metadata of a version: a mapping whose missing keys name those that exist."""
-
-    def __init__(self, subject: str, values: Mapping[str, Any]) -> None:
-        self._subject, self._values = subject, values
-
-    def __getitem__(self, key: str) -> Any:
-        try:
-            return self._values[key]
-        except KeyError:
-            raise MetadataNotFound(self._subject, key, tuple(self._values)) from None
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or ``default``."""
-        return self._values.get(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return repr(dict(self._values))
 
 
 class ModelVersion(Promotable):
@@ -310,12 +288,12 @@ class ModelVersion(Promotable):
         """Return a deployment artifact of this version, unloaded. See :meth:`get_artifact`."""
         return self._get(name, version, map_index, default, ArtifactType.DEPLOYMENT)
 
-    def load_artifact(self, name: str, version: int | None = None) -> Any:
-        """Return the object that an artifact of this version holds."""
-        return self.get_artifact(name, version).load()
+    def load_artifact(self, name: str, version: int | None = None, *, map_index: int | None = None) -> Any:
+        """Return the object that an artifact of this version holds. See :meth:`get_artifact`."""
+        return self.get_artifact(name, version, map_index=map_index).load()
 
     def list_artifacts(self) -> list[Artifact[Any]]:
-        """Return the artifacts of this version, newest of each name."""
+        """Return the artifacts of this version: the newest of each name, of a collection all elements."""
         records = self._workspace.registry.list_artifacts(self.id)
         return [
             Artifact(self._workspace, record, str(self.record), self._origin.conn_id) for record in records

@@ -329,9 +329,9 @@ class Model(JsonValue):
         """
         return self._now("load()")
 
-    def load_artifact(self, name: str, version: int | None = None) -> Any:
-        """Return the object that an artifact of the version holds, here and now."""
-        return self._now("load_artifact()").load_artifact(name, version)
+    def load_artifact(self, name: str, version: int | None = None, *, map_index: int | None = None) -> Any:
+        """Return the object that an artifact of the version holds, here and now. See :meth:`get_artifact`."""
+        return self._now("load_artifact()").load_artifact(name, version, map_index=map_index)
 
     def log_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Log values onto the version, here and now."""

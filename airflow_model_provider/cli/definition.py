@@ -130,8 +130,13 @@ ARG_METADATA = Arg(
 ARG_CHECK = Arg(
     ("--check",), help="Load it, too; this executes what a pickle or joblib file holds", action="store_true"
 )
+ARG_MAP_INDEX = Arg(
+    ("--map-index",), help="Map index of the element, if a mapped step made it", type=int, metavar="NUMBER"
+)
 ARG_TO_FILE = Arg(
-    ("--to",), help="File to write, or - for stdout (default: the artifact's name)", metavar="FILE"
+    ("--to",),
+    help="File to write, or - for stdout (default: the artifact's name; of an element NAME-MAP_INDEX)",
+    metavar="FILE",
 )
 ARG_PURGE = Arg(("--purge",), help="Delete it even if it has been in a stage", action="store_true")
 ARG_FORCE_DELETE = Arg(("--force",), help="Delete it even if it is still being produced", action="store_true")
@@ -246,6 +251,7 @@ COMMANDS = (
         ARG_MODEL,
         ARG_VERSION,
         ARG_ARTIFACT_NAME,
+        ARG_MAP_INDEX,
         ARG_TO_FILE,
         ARG_OVERWRITE,
         ARG_RESULT,

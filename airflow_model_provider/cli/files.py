@@ -62,12 +62,14 @@ def register(args: Any) -> None:
 def download(args: Any) -> None:
     """Write the verified bytes of an artifact into a file."""
     registry = client(args)
-    artifact = registry.get_model_version(args.model, args.version).get_artifact(args.artifact)
+    version = registry.get_model_version(args.model, args.version)
+    artifact = version.get_artifact(args.artifact, map_index=args.map_index)
     if args.to == "-":
         _print(args, artifact)
         return
-    target = Path(args.to or artifact.name)
-    check_target(target, artifact.name, force=args.force)
+    name = artifact.name if artifact.map_index is None else f"{artifact.name}-{artifact.map_index}"
+    target = Path(args.to or name)
+    check_target(target, name, force=args.force)
     source = registry.workspace.store.source(artifact.digest, artifact.size, what=repr(artifact))
     try:
         _write(source, target, force=args.force)
@@ -77,6 +79,7 @@ def download(args: Any) -> None:
         _write(source, target, force=args.force)
     row = {
         "artifact": repr(artifact),
+        "map_index": artifact.map_index,
         "path": str(target),
         "bytes": artifact.size,
         "digest": artifact.digest,

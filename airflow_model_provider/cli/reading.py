@@ -12,7 +12,7 @@ from airflow_model_provider.exceptions.base import command_line, quoted
 from airflow_model_provider.limits import LARGEST, check_number
 from airflow_model_provider.model import Model
 from airflow_model_provider.references import Reference, Wanted
-from airflow_model_provider.registry.entities import VersionState
+from airflow_model_provider.registry.entities import VersionState, part_of
 from airflow_model_provider.selectors import ModelStages, Selector, SelectorKind, read_as_of
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def show_version(args: Any) -> None:
         "tags": record.tags,
     }
     rows = [{"part": "version", "name": name, "value": value} for name, value in facts.items()]
-    rows += [
-        {"part": "artifact", "name": item.name, "value": _artifact(item)} for item in version.list_artifacts()
-    ]
+    rows += [_artifact(args, item) for item in version.list_artifacts()]
     rows += [
         {"part": "metadata", "name": key, "value": value}
         for key, value in sorted(version.run_metadata.items())
@@ -207,14 +205,20 @@ def _stages(record: VersionRecord) -> tuple[str, ...]:
     return record.stages or (("archived",) if record.archived else ())
 
 
-def _artifact(artifact: Artifact[Any]) -> dict[str, Any]:
-    return {
+def _artifact(args: Any, artifact: Artifact[Any]) -> dict[str, Any]:
+    value = {
         "version": artifact.number,
+        "map_index": artifact.map_index,
         "kind": artifact.kind.value,
         "type": artifact.type,
         "bytes": artifact.size,
         "digest": artifact.digest,
     }
+    name = artifact.name
+    if args.output in ("table", "plain"):
+        name = part_of(name, artifact.record.map_index)
+        del value["map_index"]
+    return {"part": "artifact", "name": name, "value": value}
 
 
 def _as_of(text: str | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, counted, did_you_mean, listing
+from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, listing
 
 #: The arguments that delete a version which has been in a stage, or is being produced; the error spells them for its
 #: surface.
@@ -168,20 +168,18 @@ class ArtifactNotFound(ModelRegistryError, KeyError):
 class AmbiguousArtifact(ModelRegistryError, KeyError):
     """A mapped step made several artifacts of this name, and no index was given. A retry cannot help."""
 
-    def __init__(self, version: str, artifact: str, count: int) -> None:
-        super().__init__(version, artifact, count)
-        self.version, self.artifact, self.count = version, artifact, count
+    def __init__(self, version: str, artifact: str, indexes: Sequence[int]) -> None:
+        super().__init__(version, artifact, indexes)
+        self.version, self.artifact = version, artifact
+        #: The map indexes of the elements that exist.
+        self.indexes = tuple(indexes)
 
     def __str__(self) -> str:
+        elements = f"element{'s' if len(self.indexes) > 1 else ''} {listing(self.indexes)}"
         return (
-            f"{version_and(self.version, self.artifact)} has {counted(self.count, 'element')}, made by a mapped step. "
-            "Say which one: map_index=0 and so on."
+            f"{self.version}/{self.artifact} was made by a mapped step and has the {elements}. "
+            f"Choose one, for example {self.option('map_index', min(self.indexes, default=0))}."
         )
-
-
-def version_and(version: str, artifact: str) -> str:
-    """``iris_classifier@2/trained_model``."""
-    return f"{version}/{artifact}"
 
 
 class MetadataNotFound(ModelRegistryError, KeyError):

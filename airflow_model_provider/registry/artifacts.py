@@ -22,6 +22,7 @@ from airflow_model_provider.registry.entities import (
     Payload,
     Relation,
     RunKey,
+    part_of,
 )
 from airflow_model_provider.registry.rows import artifact_record, select_artifacts
 from airflow_model_provider.registry.values import plain_json, plain_metadata
@@ -209,15 +210,26 @@ def no_artifact_named(
     connection: Connection, name: str, number: int | None, map_index: int | None
 ) -> ArtifactNotFound:
     """Return the error for an artifact that is not there under its own name; it names those that are."""
+    asked = label_of(name, number, map_index)
+    if map_index is not None:
+        made = select(_made.c.map_index).join(_artifact)
+        made = made.where(_artifact.c.name == name, _made.c.deleted_at.is_(None))
+        made = made if number is None else made.where(_made.c.number == number)
+        indexes = connection.execute(made.distinct().order_by(_made.c.map_index).limit(1000)).scalars().all()
+        if indexes:
+            return ArtifactNotFound("The registry", asked, [label_of(name, number, at) for at in indexes])
     names = connection.execute(
         select(_artifact.c.name)
         .where(exists().where(_made.c.artifact_id == _artifact.c.id, _is_shown))
         .order_by(_artifact.c.name)
         .limit(1000)
     ).scalars()
-    asked = name if number is None else f"{name}@{number}"
-    asked = asked if map_index is None else f"{asked}[{map_index}]"
     return ArtifactNotFound("The registry", asked, tuple(names))
+
+
+def label_of(name: str, number: int | None, map_index: int | None) -> str:
+    """Return the printed form of an artifact as it was asked for: ``model``, ``model@3``, ``model[2]``."""
+    return part_of(name if number is None else f"{name}@{number}", -1 if map_index is None else map_index)
 
 
 def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:
@@ -227,23 +239,26 @@ def list_artifacts(database: Database, version_id: int) -> list[ArtifactRecord]:
         order_by=(_link.c.sealed.desc(), _link.c.own.desc(), _link.c.artifact_version_id.desc()),
     )
     ranked = (
-        select(_link.c.artifact_version_id, newest.label("place"))
+        select(_link.c.artifact_version_id, _link.c.map_index, newest.label("place"))
         .where(_link.c.version_id == version_id)
         .subquery()
     )
-    query = (
-        select_artifacts().join(ranked, ranked.c.artifact_version_id == _made.c.id).where(ranked.c.place == 1)
-    )
-    ordered = query.order_by(_artifact.c.name, _made.c.map_index)
+    query = select_artifacts(map_index=ranked.c.map_index).where(ranked.c.place == 1)
+    query = query.join(ranked, ranked.c.artifact_version_id == _made.c.id)
+    ordered = query.order_by(_artifact.c.name, ranked.c.map_index)
     return database.read(lambda connection: [artifact_record(row) for row in connection.execute(ordered)])
 
 
 def labels_of(database: Database, digest: str) -> list[str]:
-    """Return the printed forms of what has these bytes: ``iris@3/trained_model``, or ``trained_model@7``."""
+    """Return the printed forms of what has these bytes: ``iris@3/trained_model[2]``, or ``trained_model@7[2]``."""
     version, model = tables.version, tables.model
     query = (
         select(
-            model.c.name.label("model"), version.c.number.label("version"), _artifact.c.name, _made.c.number
+            model.c.name.label("model"),
+            version.c.number.label("version"),
+            _artifact.c.name,
+            _made.c.number,
+            func.coalesce(_link.c.map_index, _made.c.map_index).label("map_index"),
         )
         .join_from(_made, _artifact)
         .outerjoin(_link, _link.c.artifact_version_id == _made.c.id)
@@ -253,12 +268,12 @@ def labels_of(database: Database, digest: str) -> list[str]:
         .order_by(_made.c.id)
         .limit(100)
     )
-    return database.read(
-        lambda connection: [
-            f"{row.model}@{row.version}/{row.name}" if row.model else f"{row.name}@{row.number}"
-            for row in connection.execute(query)
-        ]
-    )
+
+    def label(row: Any) -> str:
+        whole = f"{row.model}@{row.version}/{row.name}" if row.model else f"{row.name}@{row.number}"
+        return part_of(whole, row.map_index)
+
+    return database.read(lambda connection: [label(row) for row in connection.execute(query)])
 
 
 def artifact_names(connection: Connection, version_id: int) -> tuple[str, ...]:

@@ -93,9 +93,9 @@ class _AttemptFields(NamedTuple):
     run_mark: str | None = None
 
 
-def part_of(task_id: str, map_index: int) -> str:
-    """Return how a version calls the part that a task makes: ``train``, ``train[3]``."""
-    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+def part_of(whole: str, map_index: int) -> str:
+    """Return the printed form of an instance of a task, or of an element: ``train[3]``; ``train`` without an index."""
+    return whole if map_index < 0 else f"{whole}[{map_index}]"
 
 
 def place_of(part: str) -> tuple[str, int]:
@@ -241,7 +241,7 @@ class ArtifactRecord(NamedTuple):
     map_index: int = -1
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.number}"
+        return part_of(f"{self.name}@{self.number}", self.map_index)
 
 
 class Made(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, and_, distinct, func, select
+from sqlalchemy import Connection, select
 
 from airflow_model_provider.exceptions import (
     AmbiguousArtifact,
@@ -20,7 +20,7 @@ from airflow_model_provider.exceptions import (
 from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
 from airflow_model_provider.references import OutputReference, Reference, Wanted
 from airflow_model_provider.registry import tables
-from airflow_model_provider.registry.artifacts import artifact_names, no_artifact_named
+from airflow_model_provider.registry.artifacts import artifact_names, label_of, no_artifact_named
 from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.registry.metadata import metadata_keys
@@ -87,7 +87,8 @@ def explain(connection: Connection, missing: Missing) -> ModelRegistryError:
     if artifact is None:
         return _no_artifact(connection, reference, version)
     if missing.is_collection:
-        return AmbiguousArtifact(str(version), artifact.name, _count(connection, version, artifact))
+        elements = [index for index in _indexes(connection, reference, version) if index >= 0]
+        return AmbiguousArtifact(str(version), artifact.name, elements)
     key = str(reference.attribute).partition("metadata:")[2]
     return MetadataNotFound(f"{version}/{artifact.name}", key, tuple(artifact.metadata))
 
@@ -123,11 +124,8 @@ def _none_then(
 
 
 def _no_artifact(connection: Connection, reference: Reference, version: VersionRecord) -> ArtifactNotFound:
-    asked = str(reference.name)
-    if reference.artifact_version is not None:
-        asked += f"@{reference.artifact_version}"
-    if reference.map_index is not None:
-        asked += f"[{reference.map_index}]"
+    name, number = str(reference.name), reference.artifact_version
+    asked = label_of(name, number, reference.map_index)
     label, link, made = str(version), tables.link.c, tables.artifact_version.c
     if reference.kind is not None:
         kinds = select(made.kind).join(tables.link, link.artifact_version_id == made.id)
@@ -135,7 +133,9 @@ def _no_artifact(connection: Connection, reference: Reference, version: VersionR
         found = connection.execute(kinds.order_by(made.id.desc()).limit(1)).scalar()
         if found is not None and found != reference.kind.value:
             return ArtifactNotFound(label, asked, (), reference.kind.value, found)
-    if reference.artifact_version is None:
+    if reference.map_index is not None and (indexes := _indexes(connection, reference, version)):
+        return ArtifactNotFound(label, asked, [label_of(name, number, index) for index in indexes])
+    if number is None:
         return ArtifactNotFound(label, asked, artifact_names(connection, version.id))
     numbers = (
         select(made.number)
@@ -143,27 +143,16 @@ def _no_artifact(connection: Connection, reference: Reference, version: VersionR
         .where(link.version_id == version.id, link.name == reference.name)
     )
     others = connection.execute(numbers.order_by(made.number.desc()).limit(100)).scalars()
-    return ArtifactNotFound(label, asked, tuple(f"{reference.name}@{number}" for number in others))
+    return ArtifactNotFound(label, asked, [label_of(name, other, None) for other in others])
 
 
-def _count(connection: Connection, version: VersionRecord, artifact: ArtifactRecord) -> int:
-    """Count the elements that the newest run of the mapped step made."""
+def _indexes(connection: Connection, reference: Reference, version: VersionRecord) -> list[int]:
+    """Return the map indexes of what a version holds under a name; -1 is no element."""
     link, made = tables.link.c, tables.artifact_version.c
-    newest = (
-        select(made.deployment, made.dag_id, made.run_id, made.task_id)
-        .where(made.id == artifact.id)
-        .subquery()
-        .c
-    )
-    same_step = and_(
-        made.deployment.is_not_distinct_from(newest.deployment),
-        made.dag_id.is_not_distinct_from(newest.dag_id),
-        made.run_id.is_not_distinct_from(newest.run_id),
-        made.task_id.is_not_distinct_from(newest.task_id),
-    )
-    query = (
-        select(func.count(distinct(link.map_index)))
-        .join(tables.artifact_version, made.id == link.artifact_version_id)
-        .where(link.version_id == version.id, link.name == artifact.name, same_step)
-    )
-    return int(connection.execute(query).scalar_one())
+    query = select(link.map_index).join(tables.artifact_version, made.id == link.artifact_version_id)
+    query = query.where(link.version_id == version.id, link.name == reference.name)
+    if reference.kind is not None:
+        query = query.where(made.kind == reference.kind.value)
+    if reference.artifact_version is not None:
+        query = query.where(made.number == reference.artifact_version)
+    return list(connection.execute(query.distinct().order_by(link.map_index)).scalars())

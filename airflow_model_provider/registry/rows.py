@@ -43,9 +43,15 @@ def select_versions(*more: Any) -> Select[Any]:
     )
 
 
-def select_artifacts(*more: Any) -> Select[Any]:
-    """Select artifact versions with their artifact's name and blob's size."""
-    columns = [tables.artifact_version.c[name].label(f"a_{name}") for name in ARTIFACT_FIELDS]
+def select_artifacts(*more: Any, map_index: Any = None) -> Select[Any]:
+    """
+    Select artifact versions with their artifact's name and blob's size.
+
+    :param map_index: the column of the map index: the link's in a version; None for that of the task that made it.
+    """
+    own = tables.artifact_version.c
+    columns = [own[name].label(f"a_{name}") for name in ARTIFACT_FIELDS if name != "map_index"]
+    columns.append((own.map_index if map_index is None else map_index).label("a_map_index"))
     named = (tables.artifact.c.name.label("a_name"), tables.blob.c.size.label("a_size"))
     return (
         select(*columns, *named, *more)

@@ -82,7 +82,7 @@ def contents(database: Database, version_id: int) -> Contents:
     :raises VersionNotFound: if it was deleted.
     """
     held = (
-        select_artifacts(_link.c.relation)
+        select_artifacts(_link.c.relation, map_index=_link.c.map_index)
         .join(_link, _link.c.artifact_version_id == _made.c.id)
         .where(_link.c.version_id == version_id, _link.c.own)
         .order_by(_link.c.name, _link.c.map_index, _link.c.sealed.desc(), _made.c.id.desc())

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from airflow_model_provider import Client
+from airflow_model_provider.registry.entities import Attempt, Link, Relation, RunKey
+from airflow_model_provider.workspace import Saving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -147,3 +149,79 @@ def test_json_of_a_registration_names_what_was_loaded(
     (row,) = json.loads(airflow("register", "iris", file, "--check", "-o", "json"))
 
     assert row["loaded"] == "list"
+
+
+# --- elements of what a mapped step has made ---------------------------------------------------------------
+
+
+@pytest.fixture
+def folds(model_registry: Client) -> Client:
+    """A version with three elements of one name, and an artifact that is no element."""
+    run, workspace = RunKey("default", "training", "manual__1"), model_registry.workspace
+    made = workspace.registry.version_for_run("iris", run, producer="fold", producers={"fold": True})
+    for index in range(3):
+        attempt = Attempt(run, "fold", f"ti-{index}", map_index=index)
+        links = [Link(made.id, Relation.OUTPUT)]
+        workspace.save(f"fold {index}", Saving("fold", what="fold"), attempt=attempt, links=links)
+    model_registry.get_model_version("iris", 1).save_artifact("noted", 1)
+    return model_registry
+
+
+def test_one_element_is_downloaded(
+    airflow: Callable[..., str], folds: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the others, each in a file of its own."""
+    monkeypatch.chdir(tmp_path)
+    said = [airflow("download", "iris", "1", "fold", "--map-index", str(index)) for index in (0, 2)]
+    (row,) = json.loads(
+        airflow("download", "iris", "1", "fold", "--map-index", "1", "--to", "one", "-o", "json")
+    )
+
+    assert [(tmp_path / name).read_text() for name in ("fold-0", "one", "fold-2")] == [
+        *("fold 0", "fold 1", "fold 2"),
+    ]
+    assert said[1].startswith("iris@1/fold@3[2] is in fold-2 (")
+    assert (row["artifact"], row["map_index"]) == ("iris@1/fold@2[1]", 1)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "said"),
+    [
+        (("fold",), r"^AmbiguousArtifact: .*elements 0, 1, 2\. Choose one, for example --map-index 0\.$"),
+        (
+            ("fold", "--map-index", "3"),
+            r"no artifact 'fold\[3\]'.* It has: fold\[0\], fold\[1\], fold\[2\]\.$",
+        ),
+        (("noted", "--map-index", "0"), r"no artifact 'noted\[0\]'.* It has: noted\.$"),
+        (("nothing", "--map-index", "0"), r"no artifact 'nothing\[0\]'.* It has: fold, noted\.$"),
+        (("fold", "--map-index", "-2"), "-2 is not a valid map index"),
+    ],
+)
+def test_an_element_that_is_not_there_is_named_with_those_that_are(
+    airflow: Callable[..., str], folds: Client, artifact: tuple[str, ...], said: str
+) -> None:
+    """In the words of the command."""
+    with pytest.raises(SystemExit, match=said):
+        airflow("download", "iris", "1", *artifact, "--to", "-")
+
+
+def test_elements_are_told_apart(
+    airflow: Callable[..., str], folds: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By ``show``, ``lineage`` and ``verify``; a program gets the index as a number."""
+    elements = ["fold[0]", "fold[1]", "fold[2]"]
+    for form in ("table", "plain"):
+        assert [name for name in elements if name in airflow("show", "iris", "1", "-o", form)] == elements
+    shown = [
+        row for row in json.loads(airflow("show", "iris", "1", "-o", "json")) if row["part"] == "artifact"
+    ]
+    assert [(row["name"], row["value"]["map_index"]) for row in shown] == [
+        *(("fold", 0), ("fold", 1), ("fold", 2), ("noted", None)),
+    ]
+    made = {row["artifact"] for row in json.loads(airflow("lineage", "iris", "1", "-o", "json"))}
+    assert made == {"fold@1[0]", "fold@2[1]", "fold@3[2]", "noted@1"}
+
+    Path(folds.get_model_version("iris", 1).get_artifact("fold", map_index=1).uri).unlink()
+    with pytest.raises(SystemExit):
+        airflow("verify")
+    assert "iris@1/fold[1]" in capsys.readouterr().out

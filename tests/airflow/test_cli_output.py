@@ -92,6 +92,7 @@ def test_a_registration_and_a_download_say_what_they_are_of(
     }
     assert got == {
         "artifact": "iris@3/model@1",
+        "map_index": None,
         "path": str(tmp_path / "back"),
         "bytes": 10,
         "digest": artifact.digest,

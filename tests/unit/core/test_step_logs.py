@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from airflow_model_provider import Client, Model, ModelStages, get_step_context, pipeline, step
-from airflow_model_provider.exceptions import ArtifactNotFound
+from airflow_model_provider import Client, Model, ModelStages, get_step_context, load_artifact, pipeline, step
+from airflow_model_provider.exceptions import ArtifactNotFound, InvalidDefinition
 from airflow_model_provider.handles import ModelVersion
 
 if TYPE_CHECKING:
@@ -143,13 +143,19 @@ def test_an_element_is_chosen_wherever_an_artifact_is(model_registry: Client) ->
     version, lazy = model_registry.get_model_version("halves", 1), Model("halves", version=1)
     element = version.get_data_artifact("half", map_index=1)
 
-    assert element.load() == 1.0
+    assert (element.load(), element.map_index) == (1.0, 1)
     assert model_registry.get_artifact(element.name, map_index=1).load() == 1.0
+    assert load_artifact("half", map_index=1) == 1.0
+    for at_once in (version, lazy):
+        assert [at_once.load_artifact("half", map_index=index) for index in (0, 1)] == [0.5, 1.0]
     assert repr(lazy.get_model_artifact("half", map_index=1)) == "halves@1/half[1]"
     assert repr(lazy.get_deployment_artifact("half", map_index=1)) == "halves@1/half[1]"
     for get in (version.get_model_artifact, version.get_deployment_artifact):
         with pytest.raises(ArtifactNotFound):
             get("half", map_index=1)
         assert get("half", map_index=1, default=None) is None
-    with pytest.raises(ArtifactNotFound, match=r"no artifact 'half\[7\]'"):
-        model_registry.get_artifact("half", map_index=7)
+    for find in (model_registry.get_artifact, version.load_artifact, lazy.load_artifact, load_artifact):
+        with pytest.raises(ArtifactNotFound, match=r"no artifact 'half\[7\]'.* has: half\[0\], half\[1\]\."):
+            find("half", map_index=7)
+    with pytest.raises(InvalidDefinition, match="map_index=1 needs the name of an artifact"):
+        load_artifact(lazy.get_artifact("half"), map_index=1)

@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
+from airflow_model_provider.exceptions import WrongType
+from airflow_model_provider.typecheck import check_value
+
 SOURCE = """
 import dataclasses, enum, functools, typing
 import attrs, pydantic
@@ -162,7 +165,7 @@ def test_elsewhere_the_class_comes_along(round_trip, dag_file: Load, other: tupl
 def test_a_class_that_changed_is_the_saved_one_and_it_is_said(
     round_trip, dag_file: Load, caplog: pytest.LogCaptureFixture, name: str, edit: tuple[str, str]
 ) -> None:
-    """New fields, or other code: the value keeps the class that it was made with."""
+    """New fields, or other code: the value keeps the class that it was made with, and fits the present one's name."""
     made = getattr(dag_file("v1"), name)
     load = round_trip.save(made(0.9) if name == "Report" else made())
     here = dag_file("v2", source=SOURCE.replace(*edit))
@@ -171,6 +174,9 @@ def test_a_class_that_changed_is_the_saved_one_and_it_is_said(
     assert not isinstance(value, getattr(here, name))
     assert f"Class {name!r} of team/train.py is another one than the value was saved with" in caplog.text
     assert getattr(value, "accuracy", 0.9) == 0.9
+    check_value(getattr(here, name), value, step="use", parameter="value", what="it")
+    with pytest.raises(WrongType):
+        check_value(here.Shard, value, step="use", parameter="value", what="it")
 
 
 @pytest.mark.parametrize("first", ["one", "other"])

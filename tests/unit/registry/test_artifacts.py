@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from threading import Thread
 from typing import Any
 
@@ -262,14 +263,66 @@ def test_metadata_that_is_changed_while_its_version_is_promoted_is_sealed_as_it_
         registry.log_artifact_metadata(artifact.id, {"rows": "newer"})
 
 
-def test_a_collection_that_no_task_here_has_made_is_counted(registry: Registry) -> None:
-    """As of an import: the error says how many there are (R19)."""
+def test_the_elements_of_a_collection_that_no_task_here_has_made_are_named(registry: Registry) -> None:
+    """As of an import: the error says which ones there are, and the list which one each is (R19)."""
     version = registry.create_version("iris")
-    for index in range(3):
+    for index in (0, 1, 5):
+        save(registry, version.id, map_index=index)
+    save(registry, version.id, "other")
+
+    with pytest.raises(AmbiguousArtifact, match=r"has the elements 0, 1, 5\. .* map_index=0\.") as error:
+        registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])
+    assert error.value.indexes == pickle.loads(pickle.dumps(error.value)).indexes == (0, 1, 5)
+    assert [str(item) for item in registry.list_artifacts(version.id)] == [
+        *("model@1[0]", "model@2[1]", "model@3[5]", "other@1"),
+    ]
+
+
+def test_only_some_of_many_elements_are_shown(registry: Registry) -> None:
+    """The error still has all of them."""
+    version = registry.create_version("iris")
+    for index in range(12):
         save(registry, version.id, map_index=index)
 
-    with pytest.raises(AmbiguousArtifact, match="has 3 elements"):
+    with pytest.raises(AmbiguousArtifact, match=r"elements 0, 1, .*, 9 and 2 more\.") as error:
         registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])
+    assert error.value.indexes == tuple(range(12))
+
+
+@pytest.mark.parametrize(
+    ("asked", "existing"),
+    [
+        ({"map_index": 7}, ("model[0]", "model[5]")),
+        ({"map_index": 7, "number": 2}, ("model@2[5]",)),
+    ],
+)
+def test_a_wrong_map_index_names_those_that_exist(
+    registry: Registry, asked: dict[str, int], existing: tuple[str, ...]
+) -> None:
+    """In a version, and by the artifact's own name."""
+    version = registry.create_version("iris")
+    for index in (0, 5):
+        save(registry, version.id, map_index=index)
+    index, number = asked["map_index"], asked.get("number")
+    of_version = Reference(
+        *("iris", Selector.parse(1), Wanted.ARTIFACT), name="model", map_index=index, artifact_version=number
+    )
+
+    for reference in (of_version, NamedArtifact("model", number, index)):
+        with pytest.raises(ArtifactNotFound) as error:
+            registry.resolve([reference])
+        assert sorted(error.value.existing) == list(existing)
+
+
+def test_what_an_instance_saves_into_a_version_of_its_own_is_no_element(registry: Registry) -> None:
+    """Nor is it listed as one, though a mapped task has made it."""
+    version = registry.create_version("iris")
+    save(registry, version.id, attempt=Attempt(RUN, "fold", "ti-3", map_index=3))
+    (asked,) = registry.resolve([Reference("iris", Selector.parse(1), Wanted.ARTIFACT, name="model")])
+    (held,) = registry.list_artifacts(version.id)
+
+    assert asked.artifact == held
+    assert (held.map_index, registry.labels_of(DIGEST)) == (-1, ["iris@1/model"])
 
 
 def test_elements_are_registered_with_their_output(registry: Registry) -> None:

@@ -290,12 +290,12 @@ def test_sealed_artifacts_win_over_later_ones(trained: Registry) -> None:
 
 
 def test_a_collection_is_told_apart_by_index(trained: Registry) -> None:
-    """Asked for without an index, the error says how many there are ."""
+    """Asked for without an index, the error says which ones there are."""
     version = trained.version_for_run("iris", RUN, producer="fold", producers={"fold": True})
     for index in range(3):
         attempt = Attempt(RUN, "fold", f"ti-{index}", map_index=index)
         save(trained, version, "fold_model", content=f"fold {index}", attempt=attempt, output="fold_model")
-    with pytest.raises(AmbiguousArtifact, match="has 3 elements"):
+    with pytest.raises(AmbiguousArtifact, match="has the elements 0, 1, 2"):
         trained.resolve([artifact("fold_model", 3)])
 
     (found,) = trained.resolve([artifact("fold_model", 3, map_index=1)])

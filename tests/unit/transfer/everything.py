@@ -57,7 +57,8 @@ def fill(client: Client, folder: Path) -> None:
         for name, value in values(folder).items():
             version.save_artifact(name, value, metadata={"of": name})
         for index in range(3):
-            made(client, version, "shards", index, Attempt(RUN, "split", f"split {index}", index))
+            attempt = Attempt(RUN, "split", f"split {index}", index)
+            made(client, version, "shards", index, attempt, Relation.LINKED)
         version.log_metadata({"accuracy": 0.97, "loss": float("inf"), "nested": {"a": [1, None, "ü"]}})
     registry.update_version("iris", 2, description="the best\nof all", tags=("blue", "good"))
     version.set_stage("production", reason="good")

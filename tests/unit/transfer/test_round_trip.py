@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_model_provider import Client
-from airflow_model_provider.registry.entities import Relation
+from airflow_model_provider.registry.entities import Attempt, Relation, RunKey
 from airflow_model_provider.upkeep import Garbage, collect, verify
 from tests.unit.transfer.conftest import made, simple
 from tests.unit.transfer.everything import check_values, facts, fill
@@ -138,3 +138,21 @@ def test_the_artifact_that_a_reference_gets_is_exported(there: Client, here: Cli
     for client in (there, here):
         found = [client.get_model_version("iris", number).load_artifact("text") for number in (1, 2)]
         assert found == ["new", "old"]
+
+
+def test_elements_stay_elements_and_all_else_stays_whole(there: Client, here: Client, tmp_path: Path) -> None:
+    """Also what one instance of a mapped task has saved into a version that it made by itself."""
+    third = Attempt(RunKey("default", "training", "manual__1"), "fold", "ti-3", map_index=3)
+    with there.new_model_version("iris") as version:
+        made(there, version, "whole", "text", third)
+        made(there, version, "fold", "text", third, Relation.LINKED)
+    there.export_model("iris", tmp_path / "iris.zip")
+    here.import_model(tmp_path / "iris.zip")
+
+    for client in (there, here):
+        version = client.get_model_version("iris", 1)
+        assert [(item.name, item.map_index) for item in version.list_artifacts()] == [
+            ("fold", 3),
+            ("whole", None),
+        ]
+        assert version.load_artifact("whole") == version.load_artifact("fold", map_index=3) == "text"
