@@ -53,37 +53,12 @@ from airflow_model_provider.workspace import Saving
 
 if typing.TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_model_provider.pipelines.mapping import MappedOver
+    from airflow_model_provider.registry.registry import Registry
     from airflow_model_provider.resolver import Resolver
-
-
-class Task(typing.NamedTuple):
-    """
-    What a task is, apart from its arguments.
-
-    :param function: its code.
-    :param outputs: what it declares to return.
-    :param model: what it belongs to.
-    :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
-        only when one is made.
-    :param again: the tasks of its run that are to run, or running; asked only if the run may have been cleared.
-    :param settled: the tasks that are over when this one runs.
-    :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
-    :param removed: of mapped instances, those that Airflow removes; asked only in a cleared run.
-    :param mapped_over: how other tasks are mapped over its only output, if they are.
-    """
-
-    function: Callable[..., Any]
-    outputs: tuple[Output, ...]
-    model: Model | None = None
-    producers: Callable[[], Mapping[str, bool]] = dict
-    again: Callable[[], Collection[str]] = tuple
-    settled: Callable[[], Collection[str]] = tuple
-    stopped: Callable[[str], Collection[str]] = lambda _: ()
-    removed: Callable[[Collection[str], Collection[str]], Collection[str]] = lambda *_: ()
-    mapped_over: MappedOver | None = None
+    from airflow_model_provider.task import Task
 
 
 class StepExecution:
@@ -442,19 +417,29 @@ class StepExecution:
 
     def _settle(self, version: VersionRecord, state: str) -> None:
         assert self.task.model is not None
-        stops = state in (FAILED, SKIPPED) and self.attempt.map_index < 0
+        ran_before = self.attempt.try_number > 1
+        # Of an instance in its first try a closing task tells.
+        stops = state in (FAILED, SKIPPED) and (self.attempt.map_index < 0 or ran_before)
         stopped = self.task.stopped(state) if stops else ()
         registry = self._workspace(self.task.model.conn_id).registry
         now = registry.settle_producer(
             version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
         )
-        if now is not VersionState.PRODUCING or self.attempt.try_number == 1:
+        if now is VersionState.FAILED and state == COMMITTED:
+            self._excuse(registry, version)
+        if now is not VersionState.PRODUCING or not ran_before:
             return
         waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come
         over = self._mapped_over
         empty = over.tasks if over is not None and over.is_nothing(self.entries) else ()
         if waiting and (removed := self.task.removed(waiting, empty)):
             registry.leave_out(version.id, removed)
+
+    def _excuse(self, registry: Registry, version: VersionRecord) -> None:
+        """A person may have marked what has failed; nothing is missing where it declares no outputs."""
+        failed = registry.failed_without_outputs(version.id)
+        for part in self.task.succeeded(failed) if failed else ():
+            registry.settle_producer(version.id, part, COMMITTED, declares=False)
 
     @property
     def used_versions(self) -> list[VersionRecord]:

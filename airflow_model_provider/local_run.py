@@ -23,7 +23,7 @@ from airflow_model_provider.exceptions import (
     WaitTimedOut,
 )
 from airflow_model_provider.exceptions.base import harmless, quoted
-from airflow_model_provider.execution import StepExecution, Task, loaded
+from airflow_model_provider.execution import StepExecution, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines import trigger_rules
 from airflow_model_provider.pipelines.building import Node, build, mapped_over, needed_setups
@@ -40,6 +40,7 @@ from airflow_model_provider.pipelines.values import as_airflow, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
+from airflow_model_provider.task import Task
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from airflow_model_provider.operators.upstream import (
     settled_in_run,
     states_in_run,
     stopped_behind,
+    succeeded_in_run,
     upstream_in,
 )
 from airflow_model_provider.pipelines.calling import check_function
@@ -187,7 +188,8 @@ class StepOperator(Receiving):
             self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
 
     def _new_execution(self, context: Any) -> StepExecution:
-        from airflow_model_provider.execution import StepExecution, Task
+        from airflow_model_provider.execution import StepExecution
+        from airflow_model_provider.task import Task
 
         self._ti = context["ti"]
         task = Task(
@@ -197,8 +199,9 @@ class StepOperator(Receiving):
             producers=self._producers,
             again=self._to_run,
             settled=lambda: settled_in_run(self, self._ti, self._producers()),
-            stopped=lambda state: stopped_behind(self, state),
+            stopped=lambda state: stopped_behind(self, state, self._ti.map_index),
             removed=lambda parts, empty: removed_in_run(self._ti, self.dag, parts, empty),
+            succeeded=lambda parts: succeeded_in_run(self._ti, parts),
             mapped_over=mapped_over(self, context["ti"]),
         )
         return StepExecution(task, resolver_for(context), self.log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_model_provider.pipelines.trigger_rules import SUCCESS
 from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
@@ -56,8 +57,12 @@ def settled_before(task: Any) -> set[str]:
     return settled
 
 
-def stopped_behind(task: Any, state: str) -> set[str]:
-    """Return the tasks that can no longer run once a task was ``skipped``, or has ``failed``."""
+def stopped_behind(task: Any, state: str, map_index: int = -1) -> set[str]:
+    """
+    Return what can no longer run once a task was ``skipped``, or has ``failed``, by the names in a version.
+
+    :param map_index: of an instance; in its own mapped task group it keeps those of the same index from running.
+    """
     rules = _NOT_BEHIND_SKIPPED if state == "skipped" else _STRICT
     stopped: set[str] = set()
     before = [task]
@@ -66,7 +71,9 @@ def stopped_behind(task: Any, state: str) -> set[str]:
         reached = [one for one in map(task.dag.get_task, new) if rule_of(one) in rules]
         stopped |= {one.task_id for one in reached}
         before += reached
-    return stopped
+    group = task.get_closest_mapped_task_group() if map_index >= 0 else None
+    beside = set() if group is None else {one.task_id for one in group.iter_tasks()}
+    return (stopped - beside) | {f"{one}[{map_index}]" for one in stopped & beside}
 
 
 def states_in_run(ti: Any, tasks: Iterable[str]) -> dict[str, dict[int, str | None]]:
@@ -97,6 +104,14 @@ def removed_in_run(ti: Any, dag: DAG, parts: Collection[str], empty: Iterable[st
     }
     never = _without_instances(dag, empty)
     return sorted(part for part in parts if part in removed or task_of(part) in never)
+
+
+def succeeded_in_run(ti: Any, parts: Collection[str]) -> list[str]:
+    """Return, of the parts of a version, those whose task or instance Airflow calls successful."""
+    from airflow_model_provider.registry.entities import place_of, task_of
+
+    states = states_in_run(ti, {task_of(part) for part in parts})
+    return [part for part in parts if states.get(place_of(part)[0], {}).get(place_of(part)[1]) == SUCCESS]
 
 
 def _without_instances(dag: DAG, empty: Iterable[str]) -> set[str]:

@@ -68,6 +68,10 @@ class Making:
         """Return the instances that a version waits for. See :func:`settling.pending_instances`."""
         return settling.pending_instances(self._database, version_id)
 
+    def failed_without_outputs(self, version_id: int) -> list[str]:
+        """Return the parts that have failed. See :func:`settling.failed_without_outputs`."""
+        return settling.failed_without_outputs(self._database, version_id)
+
     def leave_out(self, version_id: int, removed: Collection[str]) -> VersionState:
         """Note that Airflow has removed mapped instances. See :func:`settling.leave_out`."""
         return settling.leave_out(self._database, version_id, removed)

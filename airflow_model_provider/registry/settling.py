@@ -117,6 +117,12 @@ def pending_instances(database: Database, version_id: int) -> list[str]:
     return [part for part in sorted(pending) if place_of(part)[1] >= 0 and task_of(part) not in pending]
 
 
+def failed_without_outputs(database: Database, version_id: int) -> list[str]:
+    """Return the parts of a version that have failed, and declare no outputs."""
+    rows = database.read(lambda connection: producer_rows(connection, version_id))
+    return [row.task_id for row in rows if row.state == FAILED and not row.declares]
+
+
 def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:
     """
     Note that Airflow has removed mapped instances: what they are mapped over has become shorter.
@@ -188,19 +194,26 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
-    for (
-        row
-    ) in rows:  # those that said nothing themselves share what became of another task: Airflow knows better
+    for row in rows:
         told = ended.get(row.task_id)
-        if {told, row.state} == {FAILED, SKIPPED} or (
-            row.state in (FAILED, SKIPPED) and row.task_id in mapped
-        ):
-            _put(connection, version_id, {row.task_id: str(told)}, declares=row.declares)
+        if told is not None and _knows_better(row, told, is_mapped=row.task_id in mapped):
+            _put(connection, version_id, {row.task_id: told}, declares=row.declares)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task_of(task))
         if state == FAILED and task not in known and base is not None:
             _put(connection, version_id, {task: FAILED}, declares=base.declares)
     return recomputed(connection, version_id)
+
+
+def _knows_better(row: Row[Any], told: str, *, is_mapped: bool) -> bool:
+    """
+    Whether Airflow is right where it says something else of a part.
+
+    Those that said nothing themselves share what became of another task. A person may mark what has failed.
+    """
+    if {told, row.state} == {FAILED, SKIPPED} or (row.state in (FAILED, SKIPPED) and is_mapped):
+        return True
+    return row.state == FAILED and told == COMMITTED and not row.declares
 
 
 def _believed(

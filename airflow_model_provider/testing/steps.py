@@ -14,11 +14,12 @@ from airflow_model_provider.context import running_step
 from airflow_model_provider.decorators.step import Step
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.execution import StepExecution, Task
+from airflow_model_provider.execution import StepExecution
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.definition import check_model
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver
+from airflow_model_provider.task import Task
 from airflow_model_provider.workspace import open_workspace
 
 if TYPE_CHECKING:

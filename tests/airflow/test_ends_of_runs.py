@@ -46,9 +46,8 @@ def run(folder: Path, seeds: list[int]) -> dict[str, Any]:
     (home / "dags" / "shapes.py").write_text(
         '"""Airflow dag."""\nfrom run_shapes import define\nDAGS = define()\n'
         "from shorter_list import shorter_list\nshorter_list()\n"
-        "from cleared_reports import cleared_reports\ncleared_reports()\n"
-        "from ended_runs import PIPELINES\n"
-        "for made in PIPELINES: made()\n"
+        "import cleared_runs, ended_runs\n"
+        "for made in (*cleared_runs.PIPELINES, *ended_runs.PIPELINES): made()\n"
     )
     make_database(home / "airflow.db")
     own = {

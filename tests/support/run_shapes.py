@@ -391,7 +391,7 @@ def _local_states(result: Any) -> list[tuple[str, int, str]]:
 def main() -> None:
     """Run as many shapes as asked for, and some scenes, and print which of them are wrong."""
     import airflow.dag_processing.dagbag as bags
-    import cleared_reports
+    import cleared_runs
     import ended_runs
     import shorter_list
     from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -407,9 +407,9 @@ def main() -> None:
     bags.BundleDagBag = lambda **_: None  # all is there; dag.test() would write it again for each run
     bags.sync_bag_to_db = lambda *_: None
     wrong = ended_runs.wrong(bag.dags)
-    for scene in (shorter_list, cleared_reports):
-        if (said := scene.wrong(bag.dags[scene.NAME], go_on)) is not None:
-            wrong[scene.NAME] = said
+    wrong |= cleared_runs.wrong(bag.dags, go_on)
+    if (said := shorter_list.wrong(bag.dags[shorter_list.NAME], go_on)) is not None:
+        wrong[shorter_list.NAME] = said
     for name, shape in SHAPES.items():
         try:
             run_shape(shape, bag.dags[name])

@@ -1,0 +1,159 @@
+"""Runs of which tasks are cleared or marked once they are over; run by ``run_shapes.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from airflow.sdk import task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_model_provider import Client, Model, get_step_context, pipeline, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
+    "reports",
+    "excused",
+    "excused_closed",
+    "skips_again",
+    "skips_in_group",
+)
+ROUND = [1]
+
+
+@step
+def train() -> Annotated[int, "trained"]:
+    """Return the number of the run's version."""
+    return int(get_step_context().model.number)
+
+
+@task
+def report(number: int) -> None:
+    """Write into the version as any code may."""
+    version = Client().get_model_version(REPORTS, number)
+    version.log_metadata({f"round_{ROUND[0]}": number})
+    version.save_artifact(f"report_{ROUND[0]}", number)
+
+
+@step
+def promote() -> None:
+    """Promote what was trained."""
+    get_step_context().model.set_stage("staging", force=True)
+
+
+@step
+def check(number: int) -> None:
+    """Fail."""
+    raise ValueError(number)
+
+
+@step
+def each(i: int) -> Annotated[int, "each"]:
+    """Skip the first instance when it runs again."""
+    if ROUND[0] > 1 and i == 1:
+        raise AirflowSkipException("as planned")
+    return i
+
+
+@step
+def last() -> Annotated[int, "last"]:
+    """Return something once all others have succeeded."""
+    return ROUND[0]
+
+
+@pipeline(name=REPORTS, model=Model(REPORTS))
+def reports() -> None:
+    """A standard task writes into the version that is promoted."""
+    promote.after(report(train()))()
+
+
+@pipeline(name=EXCUSED, model=Model(EXCUSED))
+def excused() -> None:
+    """What checks and fails is marked as succeeded by a person."""
+    last.after(check(train()))()
+
+
+@pipeline(name=CLOSED, model=Model(CLOSED))
+def excused_closed() -> None:
+    """The same with a task that closes the version."""
+    last.after(check(train()))()
+    each.expand(i=[2, 3])
+
+
+@pipeline(name=SKIPS, model=Model(SKIPS))
+def skips_again() -> None:
+    """An instance that skips itself when it runs again has Airflow skip what is behind all."""
+    last.after(each.expand(i=[1, 2]))()
+
+
+@pipeline(name=GROUPED, model=Model(GROUPED))
+def skips_in_group() -> None:
+    """In a group only what has the same index is behind it."""
+
+    @task_group
+    def group(i: int) -> None:
+        last.after(each(i))()
+
+    group.expand(i=[1, 2])
+
+
+PIPELINES = (reports, excused, excused_closed, skips_again, skips_in_group)
+
+
+def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> dict[str, Any]:
+    """Run them, then tasks of them again; say what is wrong. The tasks that close versions are not cleared."""
+    runs = {name: dags[name].test().run_id for name in (REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED)}
+    promoted = dags[SKIPS].test().run_id
+    Client().get_model_version(SKIPS, 2).set_stage("staging")
+    for name in (EXCUSED, CLOSED):
+        mark(name, runs[name], "check")
+    ROUND[0] += 1
+    go_on(dags[REPORTS], runs[REPORTS], ["train", "report", "promote"])
+    go_on(dags[EXCUSED], runs[EXCUSED], ["last"])
+    go_on(dags[CLOSED], runs[CLOSED], ["last", f"close_{CLOSED}"])
+    for run_id in (runs[SKIPS], promoted):
+        go_on(dags[SKIPS], run_id, ["each", "last"])
+    go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
+    ROUND[0] -= 1
+    wanted = {
+        REPORTS: {
+            1: ("ready", ["report_1", "trained"], ["round_1"]),
+            2: ("ready", ["report_2", "trained"], ["round_2"]),
+        },
+        EXCUSED: {1: ("ready", ["last", "trained"], [])},
+        CLOSED: {1: ("ready", ["each[0]", "each[1]", "last", "trained"], [])},
+        SKIPS: {
+            1: ("ready", ["each[1]"], []),
+            2: ("ready", ["each[0]", "each[1]", "last"], []),
+            3: ("ready", ["each[1]"], []),
+        },
+        GROUPED: {1: ("ready", ["each[1]", "last[1]"], [])},
+    }
+    found = {name: look(name) for name in wanted}
+    return {name: held for name, held in found.items() if held != wanted[name]}
+
+
+def look(name: str) -> dict[int, tuple[str, list[str], list[str]]]:
+    """The states of a model's versions, the artifacts and the metadata in them."""
+    return {
+        version.number: (
+            str(version.state),
+            sorted(
+                item.name if item.map_index is None else f"{item.name}[{item.map_index}]"
+                for item in version.list_artifacts()
+            ),
+            sorted(version.run_metadata),
+        )
+        for version in Client().list_model_versions(name)
+    }
+
+
+def mark(dag_id: str, run_id: str, task_id: str) -> None:
+    """Mark a task as succeeded, as a person does."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        item = session.query(TaskInstance).filter_by(dag_id=dag_id, run_id=run_id, task_id=task_id).one()
+        item.set_state("success", session=session)
