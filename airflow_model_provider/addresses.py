@@ -170,7 +170,7 @@ def _reached_by_workers(address: Address) -> Address:
         _check_absolute(address.source, name, getattr(address, name))
     if not address.defaults:
         return address
-    missing = " and ".join(_HALVES[name] for name in address.defaults)
+    missing = " and no ".join(_HALVES[name] for name in address.defaults)
     problem = f"no {missing} is configured, and workers of {executor} may not share this machine's disk"
     wanted = " and ".join(_REACHED[name] for name in address.defaults)
     raise InvalidConfiguration(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_model_provider.exceptions import WrongRegistry
 from airflow_model_provider.resolver import Claimed
 from airflow_model_provider.stage_uri import read_stage_uri, stages_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from airflow_model_provider.registry.entities import Attempt, StageEvent
     from airflow_model_provider.workspace import Workspace
@@ -21,6 +22,7 @@ def claim(
     Claim for the run of a task what no other run of its Dag has claimed; only runs that assets have started do.
 
     :param workspace: the registry of a connection.
+    :raises WrongRegistry: if a promotion of another registry has started the run.
     """
     stages = list(stages_in(getattr(context["dag"].timetable, "asset_condition", None)))
     if not stages:
@@ -36,6 +38,7 @@ def claim(
         registry_id = workspace(stage.conn_id).registry.id
         registries.setdefault(registry_id, stage.conn_id)
         wanted.setdefault(registry_id, set()).add(StageKey(stage.model, stage.stage))
+    _check_registries(context, registries)
     promotions: list[tuple[str | None, StageEvent]] = []
     for registry_id, conn_id in registries.items():
         events = workspace(conn_id).registry.claim(attempt.run, wanted[registry_id])
@@ -43,15 +46,29 @@ def claim(
     return Claimed(promotions, first)
 
 
+def _check_registries(context: Mapping[str, Any], registries: Collection[str]) -> None:
+    """What watches may be connected to another registry than what works."""
+    for asset, event in _promotions(context):
+        registry = ((event.extra or {}).get("payload") or {}).get("registry")
+        if registry is not None and registry not in registries:
+            raise WrongRegistry(f"Promotion {asset.uri}", str(registry), ", ".join(registries))
+
+
 def is_idle(context: Mapping[str, Any], claimed: Claimed) -> bool:
     """Return whether a run has nothing to do: only promotions have started it, and others have claimed them."""
     if claimed.promotions or not claimed.stages:
         return False
     events = context.get("triggering_asset_events") or {}
-    started_by = [_is_promotion(asset, event) for asset in events for event in events[asset]]
-    return bool(started_by) and all(started_by)
+    started_by = sum(len(events[asset]) for asset in events)
+    return started_by > 0 and len(list(_promotions(context))) == started_by
 
 
-def _is_promotion(asset: Any, event: Any) -> bool:
-    extra = event.extra or {}
-    return bool(extra.get("from_trigger")) and read_stage_uri(getattr(asset, "uri", "")) is not None
+def _promotions(context: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield the events that have started a run and that the watcher of a stage has written, each with its asset."""
+    events = context.get("triggering_asset_events") or {}
+    for asset in events:
+        for event in events[asset]:
+            if (event.extra or {}).get("from_trigger") and read_stage_uri(
+                getattr(asset, "uri", "")
+            ) is not None:
+                yield asset, event

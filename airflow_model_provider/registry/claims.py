@@ -95,25 +95,35 @@ def standings(database: Database, deployment: str) -> list[Standing]:
 
 def deliver(
     database: Database, deployment: str, written: Mapping[Consumer, int], *, settles: bool = False
-) -> None:
+) -> set[Consumer]:
     """
-    Note that Airflow has written wake-ups; harmless to repeat.
+    Note that Airflow has written wake-ups, or is about to; harmless to repeat.
 
     :param written: by consumer the last promotion that its wake-up is about.
     :param settles: whether no step of the Dags claims: a step that one of them gets later begins with what is new then.
+    :return: the consumers of which nobody had noted it before.
     """
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> set[Consumer]:
+        new = set()
         for consumer, sequence in sorted(written.items()):
             mine = _where({"deployment": deployment, **consumer._asdict()})
-            for column in (
-                (_consumer.c.delivered, _consumer.c.claimed) if settles else (_consumer.c.delivered,)
-            ):
-                moved = update(_consumer).where(*mine, column < sequence)
-                connection.execute(moved.values({column: sequence}))
+            moved = update(_consumer).where(*mine, _consumer.c.delivered < sequence)
+            if connection.execute(moved.values(delivered=sequence)).rowcount:
+                new.add(consumer)
+            if settles:
+                behind = update(_consumer).where(*mine, _consumer.c.claimed < sequence)
+                connection.execute(behind.values(claimed=sequence))
+        return new
 
-    if written:
-        database.repeat(work)
+    return database.repeat(work) if written else set()
+
+
+def claiming_runs(database: Database, deployment: str, dag_id: str, limit: int) -> list[str]:
+    """Return the last runs of a Dag that have claimed, or found that nothing was left to claim."""
+    mine = (_claim_run.c.deployment == deployment) & (_claim_run.c.dag_id == dag_id)
+    query = select(_claim_run.c.run_id).where(mine).order_by(_claim_run.c.at.desc()).limit(limit)
+    return database.read(lambda connection: list(connection.execute(query).scalars()))
 
 
 def event(database: Database, sequence: int) -> StageEvent:

@@ -311,9 +311,13 @@ class Registry(Making, Care, Records):
 
     def deliver(
         self, deployment: str, written: Mapping[claims.Consumer, int], *, settles: bool = False
-    ) -> None:
+    ) -> set[claims.Consumer]:
         """Note that Airflow has written wake-ups. See :func:`claims.deliver`."""
-        claims.deliver(self._database, deployment, written, settles=settles)
+        return claims.deliver(self._database, deployment, written, settles=settles)
+
+    def claiming_runs(self, deployment: str, dag_id: str, limit: int) -> list[str]:
+        """Return the last runs of a Dag that have claimed. See :func:`claims.claiming_runs`."""
+        return claims.claiming_runs(self._database, deployment, dag_id, limit)
 
     def event(self, sequence: int) -> StageEvent:
         """Return a change of a stage. See :func:`claims.event`."""

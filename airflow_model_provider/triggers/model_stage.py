@@ -174,15 +174,21 @@ class _Promotions(SharedStreamProducer):
         log.warning("%s: %s %s", type(err).__name__, err, what)
 
 
-def _runs(dag_id: str) -> Runs | None:
-    """Ask Airflow about the runs of a Dag; a Dag that it knows nothing of has none."""
+def _runs(dag_id: str, claiming: list[str]) -> Runs | None:
+    """
+    Ask Airflow about the runs of a Dag; a Dag that it knows nothing of has none.
+
+    :param claiming: runs that have claimed; whether these end in success says nothing of a promotion.
+    """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+    count = functools.partial(RuntimeTaskInstance.get_dr_count, dag_id)
+
+    def others(states: list[str] | None = None) -> int:
+        return count(states=states) - (count(states=states, run_ids=claiming) if claiming else 0)
+
     try:
-        count = functools.partial(RuntimeTaskInstance.get_dr_count, dag_id)
-        return Runs(
-            alive=count(states=["queued", "running"]), made=count(), succeeded=count(states=["success"])
-        )
+        return Runs(alive=count(states=["queued", "running"]), made=others(), succeeded=others(["success"]))
     except Exception as err:
         log.warning("Airflow did not say how many runs %s has: %s: %s", dag_id, type(err).__name__, err)
         return None

@@ -26,6 +26,8 @@ RAREST: Final = 3600.0
 PATIENT: Final = 600.0
 #: Seconds between two wake-ups of a Dag whose runs claim nothing: Airflow makes one run of two events at once.
 SPACING: Final = 5.0
+#: How many runs that have claimed are told apart from others: an old one may be cleared, and ends once more.
+LOOKED_AT: Final = 100
 #: Seconds until the next look while a promotion waits for a Dag to claim the one before.
 HELD: Final = 5.0
 
@@ -78,8 +80,8 @@ class Runs(NamedTuple):
     What Airflow knows of the runs of a Dag.
 
     :param alive: how many are queued or running.
-    :param made: how many there are.
-    :param succeeded: how many of them have ended in success.
+    :param made: how many there are that have not asked what there is to claim.
+    :param succeeded: how many of these have ended in success.
     """
 
     alive: int
@@ -121,13 +123,14 @@ class Wakeups:
     """
     Decides; keeps nothing that must survive its process.
 
-    :param runs: what Airflow knows of the runs of a Dag; None if it does not answer. It is asked rarely.
+    :param runs: what Airflow knows of the runs of a Dag, given the last ones that have claimed; None if it does not
+        answer. It is asked rarely.
     :param clock: seconds.
     """
 
     def __init__(
         self,
-        runs: Callable[[str], Runs | None] = lambda dag_id: None,
+        runs: Callable[[str, list[str]], Runs | None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runs, self._clock = runs, clock
@@ -145,7 +148,7 @@ class Wakeups:
             return []
         self._note(registry, consumers)
         standings = [item for item in registry.standings(settings.deployment()) if item.consumer in consumers]
-        due = [item for item in standings if self._is_due(item, self._states[item.consumer])]
+        due = [item for item in standings if self._is_due(registry, item)]
         found = self._wakeups(registry, due)
         for item in due:
             self._woke(item, self._states[item.consumer])
@@ -179,7 +182,8 @@ class Wakeups:
         }
         self._states = {consumer: fresh.get(consumer) or self._states[consumer] for consumer in consumers}
 
-    def _is_due(self, item: Standing, state: _State) -> bool:
+    def _is_due(self, registry: Registry, item: Standing) -> bool:
+        state = self._states[item.consumer]
         is_new = item.head > max(item.delivered, state.woken)
         if state.delivery is not Delivery.UNTIL_CLAIMED:
             return is_new and self._clock() >= state.due
@@ -190,11 +194,12 @@ class Wakeups:
             state.due = min(state.due, state.asked_at + REPEAT)
         if is_new and state.woken <= item.claimed:  # what it was woken for before it has claimed
             return True
-        return self._clock() >= state.due and self._repeats(item, state)
+        return self._clock() >= state.due and self._repeats(registry, item)
 
-    def _repeats(self, item: Standing, state: _State) -> bool:
+    def _repeats(self, registry: Registry, item: Standing) -> bool:
         """Return whether to wake a Dag again that has not claimed; if not, it is asked again later, or never."""
-        runs = self._runs(item.consumer.dag_id)
+        state, dag_id = self._states[item.consumer], item.consumer.dag_id
+        runs = self._runs(dag_id, registry.claiming_runs(settings.deployment(), dag_id, LOOKED_AT))
         if runs is not None and runs.alive and self._clock() < state.woken_at + PATIENT:
             self._postpone(state)
             return False
@@ -211,7 +216,9 @@ class Wakeups:
             for item in due
             if self._states[item.consumer].delivery is Delivery.AT_MOST_ONCE
         }
-        found = [
+        # Before Airflow has it: never twice, not by another triggerer either.
+        mine = registry.deliver(settings.deployment(), once, settles=True)
+        return [
             Wakeup(
                 item.consumer,
                 self._states[item.consumer].delivery,
@@ -220,9 +227,8 @@ class Wakeups:
                 registry.id,
             )
             for item in due
+            if item.consumer not in once or item.consumer in mine
         ]
-        registry.deliver(settings.deployment(), once, settles=True)  # before Airflow has it: never twice
-        return found
 
     def _woke(self, item: Standing, state: _State) -> None:
         state.woken, state.woken_at = item.head, self._clock()

@@ -12,7 +12,7 @@ import pytest
 from airflow_model_provider import Model
 from airflow_model_provider.addresses import Address
 from airflow_model_provider.claiming import claim
-from airflow_model_provider.exceptions import InvalidSelector
+from airflow_model_provider.exceptions import InvalidSelector, WrongRegistry
 from airflow_model_provider.registry.claims import Consumer
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver
@@ -40,12 +40,18 @@ def workspaces(tmp_path: Path) -> dict[str | None, Workspace]:
     return {None: first, "team": open_workspace(addresses[0]), "elsewhere": other}
 
 
-def resolver_of(workspaces: dict[str | None, Workspace], *assets: Any) -> Resolver:
-    """What a task asks, of a DAG that is scheduled on assets, in a run that these have started."""
+def resolver_of(workspaces: dict[str | None, Workspace], *assets: Any, of: str | None = None) -> Resolver:
+    """
+    What a task asks, of a DAG that is scheduled on assets, in a run that these have started.
+
+    :param of: the registry whose promotion has started it; None if Airflow does not say.
+    """
+    event = SimpleNamespace(extra={"from_trigger": True, "payload": {"registry": of} if of else None})
     timetable = SimpleNamespace(asset_condition=SimpleNamespace(objects=assets))
     context = {
         "dag": SimpleNamespace(timetable=timetable),
         "dag_run": SimpleNamespace(run_type="asset_triggered"),
+        "triggering_asset_events": {assets[0]: [event]},
     }
     claimed = partial(claim, context, ATTEMPT, workspaces.__getitem__)
     return Resolver(ATTEMPT, workspaces.__getitem__, logging.getLogger(__name__), Moment(claimed=claimed))
@@ -104,3 +110,15 @@ def test_another_model_has_not_started_the_run(workspaces: dict[str | None, Work
         number_of(resolver, "other")
     with pytest.raises(InvalidSelector, match=r"x.*elsewhere"):
         number_of(resolver, "x", "elsewhere")
+
+
+def test_a_promotion_of_another_registry_is_refused(workspaces: dict[str | None, Workspace]) -> None:
+    """The triggerer and the worker are connected to two: neither is it claimed here, nor another one in its place."""
+    promote(workspaces[None], "x")
+    here, there = (workspaces[name].registry.id for name in (None, "elsewhere"))
+
+    with pytest.raises(
+        WrongRegistry, match=f"model://default/x/production belongs to registry {there}.*{here}"
+    ):
+        _ = resolver_of(workspaces, asset("x"), of=there).promotions
+    assert len(resolver_of(workspaces, asset("x"), of=here).promotions) == 1

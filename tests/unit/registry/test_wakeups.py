@@ -38,11 +38,17 @@ class Triggerer:
     def __init__(self, registry: Registry) -> None:
         self.registry, self.now = registry, 1000.0
         self.runs: dict[str, Runs] = {}
+        self.claiming: dict[str, list[str]] = {}
         self.start()
 
     def start(self) -> None:
         """Another process, which knows only what the registry does."""
-        self.wakeups = Wakeups(self.runs.get, lambda: self.now)
+        self.wakeups = Wakeups(self.ask, lambda: self.now)
+
+    def ask(self, dag_id: str, claiming: list[str]) -> Runs | None:
+        """What Airflow answers; which runs it is told of."""
+        self.claiming[dag_id] = claiming
+        return self.runs.get(dag_id)
 
     def look(self, consumers: dict[Consumer, Delivery] = ONE) -> list[Wakeup]:
         """The wake-ups that are due now."""
@@ -230,7 +236,7 @@ def test_many_promotions_ask_airflow_rarely(
     """One every five seconds while a run hangs before its claim: it is waited for, and not for ever."""
     asked: list[str] = []
     hangs = Runs(alive=1, made=1, succeeded=0)
-    triggerer.wakeups = Wakeups(lambda dag_id: asked.append(dag_id) or hangs, lambda: triggerer.now)  # type: ignore[func-returns-value]
+    triggerer.wakeups = Wakeups(lambda dag_id, _: asked.append(dag_id) or hangs, lambda: triggerer.now)  # type: ignore[func-returns-value]
     triggerer.look()
     promote(registry)
     begun, woken = triggerer.now, []
@@ -369,6 +375,35 @@ def test_a_dag_of_standard_tasks_that_gets_a_step_begins_with_what_is_new(
     promote(registry)
     assert triggerer.woken(ONE) == ["scoring"]
     assert claim(registry, "first") == [3]
+
+
+def test_runs_that_have_claimed_are_told_apart(registry: Registry, triggerer: Triggerer) -> None:
+    """An old one that is cleared ends in success once more, and is no answer to a new promotion."""
+    triggerer.look()
+    promote(registry)
+    triggerer.look()
+    claim(registry, "first")
+    promote(registry)
+    triggerer.look()
+    triggerer.within(2 * REPEAT)
+
+    assert triggerer.claiming == {"scoring": ["first"]}
+
+
+def test_two_triggerers_wake_a_dag_of_standard_tasks_once(registry: Registry) -> None:
+    """Both look at once: Airflow has given the triggers of one that is late to the other."""
+    stock = {SCORING: Delivery.AT_MOST_ONCE}
+    one, other = Triggerer(registry), Triggerer(registry)
+    for triggerer in (one, other):
+        assert triggerer.look(stock) == []
+    promote(registry)
+    before = registry.standings("default")
+    found = one.look(stock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(registry), "standings", lambda *_: before)
+        found += other.look(stock)
+
+    assert len(found) == 1
 
 
 def test_a_wakeup_of_a_dag_of_standard_tasks_is_noted_before_airflow_has_it(
