@@ -296,8 +296,8 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
     :param own: whether a task of the run that produces it has asked.
     """
 
-    def __init__(self, version: str, state: str, missing: Sequence[str] = (), *, own: bool = False) -> None:
-        super().__init__(version, state, missing)
+    def __init__(self, version: str, state: str, missing: Sequence[str] = (), own: bool = False) -> None:
+        super().__init__(version, state, missing, own)
         self.version, self.state, self.missing, self.own = version, state, missing, own
 
     def __str__(self) -> str:
