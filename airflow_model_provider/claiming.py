@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_model_provider.exceptions import WrongRegistry
@@ -9,7 +10,7 @@ from airflow_model_provider.resolver import Claimed
 from airflow_model_provider.stage_uri import read_stage_uri, stages_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
 
     from airflow_model_provider.registry.entities import Attempt, StageEvent
     from airflow_model_provider.workspace import Workspace
@@ -49,9 +50,10 @@ def claim(
 def _check_registries(context: Mapping[str, Any], registries: Collection[str]) -> None:
     """What watches may be connected to another registry than what works."""
     for asset, event in _promotions(context):
-        registry = ((event.extra or {}).get("payload") or {}).get("registry")
+        payload = event.extra.get("payload")
+        registry = payload.get("registry") if isinstance(payload, Mapping) else None
         if registry is not None and registry not in registries:
-            raise WrongRegistry(f"Promotion {asset.uri}", str(registry), ", ".join(registries))
+            raise WrongRegistry(f"A promotion to {asset.uri}", str(registry), ", ".join(registries))
 
 
 def is_idle(context: Mapping[str, Any], claimed: Claimed) -> bool:
@@ -68,7 +70,6 @@ def _promotions(context: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     events = context.get("triggering_asset_events") or {}
     for asset in events:
         for event in events[asset]:
-            if (event.extra or {}).get("from_trigger") and read_stage_uri(
-                getattr(asset, "uri", "")
-            ) is not None:
+            by_watcher = (event.extra or {}).get("from_trigger")
+            if by_watcher and read_stage_uri(getattr(asset, "uri", "")) is not None:
                 yield asset, event
