@@ -37,5 +37,5 @@ class Task(NamedTuple):
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()
     removed: Callable[[Collection[str], Collection[str]], Collection[str]] = lambda *_: ()
-    succeeded: Callable[[Collection[str]], Collection[str]] = tuple
+    succeeded: Callable[[Collection[str]], Collection[str]] = lambda _: ()
     mapped_over: MappedOver | None = None
