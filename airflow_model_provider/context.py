@@ -240,8 +240,9 @@ def get_step_context() -> StepContext:
     if context is None:
         raise MissingModelContext(
             "get_step_context()",
-            "Call it in the code of a @step. In the body of a pipeline, call get_pipeline_context().",
-            "was called outside of a running step",
+            "Run the pipeline, or call the step in airflow_model_provider.testing.step_context(). In the body of a "
+            "pipeline, call get_pipeline_context().",
+            "was called where no step runs: a step that is called outside of a pipeline is a plain function",
         )
     return context
 

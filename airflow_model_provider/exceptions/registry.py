@@ -309,7 +309,11 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
                 if self.missing
                 else "the run that made it did not complete it"
             )
-            clear = f"Clear the task{several} and let the run end" if self.missing else "Make another version"
+            clear = (
+                f"Clear the task{several} and let the run end, or run the program again"
+                if self.missing
+                else "Make another version"
+            )
             return f"{self.version} is incomplete: {what}. {clear}. Nothing was changed."
         what = f": task{several} {tasks} can still write into it" if self.missing else ""
         ready = f"in a step behind {'these' if several else 'it'}" if self.own else "when it is ready"

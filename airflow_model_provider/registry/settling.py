@@ -390,7 +390,9 @@ def check_ready(
     if state is VersionState.FAILED or pending or not own:
         missing = {part for row in pending for part in silent.get(task_of(row.task_id), ())}
         waits = {row.task_id for row in pending} - silent.keys()
-        raise VersionNotReady(label, state, tuple(sorted({*failed, *waits, *missing})), own=own)
+        names = {*failed, *waits, *missing}
+        whole = {task_of(name) for name in names if place_of(name)[1] >= 0}  # its instances are named
+        raise VersionNotReady(label, state, tuple(sorted(names - whole)), own)
     become(connection, version_id, VersionState.READY)
 
 

@@ -208,7 +208,8 @@ READY = [
     Refusal(
         lambda shop: shop.set_stage(5, "production", expected=2),
         "VersionNotReady",
-        "iris@5 is incomplete: task 'train' failed. Clear the task and let the run end. Nothing was changed.",
+        "iris@5 is incomplete: task 'train' failed. Clear the task and let the run end, or run the program again. "
+        "Nothing was changed.",
     ),
     Refusal(
         lambda shop: shop.set_stage(8, "production", force=True),
