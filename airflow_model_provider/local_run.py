@@ -22,7 +22,7 @@ from airflow_model_provider.exceptions import (
     VersionNotFound,
     WaitTimedOut,
 )
-from airflow_model_provider.exceptions.base import harmless, quoted
+from airflow_model_provider.exceptions.base import harmless, listing, quoted
 from airflow_model_provider.execution import StepExecution, loaded
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines import trigger_rules
@@ -37,7 +37,7 @@ from airflow_model_provider.pipelines.nesting import bound_arguments, declared_p
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.values import as_airflow, transform
-from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey
+from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey, part_of
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
 from airflow_model_provider.task import Task
@@ -149,7 +149,11 @@ class _LocalRun:
             result.state = state
         self._settle()
         if runs:
-            error = f" ({type(result.error).__name__})" if result.error else ""
+            failed = [
+                part_of(node.task_id, at) for at, state in enumerate(result.states) if state == "failed"
+            ]
+            where = f" in {listing(failed)}" if failed and result.has_instances else ""
+            error = f" ({type(result.error).__name__}{where})" if result.error else ""
             say(f"  {node.task_id}: {result.state}{error}")
 
     def _state_without_running(self, node: Node) -> str | None:
@@ -235,6 +239,8 @@ class _LocalRun:
             execution.ended(result.instances[-1])
             self._remember(execution, node)
             result.error = result.error or (None if skipped else error)
+            if index >= 0 and not skipped:
+                error.add_note(f"It was raised in {part_of(node.task_id, index)}.")
 
     def _try(
         self, node: Node, index: int, mapped: Any, result: StepResult, try_number: int

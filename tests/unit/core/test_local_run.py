@@ -21,7 +21,7 @@ from airflow_model_provider import (
     save_artifact,
     step,
 )
-from airflow_model_provider.exceptions import InvalidDefinition, StageOccupied
+from airflow_model_provider.exceptions import InvalidDefinition, StageOccupied, VersionNotReady
 from tests.support.marked import Marked, make, scoring, training
 
 
@@ -320,3 +320,23 @@ def test_a_step_passes_a_version_on(model_registry: Client) -> None:
     assert passing().steps["take"].output.load() == 1
     with pytest.raises(InvalidDefinition, match=r"given pni\. It takes: pin, as_of"):
         mistaken()
+
+
+def test_an_instance_that_fails_is_named(model_registry: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    """In what the run says, in the traceback, and where its version is refused: the others have succeeded."""
+
+    @step
+    def candidate(mark: int) -> Annotated[int, "candidate"]:
+        return 10 // mark
+
+    @pipeline(model=Model("marked"))
+    def sweep() -> None:
+        candidate.expand(mark=[5, 0, 2])
+
+    with pytest.raises(ZeroDivisionError) as failed:
+        sweep()
+
+    assert failed.value.__notes__ == ["It was raised in candidate[1]."]
+    assert "candidate: failed (ZeroDivisionError in candidate[1])" in capsys.readouterr().out
+    with pytest.raises(VersionNotReady, match=r"task 'candidate\[1\]' failed"):
+        model_registry.get_model_version("marked", 1).set_stage("staging")
