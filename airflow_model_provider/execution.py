@@ -138,7 +138,8 @@ class StepExecution:
         return _collect(part, wanted)
 
     def _new_version(self, model: Model) -> VersionRecord:
-        version = self._workspace(model.conn_id).registry.version_for_run(
+        registry = self._workspace(model.conn_id).registry
+        version = registry.version_for_run(
             model.name,
             self.attempt.run,
             producer=self.attempt.producer,
@@ -149,6 +150,8 @@ class StepExecution:
             run_mark=self.attempt.run_mark,
         )
         self.log.info("This run makes %s", version)
+        if version.state is VersionState.FAILED:
+            self._excuse(registry, version)
         return version
 
     # --- execute -------------------------------------------------------------------------------------------
@@ -425,8 +428,6 @@ class StepExecution:
         now = registry.settle_producer(
             version.id, self.attempt.producer, state, declares=bool(self.task.outputs), stopped=stopped
         )
-        if now is VersionState.FAILED and state == COMMITTED:
-            self._excuse(registry, version)
         if now is not VersionState.PRODUCING or not ran_before:
             return
         waiting = registry.pending_instances(version.id)  # of a cleared run: some may never come

@@ -19,6 +19,7 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
     "skips_again",
     "skips_in_group",
 )
+PROMOTED = "excused_promoted"
 ROUND = [1]
 
 
@@ -81,6 +82,12 @@ def excused_closed() -> None:
     each.expand(i=[2, 3])
 
 
+@pipeline(name=PROMOTED, model=Model(PROMOTED))
+def excused_promoted() -> None:
+    """The only step behind what is marked promotes."""
+    promote.after(check(train()))()
+
+
 @pipeline(name=SKIPS, model=Model(SKIPS))
 def skips_again() -> None:
     """An instance that skips itself when it runs again has Airflow skip what is behind all."""
@@ -98,19 +105,20 @@ def skips_in_group() -> None:
     group.expand(i=[1, 2])
 
 
-PIPELINES = (reports, excused, excused_closed, skips_again, skips_in_group)
+PIPELINES = (reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group)
 
 
 def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> dict[str, Any]:
     """Run them, then tasks of them again; say what is wrong. The tasks that close versions are not cleared."""
-    runs = {name: dags[name].test().run_id for name in (REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED)}
+    runs = {name: dags[name].test().run_id for name in (REPORTS, EXCUSED, CLOSED, PROMOTED, SKIPS, GROUPED)}
     promoted = dags[SKIPS].test().run_id
     Client().get_model_version(SKIPS, 2).set_stage("staging")
-    for name in (EXCUSED, CLOSED):
+    for name in (EXCUSED, CLOSED, PROMOTED):
         mark(name, runs[name], "check")
     ROUND[0] += 1
     go_on(dags[REPORTS], runs[REPORTS], ["train", "report", "promote"])
     go_on(dags[EXCUSED], runs[EXCUSED], ["last"])
+    go_on(dags[PROMOTED], runs[PROMOTED], ["promote"])
     go_on(dags[CLOSED], runs[CLOSED], ["last", f"close_{CLOSED}"])
     for run_id in (runs[SKIPS], promoted):
         go_on(dags[SKIPS], run_id, ["each", "last"])
@@ -123,6 +131,7 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
         },
         EXCUSED: {1: ("ready", ["last", "trained"], [])},
         CLOSED: {1: ("ready", ["each[0]", "each[1]", "last", "trained"], [])},
+        PROMOTED: {1: ("ready", ["trained"], [])},
         SKIPS: {
             1: ("ready", ["each[1]"], []),
             2: ("ready", ["each[0]", "each[1]", "last"], []),
