@@ -33,16 +33,15 @@ def claim(
     first = {(conn_id, model): stage for conn_id, model, stage in reversed(stages)}
     if getattr(context.get("dag_run"), "run_type", None) != "asset_triggered":
         return Claimed((), first)
-    registries: dict[str, str | None] = {}  # several connections may lead to one
-    wanted: dict[str, set[StageKey]] = {}
+    wanted: dict[str, tuple[str | None, set[StageKey]]] = {}  # several connections may lead to one registry
     for stage in stages:
         registry_id = workspace(stage.conn_id).registry.id
-        registries.setdefault(registry_id, stage.conn_id)
-        wanted.setdefault(registry_id, set()).add(StageKey(stage.model, stage.stage))
-    _check_registries(context, registries)
+        _, keys = wanted.setdefault(registry_id, (stage.conn_id, set()))
+        keys.add(StageKey(stage.model, stage.stage))
+    _check_registries(context, wanted)
     promotions: list[tuple[str | None, StageEvent]] = []
-    for registry_id, conn_id in registries.items():
-        events = workspace(conn_id).registry.claim(attempt.run, wanted[registry_id])
+    for conn_id, keys in wanted.values():
+        events = workspace(conn_id).registry.claim(attempt.run, keys)
         promotions += [(conn_id, event) for event in events]
     return Claimed(promotions, first)
 

@@ -56,9 +56,9 @@ if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_model_provider.pipelines.mapping import MappedOver
+    from airflow_model_provider.pipelines.task import Task
     from airflow_model_provider.registry.registry import Registry
     from airflow_model_provider.resolver import Resolver
-    from airflow_model_provider.task import Task
 
 
 class StepExecution:

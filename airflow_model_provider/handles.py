@@ -20,7 +20,7 @@ from airflow_model_provider.registry.entities import (
     VersionRecord,
     VersionState,
 )
-from airflow_model_provider.run_metadata import RunMetadata
+from airflow_model_provider.registry.run_metadata import RunMetadata
 from airflow_model_provider.selectors import (
     ArtifactType,
     Selector,
@@ -84,7 +84,7 @@ class Artifact(Generic[T]):
 
     @property
     def map_index(self) -> int | None:
-        """Which element it is, if a mapped step made a collection; None if it is no element."""
+        """The index of the instance that made it, if a mapped step made a collection; else None."""
         index = self.record.map_index
         return index if index >= 0 else None
 

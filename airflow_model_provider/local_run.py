@@ -36,11 +36,11 @@ from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sou
 from airflow_model_provider.pipelines.nesting import bound_arguments, declared_params, given_arguments
 from airflow_model_provider.pipelines.passing import read_result
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
+from airflow_model_provider.pipelines.task import Task
 from airflow_model_provider.pipelines.values import as_airflow, transform
 from airflow_model_provider.registry.entities import COMMITTED, FAILED, SKIPPED, Attempt, RunKey, part_of
 from airflow_model_provider.resolver import Moment, Resolver, VersionMissing
 from airflow_model_provider.selectors import is_template
-from airflow_model_provider.task import Task
 from airflow_model_provider.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:

@@ -62,6 +62,8 @@ def _judged(
     from airflow.models.expandinput import NotFullyPopulated
     from airflow.models.xcom import XComModel
 
+    from airflow_model_provider.operators.mapping import expand_input
+
     def said(task_id: str) -> list[Any]:
         kept = XComModel.get_many(
             run_id=run.run_id, key=SAID, task_ids=task_id, dag_ids=run.dag_id, map_indexes=None
@@ -70,10 +72,8 @@ def _judged(
         return [value for value in values if isinstance(value, Mapping)]
 
     def length(node: Any) -> int | None:
-        mapped = getattr(node, "_get_specified_expand_input", None)
-        found = node._expand_input if mapped is None else mapped()
         try:
-            return int(found.get_total_map_length(run.run_id, session=session))
+            return int(expand_input(node).get_total_map_length(run.run_id, session=session))
         except NotFullyPopulated:
             return None
 

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
-from airflow_model_provider.operators.skips import ENDED, SAID, with_ended
+from airflow_model_provider.operators.skips import ENDED, SAID, mapped_nodes, with_ended
 from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
 from airflow_model_provider.pipelines.values import references_in
 
@@ -87,8 +87,7 @@ def _length(ti: Any, node: Any) -> int | None:
 
     def returned(arg: Any) -> int | None:
         task = arg.operator
-        has_several = task.is_mapped or task.get_closest_mapped_task_group() is not None
-        which = {"map_indexes": None} if has_several else {}
+        which = {"map_indexes": None} if mapped_nodes(task) else {}
         found = ti.xcom_pull(task_ids=task.task_id, key=arg.key, **which)
         return len(found) if is_mappable(found) else None
 
@@ -132,9 +131,7 @@ def may_stay_open(dag: Any, producers: Collection[Any]) -> bool:
 
 
 def _is_plain(task: Any, producers: Collection[str]) -> bool:
-    if task.is_mapped or task.get_closest_mapped_task_group() is not None:
-        return False
-    if task.is_setup or task.is_teardown or rule_of(task) not in _KNOWN_RULES:
+    if mapped_nodes(task) or task.is_setup or task.is_teardown or rule_of(task) not in _KNOWN_RULES:
         return False
     if not set(task.upstream_task_ids) <= set(producers):
         return False

@@ -57,7 +57,7 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
         return None
     found: dict[str, set[str]] = {}
     for node in task.iter_mapped_dependants():
-        found[str(node.node_id)] = set(_uses(_expand_input(node), task))
+        found[str(node.node_id)] = set(_uses(expand_input(node), task))
     for consumer in task.downstream_list:
         for arg in held_in(_fields(consumer), lambda part: isinstance(part, XComArg)):
             if not isinstance(arg, PlainXComArg) and (uses := set(_uses_in(arg, task, ""))):
@@ -71,10 +71,10 @@ def mapped_over(task: AbstractOperator, ti: Any = None) -> MappedOver | None:
 
 def _handles(node: Any, task: AbstractOperator) -> set[str]:
     """Return the arguments that get handles of artifacts, where steps are mapped over what a task returns."""
-    expand_input = _expand_input(node)
-    value: Any = expand_input.value
+    over = expand_input(node)
+    value: Any = over.value
     asking = _asking(node)
-    if isinstance(expand_input, ListOfDictsExpandInput):
+    if isinstance(over, ListOfDictsExpandInput):
         return asking
     return {ELEMENT for name, arg in value.items() if name in asking and any(_uses_in(arg, task, "elements"))}
 
@@ -105,10 +105,10 @@ def _is_called_here(task: Any) -> bool:
     return not any(isinstance(given, XComArg) for given in (task.op_args, task.op_kwargs))
 
 
-def _expand_input(node: Any) -> ExpandInput:
-    mapped = isinstance(node, MappedOperator)
-    found: ExpandInput = node._get_specified_expand_input() if mapped else node._expand_input
-    return found
+def expand_input(node: Any) -> Any:
+    """Return what a mapped task or task group is mapped over, as it was written or as Airflow keeps it."""
+    specified = getattr(node, "_get_specified_expand_input", None)
+    return node._expand_input if specified is None else specified()
 
 
 def instances(node: Any, length: Callable[[PlainXComArg], int | None]) -> int | None:
@@ -117,7 +117,7 @@ def instances(node: Any, length: Callable[[PlainXComArg], int | None]) -> int | 
 
     :param length: of what a task returned.
     """
-    value: Any = _expand_input(node).value
+    value: Any = expand_input(node).value
     values = value.values() if isinstance(value, Mapping) else [value]
     found = [_length(part, length) for part in values]
     known = [part for part in found if part is not None]
@@ -140,10 +140,10 @@ def _length(value: Any, length: Callable[[PlainXComArg], int | None]) -> int | N
     return max(known) if is_arg_set(value.fillvalue) else min(known)
 
 
-def _uses(expand_input: ExpandInput, task: AbstractOperator) -> Iterator[str]:
+def _uses(over: ExpandInput, task: AbstractOperator) -> Iterator[str]:
     """Yield as what an output of a task stands in what is mapped over."""
-    value: Any = expand_input.value
-    if not isinstance(expand_input, ListOfDictsExpandInput):
+    value: Any = over.value
+    if not isinstance(over, ListOfDictsExpandInput):
         for arg in value.values():
             yield from _uses_in(arg, task, "elements")
     elif isinstance(value, XComArg):

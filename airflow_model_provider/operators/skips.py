@@ -55,8 +55,8 @@ def with_ended(
 
 class _Skips:
     def __init__(self, dag: Any, states: States, said: Said, length: Length, was_stopped: Asked) -> None:
-        self.dag, self.states, self.said, self.was_stopped = dag, states, cache(said), was_stopped
-        self.length = length
+        self.dag, self.states, self.said = dag, states, cache(said)
+        self.length, self.was_stopped = length, was_stopped
         #: What the tasks behind take for the states of those that were judged.
         self.believed: dict[str, dict[int, str]] = {}
         failed = any("failed" in found.values() for found in states.values())
@@ -77,15 +77,17 @@ class _Skips:
         return found
 
     def _has_reason(self, task: Any, index: int) -> bool:
-        if index >= 0 or not _mapped(task):
+        if index >= 0 or not mapped_nodes(task):
             if self.was_stopped(task.task_id, index):
                 return False
-        elif self._natural(task, index) is None and any(self.length(node) == 0 for node in _mapped(task)):
+        elif self._natural(task, index) is None and any(
+            self.length(node) == 0 for node in mapped_nodes(task)
+        ):
             return True
         return self._natural(task, index) == SKIPPED or self._is_left_out(task)
 
     def _never_began(self, task: Any, index: int) -> bool:
-        return (index < 0 and bool(_mapped(task))) or self.was_stopped(task.task_id, index)
+        return (index < 0 and bool(mapped_nodes(task))) or self.was_stopped(task.task_id, index)
 
     def _natural(self, task: Any, index: int) -> str | None:
         """What Airflow makes of a task that does not run; of several reasons the first one decides."""
@@ -122,7 +124,7 @@ def _leaves_out(kept: Mapping[str, Any], task_id: str, *, is_next: bool) -> bool
     return task_id in kept.get("skipped", ()) or (followed is not None and task_id not in followed)
 
 
-def _mapped(task: Any) -> list[Any]:
+def mapped_nodes(task: Any) -> list[Any]:
     """Return what of a task makes several instances of it: itself, or the task group that it is in."""
     group = task.get_closest_mapped_task_group()
     return [*([task] if task.is_mapped else []), *([] if group is None else [group])]

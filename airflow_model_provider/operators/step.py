@@ -189,7 +189,7 @@ class StepOperator(Receiving):
 
     def _new_execution(self, context: Any) -> StepExecution:
         from airflow_model_provider.execution import StepExecution
-        from airflow_model_provider.task import Task
+        from airflow_model_provider.pipelines.task import Task
 
         self._ti = context["ti"]
         task = Task(

@@ -147,7 +147,7 @@ def _no_artifact(connection: Connection, reference: Reference, version: VersionR
 
 
 def _indexes(connection: Connection, reference: Reference, version: VersionRecord) -> list[int]:
-    """Return the map indexes of what a version holds under a name; -1 is no element."""
+    """Return the map indexes of what a version holds under a name; -1 for what is not part of a collection."""
     link, made = tables.link.c, tables.artifact_version.c
     query = select(link.map_index).join(tables.artifact_version, made.id == link.artifact_version_id)
     query = query.where(link.version_id == version.id, link.name == reference.name)

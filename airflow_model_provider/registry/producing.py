@@ -80,7 +80,7 @@ def version_for_run(
     if found.may_be_cleared:
         waiting |= _runs_again(producer, again)
         found = database.read(look) if waiting and found.is_sealed else found
-    if found.row is not None and not (found.is_used_up or found.reopens):
+    if found.row is not None and not found.is_used_up and (found.is_sealed or not found.may_be_cleared):
         return version_record(found.row)
     there = dict(producers() if callable(producers) else producers)
     if found.row is not None and not found.is_used_up:
@@ -210,17 +210,10 @@ class _Found(NamedTuple):
 
     @property
     def may_be_cleared(self) -> bool:
-        """Whether the task that asks has had its turn; an instance that a mapped task lacked before has had none."""
+        """Whether the task that asks has had its turn, or has come into the Dag since the version was made."""
         if self.row is None or self.is_deleted or self.row.mine == PENDING:
             return False
         return self.row.mine is not None or self.is_sealed or not self.row.is_known
-
-    @property
-    def reopens(self) -> bool:
-        """Whether the version is to wait for the task that asks, and does not."""
-        if self.row is None or self.is_sealed or self.row.mine == PENDING:
-            return False
-        return self.row.mine is not None or not self.row.is_known
 
 
 def _found(

@@ -17,9 +17,9 @@ from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.execution import StepExecution
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines.definition import check_model
+from airflow_model_provider.pipelines.task import Task
 from airflow_model_provider.registry.entities import Attempt, RunKey
 from airflow_model_provider.resolver import Moment, Resolver
-from airflow_model_provider.task import Task
 from airflow_model_provider.workspace import open_workspace
 
 if TYPE_CHECKING:
