@@ -145,6 +145,7 @@ class StepExecution:
             producer=self.attempt.producer,
             producers=self.task.producers,
             again=self.task.again,
+            is_first_try=self.attempt.try_number <= 1,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
             run_mark=self.attempt.run_mark,

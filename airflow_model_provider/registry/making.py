@@ -34,6 +34,7 @@ class Making:
         producer: str,
         producers: producing.Producers = NOTHING,
         again: producing.Again = tuple,
+        is_first_try: bool = True,
         name: str | None = None,
         card: Mapping[str, Any] | None = None,
         run_mark: str | None = None,
@@ -43,7 +44,14 @@ class Making:
         card = card or {}
         new = versions.NewVersion(name=name, tags=card.get("tags", ()), card=card, run_mark=run_mark)
         return producing.version_for_run(
-            self._database, model, run, producer=producer, producers=producers, new=new, again=again
+            self._database,
+            model,
+            run,
+            producer=producer,
+            producers=producers,
+            new=new,
+            again=again,
+            is_first_try=is_first_try,
         )
 
     def awaiting_version(self, model: str, run: RunKey, producer: str) -> VersionRecord | None:

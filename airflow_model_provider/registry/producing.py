@@ -27,6 +27,7 @@ from airflow_model_provider.registry.settling import (
     close_producers,
     forget_missing,
     reopen_producers,
+    take_in_parts,
 )
 from airflow_model_provider.registry.versions import NewVersion, add_version, read_version, version_label
 from airflow_model_provider.selectors import check_name
@@ -53,6 +54,7 @@ def version_for_run(
     producers: Producers,
     new: NewVersion,
     again: Again = tuple,
+    is_first_try: bool = True,
 ) -> VersionRecord:
     """
     Return the version that a Dag run makes of a model; the first task that asks makes it.
@@ -65,6 +67,7 @@ def version_for_run(
         made.
     :param new: what is said of a new one; its name gets a number behind it if another version has it.
     :param again: the tasks that are to run, or running; asked only of a run that may have been cleared.
+    :param is_first_try: whether the task has not begun before; one that was killed had said nothing.
     :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
     check_name("model", model)
@@ -80,13 +83,14 @@ def version_for_run(
     if found.may_be_cleared:
         waiting |= _runs_again(producer, again)
         found = database.read(look) if waiting and found.is_sealed else found
-    if found.row is not None and not found.is_used_up and (found.is_sealed or not found.may_be_cleared):
-        return version_record(found.row)
-    there = dict(producers() if callable(producers) else producers)
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
-        state = reopen_producers(database, record.id, {producer, *waiting}, there)
-        return record._replace(state=state)
+        if found.is_sealed or (is_first_try and not found.may_be_cleared):
+            return record
+        take_in = reopen_producers if found.may_be_cleared else take_in_parts
+        running = {producer, *waiting} if found.may_be_cleared else again()
+        return record._replace(state=take_in(database, record.id, running, _asked(producers)))
+    there = _asked(producers)
     parts = _still_to_run(there, waiting) if waiting and not found.is_deleted else there
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
     new = new._replace(state=VersionState.PRODUCING, run=run, producers=parts)
@@ -102,7 +106,7 @@ def version_for_run(
         generation = 0 if found.row is None else found.row.generation + 1
         name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
-        _leave_behind(connection, found, version.id, run, waiting)
+        _leave_behind(connection, found, version.id, run, waiting, there)
         if waiting:
             forget_missing(connection, version.id, there)
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
@@ -116,14 +120,23 @@ def version_for_run(
     return version
 
 
+def _asked(producers: Producers) -> dict[str, bool]:
+    return dict(producers() if callable(producers) else producers)
+
+
 def _leave_behind(
-    connection: Connection, found: _Found, version_id: int, run: RunKey, waiting: Collection[str]
+    connection: Connection,
+    found: _Found,
+    version_id: int,
+    run: RunKey,
+    waiting: Collection[str],
+    producers: Collection[str],
 ) -> None:
     """End the making of the version before, if there is one, of which the next one takes over what is not made anew."""
     if found.row is None or found.is_deleted:
         return
     if waiting:
-        carry_over(connection, found.row.v_id, version_id, run, waiting)
+        carry_over(connection, found.row.v_id, version_id, run, waiting, producers)
     close_producers(connection, found.row.v_id, {})
 
 

@@ -153,15 +153,39 @@ def reopen_producers(
         version_label(connection, version_id, lock=True)
         mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
         connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
-        forget_missing(connection, version_id, producers)
-        known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
-        for part in parts:
-            task = task_of(part)
-            if task not in known and task in producers:
-                _put(connection, version_id, {part: PENDING}, declares=producers[task])
-        return recomputed(connection, version_id)
+        return _taken_in(connection, version_id, parts, producers)
 
     return database.write(work)
+
+
+def take_in_parts(
+    database: Database, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
+) -> VersionState:
+    """
+    Note which tasks write into a version, once their Dag may have changed; what is known of a task stays.
+
+    :param parts: the tasks and mapped instances that are to run, or running.
+    :param producers: see :func:`reopen_producers`.
+    :raises VersionNotFound: if the version was deleted meanwhile.
+    """
+
+    def work(connection: Connection) -> VersionState:
+        version_label(connection, version_id, lock=True)
+        return _taken_in(connection, version_id, parts, producers)
+
+    return database.write(work)
+
+
+def _taken_in(
+    connection: Connection, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
+) -> VersionState:
+    forget_missing(connection, version_id, producers)
+    known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
+    for part in parts:
+        task = task_of(part)
+        if task not in known and task in producers:
+            _put(connection, version_id, {part: PENDING}, declares=producers[task])
+    return recomputed(connection, version_id)
 
 
 def forget_missing(connection: Connection, version_id: int, producers: Collection[str]) -> None:
