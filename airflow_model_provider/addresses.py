@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidConfiguration
 from airflow_model_provider.exceptions.base import SOME_CONNECTION, did_you_mean, quoted
-from airflow_model_provider.limits import check_key, is_address
+from airflow_model_provider.limits import is_address
+from airflow_model_provider.selectors import check_conn_id
 from airflow_model_provider.stage_uri import DEFAULT_CONN_ID
 
 CONN_TYPE = "model_registry"
@@ -106,7 +107,7 @@ def find_address(
     if url is not None:
         return _reached_by_workers(_address(_text("url", url), _text("store", store), _ARGUMENT))
     if conn_id is not None:
-        check_key(conn_id, "connection id")
+        check_conn_id(conn_id)
     found = _connection(conn_id or DEFAULT_CONN_ID, ask_airflow=ask_airflow)
     if found is None and conn_id is not None:
         advice = f"Define it, or {connection_variable(conn_id)}."

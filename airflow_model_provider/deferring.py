@@ -31,6 +31,13 @@ class Uncomputed:
     def _describe(self) -> str:
         return repr(self)
 
+    if not TYPE_CHECKING:  # which would take it for a promise of any attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):  # machinery asks; there may be nothing to describe yet
+                raise AttributeError(name)
+            raise AttributeError(str(DeferredValueUsed(self._describe(), f"using its {name!r}")))
+
     def _refuse(self, operation: str) -> NoReturn:
         raise DeferredValueUsed(self._describe(), operation)
 

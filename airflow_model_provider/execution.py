@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -22,20 +23,23 @@ from airflow_model_provider.handles import (
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.materializers.lookup import for_key
 from airflow_model_provider.model import Model, new_version_name
-from airflow_model_provider.named_artifacts import AnyReference
 from airflow_model_provider.pipelines.arguments import asked_of_context, bind
 from airflow_model_provider.pipelines.calling import call
 from airflow_model_provider.pipelines.definition import artifact_name, makes_version_of
 from airflow_model_provider.pipelines.handed_on import (
+    meant_by,
+    part_of_version,
     references_held,
+    resolved,
     travels,
     with_handles_loaded,
     with_parts_saved,
+    without_references,
 )
 from airflow_model_provider.pipelines.inputs import Inputs
 from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, as_declared, declares_tuple, output_annotations
-from airflow_model_provider.pipelines.passing import read_result, sent, written
+from airflow_model_provider.pipelines.passing import sent, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
 from airflow_model_provider.references import JsonValue, OutputReference, Reference
 from airflow_model_provider.registry.entities import (
@@ -47,6 +51,7 @@ from airflow_model_provider.registry.entities import (
     Resolution,
     VersionRecord,
     VersionState,
+    task_of,
 )
 from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
@@ -55,6 +60,7 @@ if typing.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
 
+    from airflow_model_provider.named_artifacts import AnyReference
     from airflow_model_provider.pipelines.mapping import MappedOver
     from airflow_model_provider.pipelines.task import Task
     from airflow_model_provider.registry.registry import Registry
@@ -135,16 +141,25 @@ class StepExecution:
         if isinstance(part, Artifact) and part.registry_id == self._workspace(None).registry.id:
             wanted[part.reference()] = None  # taken elsewhere, it is an input like its reference
             return part
-        return _collect(part, wanted)
+        if (reference := meant_by(part)) is None:
+            return WALK
+        wanted[reference] = None
+        return part
 
     def _new_version(self, model: Model) -> VersionRecord:
         registry = self._workspace(model.conn_id).registry
+        again: list[str] = []
+
+        def asked() -> list[str]:
+            again.extend(self.task.again())
+            return again
+
         version = registry.version_for_run(
             model.name,
             self.attempt.run,
             producer=self.attempt.producer,
             producers=self.task.producers,
-            again=self.task.again,
+            again=asked,
             is_first_try=self.attempt.try_number <= 1,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),
             card=model.card,
@@ -153,6 +168,8 @@ class StepExecution:
         self.log.info("This run makes %s", version)
         if version.state is VersionState.FAILED:
             self._excuse(registry, version)
+        if again:
+            self._leave_behind_what_is_gone(registry, version)
         return version
 
     # --- execute -------------------------------------------------------------------------------------------
@@ -260,6 +277,7 @@ class StepExecution:
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
         if self._makes_version:  # it lacks nothing that the step declares, though the step only hands it on
+            value = resolved(value, self._resolver, part_of_version)
             if isinstance(value, Artifact):
                 return self._adopt(output, value, metadata)
             value = with_handles_loaded(value, self._called(output))
@@ -267,7 +285,7 @@ class StepExecution:
             if self._mapped_over is not None:
                 self.entries = sent(passed)
             return passed
-        value = with_handles_loaded(value, self._called(output))
+        value = without_references(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
@@ -284,11 +302,11 @@ class StepExecution:
         self.log.info("Saved %s as %r", output.name, self.saved[output.name])
         labels = [str(version) for version, _ in versions]
         for part, saved in zip(parts, records, strict=True):
-            part.put(workspace.output_reference(saved, labels).to_json())
+            part.put(workspace.output_reference(saved, labels, conn_id).to_json())
         if self._mapped_over is not None:
             self.entries = sent(entries)
             self.log.info("%s has %d elements, %d of them saved", output.name, len(entries), len(parts))
-        return value if travels(value) else workspace.output_reference(record, labels).to_json()
+        return value if travels(value) else workspace.output_reference(record, labels, conn_id).to_json()
 
     def _saving(self, output: Output, metadata: Mapping[str, Any] | None) -> Saving:
         return Saving(
@@ -326,7 +344,7 @@ class StepExecution:
         )
         self.saved[output.name] = Artifact(workspace, record, str(self._version), self.task.model.conn_id)
         self.log.info("Linked %r as %r", handle, self.saved[output.name])
-        return workspace.output_reference(record, [str(self._version)]).to_json()
+        return self.saved[output.name].reference().to_json()
 
     def _entries(self, output: Output, value: Any) -> tuple[Any, Sequence[Part]]:
         """Return what travels for each element, where something is mapped over the output, and what it lacks."""
@@ -358,15 +376,15 @@ class StepExecution:
             return None
 
         try:
-            passed = written(value, reference)
+            written(with_parts_saved(value, lambda parts: [None] * len(parts)), reference)
         except TypeError:
             return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
-        if is_small_json(passed):
-            return passed
-        save = functools.partial(self._save_parts, output)
-        return written(with_parts_saved(value, save), reference)
+        with suppress(TypeError):
+            if is_small_json(passed := written(value, reference)):
+                return passed
+        return written(with_parts_saved(value, functools.partial(self._save_parts, output)), reference)
 
     def _save_parts(self, output: Output, values: Sequence[Any]) -> list[OutputReference]:
         """Save the large parts of a container that also holds references, each by itself."""
@@ -377,7 +395,7 @@ class StepExecution:
         records = workspace.save_with_parts(*first, others, attempt=self.attempt, links=links)
         self.log.info("Saved %d parts of %s by themselves", len(records), output.name)
         labels = [str(version) for version, _ in versions]
-        return [workspace.output_reference(record, labels) for record in records]
+        return [workspace.output_reference(record, labels, conn_id) for record in records]
 
     def _as_meant_here(self, part: JsonValue | OutputReference) -> JsonValue | OutputReference:
         """A reference that is returned means what it means in this task: no template leaves it."""
@@ -437,6 +455,13 @@ class StepExecution:
         if waiting and (removed := self.task.removed(waiting, empty)):
             registry.leave_out(version.id, removed)
 
+    def _leave_behind_what_is_gone(self, registry: Registry, version: VersionRecord) -> None:
+        """Take out the elements of mapped tasks that are no longer in the Dag of a run that was cleared."""
+        there = self.task.producers()
+        gone = [part for part in registry.committed_instances(version.id) if task_of(part) not in there]
+        if gone and (removed := self.task.removed(gone, ())):
+            registry.leave_out(version.id, removed)
+
     def _excuse(self, registry: Registry, version: VersionRecord) -> None:
         """A person may have marked what has failed; nothing is missing where it declares no outputs."""
         failed = registry.failed_without_outputs(version.id)
@@ -451,31 +476,6 @@ class StepExecution:
             version.id: version for version in [*own, *(version for _, version in self._resolver.versions)]
         }
         return list(used.values())
-
-
-def loaded(entry: Any, resolver: Resolver) -> Any:
-    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
-    wanted: dict[AnyReference, None] = {}
-    value = transform(read_result(entry), lambda part: _collect(part, wanted))
-    found = dict(zip(wanted, resolver.resolve(list(wanted)), strict=True))
-
-    def visit(part: Any) -> Any:
-        reference = part.reference if isinstance(part, Model) else part
-        if not isinstance(reference, AnyReference):
-            return WALK
-        pinned = found[reference]
-        value = resolved_value(resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt))
-        return value.load() if isinstance(value, Artifact) else value
-
-    return transform(value, visit)
-
-
-def _collect(part: Any, wanted: dict[AnyReference, None]) -> Any:
-    reference = part.reference if isinstance(part, Model) else part
-    if isinstance(reference, AnyReference):
-        wanted[reference] = None
-        return part
-    return WALK
 
 
 def _code_digest(function: Callable[..., Any]) -> dict[str, str]:

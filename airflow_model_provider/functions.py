@@ -156,8 +156,8 @@ def load_artifact(
     reference = artifact if isinstance(artifact, AnyReference) else _read(artifact)
     if isinstance(reference, OutputReference):
         workspace = _here()
-        if workspace.registry.id != reference.registry:  # of a step without a model
-            workspace = _default()
+        if workspace.registry.id != reference.registry:  # of a step without a model, or with another one
+            workspace = _workspace(reference.conn_id)
         workspace.check_own(reference)
         (found,) = workspace.registry.resolve([reference])
         assert found.artifact is not None
@@ -214,12 +214,12 @@ def _home() -> str | None:
 def _here() -> Workspace:
     """The registry that the running step's model is in; else the default one."""
     step = current_step()
-    return step.model._workspace if step is not None and step.has_model else _default()
+    return step.model._workspace if step is not None and step.has_model else _workspace(None)
 
 
-def _default() -> Workspace:
+def _workspace(conn_id: str | None) -> Workspace:
     task = acting_task()
-    return task.workspace(None) if task is not None else open_workspace(find_address())
+    return task.workspace(conn_id) if task is not None else open_workspace(find_address(conn_id))
 
 
 def _attempt() -> Attempt | None:

@@ -170,7 +170,7 @@ class Artifact(Generic[T]):
     def reference(self) -> OutputReference:
         """Return what travels in XCom for it."""
         versions = [self.model_version] if self.model_version else []
-        return self._workspace.output_reference(self.record, versions)
+        return self._workspace.output_reference(self.record, versions, self._conn_id)
 
     def path(self) -> Path:
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""

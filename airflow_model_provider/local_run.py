@@ -23,7 +23,7 @@ from airflow_model_provider.exceptions import (
     WaitTimedOut,
 )
 from airflow_model_provider.exceptions.base import harmless, listing, quoted
-from airflow_model_provider.execution import StepExecution, loaded
+from airflow_model_provider.execution import StepExecution
 from airflow_model_provider.local_templates import LocalTemplates
 from airflow_model_provider.pipelines import trigger_rules
 from airflow_model_provider.pipelines.building import Node, build, mapped_over, needed_setups
@@ -32,6 +32,7 @@ from airflow_model_provider.pipelines.dag_files import warn_of_safe_mode
 from airflow_model_provider.pipelines.deferred import ComposedOutput, Mappable, PipelineParameter, StepOutput
 from airflow_model_provider.pipelines.definition import PipelineDefinition, makes_version_of
 from airflow_model_provider.pipelines.elements import Element, entries
+from airflow_model_provider.pipelines.handed_on import loaded
 from airflow_model_provider.pipelines.inputs import Source, that_holds, with_sources, with_sources_of_elements
 from airflow_model_provider.pipelines.nesting import bound_arguments, declared_params, given_arguments
 from airflow_model_provider.pipelines.passing import read_result

@@ -14,7 +14,7 @@ from airflow_model_provider import host, settings
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.lazy import LazyArtifact, LazyMetadata, lazy_or_now, resolve_now
-from airflow_model_provider.limits import check_key, check_tags, check_text, whole
+from airflow_model_provider.limits import check_tags, check_text, whole
 from airflow_model_provider.references import (
     PINS,
     POLICIES,
@@ -29,6 +29,7 @@ from airflow_model_provider.selectors import (
     ModelStages,
     Selector,
     SelectorKind,
+    check_conn_id,
     check_name,
     check_version_name,
     is_template,
@@ -113,7 +114,7 @@ class Model(JsonValue):
                 check_text(f"{said} of {self._subject}", getattr(self, said))
         object.__setattr__(self, "tags", tuple(check_tags(f"tags of {self._subject}", self.tags)))
         if self.conn_id is not None:
-            check_key(self.conn_id, "connection id")
+            check_conn_id(self.conn_id)
         if self.conn_id == DEFAULT_CONN_ID:
             object.__setattr__(self, "conn_id", None)  # one registry has one name
         object.__setattr__(self, "version", deferred_text(self.version))

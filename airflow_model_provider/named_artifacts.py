@@ -24,7 +24,7 @@ from airflow_model_provider.references import (
     is_new_version,
     kept_default,
 )
-from airflow_model_provider.selectors import check_name
+from airflow_model_provider.selectors import check_conn_id, check_name
 
 if TYPE_CHECKING:
     from airflow_model_provider.deferring import UncomputedDict
@@ -73,7 +73,7 @@ class NamedArtifact(JsonValue):
             problem = f"attribute={quoted(self.attribute)} is unknown"
             raise InvalidDefinition(f"artifact {self.name!r}", problem, f"Known: {', '.join(_ATTRIBUTES)}.")
         if self.conn_id is not None:
-            check_key(self.conn_id, "connection id")
+            check_conn_id(self.conn_id)
         object.__setattr__(self, "default", kept_default(self, self.default))
         said = {item.name: getattr(self, item.name) for item in fields(NamedArtifact)[:-1]}
         form = {NAMED_KEY: repr(self)} | {name: value for name, value in said.items() if value is not None}

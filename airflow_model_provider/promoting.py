@@ -74,6 +74,7 @@ class Promotable:
         """
         Move this version into a stage, in one transaction.
 
+        :param stage: ``archived`` takes it out of all its stages, which are free then.
         :param force: replace another holder.
         :param expected: replace exactly this holder (its number, or None for a free stage); needs no
             ``force``.

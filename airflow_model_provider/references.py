@@ -23,6 +23,7 @@ from airflow_model_provider.selectors import (
     Selector,
     SelectorKind,
     artifact_type,
+    check_conn_id,
     check_name,
     printed,
     read_as_of,
@@ -213,7 +214,7 @@ class Reference(JsonValue):
         if self.attribute is not None and self.attribute.startswith("metadata:"):
             check_key(self.attribute.removeprefix("metadata:"))
         if self.conn_id is not None:
-            check_key(self.conn_id, "connection id")
+            check_conn_id(self.conn_id)
         if self.artifact_version is not None:
             number = check_number("artifact version", self.artifact_version)
             object.__setattr__(self, "artifact_version", number)
@@ -414,6 +415,7 @@ class OutputReference:
     :param uri: where the bytes are.
     :param size: number of bytes.
     :param versions: printed forms (``iris_classifier@2``) of the model versions it belongs to.
+    :param conn_id: the connection of the registry, if it is not the default one.
     """
 
     registry: str
@@ -425,6 +427,7 @@ class OutputReference:
     uri: str
     size: int
     versions: tuple[str, ...] = ()
+    conn_id: str | None = None
     has_default: ClassVar[bool] = False
 
     def to_json(self) -> dict[str, Any]:
@@ -438,6 +441,7 @@ class OutputReference:
             "size": self.size,
             "registry": self.registry,
             "id": self.id,
+            **({} if self.conn_id is None else {"conn_id": self.conn_id}),
         }
 
     @classmethod
@@ -459,6 +463,7 @@ class OutputReference:
                 uri=_text(data, "uri"),
                 size=check_number("size", data["size"], 0),
                 versions=_texts(data.get("model_versions", [])),
+                conn_id=_text(data, "conn_id") if "conn_id" in data else None,
             )
         except (KeyError, ValueError, TypeError, RecursionError) as err:
             problem = "this is not a reference to an artifact that can be read"

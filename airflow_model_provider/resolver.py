@@ -157,10 +157,10 @@ class Resolver:
         with self._lock:
             new = [reference for reference in dict.fromkeys(references) if reference not in self._known]
             concrete = {item: self._concrete(item, in_code=in_code) for item in new}
-            for conn_id in dict.fromkeys(_conn_id(reference) for reference in new):
+            for conn_id in dict.fromkeys(reference.conn_id for reference in new):
                 self._resolve_in(
                     conn_id,
-                    {asked: item for asked, item in concrete.items() if _conn_id(asked) == conn_id},
+                    {asked: item for asked, item in concrete.items() if asked.conn_id == conn_id},
                     in_code,
                     belonging,
                 )
@@ -362,7 +362,3 @@ def _fallback(resolution: Resolution) -> Reference | None:
 
 def _pin(reference: Reference) -> _Pin:
     return reference.conn_id, reference.model, reference.pin_key
-
-
-def _conn_id(reference: AnyReference) -> str | None:
-    return None if isinstance(reference, OutputReference) else reference.conn_id

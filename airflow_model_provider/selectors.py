@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, InvalidName, UnknownStage
 from airflow_model_provider.exceptions.base import harmless, quoted
-from airflow_model_provider.limits import check_number, is_shallow, whole
+from airflow_model_provider.limits import check_key, check_number, is_shallow, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,6 +89,18 @@ def check_version_name(name: object, declared: Sequence[str]) -> str:
     return text
 
 
+def check_conn_id(conn_id: object) -> str:
+    """
+    Return the id of the connection of a registry.
+
+    :raises InvalidName: if it is not 1 to 250 printable characters, or is a template.
+    """
+    text = check_key(conn_id, "connection id")
+    if is_template(text):
+        raise InvalidName("connection id", text, "It can't be a template: give the id of a connection.")
+    return text
+
+
 def check_stage(stage: object, declared: Sequence[str]) -> str:
     """
     Return the declared stage that ``stage`` names.
@@ -104,8 +116,8 @@ def check_stage(stage: object, declared: Sequence[str]) -> str:
 
 
 def nearest_stage(text: object, declared: Sequence[str]) -> str | None:
-    """Return the declared stage that ``text`` is a near miss of, or ``latest``, or None."""
-    return _nearest(text, [*declared, ModelStages.LATEST.value])
+    """Return the declared stage that ``text`` is a near miss of, or ``latest``, or ``triggering``, or None."""
+    return _nearest(text, [*declared, ModelStages.LATEST.value, TRIGGERING])
 
 
 def _nearest(text: object, stages: Sequence[str]) -> str | None:

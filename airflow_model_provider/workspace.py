@@ -290,8 +290,10 @@ class Workspace:
                 what, payload.digest, payload.materializer, payload.format_version, payload.attributes
             )
 
-    def output_reference(self, record: ArtifactRecord, versions: Iterable[str] = ()) -> OutputReference:
-        """Return what travels in XCom for a registered artifact."""
+    def output_reference(
+        self, record: ArtifactRecord, versions: Iterable[str], conn_id: str | None
+    ) -> OutputReference:
+        """Return what travels in XCom for a registered artifact; the connection is this registry's."""
         return OutputReference(
             registry=self.registry.id,
             id=record.id,
@@ -302,6 +304,7 @@ class Workspace:
             uri=self.store.uri(record.payload.digest),
             size=record.payload.size,
             versions=tuple(versions),
+            conn_id=conn_id,
         )
 
     def check_own(self, reference: OutputReference) -> None:

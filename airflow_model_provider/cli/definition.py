@@ -26,7 +26,7 @@ ARG_CONN_ID = Arg(
 )
 ARG_MODEL = Arg(("model",), help="Name of the model")
 ARG_VERSION = Arg(("version",), help="Which version: a number, a name, latest, or a stage")
-ARG_STAGE = Arg(("stage",), help="Stage to move it into")
+ARG_STAGE = Arg(("stage",), help="Stage to move it into; 'archived' takes it out of all its stages")
 ARG_STAGE_BACK = Arg(("stage",), help="Stage to give back")
 ARG_FORCE = Arg(("--force",), help="Replace the version that holds the stage", action="store_true")
 ARG_EXPECTED = Arg(

@@ -13,7 +13,10 @@ from airflow_model_provider.references import UNSET
 from airflow_model_provider.selectors import ModelStages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_model_provider.gates import Gates
+    from airflow_model_provider.registry.entities import StageEvent
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -22,6 +25,7 @@ _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 def promote(args: Any) -> None:
     """Move a version into a stage."""
     version = client(args).get_model_version(args.model, args.version)
+    held = version.record.stages
     event = version.set_stage(
         args.stage,
         force=args.force,
@@ -34,7 +38,7 @@ def promote(args: Any) -> None:
         row = {"model": args.model, "changed": False, **no_event_row(args.stage, version.number)}
         told(args, row, _unchanged(version, args.stage))
     else:
-        told(args, {"model": args.model, "changed": True, **event_row(event)}, f"{event}.")
+        told(args, {"model": args.model, "changed": True, **event_row(event)}, _changed(event, held))
 
 
 @command
@@ -43,6 +47,13 @@ def rollback(args: Any) -> None:
     model = client(args).get_model(args.model)
     event = model.rollback(args.stage, to=args.to, expected=_expected(args.expected), reason=args.reason)
     told(args, {"model": args.model, **event_row(event)}, f"{event}.")
+
+
+def _changed(event: StageEvent, held: Sequence[str]) -> str:
+    """What was done; who leaves several stages does so in several events, of which this is the last."""
+    if event.version is None and len(held) > 1:
+        return f"Moved {event.model}@{event.previous} out of {' and '.join(held)} (event {event.sequence})."
+    return f"{event}."
 
 
 def _unchanged(version: object, stage: str) -> str:

@@ -195,6 +195,9 @@ def pipeline(
             raise InvalidDefinition(
                 "@pipeline", f"{decorated!r} is not a function", "Put @pipeline above a function."
             )
+        if inspect.iscoroutinefunction(decorated) or inspect.isgeneratorfunction(decorated):
+            problem = "its function is asynchronous, or has a yield: its body would not run"
+            raise InvalidDefinition(f"pipeline {decorated.__name__!r}", problem, "Steps may be async def.")
         options = dict(dag_arguments)
         dag_id = first_id("dag_id", name, options.pop("dag_id", None), getattr(decorated, "__name__", None))
         check_dag_arguments(f"pipeline {dag_id!r}", options)

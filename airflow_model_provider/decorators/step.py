@@ -101,16 +101,17 @@ class Step(Prepared, Generic[P, R]):
         self._check_names("partial", kwargs)
         return self._again("partial", partial={**self._next.partial, **kwargs})
 
-    def expand(self, **kwargs: Any) -> Any:
+    def expand(self, *unnamed: Any, **kwargs: Any) -> Any:
         """
         Make one task instance per element: of one list, or of the product of several.
 
+        :param kwargs: what is mapped over, by the parameter that gets the elements.
         :raises InvalidDefinition: if there is nothing to map over, or outside of a pipeline or DAG.
         """
-        if not kwargs:
-            raise InvalidDefinition(
-                self._subject, "expand() was given no argument to map over", "Pass a list."
-            )
+        if unnamed or not kwargs:
+            problem = "expand() was given no argument to map over" if not unnamed else "expand() takes names"
+            example = next(iter(self.definition.signature.parameters), "x")
+            raise InvalidDefinition(self._subject, problem, f"Example: .expand({example}=[1, 2]).")
         self._check_names("expand", kwargs)
         for name, value in kwargs.items():
             self._check_mapped(

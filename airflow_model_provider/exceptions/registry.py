@@ -241,9 +241,10 @@ class StageConflict(ModelRegistryError, RuntimeError):
             "no version" if number is None else f"{self.model}@{number}"
             for number in (self.holder, self.expected)
         )
+        stage = () if self.stage == "archived" else (self.stage,)  # which is none, and has no history
         return (
             f"Expected {expected} in {self.model}[{self.stage}], found {found}. Nothing was changed. "
-            f"Check its history: {self.command('history', self.model, self.stage)}. "
+            f"Check its history: {self.command('history', self.model, *stage)}. "
             f"Pass {self.option('expected', self.holder)} to change it anyway."
         )
 

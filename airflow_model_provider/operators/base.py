@@ -14,7 +14,7 @@ from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.upstream import settled_in_run, upstream_in
 from airflow_model_provider.references import OutputReference, Reference, Wanted
-from airflow_model_provider.selectors import Selector, SelectorKind
+from airflow_model_provider.selectors import Selector, SelectorKind, check_conn_id
 from airflow_model_provider.task_context import hopeless_fails_a_running_task, resolver_for
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RegistryTask(Receiving):
         with hopeless_fails_a_running_task():
             self._check_arguments()
             self._checks = fields.checks_in(getattr(self, "gates", None))
-            self.conn_id = fields.check_conn_id(conn_id)
+            self.conn_id = None if conn_id is None else check_conn_id(conn_id)
         task: Any = self
         if task.has_dag():
             task.set_upstream(upstream_in(task.dag, [getattr(task, name) for name in task.template_fields]))

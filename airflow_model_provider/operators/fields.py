@@ -11,7 +11,7 @@ from airflow_model_provider import settings
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing, quoted
 from airflow_model_provider.gates import Gates
-from airflow_model_provider.limits import check_key, check_number, check_text, whole
+from airflow_model_provider.limits import check_number, check_text, whole
 from airflow_model_provider.references import UNSET, JsonValue, OutputReference, Reference
 from airflow_model_provider.selectors import Selector, SelectorKind, check_name, check_stage, is_template
 
@@ -137,15 +137,6 @@ def _holds_late(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(_holds_late(item) for item in value)
     return is_late(value) and not isinstance(value, float | timedelta)
-
-
-def check_conn_id(conn_id: str | None) -> str | None:
-    """
-    Return the id of a connection.
-
-    :raises InvalidName: if it can't be one.
-    """
-    return None if conn_id is None else check_key(conn_id, "connection id")
 
 
 # --- once it is rendered -----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from airflow_model_provider.pipelines.mapping import (
     arguments_for_handles,
     check_mapping_function,
 )
-from airflow_model_provider.pipelines.outputs import declared_outputs
+from airflow_model_provider.pipelines.outputs import declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import held_in
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 
@@ -328,9 +328,22 @@ def outputs_of(operator: Any) -> tuple[Output, ...]:
     """Return the outputs that a step declares, mapped or not."""
     if not operator.is_mapped:
         return operator.outputs  # type: ignore[no-any-return]
-    said = operator.partial_kwargs
-    function = getattr(operator, "python_callable", None) or said["python_callable"]
-    return declared_outputs(function, said.get("substitutions") or {})
+    return declared_outputs(function_of(operator), operator.partial_kwargs.get("substitutions") or {})
+
+
+def function_of(operator: Any) -> Callable[..., Any]:
+    """Return the function of a step, mapped or not."""
+    found: Callable[..., Any] | None = getattr(operator, "python_callable", None)
+    return found or operator.partial_kwargs["python_callable"]
+
+
+def writes_key(operator: Any, key: str) -> bool:
+    """Return whether a step writes a key in XCom, and not the code of its function."""
+    if key == BaseXCom.XCOM_RETURN_KEY:
+        return True
+    if key not in {output.name for output in outputs_of(operator)}:
+        return False
+    return declares_tuple(function_of(operator)) or mapped_over(operator) is not None
 
 
 def _name_of_only_output(operator: Any) -> str | None:
@@ -346,7 +359,7 @@ class _Loaded(Sequence[Any]):
         self._entries, self._context = entries, context
 
     def __getitem__(self, index: Any) -> Any:
-        from airflow_model_provider.execution import loaded
+        from airflow_model_provider.pipelines.handed_on import loaded
 
         with hopeless_fails_at_once():
             return loaded(self._entries[index], resolver_for(self._context))

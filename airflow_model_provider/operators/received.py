@@ -3,9 +3,9 @@ What other tasks returned, as a task of this package receives it.
 
 The only place where Airflow's XCom becomes references: in a task's template fields, where an ``XComArg`` stands, by
 what is known of the task behind it. What a step returned was written by this package, and holds references at any
-depth. What any other task returned is a reference as a whole (of a mapped one, each instance's result; of a list that
-is mapped over, each element), or else data. All other data of a task (params, run configuration, literals, templates'
-results) is never read, and nothing that was received is rendered.
+depth; what its code pushed by itself is data. What any other task returned is a reference as a whole (of a mapped one,
+each instance's result; of a list that is mapped over, each element), or else data. All other data of a task (params,
+run configuration, literals, templates' results) is never read, and nothing that was received is rendered.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing
-from airflow_model_provider.operators.mapping import entries
-from airflow_model_provider.pipelines.outputs import declared_outputs, is_float, output_annotations
+from airflow_model_provider.operators.mapping import entries, function_of, outputs_of, writes_key
+from airflow_model_provider.pipelines.outputs import is_float, output_annotations
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 from airflow_model_provider.pipelines.values import WALK, as_airflow, transform
 from airflow_model_provider.selectors import is_template
@@ -106,15 +106,10 @@ def _reader(arg: PlainXComArg) -> Callable[[Any], Any]:
 
 def _gives_float(arg: PlainXComArg) -> bool:
     """Whether the output of a step is declared as a float."""
-    operator: Any = arg.operator
-    holder = operator.partial_kwargs if operator.is_mapped else vars(operator)
-    function = holder.get("python_callable") or getattr(operator, "python_callable", None)
-    if function is None:
-        return False
-    declared = output_annotations(function)
+    declared = output_annotations(function_of(arg.operator))
     if arg.key == BaseXCom.XCOM_RETURN_KEY:
         return len(declared) == 1 and is_float(declared[0])
-    names = (output.name for output in declared_outputs(function, holder.get("substitutions") or {}))
+    names = (output.name for output in outputs_of(arg.operator))
     return is_float(dict(zip(names, declared, strict=True)).get(arg.key))
 
 
@@ -130,7 +125,8 @@ def _as_it_is(value: Any) -> Any:
 
 def _wrote_results(arg: PlainXComArg) -> bool:
     operator = arg.operator
-    return bool(getattr(getattr(operator, "operator_class", type(operator)), WRITES_RESULTS, False))
+    kind = getattr(operator, "operator_class", type(operator))
+    return bool(getattr(kind, WRITES_RESULTS, False)) and writes_key(operator, arg.key)
 
 
 def _is_of_several(arg: PlainXComArg, value: list[Any], context: Mapping[str, Any]) -> bool:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from airflow_model_provider.exceptions import NotSerializable
-from airflow_model_provider.handles import Artifact, ModelVersion
+from airflow_model_provider.exceptions import InvalidDefinition, NotSerializable
+from airflow_model_provider.exceptions.base import quoted
+from airflow_model_provider.handles import Artifact, ModelVersion, Origin, resolved_value
 from airflow_model_provider.materializers.json import is_small_json
 from airflow_model_provider.materializers.lookup import type_names
-from airflow_model_provider.pipelines.passing import is_plain
-from airflow_model_provider.pipelines.values import WALK, held_in, transform
-from airflow_model_provider.references import JsonValue, OutputReference
+from airflow_model_provider.model import Model
+from airflow_model_provider.named_artifacts import AnyReference, NamedArtifact
+from airflow_model_provider.pipelines.passing import is_plain, read_result
+from airflow_model_provider.pipelines.values import WALK, held_in, out_of_reach, transform
+from airflow_model_provider.references import JsonValue, OutputReference, Reference, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from airflow_model_provider.resolver import Resolver
 
 
 def travels(value: Any) -> bool:
@@ -24,6 +30,49 @@ def travels(value: Any) -> bool:
 def is_reference(part: Any) -> bool:
     """Return whether a part of a value is a reference or a handle."""
     return isinstance(part, Artifact | ModelVersion | JsonValue | OutputReference)
+
+
+def meant_by(part: Any) -> AnyReference | None:
+    """Return the reference that a part of a value is, or stands for as a model does; None if it is none."""
+    reference = part.reference if isinstance(part, Model) else part
+    return reference if isinstance(reference, AnyReference) else None
+
+
+def part_of_version(part: Any) -> AnyReference | None:
+    """Return the reference to an artifact or a plain value that a part is; None for one to a whole version."""
+    is_whole = isinstance(part, Reference) and part.wanted is Wanted.VERSION and part.attribute is None
+    return part if isinstance(part, Reference | NamedArtifact) and not is_whole else None
+
+
+def resolved(value: Any, resolver: Resolver, wanted: Callable[[Any], AnyReference | None]) -> Any:
+    """
+    Return a value with handles, versions and plain values for the references that a task's code holds.
+
+    :param wanted: returns the reference that a part stands for; None where it stays.
+    """
+    found: dict[AnyReference, Any] = {}
+
+    def collect(part: Any) -> Any:
+        if (reference := wanted(part)) is None:
+            return WALK
+        found[reference] = None
+        return part
+
+    transform(value, collect)
+    for reference, pinned in zip(found, resolver.resolve(list(found), in_code=True), strict=True):
+        found[reference] = resolved_value(
+            resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt)
+        )
+
+    def put(part: Any) -> Any:
+        return WALK if (reference := wanted(part)) is None else found[reference]
+
+    return transform(value, put) if found else value
+
+
+def loaded(entry: Any, resolver: Resolver) -> Any:
+    """Return what an entry of a step's output stands for: its references are resolved, recorded and loaded."""
+    return _with_values(resolved(read_result(entry), resolver, meant_by))
 
 
 def with_parts_saved(value: Any, save: Callable[[list[Any]], Iterable[Any]]) -> Any:
@@ -68,4 +117,29 @@ def with_handles_loaded(value: Any, what: str) -> Any:
     held = references_held(value, what)
     if not held or not all(isinstance(part, Artifact) for part in held):
         return value
+    return _with_values(value)
+
+
+def without_references(value: Any, what: str) -> Any:
+    """
+    Return a value that is saved as it is, with the values of the handles in it.
+
+    :param what: how errors call it.
+    :raises InvalidDefinition: if it also holds references, or is an object with one: whoever loads it would get them
+        as they are.
+    """
+    value = with_handles_loaded(value, what)
+    held = references_held(value, what)
+    if not isinstance(value, FunctionType):  # its code may use them
+        held += [part for part, _ in out_of_reach(value) if not isinstance(part, Artifact)]
+    if held:
+        raise InvalidDefinition(
+            what,
+            f"its value of type {type_names(value)[0]} holds {quoted(held[0])} where nobody would load it",
+            "Return it alone, or in lists, tuples and dicts whose keys are texts or numbers.",
+        )
+    return value
+
+
+def _with_values(value: Any) -> Any:
     return transform(value, lambda part: part.load() if isinstance(part, Artifact) else WALK)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
 from airflow_model_provider.exceptions.base import an, quoted
 from airflow_model_provider.pipelines.passing import is_plain
+from airflow_model_provider.references import JsonValue
 
 #: How the artifact is called that holds the elements of an output.
 _SUFFIX = ".elements"
@@ -86,6 +87,8 @@ class MappedOver(NamedTuple):
         self.limit(len(value))
 
     def _problem(self, value: Any) -> tuple[str, str] | None:
+        if isinstance(value, JsonValue):
+            return f"its value is the reference {value!r}", "Return a list, a tuple or a dict."
         if not is_mappable(value):
             return f"its value is {_described(value)}", "Return a list, a tuple or a dict."
         if self.arguments and not isinstance(value, Mapping):

@@ -76,9 +76,8 @@ def written(value: Any, reference: Callable[[Any], dict[str, Any] | None]) -> An
 def _form(value: Any, reference: Callable[[Any], dict[str, Any] | None]) -> Any:
     if (found := reference(value)) is not None:
         return found
-    if isinstance(value, tuple | list):
-        parts = [_form(item, reference) for item in value]
-        return tuple(parts) if isinstance(value, tuple) else parts
+    if type(value) in (tuple, list):
+        return type(value)(_form(item, reference) for item in value)
     if type(value) is dict:
         items = {_scalar(key): _form(item, reference) for key, item in value.items()}
         plain = _WORDS.isdisjoint(items) and all(type(key) is str for key in items)

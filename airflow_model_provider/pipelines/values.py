@@ -235,7 +235,7 @@ def check_arguments(subject: str, value: Any) -> None:
         for held, place in _unseen_by_airflow(part):
             problem = f"it is given {held!r} {place}, where Airflow does not look"
             raise InvalidDefinition(subject, problem, "Pass it as an argument, or in a list, tuple or dict.")
-        for held, place in _out_of_reach(part):
+        for held, place in out_of_reach(part):
             problem = f"it is given {held!r} {place}, where it can't be resolved"
             raise InvalidDefinition(
                 subject, problem, "Pass it as an argument, or in a list, a dict or a dataclass."
@@ -278,7 +278,7 @@ def _is_reference(part: Any) -> bool:
     return isinstance(part, JsonValue)
 
 
-def _out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
+def out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
     """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
     if isinstance(part, Mapping):
         yield from ((held, "as the key of a dict") for key in part for held in held_in(key, _is_reference))

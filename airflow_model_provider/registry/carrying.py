@@ -47,24 +47,14 @@ def is_in_seal(
     return any(row.sealed and is_among(*writer, writers) for _, row, writer in held if writer is not None)
 
 
-def carry_over(
-    connection: Connection,
-    old: int,
-    new: int,
-    run: RunKey,
-    again: Collection[str],
-    producers: Collection[str],
-) -> None:
+def carry_over(connection: Connection, old: int, new: int, run: RunKey, again: Collection[str]) -> None:
     """
     Give a version what another one of the same run holds of tasks that do not run again. Nothing is copied but rows.
-
-    Elements of a mapped task that is no longer in the Dag stay behind, like those of a removed instance.
 
     Links that a person or another run has made come along if the old version was promoted with them. What else these
     have added to it stays there.
 
     :param again: the tasks and mapped instances that run again.
-    :param producers: the tasks that write into the version, as their Dag is now.
     """
     writers = set()
     for row in _rows(connection, _producer, old):
@@ -78,8 +68,7 @@ def carry_over(
         else:
             # What a task has made that merely used the version stays there.
             used = table is _link and not row.own and writer[0] not in writers
-            gone = writer[1] >= 0 and writer[0] in writers.difference(producers)
-            comes = not used and not gone and not is_among(*writer, again)
+            comes = not used and not is_among(*writer, again)
         if comes:
             _put(connection, table, row, version_id=new, sealed=False)
 

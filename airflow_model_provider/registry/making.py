@@ -76,6 +76,10 @@ class Making:
         """Return the instances that a version waits for. See :func:`settling.pending_instances`."""
         return settling.pending_instances(self._database, version_id)
 
+    def committed_instances(self, version_id: int) -> list[str]:
+        """Return the instances whose outputs a version holds. See :func:`settling.committed_instances`."""
+        return settling.committed_instances(self._database, version_id)
+
     def failed_without_outputs(self, version_id: int) -> list[str]:
         """Return the parts that have failed. See :func:`settling.failed_without_outputs`."""
         return settling.failed_without_outputs(self._database, version_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ from airflow_model_provider.registry.settling import (
     become,
     close_producers,
     forget_missing,
+    producer_rows,
     reopen_producers,
     take_in_parts,
 )
@@ -81,7 +83,7 @@ def version_for_run(
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
-        waiting |= _runs_again(producer, again)
+        waiting |= _runs_again(database, found, producer, again, producers)
         found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
@@ -106,7 +108,7 @@ def version_for_run(
         generation = 0 if found.row is None else found.row.generation + 1
         name = new.name and _free_name(connection, model_id, new.name)
         version = add_version(connection, model, new._replace(name=name)).version
-        _leave_behind(connection, found, version.id, run, waiting, there)
+        _leave_behind(connection, found, version.id, run, waiting)
         if waiting:
             forget_missing(connection, version.id, there)
         keys = {"version_id": version.id, "model_id": model_id, "generation": generation}
@@ -125,25 +127,35 @@ def _asked(producers: Producers) -> dict[str, bool]:
 
 
 def _leave_behind(
-    connection: Connection,
-    found: _Found,
-    version_id: int,
-    run: RunKey,
-    waiting: Collection[str],
-    producers: Collection[str],
+    connection: Connection, found: _Found, version_id: int, run: RunKey, waiting: Collection[str]
 ) -> None:
     """End the making of the version before, if there is one, of which the next one takes over what is not made anew."""
     if found.row is None or found.is_deleted:
         return
     if waiting:
-        carry_over(connection, found.row.v_id, version_id, run, waiting, producers)
+        carry_over(connection, found.row.v_id, version_id, run, waiting)
     close_producers(connection, found.row.v_id, {})
 
 
-def _runs_again(producer: str, again: Again) -> set[str]:
-    """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
-    waiting = set(again())
-    return {producer, *waiting} if waiting else waiting
+def _runs_again(
+    database: Database, found: _Found, producer: str, again: Again, producers: Producers
+) -> set[str]:
+    """
+    The parts of a cleared run that are made anew; none where only the task that asks is known to run.
+
+    If others have come into the Dag, also those that are gone from it, and had a part in what was promoted.
+    """
+    named = set(again())
+    if not named:
+        return named
+    waiting = {producer, *named}
+    if found.row is None or not found.is_sealed:
+        return waiting
+    there = _asked(producers)
+    rows = database.read(partial(producer_rows, version_id=found.row.v_id))
+    known = {task_of(row.task_id) for row in rows}
+    has_new = any(task_of(part) in there and task_of(part) not in known for part in waiting)
+    return waiting.union(known.difference(there) if has_new else ())
 
 
 def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:

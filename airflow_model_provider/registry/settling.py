@@ -117,6 +117,12 @@ def pending_instances(database: Database, version_id: int) -> list[str]:
     return [part for part in sorted(pending) if place_of(part)[1] >= 0 and task_of(part) not in pending]
 
 
+def committed_instances(database: Database, version_id: int) -> list[str]:
+    """Return the mapped instances whose outputs a version holds."""
+    rows = database.read(lambda connection: producer_rows(connection, version_id))
+    return [row.task_id for row in rows if row.state == COMMITTED and place_of(row.task_id)[1] >= 0]
+
+
 def failed_without_outputs(database: Database, version_id: int) -> list[str]:
     """Return the parts of a version that have failed, and declare no outputs."""
     rows = database.read(lambda connection: producer_rows(connection, version_id))

@@ -20,7 +20,7 @@ from airflow_model_provider.model import Model
 from airflow_model_provider.operators import fields
 from airflow_model_provider.operators.base import RegistryTask
 from airflow_model_provider.references import Reference
-from airflow_model_provider.selectors import Selector, SelectorKind, check_name
+from airflow_model_provider.selectors import TRIGGERING, Selector, SelectorKind, check_name
 from airflow_model_provider.task_context import hopeless_fails_at_once
 from airflow_model_provider.triggers.model_version import ModelVersionTrigger
 
@@ -82,8 +82,16 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
     def _check_arguments(self) -> None:
         fields.check_fields(self.called, self.model, version=self.version)
         fields.check_numbers(self.called, self.model, newer_than=self.newer_than)
+        self._refuse_triggering(getattr(self.version, "selector", self.version))
         if getattr(self.version, "as_of", None):
             raise InvalidDefinition(self.called, "as_of= would wait for the past", "Leave it out.")
+
+    def _refuse_triggering(self, version: object) -> None:
+        if str(version) == TRIGGERING:
+            problem = f"version={TRIGGERING!r} is what has started the run, and so is there already"
+            raise InvalidDefinition(
+                self.called, problem, "Give a stage, 'latest', a number or a version name."
+            )
 
     def execute(self, context: Context) -> Any:
         """
@@ -145,6 +153,7 @@ class ModelVersionSensor(RegistryTask, BaseSensorOperator):
     def _look(self) -> tuple[Reference | None, str]:
         """Return a reference to the version, or why there is none; what is found is recorded."""
         wanted, least = self._wanted(), self._newer_than()
+        self._refuse_triggering(wanted.selector)
         registry = self.resolver.workspace(wanted.conn_id).registry
         (found,) = registry.resolve([wanted], keep_missing=True)
         if found.version is None:

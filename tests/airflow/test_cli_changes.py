@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from airflow_model_provider import Client, settings
-from airflow_model_provider.exceptions import UnknownStage, VersionNotFound
+from airflow_model_provider.exceptions import StageConflict, UnknownStage, VersionNotFound
 from airflow_model_provider.registry.entities import VersionState
 from airflow_model_provider.workspace import close_workspaces
 
@@ -125,6 +125,17 @@ def test_a_time_needs_its_zone(airflow: Callable[..., str], iris: Client) -> Non
         SystemExit, match=r"'2026-03-01' has no time zone. In UTC it is 2026-03-01T00:00:00\+00:00"
     ):
         airflow("resolve", "iris", "production", "--as-of", "2026-03-01")
+
+
+def test_a_version_leaves_all_its_stages(airflow: Callable[..., str], iris: Client) -> None:
+    """The answer names each."""
+    airflow("promote", "iris", "2", "staging", "--force")
+
+    said = airflow("promote", "iris", "2", "archived")
+
+    assert said == "Moved iris@2 out of production and staging (event 5).\n"
+    with pytest.raises(StageConflict, match=r"history iris\. "):
+        iris.get_model_version("iris", 2).set_stage("archived", expected=1)
 
 
 def test_a_version_in_no_stage_is_not_archived(airflow: Callable[..., str], iris: Client) -> None:

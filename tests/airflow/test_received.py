@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from airflow.sdk import DAG, Param, literal, task, task_group
+from airflow.sdk import DAG, Param, XComArg, literal, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import comms, task_runner
@@ -121,6 +121,16 @@ def test_what_a_step_returned_is_read_to_any_depth(dag: DAG) -> None:
     found = received(output, {"give": result, "give__1": result})
     assert found["x"] == found["y"][0]
     assert found["x"]["a"] == [*READ, {"__artifact__": OUTPUT}]
+
+
+def test_what_the_code_of_a_step_pushed_by_itself_is_data(dag: DAG) -> None:
+    """Under another key, or under that of its only output, which Airflow does not write."""
+    rows = [{"row": FORMS[1]}]
+    for key in ("rows", "output"):
+        output = look(x=XComArg(give().operator, key), y=FORMS[1])  # type: ignore[attr-defined]
+        task_id = dag.task_ids[-2]
+
+        assert received(output, {(task_id, key): rows}) == {"x": rows, "y": FORMS[1]}
 
 
 def test_parameters_and_literals_are_never_read(dag: DAG) -> None:

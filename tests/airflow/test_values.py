@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter, OrderedDict, defaultdict, deque
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pytest
 from airflow.sdk import DAG, task
@@ -13,10 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_model_provider import Client, Model, load_artifact, step
+from airflow_model_provider import Artifact, Client, Model, load_artifact, step
 from airflow_model_provider.operators.step import StepOperator
 from tests.support.tasks import running
 from tests.support.worlds import Local, Tasks, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Listed(list[Any]):
@@ -140,6 +143,38 @@ def described(value: Any) -> str:
     """Tell values apart by the classes of all their parts."""
     parts = value.items() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return f"{type(value).__qualname__} {value!r} {[described(part) for part in parts]}"
+
+
+def elsewhere() -> None:
+    """Outputs that are saved, elements, a handle that is handed on, and one that is taken under another name."""
+    made = board(600)
+    take(made)
+    take.expand(x=made)
+    take(handed_on.with_options(model=None)(made))
+    take(handed_on(made))
+
+
+@step
+def handed_on(x: Artifact[Any]) -> Any:
+    """Return the handle."""
+    return x
+
+
+@pytest.mark.usefixtures("model_registry")
+@pytest.mark.parametrize("world", ["program", "tasks"])
+def test_steps_of_one_model_pass_values_on_in_its_registry(
+    world: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is that of a named connection: what travels says so."""
+    GOT.clear()
+    extra = {"url": f"sqlite:///{tmp_path}/other.db", "store": str(tmp_path / "other")}
+    said = json.dumps({"conn_type": "model_registry", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", said)
+    here: World = Local() if world == "program" else Tasks(monkeypatch)
+    here.run(elsewhere, model=Model("boards", conn_id="other"))
+
+    whole = [[0] * 600] * 3
+    assert [whole, *whole, whole, whole] == GOT
 
 
 @pytest.mark.usefixtures("model_registry")

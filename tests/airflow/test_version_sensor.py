@@ -208,6 +208,10 @@ def test_what_can_never_come_fails_at_once(registry: Client, given: dict[str, An
     ("given", "error"),
     [
         ({"version": "prodction"}, UnknownStage),
+        ({"version": "triggering"}, InvalidDefinition),
+        ({"version": "trigering"}, UnknownStage),
+        ({"version": Model("iris", version="triggering")}, InvalidDefinition),
+        ({"conn_id": "{{ params.registry }}"}, InvalidName),
         ({"model": "/"}, InvalidName),
         ({"newer_than": "one"}, InvalidDefinition),
         ({"version": Model("rose", version=1)}, InvalidDefinition),

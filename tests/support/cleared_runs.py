@@ -19,7 +19,7 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
     "skips_again",
     "skips_in_group",
 )
-PROMOTED = "excused_promoted"
+PROMOTED, RENAMED, RENAMED_READY = "excused_promoted", "renamed_promoted", "renamed_ready"
 ROUND = [1]
 
 
@@ -105,7 +105,26 @@ def skips_in_group() -> None:
     group.expand(i=[1, 2])
 
 
-PIPELINES = (reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group)
+def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
+    """A state of a file in which a mapped step has a name of its own, and a number of elements."""
+
+    @step(name=name)
+    def make(i: int) -> Annotated[int, "made"]:
+        return i
+
+    @pipeline(name=dag_id, model=Model(dag_id))
+    def renaming() -> None:
+        made = make.expand(i=elements)
+        if dag_id == RENAMED:
+            promote.after(made)()
+
+    return renaming
+
+
+PIPELINES = (
+    *(reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group),
+    *(renamed(name, "before", [1, 2, 3]) for name in (RENAMED, RENAMED_READY)),
+)
 
 
 def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> dict[str, Any]:
@@ -124,6 +143,8 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
         go_on(dags[SKIPS], run_id, ["each", "last"])
     go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
     ROUND[0] -= 1
+    for name in (RENAMED, RENAMED_READY):
+        rename_twice(dags[name], go_on)
     wanted = {
         REPORTS: {
             1: ("ready", ["report_1", "trained"], ["round_1"]),
@@ -138,9 +159,39 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
             3: ("ready", ["each[1]"], []),
         },
         GROUPED: {1: ("ready", ["each[1]", "last[1]"], [])},
+        RENAMED: {
+            1: ("ready", ["made[0]", "made[1]", "made[2]"], []),
+            2: ("ready", ["made[0]", "made[1]"], []),
+            3: ("ready", ["made[0]"], []),
+        },
+        RENAMED_READY: {1: ("ready", ["made[0]"], [])},
     }
     found = {name: look(name) for name in wanted}
     return {name: held for name, held in found.items() if held != wanted[name]}
+
+
+def rename_twice(dag: Any, go_on: Callable[[Any, str, list[str]], Any]) -> None:
+    """Give a step another name and fewer elements, and clear the run once it is over."""
+    from airflow_model_provider.dag_builder import build_dag
+
+    run_id = dag.test().run_id
+    for name, elements in (("between", [4, 5]), ("after", [6])):
+        later = build_dag(renamed(dag.dag_id, name, elements).definition)
+        file_has_changed(later, run_id)
+        go_on(later, run_id, [*{name, "promote"} & {*later.task_ids}])
+
+
+def file_has_changed(dag: Any, run_id: str) -> None:
+    """Do to a run what the scheduler does when its file has changed: tasks are removed, and come."""
+    from airflow.models.dagrun import DagRun
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        run = session.query(DagRun).filter_by(dag_id=dag.dag_id, run_id=run_id).one()
+        run.dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+        (version, *_) = {item.dag_version_id for item in run.get_task_instances(session=session)}
+        run.verify_integrity(session=session, dag_version_id=version)
 
 
 def look(name: str) -> dict[int, tuple[str, list[str], list[str]]]:

@@ -357,6 +357,12 @@ def calling(c: float = 3.0, word: str = "hello"):
     nothing_there.with_options(name="sees_high")(high)
 
 
+@pipeline(schedule=None)
+def mapped_over_lists_with_a_parameter(word: str = "hello"):
+    log.expand(text=[word, "b"])
+    log.expand_kwargs([{"text": word}, {"text": "b"}])
+
+
 class Marked:
     """A model of this file."""
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,6 +87,36 @@ def test_what_is_wrong_in_an_artifact_config_is_refused_where_it_stands() -> Non
         with pytest.raises(InvalidDefinition, match=said):
             ArtifactConfig(**wrong)  # type: ignore[arg-type]
     assert ArtifactConfig(artifact_type="model", is_model_artifact=True).kind is ArtifactType.MODEL
+
+
+async def asynchronous() -> None:
+    """A body that nobody awaits."""
+
+
+def yielding() -> Iterator[None]:
+    """A body that does not run when it is called."""
+    yield
+
+
+@pytest.mark.parametrize("body", [asynchronous, yielding])
+def test_a_body_that_would_not_run_is_refused(body: Any) -> None:
+    """Where it is decorated."""
+    with pytest.raises(
+        InvalidDefinition, match=f"pipeline '{body.__name__}': its function is asynchronous, or"
+    ):
+        pipeline(body)
+
+
+def test_what_is_mapped_over_has_a_name() -> None:
+    """That of the parameter which gets the elements."""
+
+    @step
+    def square(number: int) -> int:
+        return number**2
+
+    for given in ((), ([1],)):
+        with pytest.raises(InvalidDefinition, match=r"Example: .expand\(number=\[1, 2\]\)"):
+            square.expand(*given)
 
 
 @pytest.mark.parametrize("name", ["return_value", "model_versions"])

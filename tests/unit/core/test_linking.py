@@ -63,6 +63,41 @@ def read(value: Any) -> Annotated[float, "seen"]:
     return float(np.sum(value["old"]) if isinstance(value, dict) else np.sum(value))
 
 
+@step
+def keep_reference() -> Annotated[np.ndarray, "factors"]:
+    return OLD  # type: ignore[return-value]
+
+
+@step
+def rename_reference() -> Annotated[np.ndarray, "kept_factors"]:
+    return OLD  # type: ignore[return-value]
+
+
+@step
+def collect_references() -> Annotated[dict[str, Any], "both"]:
+    return {
+        "old": OLD,
+        "number": Model("factors", version=ModelStages.PRODUCTION).number,
+        "digest": OLD.digest,
+    }
+
+
+@pytest.mark.parametrize("keeping", [keep_reference, rename_reference, collect_references])
+def test_a_reference_that_a_step_returns_is_its_declared_output(registry: Client, keeping: Any) -> None:
+    """The version that the step makes lacks nothing: it holds what the reference means."""
+
+    @pipeline(name="retraining", model=Model("factors"))
+    def retraining() -> None:
+        read(keeping())
+
+    result = retraining()
+    version = result.model_version
+    (name,) = set(result.steps[keeping.__name__].outputs)
+
+    assert [artifact.name for artifact in version.list_artifacts()] == sorted([name, "seen"])
+    assert result.steps["read"].output.load() == FACTORS.sum()
+
+
 @pytest.mark.parametrize("keeping", [keep, rename, collect])
 def test_a_handle_that_a_step_returns_is_its_declared_output(registry: Client, keeping: Any) -> None:
     """Under its own name, under another one, and in a container: the version holds it, the next step gets it."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections import OrderedDict, deque
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -90,6 +93,59 @@ def passed(value: Any) -> Any:
 
     passing()
     return got[0]
+
+
+class Held:
+    """An object that nobody looks into."""
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+
+
+class Pair(NamedTuple):
+    """A container that is no plain one."""
+
+    first: Any
+    second: Any = 0.5
+
+
+@pytest.mark.parametrize("beside", [b"x", 2**80, {1}, Pair(1), [b"x"]], ids=repr)
+@pytest.mark.parametrize(
+    "form", [lambda part, beside: [part, beside], lambda part, beside: {"a": (part, beside)}]
+)
+def test_references_beside_what_json_cannot_hold(beside: Any, form: Any, model_registry: Client) -> None:
+    """They are loaded all the same, and what is beside them comes back."""
+    model_registry.register_model_version("iris", {"m": 1.5}, stage="production")
+
+    found = passed(form(IRIS, beside))
+
+    assert found == form(1.5, beside)
+
+
+def test_a_handle_in_a_container_of_its_own_kind(model_registry: Client) -> None:
+    """The container comes back as what it was."""
+    handle = save_artifact("it", "it")
+
+    found = [passed(form(handle)) for form in (Pair, lambda it: OrderedDict(it=it), lambda it: deque([it]))]
+
+    assert found == [Pair("it"), OrderedDict(it="it"), deque(["it"])]
+    assert [type(item) for item in found] == [Pair, OrderedDict, deque]
+
+
+@pytest.mark.parametrize("form", [
+    *(Pair, Held, lambda it: {it: 1}, lambda it: SimpleNamespace(it=it), lambda it: [Pair(b"x"), Pair(it)]),
+    *(lambda it: OrderedDict(it=it), lambda it: deque([it])),
+])  # fmt: skip
+def test_a_reference_where_nobody_would_load_it_is_refused(form: Any, model_registry: Client) -> None:
+    """Nothing is saved; the error says where it can stand."""
+    model_registry.register_model_version("iris", {"m": 1.5}, stage="production")
+    stored = [*Path(model_registry.workspace.store.url).rglob("*")]
+
+    said = r"holds iris\[production\]/m where .* in lists, tuples and dicts"
+    with pytest.raises(InvalidDefinition, match=said):
+        passed(form(IRIS))
+
+    assert [*Path(model_registry.workspace.store.url).rglob("*")] == stored
 
 
 @pytest.mark.parametrize("data", LIKE_WORDS, ids=str)

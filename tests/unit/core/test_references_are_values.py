@@ -64,6 +64,16 @@ def test_computing_with_a_reference_is_refused_by_name(item: Any, how: str) -> N
     assert str(raised.value).startswith(f"{item!r} has no value until a task runs, so ")
 
 
+@pytest.mark.parametrize("item", [ACCURACY, ROWS, IRIS])
+def test_what_the_object_has_a_reference_has_not(item: Any) -> None:
+    """The error says where it can be had; whoever merely asks is answered."""
+    with pytest.raises(AttributeError, match=r"using its 'predict' is not possible here\. Pass it to a step"):
+        item.predict([1])
+
+    assert not hasattr(item, "predict")
+    assert copy.deepcopy(item) == item
+
+
 @pytest.mark.parametrize("item", [ACCURACY, ROWS, ROWS.uri])
 def test_a_reference_is_neither_true_nor_false(item: Any) -> None:
     """But a model is there, so that a default can stand in for one that was not given."""

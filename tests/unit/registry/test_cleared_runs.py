@@ -229,25 +229,6 @@ def test_a_killed_task_that_runs_again_tells_how_the_dag_has_changed(registry: R
     assert registry.commit_producer(version, "report") is VersionState.READY
 
 
-def test_elements_of_a_mapped_step_that_is_no_longer_in_the_dag_stay_behind(registry: Registry) -> None:
-    """It was renamed, and has fewer elements now; the run's version was promoted before."""
-    version = begin(registry)
-    for index in range(2):
-        attempt = Attempt(RUN, "train", f"fold {index}", index)
-        save(registry, version, attempt, output="model")
-        registry.commit_producer(version, attempt.producer)
-    for task in PARTS:
-        registry.settle_producer(version, task, "committed", declares=PARTS[task])
-    save(registry, version, Attempt(RUN, "standard", "try 1", 1), "report")
-    registry.set_stage("iris", 1, "staging")
-
-    version = changed(registry, "fit[0]", "fit", "evaluate", "notify", again=("fit", "fit[0]", "evaluate"))
-    save(registry, version, Attempt(RUN, "fit", "fold 0 again", 0), output="model")
-
-    held = [(item.name, item.map_index) for item in registry.list_artifacts(version)]
-    assert sorted(held) == [("model", 0), ("report", 1)]
-
-
 @pytest.mark.parametrize("index", [-1, 0])
 @pytest.mark.parametrize("behind", [False, True])
 def test_a_step_that_skips_itself_when_it_runs_again_has_returned_nothing(
