@@ -314,7 +314,7 @@ class Workspace:
         :raises WrongRegistry: if it was.
         """
         if reference.registry != self.registry.id:
-            raise WrongRegistry(repr(reference), reference.registry, self.registry.id)
+            raise WrongRegistry(repr(reference), reference.registry, self.registry.id, reference.conn_id)
 
     def close(self) -> None:
         """Give the database connections back; who kept the workspace opens another one."""

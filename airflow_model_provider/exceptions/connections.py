@@ -93,12 +93,16 @@ class SchemaMismatch(ModelRegistryError, RuntimeError):
 class WrongRegistry(ModelRegistryError, RuntimeError):
     """A reference was made in another registry. A retry cannot help."""
 
-    def __init__(self, reference: str, expected: str, found: str) -> None:
-        super().__init__(reference, expected, found)
-        self.reference, self.expected, self.found = reference, expected, found
+    def __init__(self, reference: str, expected: str, found: str, conn_id: str | None = None) -> None:
+        super().__init__(reference, expected, found, conn_id)
+        self.reference, self.expected, self.found, self.conn_id = reference, expected, found, conn_id
 
     def __str__(self) -> str:
         return (
             f"{self.reference} belongs to registry {self.expected}, and this task is connected to {self.found}. "
-            "Give all workers the same registry (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT)."
+            + (
+                "Give all workers the same registry (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT)."
+                if self.conn_id is None
+                else f"It was saved through the connection {self.conn_id!r}: name that here, and on all workers alike."
+            )
         )

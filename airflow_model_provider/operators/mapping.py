@@ -339,9 +339,10 @@ def function_of(operator: Any) -> Callable[..., Any]:
 
 def writes_key(operator: Any, key: str) -> bool:
     """Return whether a step writes a key in XCom, and not the code of its function."""
+    outputs = outputs_of(operator)
     if key == BaseXCom.XCOM_RETURN_KEY:
-        return True
-    if key not in {output.name for output in outputs_of(operator)}:
+        return bool(outputs)
+    if key not in {output.name for output in outputs}:
         return False
     return declares_tuple(function_of(operator)) or mapped_over(operator) is not None
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
+from airflow.sdk import BaseXCom
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 from airflow.sdk.exceptions import AirflowSkipException
@@ -238,7 +239,10 @@ class StepOperator(Receiving):
                 context["ti"].xcom_push(key=name, value=value)
             return entries
         if len(self.outputs) == 1 and not self.returns_tuple:
-            return next(iter(outputs.values()))
+            (result,) = outputs.values()
+            if result is None:  # which Airflow does not write, and leaves what the code may have pushed
+                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=None)
+            return result
         return outputs or None  # Airflow pushes each under its name, for multiple_outputs
 
     def _wait(self, missing: VersionMissing, since: datetime) -> NoReturn:

@@ -117,7 +117,10 @@ def with_handles_loaded(value: Any, what: str) -> Any:
     held = references_held(value, what)
     if not held or not all(isinstance(part, Artifact) for part in held):
         return value
-    return _with_values(value)
+    try:
+        return _with_values(value)
+    except InvalidDefinition as err:  # of a set, for a value that has no hash
+        raise InvalidDefinition(what, f"{err.subject}: {err.problem}", err.advice) from err
 
 
 def without_references(value: Any, what: str) -> Any:
@@ -131,7 +134,7 @@ def without_references(value: Any, what: str) -> Any:
     value = with_handles_loaded(value, what)
     held = references_held(value, what)
     if not isinstance(value, FunctionType):  # its code may use them
-        held += [part for part, _ in out_of_reach(value) if not isinstance(part, Artifact)]
+        held += [part for part, _ in out_of_reach(value, is_reference)]
     if held:
         raise InvalidDefinition(
             what,

@@ -135,7 +135,7 @@ def read_whole(value: Any) -> Any:
             raise InvalidDefinition(
                 repr(found),
                 f"it names the connection {part.conn_id!r}, and came as data",
-                "Pass the reference as an argument in the DAG file, or return it from a step to a step.",
+                f"Take it in a step, or ask its registry: Client(conn_id={part.conn_id!r}).",
             )
         part = getattr(part, "default", None)
     return found

@@ -274,14 +274,12 @@ def _is_late(part: Any) -> bool:
     return isinstance(part, Uncomputed) or hasattr(type(part), "iter_references")
 
 
-def _is_reference(part: Any) -> bool:
-    return isinstance(part, JsonValue)
-
-
-def out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
+def out_of_reach(
+    part: Any, is_meant: Callable[[Any], bool] = lambda item: isinstance(item, JsonValue)
+) -> Iterator[tuple[Any, str]]:
     """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
     if isinstance(part, Mapping):
-        yield from ((held, "as the key of a dict") for key in part for held in held_in(key, _is_reference))
+        yield from ((held, "as the key of a dict") for key in part for held in held_in(key, is_meant))
     if isinstance(part, FunctionType):
         named = [part.__globals__.get(name) for name in part.__code__.co_names]
         # A model in a function is what its code uses.
@@ -289,7 +287,7 @@ def out_of_reach(part: Any) -> Iterator[tuple[Any, str]]:
         yield from ((held, f"inside of function {part.__name__!r}") for held in found)
     elif not _is_walked(part):
         kind = type(part).__name__
-        yield from ((held, f"inside of a {kind}") for held in held_in(_attributes(part), _is_reference))
+        yield from ((held, f"inside of a {kind}") for held in held_in(_attributes(part), is_meant))
 
 
 def _is_walked(part: Any) -> bool:
@@ -304,10 +302,18 @@ def _given(function: FunctionType) -> list[Any]:
 
 
 def _attributes(value: Any) -> list[Any]:
-    if str(getattr(value, "dtype", "")) == "object" and hasattr(value, "tolist"):  # an array of objects
+    if str(_own(value, "dtype")) == "object" and hasattr(type(value), "tolist"):  # an array of objects
         return [value.tolist()]
     slots = [name for kind in type(value).__mro__ for name in _named(vars(kind).get("__slots__", ()))]
-    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+    return [*(_own(value, "__dict__") or {}).values(), *(_own(value, name) for name in slots)]
+
+
+def _own(value: Any, name: str) -> Any:
+    """Return an attribute that an object has without computing it; its class may raise whatever it likes."""
+    try:
+        return object.__getattribute__(value, name)
+    except Exception:
+        return None
 
 
 def _named(slots: Any) -> list[str]:

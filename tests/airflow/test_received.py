@@ -54,6 +54,11 @@ def look(x: Any = None, y: Any = None) -> Any:
 
 
 @step
+def nothing() -> None:
+    """A step that returns nothing."""
+
+
+@step
 def give() -> Any:
     """A step whose result is looked at."""
 
@@ -126,11 +131,12 @@ def test_what_a_step_returned_is_read_to_any_depth(dag: DAG) -> None:
 def test_what_the_code_of_a_step_pushed_by_itself_is_data(dag: DAG) -> None:
     """Under another key, or under that of its only output, which Airflow does not write."""
     rows = [{"row": FORMS[1]}]
-    for key in ("rows", "output"):
-        output = look(x=XComArg(give().operator, key), y=FORMS[1])  # type: ignore[attr-defined]
+    for source, key in ((give, "rows"), (give, "output"), (nothing, "return_value")):
+        output = look(x=XComArg(source().operator, key), y=FORMS[1])  # type: ignore[attr-defined]
         task_id = dag.task_ids[-2]
+        pushed = task_id if key == "return_value" else (task_id, key)
 
-        assert received(output, {(task_id, key): rows}) == {"x": rows, "y": FORMS[1]}
+        assert received(output, {pushed: rows}) == {"x": rows, "y": FORMS[1]}
 
 
 def test_parameters_and_literals_are_never_read(dag: DAG) -> None:

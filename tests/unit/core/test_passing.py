@@ -109,6 +109,36 @@ class Pair(NamedTuple):
     second: Any = 0.5
 
 
+class Options:
+    """An object of which everything can be asked."""
+
+    def __init__(self) -> None:
+        self.options = {"c": 1.0}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "options":
+            raise AttributeError(name)
+        return self.options[name]
+
+
+def test_an_object_is_not_asked_for_what_it_has_not(model_registry: Client) -> None:
+    """Its class may raise whatever it likes."""
+    assert passed(Options()).c == 1.0
+
+
+@pytest.mark.parametrize(("form", "said"), [
+    (Held, "holds it@1 where nobody would load it"),
+    (lambda it: {it: 1}, "holds it@1 where nobody would load it"),
+    (lambda it: {it}, "output 'output' of step 'give': a set: it can't hold what is given to it"),
+])  # fmt: skip
+def test_a_handle_that_cannot_be_replaced_is_refused(form: Any, said: str, model_registry: Client) -> None:
+    """The error names it, and the output."""
+    handle = save_artifact([1], "it")
+
+    with pytest.raises(InvalidDefinition, match=said):
+        passed(form(handle))
+
+
 @pytest.mark.parametrize("beside", [b"x", 2**80, {1}, Pair(1), [b"x"]], ids=repr)
 @pytest.mark.parametrize(
     "form", [lambda part, beside: [part, beside], lambda part, beside: {"a": (part, beside)}]
