@@ -30,6 +30,7 @@ from airflow_model_provider.pipelines.handed_on import (
     meant_by,
     part_of_version,
     references_held,
+    refuse_hidden_references,
     resolved,
     travels,
     with_handles_loaded,
@@ -276,16 +277,20 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
-        if self._makes_version:  # it lacks nothing that the step declares, though the step only hands it on
-            value = resolved(value, self._resolver, part_of_version)
-            if isinstance(value, Artifact):
-                return self._adopt(output, value, metadata)
-            value = with_handles_loaded(value, self._called(output))
-        if (passed := self._passed_on(output, value)) is not None:
-            if self._mapped_over is not None:
-                self.entries = sent(passed)
-            return passed
-        value = without_references(value, self._called(output))
+        if references_held(value, self._called(output)):
+            if (
+                self._makes_version
+            ):  # it lacks nothing that the step declares, though the step only hands it on
+                value = resolved(value, self._resolver, part_of_version, in_code=True)
+                if isinstance(value, Artifact):
+                    return self._adopt(output, value, metadata)
+                value = with_handles_loaded(value, self._called(output))
+            if (passed := self._passed_on(output, value)) is not None:
+                if self._mapped_over is not None:
+                    self.entries = sent(passed)
+                return passed
+            value = without_references(value, self._called(output))
+        refuse_hidden_references(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)
@@ -375,15 +380,15 @@ class StepExecution:
                 return self._as_meant_here(part).to_json()
             return None
 
-        try:
-            written(with_parts_saved(value, lambda parts: [None] * len(parts)), reference)
-        except TypeError:
-            return None
         if isinstance(value, Artifact):
             self.saved[output.name] = value
         with suppress(TypeError):
             if is_small_json(passed := written(value, reference)):
                 return passed
+        try:
+            written(with_parts_saved(value, lambda parts: [None] * len(parts)), reference)
+        except TypeError:
+            return None
         return written(with_parts_saved(value, functools.partial(self._save_parts, output)), reference)
 
     def _save_parts(self, output: Output, values: Sequence[Any]) -> list[OutputReference]:

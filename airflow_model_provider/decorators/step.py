@@ -109,7 +109,7 @@ class Step(Prepared, Generic[P, R]):
         :raises InvalidDefinition: if there is nothing to map over, or outside of a pipeline or DAG.
         """
         if unnamed or not kwargs:
-            problem = "expand() was given no argument to map over" if not unnamed else "expand() takes names"
+            problem = "expand() takes what it maps over by the name of a parameter"
             example = next(iter(self.definition.signature.parameters), "x")
             raise InvalidDefinition(self._subject, problem, f"Example: .expand({example}=[1, 2]).")
         self._check_names("expand", kwargs)

@@ -241,7 +241,7 @@ class StageConflict(ModelRegistryError, RuntimeError):
             "no version" if number is None else f"{self.model}@{number}"
             for number in (self.holder, self.expected)
         )
-        stage = () if self.stage == "archived" else (self.stage,)  # which is none, and has no history
+        stage = () if self.stage == "archived" else (self.stage,)  # only stages have a history of their own
         return (
             f"Expected {expected} in {self.model}[{self.stage}], found {found}. Nothing was changed. "
             f"Check its history: {self.command('history', self.model, *stage)}. "

@@ -33,22 +33,32 @@ def is_reference(part: Any) -> bool:
 
 
 def meant_by(part: Any) -> AnyReference | None:
-    """Return the reference that a part of a value is, or stands for as a model does; None if it is none."""
+    """Return the reference behind a part of a value: the part itself, or that of a model; None for any other part."""
     reference = part.reference if isinstance(part, Model) else part
     return reference if isinstance(reference, AnyReference) else None
 
 
 def part_of_version(part: Any) -> AnyReference | None:
-    """Return the reference to an artifact or a plain value that a part is; None for one to a whole version."""
-    is_whole = isinstance(part, Reference) and part.wanted is Wanted.VERSION and part.attribute is None
-    return part if isinstance(part, Reference | NamedArtifact) and not is_whole else None
-
-
-def resolved(value: Any, resolver: Resolver, wanted: Callable[[Any], AnyReference | None]) -> Any:
     """
-    Return a value with handles, versions and plain values for the references that a task's code holds.
+    Return a part of a value that is a reference to an artifact or a plain value; None for any other part.
+
+    Others are handed on: references to a whole version, and those that skip or wait where nothing is there.
+    """
+    if isinstance(part, NamedArtifact):
+        return part
+    if not isinstance(part, Reference) or part.on_missing != "fail":
+        return None
+    return None if part.wanted is Wanted.VERSION and part.attribute is None else part
+
+
+def resolved(
+    value: Any, resolver: Resolver, wanted: Callable[[Any], AnyReference | None], *, in_code: bool = False
+) -> Any:
+    """
+    Return a value with handles, versions and plain values in the place of references.
 
     :param wanted: returns the reference that a part stands for; None where it stays.
+    :param in_code: see :meth:`Resolver.resolve`.
     """
     found: dict[AnyReference, Any] = {}
 
@@ -59,7 +69,7 @@ def resolved(value: Any, resolver: Resolver, wanted: Callable[[Any], AnyReferenc
         return part
 
     transform(value, collect)
-    for reference, pinned in zip(found, resolver.resolve(list(found), in_code=True), strict=True):
+    for reference, pinned in zip(found, resolver.resolve(list(found), in_code=in_code), strict=True):
         found[reference] = resolved_value(
             resolver.workspace(pinned.conn_id), pinned, Origin(resolver.attempt)
         )
@@ -125,23 +135,35 @@ def with_handles_loaded(value: Any, what: str) -> Any:
 
 def without_references(value: Any, what: str) -> Any:
     """
-    Return a value that is saved as it is, with the values of the handles in it.
+    Return a container with the values of the handles in it.
 
     :param what: how errors call it.
-    :raises InvalidDefinition: if it also holds references, or is an object with one: whoever loads it would get them
-        as they are.
+    :raises InvalidDefinition: if it also holds references: whoever loads it would get them as they are.
     """
     value = with_handles_loaded(value, what)
-    held = references_held(value, what)
-    if not isinstance(value, FunctionType):  # its code may use them
-        held += [part for part, _ in out_of_reach(value, is_reference)]
-    if held:
-        raise InvalidDefinition(
-            what,
-            f"its value of type {type_names(value)[0]} holds {quoted(held[0])} where nobody would load it",
-            "Return it alone, or in lists, tuples and dicts whose keys are texts or numbers.",
-        )
+    for part in references_held(value, what):
+        raise _not_loaded(value, what, part)
     return value
+
+
+def refuse_hidden_references(value: Any, what: str) -> None:
+    """
+    Refuse an object that holds a reference or a handle where nobody looks for it.
+
+    :param what: how errors call it.
+    :raises InvalidDefinition: naming the first one.
+    """
+    if not isinstance(value, FunctionType):  # its code may use them
+        for part, _ in out_of_reach(value, is_reference):
+            raise _not_loaded(value, what, part)
+
+
+def _not_loaded(value: Any, what: str, part: Any) -> InvalidDefinition:
+    return InvalidDefinition(
+        what,
+        f"its value of type {type_names(value)[0]} holds {quoted(part)} where nobody would load it",
+        "Return it alone, or in lists, tuples and dicts whose keys are texts or numbers.",
+    )
 
 
 def _with_values(value: Any) -> Any:

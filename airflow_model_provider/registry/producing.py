@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,8 +27,7 @@ from airflow_model_provider.registry.settling import (
     close_producers,
     forget_missing,
     producer_rows,
-    reopen_producers,
-    take_in_parts,
+    reopen_version,
 )
 from airflow_model_provider.registry.versions import NewVersion, add_version, read_version, version_label
 from airflow_model_provider.selectors import check_name
@@ -77,21 +75,22 @@ def version_for_run(
     waiting: set[str] = set()
 
     def look(connection: Connection) -> _Found:
-        return _found(connection, model, run, producer, new.run_mark, waiting)
+        return _found(connection, model, run, producer, new.run_mark, waiting, producers)
 
     found = database.read(look)
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
-        waiting |= _runs_again(database, found, producer, again, producers)
+        waiting |= _runs_again(producer, again)
         found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
         if found.is_sealed or (is_first_try and not found.may_be_cleared):
             return record
-        take_in = reopen_producers if found.may_be_cleared else take_in_parts
-        running = {producer, *waiting} if found.may_be_cleared else again()
-        return record._replace(state=take_in(database, record.id, running, _asked(producers)))
+        had_ended = found.may_be_cleared
+        running = {producer, *waiting} if had_ended else again()
+        state = reopen_version(database, record.id, running, _asked(producers), had_ended=had_ended)
+        return record._replace(state=state)
     there = _asked(producers)
     parts = _still_to_run(there, waiting) if waiting and not found.is_deleted else there
     parts = {check_id("task_id", task): declares for task, declares in parts.items()} or {producer: True}
@@ -137,25 +136,19 @@ def _leave_behind(
     close_producers(connection, found.row.v_id, {})
 
 
-def _runs_again(
-    database: Database, found: _Found, producer: str, again: Again, producers: Producers
-) -> set[str]:
-    """
-    The parts of a cleared run that are made anew; none where only the task that asks is known to run.
+def _runs_again(producer: str, again: Again) -> set[str]:
+    """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
+    waiting = set(again())
+    return {producer, *waiting} if waiting else waiting
 
-    If others have come into the Dag, also those that are gone from it, and had a part in what was promoted.
-    """
-    named = set(again())
-    if not named:
-        return named
-    waiting = {producer, *named}
-    if found.row is None or not found.is_sealed:
-        return waiting
-    there = _asked(producers)
-    rows = database.read(partial(producer_rows, version_id=found.row.v_id))
-    known = {task_of(row.task_id) for row in rows}
-    has_new = any(task_of(part) in there and task_of(part) not in known for part in waiting)
-    return waiting.union(known.difference(there) if has_new else ())
+
+def _replaced(
+    connection: Connection, version_id: int, waiting: Collection[str], producers: Collection[str]
+) -> set[str]:
+    """The tasks that are gone from the Dag, if others run that have come into it: these may stand in their place."""
+    known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
+    has_new = any(task_of(part) in producers and task_of(part) not in known for part in waiting)
+    return known.difference(producers) if has_new else set()
 
 
 def _still_to_run(parts: Mapping[str, bool], waiting: Collection[str]) -> dict[str, bool]:
@@ -248,6 +241,7 @@ def _found(
     producer: str,
     mark: str | None,
     waiting: Collection[str],
+    producers: Producers,
 ) -> _Found:
     row = _newest(connection, model, run, producer)
     if row is None:
@@ -255,7 +249,10 @@ def _found(
     is_newer = is_newer_run(connection, run, mark, row.run_mark)
     is_used_up = row.v_state == VersionState.DELETED.value
     if not is_used_up and (waiting or row.mine == COMMITTED):
-        is_used_up = is_in_seal(connection, row.v_id, row.v_sealed_at, run, {producer, *waiting})
+        parts = {producer, *waiting}
+        if waiting and row.v_sealed_at is not None:
+            parts |= _replaced(connection, row.v_id, waiting, _asked(producers))
+        is_used_up = is_in_seal(connection, row.v_id, row.v_sealed_at, run, parts)
     return _Found(row, is_used_up, is_newer)
 
 

@@ -144,54 +144,37 @@ def leave_out(database: Database, version_id: int, removed: Collection[str]) -> 
     return database.write(work)
 
 
-def reopen_producers(
-    database: Database, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
+def reopen_version(
+    database: Database,
+    version_id: int,
+    parts: Collection[str],
+    producers: Mapping[str, bool],
+    *,
+    had_ended: bool,
 ) -> VersionState:
     """
-    Note that tasks which had settled their parts run again: a version that was never promoted waits for them.
+    Note that tasks run again, and which tasks there are now: a version that was never promoted waits for them.
 
     :param parts: the tasks and mapped instances that run again; also some of which the version knows nothing.
     :param producers: the tasks that write into the version, as their Dag is now, and whether each declares outputs.
+    :param had_ended: whether the tasks had settled their parts, and have to do so again.
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
-        mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
-        connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
-        return _taken_in(connection, version_id, parts, producers)
+        if had_ended:
+            mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
+            connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
+        forget_missing(connection, version_id, producers)
+        known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
+        for part in parts:
+            task = task_of(part)
+            if task not in known and task in producers:
+                _put(connection, version_id, {part: PENDING}, declares=producers[task])
+        return recomputed(connection, version_id)
 
     return database.write(work)
-
-
-def take_in_parts(
-    database: Database, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
-) -> VersionState:
-    """
-    Note which tasks write into a version, once their Dag may have changed; what is known of a task stays.
-
-    :param parts: the tasks and mapped instances that are to run, or running.
-    :param producers: see :func:`reopen_producers`.
-    :raises VersionNotFound: if the version was deleted meanwhile.
-    """
-
-    def work(connection: Connection) -> VersionState:
-        version_label(connection, version_id, lock=True)
-        return _taken_in(connection, version_id, parts, producers)
-
-    return database.write(work)
-
-
-def _taken_in(
-    connection: Connection, version_id: int, parts: Collection[str], producers: Mapping[str, bool]
-) -> VersionState:
-    forget_missing(connection, version_id, producers)
-    known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
-    for part in parts:
-        task = task_of(part)
-        if task not in known and task in producers:
-            _put(connection, version_id, {part: PENDING}, declares=producers[task])
-    return recomputed(connection, version_id)
 
 
 def forget_missing(connection: Connection, version_id: int, producers: Collection[str]) -> None:
@@ -295,6 +278,7 @@ def _leave_out(
             _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
             if place_of(row.task_id)[1] >= 0:
                 _drop_outputs(connection, version_id, row.task_id)
+                _drop_metadata(connection, version_id, row.task_id)
 
 
 def _drop_outputs(connection: Connection, version_id: int, part: str, *, declared: bool = False) -> None:
@@ -315,6 +299,16 @@ def _drop_outputs(connection: Connection, version_id: int, part: str, *, declare
         mine = mine.where(made.c.output.is_not(None))
     held = (link.c.version_id == version_id) & link.c.artifact_version_id.in_(mine) & ~link.c.sealed
     connection.execute(delete(link).where(held))
+
+
+def _drop_metadata(connection: Connection, version_id: int, part: str) -> None:
+    """Take out what a task of the version's run has logged, unless the version was promoted with it."""
+    task, index = place_of(part)
+    logged = tables.version_metadata.c
+    of_the_run = [logged[name] == _version.c[name] for name in RunKey._fields]
+    is_own = select(_version.c.id).where(_version.c.id == version_id, *of_the_run).exists()
+    mine = (logged.version_id == version_id) & (logged.task_id == task) & (logged.map_index == index)
+    connection.execute(delete(tables.version_metadata).where(mine & is_own & ~logged.sealed))
 
 
 def change_pending(connection: Connection, version_id: int, states: Mapping[str, str]) -> None:

@@ -110,6 +110,7 @@ def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
 
     @step(name=name)
     def make(i: int) -> Annotated[int, "made"]:
+        get_step_context().model.log_metadata({f"{name}_{i}": i})
         return i
 
     @pipeline(name=dag_id, model=Model(dag_id))
@@ -160,11 +161,11 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
         },
         GROUPED: {1: ("ready", ["each[1]", "last[1]"], [])},
         RENAMED: {
-            1: ("ready", ["made[0]", "made[1]", "made[2]"], []),
-            2: ("ready", ["made[0]", "made[1]"], []),
-            3: ("ready", ["made[0]"], []),
+            1: ("ready", ["made[0]", "made[1]", "made[2]"], ["before_1", "before_2", "before_3"]),
+            2: ("ready", ["made[0]", "made[1]"], ["between_4", "between_5"]),
+            3: ("ready", ["made[0]"], ["after_6"]),
         },
-        RENAMED_READY: {1: ("ready", ["made[0]"], [])},
+        RENAMED_READY: {1: ("ready", ["made[0]"], ["after_6"])},
     }
     found = {name: look(name) for name in wanted}
     return {name: held for name, held in found.items() if held != wanted[name]}

@@ -19,10 +19,11 @@ from airflow_model_provider import (
     save_artifact,
     step,
 )
-from airflow_model_provider.exceptions import InvalidDefinition, PayloadMissing
+from airflow_model_provider.exceptions import InvalidDefinition, NotSerializable, PayloadMissing
 
 FACTORS = np.arange(300.0)
 OLD = Model("factors", version=ModelStages.PRODUCTION).get_artifact("factors")
+SKIPPING = Model("factors", version=ModelStages.STAGING, on_missing="skip").get_artifact("factors")
 
 
 @pytest.fixture
@@ -96,6 +97,47 @@ def test_a_reference_that_a_step_returns_is_its_declared_output(registry: Client
 
     assert [artifact.name for artifact in version.list_artifacts()] == sorted([name, "seen"])
     assert result.steps["read"].output.load() == FACTORS.sum()
+
+
+def test_a_reference_that_skips_where_nothing_is_there_is_handed_on(registry: Client) -> None:
+    """The step that gets it is skipped, whether or not the step that returns it makes a version."""
+
+    @step
+    def pick() -> Any:
+        return SKIPPING
+
+    for model in (None, Model("factors")):
+
+        @pipeline(name="picking", model=model)
+        def picking() -> None:
+            read(pick())
+
+        result = picking.run(raise_on_failure=False)
+
+        assert {name: found.state for name, found in result.steps.items()} == {
+            "pick": "success",
+            "read": "skipped",
+        }
+
+
+def test_a_value_that_is_nested_too_deep_names_the_output(registry: Client) -> None:
+    """Of a step that makes a version as of any other."""
+
+    @step
+    def deep() -> Annotated[list[Any], "deep"]:
+        value: list[Any] = []
+        for _ in range(5000):
+            value = [value]
+        return value
+
+    for model in (None, Model("factors")):
+
+        @pipeline(name="nesting", model=model)
+        def nesting() -> None:
+            deep()
+
+        with pytest.raises(NotSerializable, match=r"output 'deep' of step 'deep' .* nested too deep"):
+            nesting()
 
 
 @pytest.mark.parametrize("keeping", [keep, rename, collect])

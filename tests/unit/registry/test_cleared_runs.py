@@ -211,6 +211,27 @@ def test_a_step_that_has_come_into_the_dag_is_waited_for(registry: Registry) -> 
         assert state(registry, number) == "ready"
 
 
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_a_further_version_holds_what_a_removed_step_has_made(registry: Registry, is_renamed: bool) -> None:
+    """A step that has come into the Dag beside makes no difference; it may also be the first one that asks."""
+    version = begin(registry)
+    for task in ("train", "evaluate"):
+        attempt = Attempt(RUN, task, f"{task}: try 1")
+        save(registry, version, attempt, f"made by {task}", output=task)
+        registry.log_version_metadata(version, {task: 1}, attempt)
+        registry.commit_producer(version, task)
+    registry.settle_producer(version, "notify", "committed", declares=False)
+    registry.set_stage("iris", 1, "staging")
+
+    first, again = ("added", ("added",)) if is_renamed else ("train", ("train", "added"))
+    further = changed(registry, first, "train", "added", "notify", again=again)
+
+    held = ["made by evaluate", *(["made by train"] if is_renamed else [])]
+    assert further != version
+    assert [item.name for item in registry.list_artifacts(further)] == held
+    assert "evaluate" in registry.get_metadata(further)
+
+
 def test_a_killed_task_that_runs_again_tells_how_the_dag_has_changed(registry: Registry) -> None:
     """It had said nothing before; meanwhile a step was removed, and another one added."""
     version = begin(registry)
