@@ -277,7 +277,9 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
-        if references_held(value, self._called(output)):
+        held = references_held(value, self._called(output))
+        refuse_hidden_references(value, self._called(output))
+        if held:
             if (
                 self._makes_version
             ):  # it lacks nothing that the step declares, though the step only hands it on
@@ -290,7 +292,6 @@ class StepExecution:
                     self.entries = sent(passed)
                 return passed
             value = without_references(value, self._called(output))
-        refuse_hidden_references(value, self._called(output))
         conn_id = self.task.model.conn_id if self.task.model is not None else None
         workspace = self._workspace(conn_id)
         versions = self._belongs_to(conn_id)

@@ -176,6 +176,11 @@ class Artifact(Generic[T]):
         """Return a verified local file with the stored bytes. It is read-only: copy it before changing it."""
         return self._workspace.store.source(self.digest, self.size, what=repr(self)).path()
 
+    @property
+    def local_path(self) -> Path:
+        """What a reference's ``local_path`` gives: the same as :meth:`path`."""
+        return self.path()
+
     def __deepcopy__(self, memo: object) -> Artifact[T]:
         return self
 

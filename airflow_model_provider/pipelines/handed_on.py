@@ -148,14 +148,20 @@ def without_references(value: Any, what: str) -> Any:
 
 def refuse_hidden_references(value: Any, what: str) -> None:
     """
-    Refuse an object that holds a reference or a handle where nobody looks for it.
+    Refuse a value in which an object, at any depth of its containers, holds a reference where nobody looks for it.
 
     :param what: how errors call it.
     :raises InvalidDefinition: naming the first one.
     """
-    if not isinstance(value, FunctionType):  # its code may use them
-        for part, _ in out_of_reach(value, is_reference):
-            raise _not_loaded(value, what, part)
+
+    def visit(part: Any) -> Any:
+        if is_reference(part) or isinstance(part, FunctionType):  # whose code may use them
+            return part
+        for held, _ in out_of_reach(part, is_reference):
+            raise _not_loaded(part, what, held)
+        return WALK
+
+    transform(value, visit)
 
 
 def _not_loaded(value: Any, what: str, part: Any) -> InvalidDefinition:

@@ -113,7 +113,7 @@ def test_a_reference_becomes_what_it_asks_for_and_so_does_its_text(trained: Clie
         (MODEL.get_deployment_artifact("endpoint"), {"url": "x"}, where.uri),
         (MADE.uri, model.uri, model.uri),
         (MADE.digest, model.digest, model.digest),
-        (MADE.local_path, model.path(), str(model.path())),
+        (MADE.local_path, model.local_path, str(model.path())),
         (MADE.metadata["folds"], 5, "5"),
         (MODEL.number, 3, "3"),
         (MODEL.version_name, "third", "third"),

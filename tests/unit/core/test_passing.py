@@ -129,6 +129,7 @@ def test_an_object_is_not_asked_for_what_it_has_not(model_registry: Client) -> N
 @pytest.mark.parametrize(("form", "said"), [
     (Held, "holds it@1 where nobody would load it"),
     (lambda it: {it: 1}, "holds it@1 where nobody would load it"),
+    (lambda it: {"a": [Held(it)]}, "its value of type .*Held holds it@1 where nobody would load it"),
     (lambda it: {it}, "output 'output' of step 'give': a set: it can't hold what is given to it"),
 ])  # fmt: skip
 def test_a_handle_that_cannot_be_replaced_is_refused(form: Any, said: str, model_registry: Client) -> None:
@@ -164,7 +165,7 @@ def test_a_handle_in_a_container_of_its_own_kind(model_registry: Client) -> None
 
 @pytest.mark.parametrize("form", [
     *(Pair, Held, lambda it: {it: 1}, lambda it: SimpleNamespace(it=it), lambda it: [Pair(b"x"), Pair(it)]),
-    *(lambda it: OrderedDict(it=it), lambda it: deque([it])),
+    *(lambda it: OrderedDict(it=it), lambda it: deque([it]), lambda it: [Held(it)], lambda it: [it, {it: 1}]),
 ])  # fmt: skip
 def test_a_reference_where_nobody_would_load_it_is_refused(form: Any, model_registry: Client) -> None:
     """Nothing is saved; the error says where it can stand."""
