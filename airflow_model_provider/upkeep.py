@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import RunKey
     from airflow_model_provider.workspace import Workspace
 
-    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str]]]
+    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str] | None]]
 
 #: Seconds that unneeded bytes are left alone: longer than a step takes to write and register an output.
 DAY = 24 * 3600.0
@@ -73,7 +74,7 @@ def _nobody(_blob: Blob) -> None:
     return None
 
 
-def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str]]:
+def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str] | None]:
     return {}
 
 
@@ -170,15 +171,16 @@ def collect(
         stored again if it is taken, so that a small number costs time and loses nothing.
     :param dry_run: only count.
     :param told: called after each stored file.
-    :param ended: returns of those Dag runs that are over what became of their tasks; asked where versions are still
-        being made.
+    :param ended: returns what became of the tasks of Dag runs that are over, and None for those that are not: their
+        versions are left alone; of others it says nothing. Asked where versions are still being made.
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
     :raises RegistryUnavailable: if the registry doesn't.
     """
     kept = settings.retention()
-    closed = _close_ended(workspace, ended, dry_run=dry_run)
+    closed, alive = _close_ended(workspace, ended, dry_run=dry_run)
     pins = _forget(_release_pins(workspace), kept.resolutions, dry_run=dry_run)
-    abandoned = _forget(workspace.registry.fail_abandoned, kept.abandoned, dry_run=dry_run)
+    fail_abandoned = partial(workspace.registry.fail_abandoned, alive=alive)
+    abandoned = _forget(fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
     outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
@@ -200,15 +202,20 @@ def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) ->
     return 0 if days is None else forget(days, dry_run=dry_run)
 
 
-def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> int:
-    registry = workspace.registry
+def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> tuple[int, set[RunKey]]:
+    """Return how many versions of runs that are over there were, and the runs that are not."""
+    registry, closed = workspace.registry, 0
     found = registry.open_versions(settings.deployment())
     outcomes = ended({version.run for version in found}) if found else {}
-    over = [version for version in found if version.run in outcomes]
-    for version in () if dry_run else over:
-        with suppress(VersionNotFound):  # it was deleted since
-            registry.close_version(version, outcomes[version.run])
-    return len(over)
+    for version in found:
+        outcome = outcomes.get(version.run)
+        if outcome is None:
+            continue
+        closed += 1
+        if not dry_run:
+            with suppress(VersionNotFound):  # it was deleted since
+                registry.close_version(version, outcome)
+    return closed, {run for run, outcome in outcomes.items() if outcome is None}
 
 
 def _release_pins(workspace: Workspace) -> Callable[..., int]:

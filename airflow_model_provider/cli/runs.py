@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 _OVER = ("success", "failed")
 
 
-def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str]]:
+def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str] | None]:
     """
-    Return what became of the tasks of those runs that are over, by the names that a version has for them.
+    Return what became of the tasks of runs that are over, by the names that a version has for them; None for others.
 
     A run that this Airflow does not know, or a database that can't be asked, says nothing.
     """
+    from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
 
+    told: dict[RunKey, dict[str, str] | None] = {}
     try:
         with create_session() as session:
-            found = {run: _outcomes(session, run) for run in runs}
+            for run in runs:
+                for found in DagRun.find(dag_id=run.dag_id, run_id=[run.run_id], session=session):
+                    told[run] = _outcomes(session, run, found) if str(found.state) in _OVER else None
     except Exception as err:  # of whichever database Airflow has
         reason = str(getattr(err, "orig", err)).strip().partition("\n")[0]
         note(f"Airflow's database could not be asked which Dag runs are over ({reason}).")
         return {}
-    return {run: outcomes for run, outcomes in found.items() if outcomes is not None}
+    return told
 
 
-def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
+def _outcomes(session: Any, run: RunKey, found: Any) -> dict[str, str]:
     from airflow.models.dagbag import DBDagBag
-    from airflow.models.dagrun import DagRun
 
-    found = DagRun.find(dag_id=run.dag_id, run_id=[run.run_id], session=session)
-    if not found or str(found[0].state) not in _OVER:
-        return None
     states: dict[str, dict[int, str | None]] = {}
-    instances = found[0].get_task_instances(session=session)
+    instances = found.get_task_instances(session=session)
     for item in instances:
         states.setdefault(item.task_id, {})[item.map_index] = str(item.state)
     if any("skipped" in by_index.values() for by_index in states.values()):
-        dag = DBDagBag().get_dag_for_run(found[0], session)
+        dag = DBDagBag().get_dag_for_run(found, session)
         states = states if dag is None else _judged(session, run, dag, states, instances)
     return {
         part_of(task, index): part_state(state)

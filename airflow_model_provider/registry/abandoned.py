@@ -14,7 +14,7 @@ from airflow_model_provider.registry.settling import become, close_producers, pr
 from airflow_model_provider.registry.versions import version_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
@@ -22,30 +22,33 @@ if TYPE_CHECKING:
 _version, _producer = tables.version, tables.producer
 
 
-def fail_abandoned(database: Database, days: float, *, dry_run: bool = False) -> int:
+def fail_abandoned(
+    database: Database, days: float, *, alive: Collection[RunKey] = (), dry_run: bool = False
+) -> int:
     """
     Fail the versions that are being made and into which nothing was written for days: what made them was killed.
 
     One whose task is alive all the same becomes ready when that ends.
 
+    :param alive: Dag runs that are not over: they may wait, for a person or for data, as long as they like.
     :return: how many there were.
     """
 
-    def abandoned(connection: Connection) -> Select[Any]:
-        return _abandoned(ago(connection, timedelta(days)))
-
-    def look(connection: Connection) -> int:
-        return len(connection.execute(abandoned(connection)).all())
+    def found(connection: Connection, *, lock: bool) -> list[int]:
+        query = _abandoned(ago(connection, timedelta(days)))
+        rows = connection.execute(query.with_for_update(of=_version) if lock else query)
+        return [row[0] for row in rows if tuple(row[1:]) not in spared]
 
     def work(connection: Connection) -> int:
-        found = list(connection.execute(abandoned(connection).with_for_update(of=_version)).scalars())
-        for version_id in found:
+        abandoned = found(connection, lock=True)
+        for version_id in abandoned:
             waiting = (_producer.c.version_id == version_id) & (_producer.c.state == PENDING)
             connection.execute(update(_producer).where(waiting).values(state=FAILED, at=now()))
             become(connection, version_id, VersionState.FAILED)
-        return len(found)
+        return len(abandoned)
 
-    there = database.read(look)
+    spared = {tuple(run) for run in alive}
+    there = len(database.read(lambda connection: found(connection, lock=False)))
     return there if dry_run or not there else database.write(work)
 
 
@@ -109,5 +112,5 @@ def _abandoned(before: datetime) -> Select[Any]:
         select(record.c.id).where(record.c.at > before, *run),
     )
     producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
-    query = select(_version.c.id).where(producing, *[~recent.exists() for recent in newer])
+    query = select(_version.c.id, *(_version.c[name] for name in RunKey._fields)).where(producing, *[~recent.exists() for recent in newer])
     return query.order_by(_version.c.id)

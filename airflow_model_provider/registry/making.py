@@ -131,9 +131,9 @@ class Making:
         """End the making of a version whose run is over. See :func:`abandoned.close_version`."""
         return abandoned.close_version(self._database, version, outcomes)
 
-    def fail_abandoned(self, days: float, *, dry_run: bool = False) -> int:
+    def fail_abandoned(self, days: float, *, alive: Collection[RunKey] = (), dry_run: bool = False) -> int:
         """Fail the versions that nobody goes on making. See :func:`abandoned.fail_abandoned`."""
-        return abandoned.fail_abandoned(self._database, days, dry_run=dry_run)
+        return abandoned.fail_abandoned(self._database, days, alive=alive, dry_run=dry_run)
 
     def take_over_run(self, run: RunKey) -> int:
         """Let the next run of this id go on with what one has made and pinned. See :func:`pins.take_over_run`."""

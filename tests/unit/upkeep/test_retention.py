@@ -215,3 +215,19 @@ def test_versions_of_runs_that_are_over_are_closed(workspace: Workspace) -> None
     }
     registry.commit_producer(registry.list_versions("killed")[0].id, "evaluate")
     assert str(registry.list_versions("killed")[0].state) == "ready", "it was alive all the same"
+
+
+def test_a_run_that_is_not_over_is_not_abandoned(workspace: Workspace, keep: Any) -> None:
+    """However long it waits: Airflow says that it is alive. Of another one nobody says so."""
+    keep(abandoned_after=PASSED)
+    waiting, unknown = RUN._replace(run_id="waiting"), RUN._replace(run_id="unknown")
+    for name, run in {"waiting": waiting, "unknown": unknown}.items():
+        workspace.registry.version_for_run(name, run, producer="train", producers={"train": True})
+
+    def ended(asked: Any) -> Any:
+        return {run: None for run in asked if run == waiting}
+
+    assert collect(workspace, dry_run=True, ended=ended) == Garbage(0, 0, 0, abandoned=1)
+    assert collect(workspace, ended=ended) == Garbage(0, 0, 0, abandoned=1)
+    assert str(workspace.registry.list_versions("waiting")[0].state) == "producing"
+    assert collect(workspace) == Garbage(0, 0, 0, abandoned=1)
