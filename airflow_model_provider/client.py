@@ -483,7 +483,8 @@ class Client:
         """
         Forget what Dag runs have pinned with ``pin="run"``; their tasks, once cleared, get what is there then.
 
-        :param run_id: only this run. None means all runs of which no task used the registry for ``silent_for``.
+        :param run_id: only this run. None means all runs of which no task used the registry for ``silent_for``, also
+            one that waits; ``airflow model-registry release-pins`` asks Airflow, and leaves those alone.
         :param model: only pins of this model; None for all.
         :return: how many pins there were.
 

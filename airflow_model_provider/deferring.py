@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 #: Packages whose code compares, tests, copies and shows whatever it is given; all other code is the user's computing.
 _MACHINERY: Final = frozenset({
     "airflow", "airflow_model_provider", "attr", "cloudpickle", "copy", "datahub", "datahub_airflow_plugin", "jinja2",
-    "json", "msgspec", "openlineage", "pickle", "pprint", "pydantic", "sentry_sdk", "simplejson", "structlog", "yaml",
-    "_pytest",
+    "json", "logging", "msgspec", "openlineage", "pickle", "pprint", "pydantic", "sentry_sdk", "simplejson",
+    "structlog", "yaml", "_pytest",
 })  # fmt: skip
 
 

@@ -214,6 +214,9 @@ class LazyMetadata(Uncomputed):
     def __bool__(self) -> bool:
         return self._refuse("testing it") if current_step() is None else len(self) > 0
 
+    def __format__(self, spec: str) -> str:
+        return format(str(dict(self._all("formatting it"))), spec)
+
     def __repr__(self) -> str:
         return f"{self._of!r}.metadata"
 

@@ -65,20 +65,27 @@ def gather(
     return Gathered(list(items), list(linked.values()))
 
 
+#: What is linked is not copied.
+_FROM_ELSEWHERE = (
+    "Only what is in the same registry can be linked. Copy the version with airflow model-registry export and import, "
+    "or load the artifact in a step, and save what it holds."
+)
+
+
 def _there(workspace: Workspace, called: str, name: str, value: Any) -> int | None:
     """The id of an artifact version that is there; None for a value that is to be stored."""
     if isinstance(value, PinnedArtifact):
         value = value.__pinned__
     if isinstance(value, Artifact):
-        if value.registry_id != workspace.registry.id:
-            raise WrongRegistry(repr(value), value.registry_id, workspace.registry.id)
-        number, own = value.record.id, value.name
+        registry, number, own = value.registry_id, value.record.id, value.name
     elif isinstance(value, OutputReference):
-        workspace.check_own(value)
-        workspace.registry.resolve([value])
-        number, own = value.id, value.artifact
+        registry, number, own = value.registry, value.id, value.artifact
     else:
         return None
+    if registry != workspace.registry.id:
+        raise WrongRegistry(repr(value), registry, workspace.registry.id, advice=_FROM_ELSEWHERE)
+    if isinstance(value, OutputReference):
+        workspace.registry.resolve([value])
     if own != name:
         problem = f"{quoted(name)} is {value!r}, which is linked as it is"
         raise InvalidDefinition(called, problem, f"Call it {own!r}.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_model_provider.registry.entities import RunKey
     from airflow_model_provider.workspace import Workspace
 
-    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str] | None]]
+    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str]]]
 
 #: Seconds that unneeded bytes are left alone: longer than a step takes to write and register an output.
 DAY = 24 * 3600.0
@@ -74,7 +74,7 @@ def _nobody(_blob: Blob) -> None:
     return None
 
 
-def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str] | None]:
+def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str]]:
     return {}
 
 
@@ -161,6 +161,7 @@ def collect(
     dry_run: bool = False,
     told: Callable[[Blob], None] = _nobody,
     ended: Ended = _unknown,
+    at_work: Callable[[], Collection[RunKey]] = tuple,
 ) -> Garbage:
     """
     Remove what no artifact version points to, and first what the settings keep for some days only.
@@ -171,14 +172,16 @@ def collect(
         stored again if it is taken, so that a small number costs time and loses nothing.
     :param dry_run: only count.
     :param told: called after each stored file.
-    :param ended: returns what became of the tasks of Dag runs that are over, and None for those that are not: their
-        versions are left alone; of others it says nothing. Asked where versions are still being made.
+    :param ended: returns of those Dag runs that are over what became of their tasks; asked where versions are still
+        being made.
+    :param at_work: returns Dag runs that are not over: their versions and pins are left alone, however long they wait.
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
     :raises RegistryUnavailable: if the registry doesn't.
     """
     kept = settings.retention()
-    closed, alive = _close_ended(workspace, ended, dry_run=dry_run)
-    pins = _forget(_release_pins(workspace), kept.resolutions, dry_run=dry_run)
+    closed = _close_ended(workspace, ended, dry_run=dry_run)
+    alive = at_work()
+    pins = _forget(_release_pins(workspace, alive), kept.resolutions, dry_run=dry_run)
     fail_abandoned = partial(workspace.registry.fail_abandoned, alive=alive)
     abandoned = _forget(fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
@@ -202,25 +205,20 @@ def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) ->
     return 0 if days is None else forget(days, dry_run=dry_run)
 
 
-def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> tuple[int, set[RunKey]]:
-    """Return how many versions of runs that are over there were, and the runs that are not."""
-    registry, closed = workspace.registry, 0
+def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> int:
+    registry = workspace.registry
     found = registry.open_versions(settings.deployment())
     outcomes = ended({version.run for version in found}) if found else {}
-    for version in found:
-        outcome = outcomes.get(version.run)
-        if outcome is None:
-            continue
-        closed += 1
-        if not dry_run:
-            with suppress(VersionNotFound):  # it was deleted since
-                registry.close_version(version, outcome)
-    return closed, {run for run, outcome in outcomes.items() if outcome is None}
+    over = [version for version in found if version.run in outcomes]
+    for version in () if dry_run else over:
+        with suppress(VersionNotFound):  # it was deleted since
+            registry.close_version(version, outcomes[version.run])
+    return len(over)
 
 
-def _release_pins(workspace: Workspace) -> Callable[..., int]:
+def _release_pins(workspace: Workspace, alive: Collection[RunKey]) -> Callable[..., int]:
     def release(days: float, *, dry_run: bool) -> int:
-        return workspace.registry.release_pins(timedelta(days), dry_run=dry_run)
+        return workspace.registry.release_pins(timedelta(days), alive=alive, dry_run=dry_run)
 
     return release
 

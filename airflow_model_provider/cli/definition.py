@@ -348,7 +348,7 @@ COMMANDS = (
     _command(
         "gc",
         "upkeep.gc",
-        "Remove stored files that no version needs any more",
+        "Close what runs and programs have left open, remove what is kept for some days only, and files nobody needs",
         ARG_DRY_RUN,
         ARG_OLDER_THAN,
         ARG_YES,

@@ -3,50 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_model_provider import settings
 from airflow_model_provider.cli.console import note
 from airflow_model_provider.operators.skips import SAID, with_ended
 from airflow_model_provider.operators.upstream import part_state
 from airflow_model_provider.registry.entities import RunKey, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
+T = TypeVar("T")
 _OVER = ("success", "failed")
 
 
-def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str] | None]:
+def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str]]:
     """
-    Return what became of the tasks of runs that are over, by the names that a version has for them; None for others.
+    Return what became of the tasks of those runs that are over, by the names that a version has for them.
 
     A run that this Airflow does not know, or a database that can't be asked, says nothing.
     """
+    found = _asked(lambda session: {run: _outcomes(session, run) for run in runs}) or {}
+    return {run: outcomes for run, outcomes in found.items() if outcomes is not None}
+
+
+def runs_at_work() -> set[RunKey]:
+    """Return the Dag runs of this Airflow that are not over, however long they wait; none if it can't be asked."""
     from airflow.models.dagrun import DagRun
+
+    def question(session: Any) -> set[RunKey]:
+        found = session.query(DagRun.dag_id, DagRun.run_id).filter(DagRun.state.not_in(_OVER))
+        return {RunKey(settings.deployment(), *row) for row in found}
+
+    return _asked(question) or set()
+
+
+def _asked(question: Callable[[Any], T]) -> T | None:
     from airflow.utils.session import create_session
 
-    told: dict[RunKey, dict[str, str] | None] = {}
     try:
         with create_session() as session:
-            for run in runs:
-                for found in DagRun.find(dag_id=run.dag_id, run_id=[run.run_id], session=session):
-                    told[run] = _outcomes(session, run, found) if str(found.state) in _OVER else None
+            return question(session)
     except Exception as err:  # of whichever database Airflow has
         reason = str(getattr(err, "orig", err)).strip().partition("\n")[0]
-        note(f"Airflow's database could not be asked which Dag runs are over ({reason}).")
-        return {}
-    return told
+        _tell(f"Airflow's database could not be asked which Dag runs are over ({reason}).")
+        return None
 
 
-def _outcomes(session: Any, run: RunKey, found: Any) -> dict[str, str]:
+@cache
+def _tell(text: str) -> None:
+    """Say something once: a command asks several times."""
+    note(text)
+
+
+def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
     from airflow.models.dagbag import DBDagBag
+    from airflow.models.dagrun import DagRun
 
+    found = DagRun.find(dag_id=run.dag_id, run_id=[run.run_id], session=session)
+    if not found or str(found[0].state) not in _OVER:
+        return None
     states: dict[str, dict[int, str | None]] = {}
-    instances = found.get_task_instances(session=session)
+    instances = found[0].get_task_instances(session=session)
     for item in instances:
         states.setdefault(item.task_id, {})[item.map_index] = str(item.state)
     if any("skipped" in by_index.values() for by_index in states.values()):
-        dag = DBDagBag().get_dag_for_run(found, session)
+        dag = DBDagBag().get_dag_for_run(found[0], session)
         states = states if dag is None else _judged(session, run, dag, states, instances)
     return {
         part_of(task, index): part_state(state)

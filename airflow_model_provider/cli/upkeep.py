@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_model_provider import settings
 from airflow_model_provider.cli.console import agreed, client, command, progress, show, told
-from airflow_model_provider.cli.runs import ended_runs
+from airflow_model_provider.cli.runs import ended_runs, runs_at_work
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import counted
 from airflow_model_provider.registry.entities import RunKey
@@ -81,7 +81,9 @@ def gc(args: Any) -> None:
             "--older-than", f"{args.older_than} is not a number of hours", "Write: --older-than 24."
         )
     older_than = args.older_than * 3600.0
-    collected = partial(collect, client(args).workspace, older_than=older_than, ended=ended_runs)
+    collected = partial(
+        collect, client(args).workspace, older_than=older_than, ended=ended_runs, at_work=runs_at_work
+    )
     with progress("Looking") as advance:
         found = collected(dry_run=True, told=lambda blob: advance(blob.size))
     if args.dry_run or found == Garbage(0, 0, 0):
@@ -102,7 +104,8 @@ def release_pins(args: Any) -> None:
     if not 0 <= hours < 1e6:
         raise InvalidDefinition("--silent-for", f"{hours} must be hours from 0", "Example: --silent-for 24.")
     chosen = {"dag_id": args.dag_id, "model": args.of_model}
-    released = client(args).drop_run_pins(silent_for=timedelta(hours=hours), dry_run=args.dry_run, **chosen)
+    registry, silent_for = client(args).workspace.registry, timedelta(hours=hours)
+    released = registry.release_pins(silent_for, alive=runs_at_work(), dry_run=args.dry_run, **chosen)
     result = "would be released" if args.dry_run else "released"
     told(args, {"result": result, "run_pins": released}, f"Pins of finished runs {result}: {released:,}.")
 

@@ -93,16 +93,18 @@ class SchemaMismatch(ModelRegistryError, RuntimeError):
 class WrongRegistry(ModelRegistryError, RuntimeError):
     """A reference was made in another registry. A retry cannot help."""
 
-    def __init__(self, reference: str, expected: str, found: str, conn_id: str | None = None) -> None:
-        super().__init__(reference, expected, found, conn_id)
+    def __init__(
+        self, reference: str, expected: str, found: str, conn_id: str | None = None, advice: str = ""
+    ) -> None:
+        super().__init__(reference, expected, found, conn_id, advice)
         self.reference, self.expected, self.found, self.conn_id = reference, expected, found, conn_id
+        self.advice = advice
 
     def __str__(self) -> str:
+        workers = "Give all workers the same registry (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT)."
+        if self.conn_id is not None:
+            workers = f"It was saved through the connection {self.conn_id!r}: name that here, and on all workers alike."
         return (
             f"{self.reference} belongs to registry {self.expected}, and this task is connected to {self.found}. "
-            + (
-                "Give all workers the same registry (AIRFLOW_CONN_MODEL_REGISTRY_DEFAULT)."
-                if self.conn_id is None
-                else f"It was saved through the connection {self.conn_id!r}: name that here, and on all workers alike."
-            )
+            f"{self.advice or workers}"
         )

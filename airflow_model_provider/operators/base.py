@@ -144,7 +144,8 @@ class RegistryTask(Receiving):
             record, registry = found.version, self.resolver.workspace(reference.conn_id).registry.id
         fields.check_same_model(self.called, model, record.model)
         if registry != self.workspace.registry.id:
-            raise WrongRegistry(repr(value), registry, self.workspace.registry.id)
+            advice = "Name the connection of that registry: conn_id='...'."
+            raise WrongRegistry(repr(value), registry, self.workspace.registry.id, advice=advice)
         self._used = record
         return ModelVersion(self.workspace, record, self._origin(person))
 

@@ -30,7 +30,12 @@ from airflow_model_provider.pipelines.mapping import (
     arguments_for_handles,
     check_mapping_function,
 )
-from airflow_model_provider.pipelines.outputs import declared_outputs, declares_tuple
+from airflow_model_provider.pipelines.outputs import (
+    declared_outputs,
+    declares_tuple,
+    is_float,
+    output_annotations,
+)
 from airflow_model_provider.pipelines.values import held_in
 from airflow_model_provider.task_context import hopeless_fails_at_once, resolver_for
 
@@ -289,7 +294,9 @@ class StepXComArg(Uncomputed, PlainXComArg):
         if not composed:
             return super().resolve(context) if mapped else self._whole(context)
         found = super().resolve(context)
-        return _Loaded(found, context) if MapXComArg in composed and isinstance(found, Sequence) else found
+        if MapXComArg in composed and isinstance(found, Sequence):
+            return _Loaded(found, context, is_float=gives_float(self))
+        return found
 
     def _whole(self, context: Mapping[str, Any]) -> Any:
         name = _name_of_only_output(self.operator) if self.key == BaseXCom.XCOM_RETURN_KEY else None
@@ -299,6 +306,20 @@ class StepXComArg(Uncomputed, PlainXComArg):
             ):  # if it ran before the DAG file said that something is mapped over it
                 return PlainXComArg(self.operator, name).resolve(context)
         return super().resolve(context)
+
+
+def gives_float(arg: PlainXComArg) -> bool:
+    """Return whether an output of a step is declared as a float."""
+    declared = output_annotations(function_of(arg.operator))
+    if arg.key == BaseXCom.XCOM_RETURN_KEY:
+        return len(declared) == 1 and is_float(declared[0])
+    names = (output.name for output in outputs_of(arg.operator))
+    return is_float(dict(zip(names, declared, strict=True)).get(arg.key))
+
+
+def as_float(value: Any) -> Any:
+    """Return a value that was declared as a float; SQLite's JSON columns make the number 1 of a lone 1.0."""
+    return float(value) if type(value) is int else value
 
 
 def entries(arg: XComArg, context: Mapping[str, Any]) -> Any:
@@ -356,14 +377,15 @@ def _name_of_only_output(operator: Any) -> str | None:
 class _Loaded(Sequence[Any]):
     """Elements that are loaded when they are taken, for the function of a ``map()``."""
 
-    def __init__(self, entries: Sequence[Any], context: Mapping[str, Any]) -> None:
-        self._entries, self._context = entries, context
+    def __init__(self, entries: Sequence[Any], context: Mapping[str, Any], *, is_float: bool) -> None:
+        self._entries, self._context, self._is_float = entries, context, is_float
 
     def __getitem__(self, index: Any) -> Any:
         from airflow_model_provider.pipelines.handed_on import loaded
 
         with hopeless_fails_at_once():
-            return loaded(self._entries[index], resolver_for(self._context))
+            found = loaded(self._entries[index], resolver_for(self._context))
+        return as_float(found) if self._is_float else found
 
     def __len__(self) -> int:
         return len(self._entries)

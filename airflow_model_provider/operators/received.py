@@ -20,8 +20,7 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import listing
-from airflow_model_provider.operators.mapping import entries, function_of, outputs_of, writes_key
-from airflow_model_provider.pipelines.outputs import is_float, output_annotations
+from airflow_model_provider.operators.mapping import as_float, entries, gives_float, writes_key
 from airflow_model_provider.pipelines.passing import read_result, read_whole
 from airflow_model_provider.pipelines.values import WALK, as_airflow, transform
 from airflow_model_provider.selectors import is_template
@@ -100,23 +99,8 @@ def _part_at(arg: ConcatXComArg, index: int, item: Any, context: Mapping[str, An
 
 def _reader(arg: PlainXComArg) -> Callable[[Any], Any]:
     if _wrote_results(arg):
-        return _read_float if _gives_float(arg) else read_result
+        return (lambda value: as_float(read_result(value))) if gives_float(arg) else read_result
     return read_whole if arg.key == BaseXCom.XCOM_RETURN_KEY else _as_it_is
-
-
-def _gives_float(arg: PlainXComArg) -> bool:
-    """Whether the output of a step is declared as a float."""
-    declared = output_annotations(function_of(arg.operator))
-    if arg.key == BaseXCom.XCOM_RETURN_KEY:
-        return len(declared) == 1 and is_float(declared[0])
-    names = (output.name for output in outputs_of(arg.operator))
-    return is_float(dict(zip(names, declared, strict=True)).get(arg.key))
-
-
-def _read_float(value: Any) -> Any:
-    """Return what a step returned; SQLite's JSON columns make the number 1 of a lone 1.0."""
-    found = read_result(value)
-    return float(found) if type(found) is int else found
 
 
 def _as_it_is(value: Any) -> Any:

@@ -10,6 +10,7 @@ from airflow.sdk import BaseXCom
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_model_provider.context import current_pipeline
 from airflow_model_provider.exceptions import InvalidDefinition, WaitTimedOut
@@ -199,6 +200,7 @@ class StepOperator(Receiving):
             self.step_model,
             producers=self._producers,
             again=self._to_run,
+            passed_over=self._passed_over,
             settled=lambda: settled_in_run(self, self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state, self._ti.map_index),
             removed=lambda parts, empty: removed_in_run(self._ti, self.dag, parts, empty),
@@ -240,8 +242,8 @@ class StepOperator(Receiving):
             return entries
         if len(self.outputs) == 1 and not self.returns_tuple:
             (result,) = outputs.values()
-            if result is None:  # which Airflow does not write, and leaves what the code may have pushed
-                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=None)
+            if result is None:
+                _forget_pushed(context["ti"])
             return result
         return outputs or None  # Airflow pushes each under its name, for multiple_outputs
 
@@ -287,10 +289,7 @@ class StepOperator(Receiving):
         """The tasks of this DAG that are to run, or running, by the names that a version has for them."""
         from airflow_model_provider.registry.entities import part_of
 
-        assert self.step_model is not None
-        close = closing_id(self.dag, self.step_model)
-        states = states_in_run(self._ti, self.dag.task_ids)
-        closes = not set(states.pop(close or "", {}).values()) <= OVER
+        states, closes = self._states()
         found: list[str] = []
         never = self._stopped_by_now(states)
         for task, by_index in states.items():
@@ -302,6 +301,21 @@ class StepOperator(Receiving):
             found += [part_of(task, index) for index in waiting]
         return found
 
+    def _passed_over(self) -> list[str]:
+        """The tasks that Airflow has skipped, or failed because of others, where a task is to come that says so."""
+        from airflow_model_provider.registry.entities import part_of
+
+        states, closes = self._states()
+        found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
+        return [part for part, state in found if closes and state in ("skipped", "upstream_failed")]
+
+    def _states(self) -> tuple[dict[str, dict[int, str | None]], bool]:
+        """The states of the tasks of this run, and whether the one that closes the version is to come."""
+        assert self.step_model is not None
+        close = closing_id(self.dag, self.step_model)
+        states = states_in_run(self._ti, self.dag.task_ids)
+        return states, not set(states.pop(close or "", {}).values()) <= OVER
+
     def _stopped_by_now(self, states: Mapping[str, Mapping[int, str | None]]) -> set[str]:
         """The tasks that can no longer run because of others: Airflow skips and fails those without a word."""
         stopped: set[str] = set()
@@ -310,6 +324,14 @@ class StepOperator(Receiving):
             if state in OVER and (part := part_state(state)) in ("skipped", "failed"):
                 stopped |= stopped_behind(self.dag.get_task(task), part)
         return stopped
+
+
+def _forget_pushed(ti: Any) -> None:
+    """Take back what the code has pushed in the place of the result: None is not written, and would leave it there."""
+    place = {"task_id": ti.task_id, "dag_id": ti.dag_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    key, index = BaseXCom.XCOM_RETURN_KEY, ti.map_index if ti.map_index >= 0 else None
+    if ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=index) is not None:
+        XCom.delete(key=key, **place)
 
 
 class PartialStep(OperatorPartial):

@@ -157,7 +157,7 @@ def is_float(annotation: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         parts = typing.get_args(annotation)
         return any(map(is_float, parts)) and not any(part in (int, Any) for part in parts)
-    return annotation is float
+    return getattr(annotation, "__supertype__", annotation) is float  # of a NewType
 
 
 def as_declared(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:

@@ -100,7 +100,7 @@ def _abandoned(before: datetime) -> Select[Any]:
         tables.version_metadata,
         tables.resolution,
     )
-    run = [record.c[name] == _version.c[name] for name in ("deployment", "dag_id", "run_id")]
+    run = [record.c[name] == _version.c[name] for name in RunKey._fields]
     newer = (
         select(_producer.c.version_id).where(
             _producer.c.version_id == _version.c.id, _producer.c.at > before
@@ -112,5 +112,6 @@ def _abandoned(before: datetime) -> Select[Any]:
         select(record.c.id).where(record.c.at > before, *run),
     )
     producing = (_version.c.state == VersionState.PRODUCING.value) & (_version.c.created_at <= before)
-    query = select(_version.c.id, *(_version.c[name] for name in RunKey._fields)).where(producing, *[~recent.exists() for recent in newer])
+    run_columns = (_version.c[name] for name in RunKey._fields)
+    query = select(_version.c.id, *run_columns).where(producing, *[~recent.exists() for recent in newer])
     return query.order_by(_version.c.id)

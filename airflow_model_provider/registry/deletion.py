@@ -95,7 +95,7 @@ def _refuse_if_used(
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
             "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "
-            "For all runs that are over: Client().drop_run_pins().",
+            "For all runs that are over: airflow model-registry release-pins.",
         ),
     ]
     if not purge:

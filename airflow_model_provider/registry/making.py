@@ -34,6 +34,7 @@ class Making:
         producer: str,
         producers: producing.Producers = NOTHING,
         again: producing.Again = tuple,
+        passed_over: producing.Again = tuple,
         is_first_try: bool = True,
         name: str | None = None,
         card: Mapping[str, Any] | None = None,
@@ -51,6 +52,7 @@ class Making:
             producers=producers,
             new=new,
             again=again,
+            passed_over=passed_over,
             is_first_try=is_first_try,
         )
 

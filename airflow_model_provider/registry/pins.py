@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, update
 
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.columns import ago, as_time
 from airflow_model_provider.registry.database import Database, run
+from airflow_model_provider.registry.entities import RunKey
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from airflow_model_provider.registry.entities import Attempt, RunKey
+    from airflow_model_provider.registry.entities import Attempt
 
 _pin = tables.run_pin
 
@@ -70,6 +72,7 @@ def release_pins(
     deployment: str | None = None,
     dag_id: str | None = None,
     model: str | None = None,
+    alive: Collection[RunKey] = (),
     dry_run: bool = False,
 ) -> int:
     """
@@ -78,6 +81,7 @@ def release_pins(
     :param deployment: only of its runs; None for all.
     :param dag_id: likewise.
     :param model: only pins of this model; None for all.
+    :param alive: runs that are not over, and keep theirs.
     :param dry_run: only count.
     :return: how many pins there were.
     :raises ModelNotFound: if there never was such a model.
@@ -86,16 +90,28 @@ def release_pins(
 
     def work(connection: Connection) -> int:
         limit = ago(connection, silent_for)
-        same_run = [record[name] == _pin.c[name] for name in ("deployment", "dag_id", "run_id")]
+        same_run = [record[name] == _pin.c[name] for name in RunKey._fields]
         where = [_pin.c.at <= limit, ~select(record.id).where(*same_run, record.at > limit).exists()]
         named = {"deployment": deployment, "dag_id": dag_id}
         where += [_pin.c[name] == value for name, value in named.items() if value is not None]
         where += _of_model(connection, model)
+        where += _kept(connection, where, alive)
         if dry_run:
             return connection.execute(select(func.count()).select_from(_pin).where(*where)).scalar_one()
         return connection.execute(delete(_pin).where(*where)).rowcount
 
     return database.read(work) if dry_run else database.write(work)
+
+
+def _kept(
+    connection: Connection, where: Sequence[ColumnElement[bool]], alive: Collection[RunKey]
+) -> list[ColumnElement[bool]]:
+    """Leave out the pins of runs that are alive: few of these have been silent for so long."""
+    if not alive:
+        return []
+    run = [_pin.c[name] for name in RunKey._fields]
+    spared = {RunKey(*row) for row in connection.execute(select(*run).distinct().where(*where))} & {*alive}
+    return [~and_(*map(operator.eq, run, key)) for key in sorted(spared)]
 
 
 def _of_model(connection: Connection, name: str | None) -> list[ColumnElement[bool]]:

@@ -54,6 +54,7 @@ def version_for_run(
     producers: Producers,
     new: NewVersion,
     again: Again = tuple,
+    passed_over: Again = tuple,
     is_first_try: bool = True,
 ) -> VersionRecord:
     """
@@ -67,6 +68,8 @@ def version_for_run(
         made.
     :param new: what is said of a new one; its name gets a number behind it if another version has it.
     :param again: the tasks that are to run, or running; asked only of a run that may have been cleared.
+    :param passed_over: the tasks that Airflow has skipped, or failed because of others: in a cleared run, what they
+        have made before is not of it. Asked only of such a run, in which a task is to come that closes the version.
     :param is_first_try: whether the task has not begun before; one that was killed had said nothing.
     :raises DeploymentClash: if another Airflow's run of the same name has made one.
     """
@@ -82,6 +85,7 @@ def version_for_run(
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
         waiting |= _runs_again(producer, again)
+        waiting |= _made_before(database, found, passed_over) if waiting else set()
         found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
@@ -140,6 +144,15 @@ def _runs_again(producer: str, again: Again) -> set[str]:
     """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
     waiting = set(again())
     return {producer, *waiting} if waiting else waiting
+
+
+def _made_before(database: Database, found: _Found, passed_over: Again) -> set[str]:
+    """The parts that have been made, of tasks that do not run this time."""
+    assert found.row is not None
+    version_id, passed = found.row.v_id, {*passed_over()}
+    rows = database.read(lambda connection: producer_rows(connection, version_id)) if passed else []
+    made = {row.task_id for row in rows if row.state == COMMITTED}
+    return {part for part in made if not passed.isdisjoint((part, task_of(part)))}
 
 
 def _replaced(

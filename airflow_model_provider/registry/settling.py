@@ -207,6 +207,8 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
     change_pending(connection, version_id, pending)
+    for part in (part for part, state in pending.items() if state == SKIPPED and part in ended):
+        _drop(connection, version_id, part)
     for row in rows:
         told = ended.get(row.task_id)
         if told is not None and _knows_better(row, told, is_mapped=row.task_id in mapped):
@@ -277,8 +279,13 @@ def _leave_out(
         if row.task_id in removed:
             _put(connection, version_id, {row.task_id: SKIPPED}, declares=row.declares)
             if place_of(row.task_id)[1] >= 0:
-                _drop_outputs(connection, version_id, row.task_id)
-                _drop_metadata(connection, version_id, row.task_id)
+                _drop(connection, version_id, row.task_id)
+
+
+def _drop(connection: Connection, version_id: int, part: str) -> None:
+    """Take out all that a task of the version's run has written before, unless the version was promoted with it."""
+    _drop_outputs(connection, version_id, part)
+    _drop_metadata(connection, version_id, part)
 
 
 def _drop_outputs(connection: Connection, version_id: int, part: str, *, declared: bool = False) -> None:
@@ -401,9 +408,12 @@ def check_ready(
     if own and attempt is not None:
         silent = _silent(rows, done := {*settled()}, attempt.producer)
         over = {part for part in done - silent.keys() if place_of(part)[1] < 0} | {attempt.producer}
-        pending = [
-            row for row in pending if row.declares and over.isdisjoint((row.task_id, task_of(row.task_id)))
-        ]
+        awaited = [row for row in pending if over.isdisjoint((row.task_id, task_of(row.task_id)))]
+        for part in (
+            row.task_id for row in pending if row not in awaited and row.task_id != attempt.producer
+        ):
+            _drop(connection, version_id, part)
+        pending = [row for row in awaited if row.declares]
         own_parts = (attempt.task_id, attempt.producer)
         others = [row for row in rows if row.declares and row.task_id not in own_parts]
         none_came = not pending and others and all(row.state != COMMITTED for row in others)

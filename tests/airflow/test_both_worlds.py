@@ -162,6 +162,8 @@ def test_what_both_ways_tell_is_right(answers: dict[str, list[dict[str, Any]]]) 
     ]
     assert told["calling"]["sees_low"][1]["seen"][0] == [6.0]
     assert told["calling"]["another.note"][1]["text"][0] == "hello another.note"
+    assert told["none_in_the_place_of_what_was_pushed"]["nothing_there"][1]["seen"][0] == [None]
+    assert told["elements_that_are_none_or_whole"]["shown"][1]["shown"][0] == "[2]"
     assert answers["calling"][0]["version"] == ["outer@1", "ready"]
     assert answers["conditional"][0]["version"] == ["asked@1", "ready"]
     assert answers["promoted_by_the_only_one"][0]["version"] == ["elements@1", "ready"]

@@ -147,7 +147,8 @@ def test_a_collection_says_if_airflow_cannot_be_asked(
     """Whether a run is over; it goes on then, and the version stays open."""
     said = []
     monkeypatch.setattr(runs, "note", said.append)
-    monkeypatch.setattr("airflow.models.dagrun.DagRun.find", refuse)
+    runs._tell.cache_clear()
+    monkeypatch.setattr("airflow.utils.session.create_session", refuse)
     run = RunKey("default", "training", "manual__1")
     model_registry.workspace.registry.version_for_run("iris", run, producer="train")
     found = airflow("gc")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from airflow.sdk import DAG, Param, XComArg, get_current_context, literal, task, task_group
+from airflow.sdk import DAG, Param, XComArg, literal, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import comms, task_runner
@@ -16,7 +16,7 @@ from airflow_model_provider import Model, step
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.references import OutputReference, Reference
 from airflow_model_provider.selectors import Selector
-from tests.support.tasks import TaskInstance, run
+from tests.support.tasks import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,21 +137,6 @@ def test_what_the_code_of_a_step_pushed_by_itself_is_data(dag: DAG) -> None:
         pushed = task_id if key == "return_value" else (task_id, key)
 
         assert received(output, {pushed: rows}) == {"x": rows, "y": FORMS[1]}
-
-
-@pytest.mark.usefixtures("model_registry")
-def test_none_as_an_output_takes_the_place_of_what_the_code_pushed(dag: DAG) -> None:
-    """Under the key of the output: the next task would read it as what the step returned."""
-
-    @step
-    def perhaps() -> int | None:
-        get_current_context()["ti"].xcom_push("return_value", FORMS[1])
-        return None
-
-    task = perhaps().operator  # type: ignore[attr-defined]
-    ti = TaskInstance(dag_id="looking", task_id="perhaps")
-    assert run(task, ti) is None
-    assert ti.pushed == {"return_value": None}
 
 
 def test_parameters_and_literals_are_never_read(dag: DAG) -> None:

@@ -152,7 +152,7 @@ def test_what_is_refused_leaves_nothing(registry: Client, given: dict[str, Any],
 def test_an_artifact_of_another_registry_is_refused(registry: Client, tmp_path: Path) -> None:
     """Both are named."""
     other = Client(f"sqlite:///{tmp_path}/other.db", store=f"{tmp_path}/other")
-    with pytest.raises(AirflowFailException, match="WrongRegistry"):
+    with pytest.raises(AirflowFailException, match=r"WrongRegistry.*Copy the version with airflow"):
         run(register(artifacts=output(other, "trained_model", 1)))
 
 

@@ -19,6 +19,7 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
     "skips_again",
     "skips_in_group",
 )
+WAYS = ("turned", "turned_promoted", "turned_promoted_then")
 PROMOTED, RENAMED, RENAMED_READY = "excused_promoted", "renamed_promoted", "renamed_ready"
 ROUND = [1]
 
@@ -41,6 +42,13 @@ def report(number: int) -> None:
 def promote() -> None:
     """Promote what was trained."""
     get_step_context().model.set_stage("staging", force=True)
+
+
+@step
+def promote_in_round_2() -> None:
+    """Promote what is made when it runs again."""
+    if ROUND[0] > 1:
+        get_step_context().model.set_stage("staging")
 
 
 @step
@@ -105,6 +113,56 @@ def skips_in_group() -> None:
     group.expand(i=[1, 2])
 
 
+@task
+def begin() -> None:
+    """Nothing but a task."""
+
+
+@step
+def early() -> Annotated[int, "early"]:
+    """Start before the branch decides."""
+    return ROUND[0]
+
+
+@task.branch
+def choose() -> str:
+    """Take another way when it runs again."""
+    return f"way_{min(ROUND[0], 2)}"
+
+
+def way(number: int) -> Any:
+    """A step that is one of the ways."""
+
+    @step(name=f"way_{number}")
+    def walk() -> Annotated[int, f"out_{number}"]:
+        get_step_context().model.log_metadata({f"way_{number}": ROUND[0]})
+        return number
+
+    return walk
+
+
+def turned(name: str, *, first: bool) -> Any:
+    """
+    A branch between two steps, of which one promotes at the end.
+
+    :param first: whether a step runs before the branch decides.
+    """
+
+    dag_id = f"{name}_late" if first else name
+
+    @pipeline(name=dag_id, model=Model(dag_id))
+    def turning() -> None:
+        before = early() if first else begin()
+        chosen = choose()
+        before >> chosen
+        ways = [way(number).after(chosen)() for number in (1, 2)]
+        if name != WAYS[0]:
+            last = promote if name == WAYS[1] else promote_in_round_2
+            last.with_options(trigger_rule="none_failed_min_one_success").after(*ways)()
+
+    return turning
+
+
 def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
     """A state of a file in which a mapped step has a name of its own, and a number of elements."""
 
@@ -124,6 +182,7 @@ def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
 
 PIPELINES = (
     *(reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group),
+    *(turned(name, first=first) for name in WAYS for first in (False, True)),
     *(renamed(name, "before", [1, 2, 3]) for name in (RENAMED, RENAMED_READY)),
 )
 
@@ -132,6 +191,7 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     """Run them, then tasks of them again; say what is wrong. The tasks that close versions are not cleared."""
     runs = {name: dags[name].test().run_id for name in (REPORTS, EXCUSED, CLOSED, PROMOTED, SKIPS, GROUPED)}
     promoted = dags[SKIPS].test().run_id
+    turning = {name: dags[name].test().run_id for name in (*WAYS, *(f"{name}_late" for name in WAYS))}
     Client().get_model_version(SKIPS, 2).set_stage("staging")
     for name in (EXCUSED, CLOSED, PROMOTED):
         mark(name, runs[name], "check")
@@ -143,6 +203,8 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     for run_id in (runs[SKIPS], promoted):
         go_on(dags[SKIPS], run_id, ["each", "last"])
     go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
+    for name, run_id in turning.items():
+        go_on(dags[name], run_id, list(dags[name].task_ids))
     ROUND[0] -= 1
     for name in (RENAMED, RENAMED_READY):
         rename_twice(dags[name], go_on)
@@ -165,6 +227,15 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
             2: ("ready", ["made[0]", "made[1]"], ["between_4", "between_5"]),
             3: ("ready", ["made[0]"], ["after_6"]),
         },
+        "turned": {1: ("ready", ["out_2"], ["way_2"])},
+        "turned_late": {1: ("ready", ["early", "out_2"], ["way_2"])},
+        "turned_promoted": {1: ("ready", ["out_1"], ["way_1"]), 2: ("ready", ["out_2"], ["way_2"])},
+        "turned_promoted_late": {
+            1: ("ready", ["early", "out_1"], ["way_1"]),
+            2: ("ready", ["early", "out_2"], ["way_2"]),
+        },
+        "turned_promoted_then": {1: ("ready", ["out_2"], ["way_2"])},
+        "turned_promoted_then_late": {1: ("ready", ["early", "out_2"], ["way_2"])},
         RENAMED_READY: {1: ("ready", ["made[0]"], ["after_6"])},
     }
     found = {name: look(name) for name in wanted}

@@ -106,6 +106,9 @@ PIPELINES = (ended_by_hand, ended_slowly, ended_branched, ended_unexpanded, ende
 
 def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     """Run them; say what is wrong."""
+    from airflow_model_provider.cli.runs import runs_at_work
+    from airflow_model_provider.registry.entities import RunKey
+
     found: dict[str, Any] = {}
     dags[ENDED].test()
     (version,) = Client().list_model_versions(ENDED)
@@ -128,8 +131,9 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     found["followed"] = (told(branched), {**well, "followed": "ended", closed: "ended"})
     take_too_long(slow, "slow", "last")
     found[SLOW] = (told(slow), {"first": "committed", "slow": "ended", "last": "ended"})
+    found["at work"] = (runs_at_work(), set())
     set_state(slow, "running")
-    found["not over"] = (told(slow), None)
+    found["at work again"] = (runs_at_work(), {RunKey("default", SLOW, slow.run_id)})
     return {name: got for name, (got, wanted) in found.items() if got != wanted}
 
 
@@ -155,7 +159,7 @@ def take_too_long(run: Any, *left: str) -> None:
                 item.state, item.end_date = "skipped", None
 
 
-def told(run: Any) -> Any:
+def told(run: Any) -> dict[str, str]:
     """What upkeep hears of a run."""
     from airflow_model_provider.cli.runs import ended_runs
     from airflow_model_provider.registry.entities import RunKey

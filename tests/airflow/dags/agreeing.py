@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pandas as pd
@@ -361,6 +362,45 @@ def calling(c: float = 3.0, word: str = "hello"):
 def mapped_over_lists_with_a_parameter(word: str = "hello"):
     log.expand(text=[word, "b"])
     log.expand_kwargs([{"text": word}, {"text": "b"}])
+
+
+@step
+def pushing(ti: Any = None) -> Annotated[int | None, "pushed"]:
+    if hasattr(ti, "xcom_push"):
+        ti.xcom_push("return_value", 7)
+    return None
+
+
+@pipeline(schedule=None)
+def none_in_the_place_of_what_was_pushed():
+    nothing_there(pushing())
+
+
+@step
+def perhaps(number: int) -> Annotated[int | None, "perhaps"]:
+    return number if number % 2 == 0 else None
+
+
+@step
+def whole(x: float) -> Annotated[float, "whole"]:
+    return x
+
+
+@step
+def shown(x: Any) -> Annotated[str, "shown"]:
+    return repr(list(x) if isinstance(x, Sequence) else x)
+
+
+def itself(element: Any) -> Any:
+    return element
+
+
+@pipeline(schedule=None)
+def elements_that_are_none_or_whole():
+    found = perhaps.expand(number=[1, 2, 3])
+    shown(found)
+    shown.expand(x=found)
+    shown.expand(x=whole.expand(x=[1.0, 2.0]).map(itself))
 
 
 class Marked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -85,14 +86,28 @@ def test_a_reference_is_neither_true_nor_false(item: Any) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["equal", "unequal", "is in a list", "length", "list", "membership", "keys", "values", "items", "dict"],
+    [
+        *(
+            "equal",
+            "unequal",
+            "is in a list",
+            "length",
+            "list",
+            "membership",
+            "keys",
+            "values",
+            "items",
+            "dict",
+        ),
+        *("formatted", "text"),
+    ],
 )
 def test_lazy_metadata_is_no_mapping(how: str) -> None:
     """Its keys are known when a task runs."""
     with pytest.raises(
         DeferredValueUsed, match=r"^iris\[production\]\.metadata has no value until a task runs"
     ):
-        COMPUTING[how](IRIS.run_metadata)
+        {**COMPUTING, "text": lambda item: f"{item}"}[how](IRIS.run_metadata)
 
 
 def test_metadata_is_a_mapping_in_a_running_step(model_registry: Client) -> None:
@@ -106,7 +121,8 @@ def test_metadata_is_a_mapping_in_a_running_step(model_registry: Client) -> None
     def look() -> list[Any]:
         here = Model("iris", version="production").run_metadata
         same = [here == {"accuracy": 0.9}, here != {"accuracy": 0.9}, here in [{"accuracy": 0.9}]]
-        return [dict(here), "accuracy" in here, "rmse" in here, len(here), list(here.items()), same]
+        text = f"{here:>20}"
+        return [dict(here), "accuracy" in here, "rmse" in here, len(here), list(here.items()), same, text]
 
     @pipeline
     def looking() -> None:
@@ -114,12 +130,13 @@ def test_metadata_is_a_mapping_in_a_running_step(model_registry: Client) -> None
 
     found = looking().steps["look"].output.load()
 
-    assert found == [{"accuracy": 0.9}, True, False, 1, [("accuracy", 0.9)], [True, False, True]]
+    same, text = [True, False, True], "   {'accuracy': 0.9}"
+    assert found == [{"accuracy": 0.9}, True, False, 1, [("accuracy", 0.9)], same, text]
 
 
 @pytest.mark.parametrize("item", [ACCURACY, ROWS, IRIS])
-def test_what_writes_and_copies_values_still_does(item: Any) -> None:
-    """JSON in both of its forms, copies and pickles; references are compared and looked up by value."""
+def test_what_writes_and_copies_values_still_does(item: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """JSON in both of its forms, copies, pickles and logs; references are compared and looked up by value."""
     plain = item.to_json()
 
     assert json.loads(json.dumps({"a": [item]})) == {"a": [plain]}
@@ -128,3 +145,5 @@ def test_what_writes_and_copies_values_still_does(item: Any) -> None:
     assert {item: 1}[copy.deepcopy(item)] == 1
     assert (item in [item], item != copy.copy(item)) == (True, False)
     assert isinstance(item, dict)
+    logging.getLogger("a body").warning("%s", item)
+    assert caplog.messages == [str(item)]

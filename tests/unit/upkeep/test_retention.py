@@ -123,7 +123,7 @@ def test_pins_of_runs_go_with_their_records(filled: Workspace, keep: Any) -> Non
     reference = Reference("pinned", Selector.parse(1), pin="run")
     registry.resolve([reference], Attempt(RUN._replace(run_id="old"), "use", "try of use"))
     with pytest.raises(
-        VersionInUse, match=r"If the run is over, release its pins.*over: Client\(\)\.drop_run_pins\(\)"
+        VersionInUse, match=r"If the run is over, release its pins.*over: airflow model-registry release-pins"
     ):
         registry.delete_version("pinned", 1)
     keep(keep_resolutions=AHEAD)
@@ -155,6 +155,9 @@ def test_pins_of_many_runs_are_released_at_once(filled: Workspace) -> None:
         registry.drop_run_pins(RUN, "pined")
     assert registry.release_pins(none, deployment="elsewhere") == 0
     assert registry.release_pins(none, dag_id="other", dry_run=True) == 1
+    alive = {*runs[1:], RUN._replace(run_id="unknown")}
+    assert registry.release_pins(none, dag_id=RUN.dag_id, alive=alive, dry_run=True) == 1
+    assert registry.release_pins(none, dag_id=RUN.dag_id, alive=[*runs, *alive]) == 0
     assert registry.release_pins(none, dag_id=RUN.dag_id, model="pinned") == 5
     assert registry.release_pins(none) == 1
 
@@ -224,10 +227,8 @@ def test_a_run_that_is_not_over_is_not_abandoned(workspace: Workspace, keep: Any
     for name, run in {"waiting": waiting, "unknown": unknown}.items():
         workspace.registry.version_for_run(name, run, producer="train", producers={"train": True})
 
-    def ended(asked: Any) -> Any:
-        return {run: None for run in asked if run == waiting}
+    found = [collect(workspace, dry_run=dry_run, at_work=lambda: {waiting}) for dry_run in (True, False)]
 
-    assert collect(workspace, dry_run=True, ended=ended) == Garbage(0, 0, 0, abandoned=1)
-    assert collect(workspace, ended=ended) == Garbage(0, 0, 0, abandoned=1)
+    assert found == [Garbage(0, 0, 0, abandoned=1)] * 2
     assert str(workspace.registry.list_versions("waiting")[0].state) == "producing"
     assert collect(workspace) == Garbage(0, 0, 0, abandoned=1)
