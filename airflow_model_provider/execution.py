@@ -30,7 +30,6 @@ from airflow_model_provider.pipelines.handed_on import (
     meant_by,
     part_of_version,
     references_held,
-    refuse_hidden_references,
     resolved,
     travels,
     with_handles_loaded,
@@ -278,9 +277,7 @@ class StepExecution:
         return f"output {output.name!r} of step {self.attempt.task_id!r}"
 
     def _save(self, output: Output, value: Any, metadata: Mapping[str, Any] | None) -> Any:
-        held = references_held(value, self._called(output))
-        refuse_hidden_references(value, self._called(output))
-        if held:
+        if references_held(value, self._called(output)):
             if (
                 self._makes_version
             ):  # it lacks nothing that the step declares, though the step only hands it on

@@ -9,6 +9,7 @@ from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_m
 #: The arguments that delete a version which has been in a stage, or is being produced; the error spells them for its
 #: surface.
 PURGE, FORCE, ARCHIVE = "purge=True", "force=True", "set_stage('archived')"
+RELEASE = "airflow model-registry release-pins"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -348,7 +349,7 @@ class VersionInUse(ModelRegistryError, RuntimeError):
     def __str__(self) -> str:
         archive = self.command("promote", *self.version.rsplit("@", 1), "archived")
         advice = self.advice.replace(PURGE, self.option("purge")).replace(FORCE, self.option("force"))
-        advice = advice.replace(ARCHIVE, archive)
+        advice = advice.replace(ARCHIVE, archive).replace(RELEASE, self.command("release-pins"))
         return f"{self.version} cannot be deleted: {self.use}. {advice}".rstrip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from airflow.sdk import BaseXCom
@@ -61,6 +62,9 @@ if TYPE_CHECKING:
     from airflow_model_provider.model import Model
     from airflow_model_provider.registry.entities import VersionRecord
     from airflow_model_provider.resolver import VersionMissing
+
+    #: Of tasks in a run, by map index.
+    States = Mapping[str, Mapping[int, str | None]]
 
 
 class StepOperator(Receiving):
@@ -194,13 +198,14 @@ class StepOperator(Receiving):
         from airflow_model_provider.pipelines.task import Task
 
         self._ti = context["ti"]
+        states = cache(self._states)
         task = Task(
             self.python_callable,
             self.outputs,
             self.step_model,
             producers=self._producers,
-            again=self._to_run,
-            passed_over=self._passed_over,
+            again=lambda: self._to_run(*states()),
+            passed_over=lambda: _passed_over(*states()),
             settled=lambda: settled_in_run(self, self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state, self._ti.map_index),
             removed=lambda parts, empty: removed_in_run(self._ti, self.dag, parts, empty),
@@ -285,11 +290,10 @@ class StepOperator(Receiving):
             if (step := step_of(task)) is not None and makes_version_of(step.model) == wanted
         }
 
-    def _to_run(self) -> list[str]:
+    def _to_run(self, states: States, closes: bool) -> list[str]:
         """The tasks of this DAG that are to run, or running, by the names that a version has for them."""
         from airflow_model_provider.registry.entities import part_of
 
-        states, closes = self._states()
         found: list[str] = []
         never = self._stopped_by_now(states)
         for task, by_index in states.items():
@@ -301,22 +305,14 @@ class StepOperator(Receiving):
             found += [part_of(task, index) for index in waiting]
         return found
 
-    def _passed_over(self) -> list[str]:
-        """The tasks that Airflow has skipped, or failed because of others, where a task is to come that says so."""
-        from airflow_model_provider.registry.entities import part_of
-
-        states, closes = self._states()
-        found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
-        return [part for part, state in found if closes and state in ("skipped", "upstream_failed")]
-
-    def _states(self) -> tuple[dict[str, dict[int, str | None]], bool]:
+    def _states(self) -> tuple[States, bool]:
         """The states of the tasks of this run, and whether the one that closes the version is to come."""
         assert self.step_model is not None
         close = closing_id(self.dag, self.step_model)
         states = states_in_run(self._ti, self.dag.task_ids)
         return states, not set(states.pop(close or "", {}).values()) <= OVER
 
-    def _stopped_by_now(self, states: Mapping[str, Mapping[int, str | None]]) -> set[str]:
+    def _stopped_by_now(self, states: States) -> set[str]:
         """The tasks that can no longer run because of others: Airflow skips and fails those without a word."""
         stopped: set[str] = set()
         for task, by_index in states.items():
@@ -324,6 +320,14 @@ class StepOperator(Receiving):
             if state in OVER and (part := part_state(state)) in ("skipped", "failed"):
                 stopped |= stopped_behind(self.dag.get_task(task), part)
         return stopped
+
+
+def _passed_over(states: States, closes: bool) -> list[str]:
+    """The tasks that Airflow has skipped, or failed because of others, where a task is to come that says so."""
+    from airflow_model_provider.registry.entities import part_of
+
+    found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
+    return [part for part, state in found if closes and state in ("skipped", "upstream_failed")]
 
 
 def _forget_pushed(ti: Any) -> None:

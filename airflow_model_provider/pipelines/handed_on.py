@@ -114,10 +114,20 @@ def references_held(value: Any, what: str) -> list[Any]:
     Return the references and handles in a value that a step returns.
 
     :param what: how errors call it.
+    :raises InvalidDefinition: if an object in it holds one where nobody looks for it; naming the first.
     :raises NotSerializable: if it is nested too deep to be looked into, and so to be saved.
     """
+
+    def is_meant(part: Any) -> bool:
+        if is_reference(part):
+            return True
+        if not isinstance(part, FunctionType):  # its code may use them
+            for held, _ in out_of_reach(part, is_reference):
+                raise _not_loaded(part, what, held)
+        return False
+
     try:
-        return held_in(value, is_reference)
+        return held_in(value, is_meant)
     except RecursionError:
         raise NotSerializable(what, type_names(value)[0], "it is nested too deep") from None
 
@@ -144,24 +154,6 @@ def without_references(value: Any, what: str) -> Any:
     for part in references_held(value, what):
         raise _not_loaded(value, what, part)
     return value
-
-
-def refuse_hidden_references(value: Any, what: str) -> None:
-    """
-    Refuse a value in which an object, at any depth of its containers, holds a reference where nobody looks for it.
-
-    :param what: how errors call it.
-    :raises InvalidDefinition: naming the first one.
-    """
-
-    def visit(part: Any) -> Any:
-        if is_reference(part) or isinstance(part, FunctionType):  # whose code may use them
-            return part
-        for held, _ in out_of_reach(part, is_reference):
-            raise _not_loaded(part, what, held)
-        return WALK
-
-    transform(value, visit)
 
 
 def _not_loaded(value: Any, what: str, part: Any) -> InvalidDefinition:

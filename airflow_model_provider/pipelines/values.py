@@ -278,6 +278,8 @@ def out_of_reach(
     part: Any, is_meant: Callable[[Any], bool] = lambda item: isinstance(item, JsonValue)
 ) -> Iterator[tuple[Any, str]]:
     """Find the references that :func:`transform` doesn't come to, one object deep, and where each is."""
+    if type(part) in _LEAVES:
+        return
     if isinstance(part, Mapping):
         yield from ((held, "as the key of a dict") for key in part for held in held_in(key, is_meant))
     if isinstance(part, FunctionType):

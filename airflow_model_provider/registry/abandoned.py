@@ -33,11 +33,12 @@ def fail_abandoned(
     :param alive: Dag runs that are not over: they may wait, for a person or for data, as long as they like.
     :return: how many there were.
     """
+    spared = {*alive}
 
     def found(connection: Connection, *, lock: bool) -> list[int]:
         query = _abandoned(ago(connection, timedelta(days)))
         rows = connection.execute(query.with_for_update(of=_version) if lock else query)
-        return [row[0] for row in rows if tuple(row[1:]) not in spared]
+        return [row[0] for row in rows if row[1:] not in spared]
 
     def work(connection: Connection) -> int:
         abandoned = found(connection, lock=True)
@@ -47,7 +48,6 @@ def fail_abandoned(
             become(connection, version_id, VersionState.FAILED)
         return len(abandoned)
 
-    spared = {tuple(run) for run in alive}
     there = len(database.read(lambda connection: found(connection, lock=False)))
     return there if dry_run or not there else database.write(work)
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, case, delete, select, update
 
 from airflow_model_provider.exceptions import VersionInUse
-from airflow_model_provider.exceptions.registry import ARCHIVE, FORCE, PURGE
+from airflow_model_provider.exceptions.registry import ARCHIVE, FORCE, PURGE, RELEASE
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import now
 from airflow_model_provider.registry.entities import VersionState
@@ -95,7 +95,7 @@ def _refuse_if_used(
         (
             *(pin, ["dag_id", "run_id", "deployment"], "DAG {!r} has pinned it for its run {!r}"),
             "If the run is over, release its pins: Client().drop_run_pins({!r}, {!r}, deployment={!r}). "
-            "For all runs that are over: airflow model-registry release-pins.",
+            f"For all runs that are over: {RELEASE}.",
         ),
     ]
     if not purge:

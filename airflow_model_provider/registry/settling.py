@@ -206,9 +206,7 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
     mapped = _of_mapped(outcomes)
     ended = {**mapped, **outcomes}
     pending = {row.task_id: ended.get(row.task_id, SKIPPED) for row in rows if row.state == PENDING}
-    change_pending(connection, version_id, pending)
-    for part in (part for part, state in pending.items() if state == SKIPPED and part in ended):
-        _drop(connection, version_id, part)
+    change_pending(connection, version_id, pending, never_ran=ended)
     for row in rows:
         told = ended.get(row.task_id)
         if told is not None and _knows_better(row, told, is_mapped=row.task_id in mapped):
@@ -318,8 +316,14 @@ def _drop_metadata(connection: Connection, version_id: int, part: str) -> None:
     connection.execute(delete(tables.version_metadata).where(mine & is_own & ~logged.sealed))
 
 
-def change_pending(connection: Connection, version_id: int, states: Mapping[str, str]) -> None:
-    """Change parts of a version that are pending, by task. What is skipped does not hold what it returned before."""
+def change_pending(
+    connection: Connection, version_id: int, states: Mapping[str, str], *, never_ran: Collection[str] = ()
+) -> None:
+    """
+    Change parts of a version that are pending, by task. What is skipped does not hold what it returned before.
+
+    :param never_ran: those that, if they are skipped, hold nothing that their code has written either.
+    """
     if not states:
         return
     changed = update(_producer).where(
@@ -330,7 +334,9 @@ def change_pending(connection: Connection, version_id: int, states: Mapping[str,
     rows = [{"task": task, "new": state} for task, state in states.items()]
     connection.execute(changed.values(state=bindparam("new"), at=now()), rows)
     for part, state in states.items():
-        if state == SKIPPED:
+        if state == SKIPPED and part in never_ran:
+            _drop(connection, version_id, part)
+        elif state == SKIPPED:
             _drop_outputs(connection, version_id, part, declared=True)
 
 
@@ -408,12 +414,12 @@ def check_ready(
     if own and attempt is not None:
         silent = _silent(rows, done := {*settled()}, attempt.producer)
         over = {part for part in done - silent.keys() if place_of(part)[1] < 0} | {attempt.producer}
-        awaited = [row for row in pending if over.isdisjoint((row.task_id, task_of(row.task_id)))]
-        for part in (
-            row.task_id for row in pending if row not in awaited and row.task_id != attempt.producer
-        ):
+        passed_over = {
+            row.task_id for row in pending if not over.isdisjoint((row.task_id, task_of(row.task_id)))
+        }
+        for part in sorted(passed_over - {attempt.producer}):
             _drop(connection, version_id, part)
-        pending = [row for row in awaited if row.declares]
+        pending = [row for row in pending if row.declares and row.task_id not in passed_over]
         own_parts = (attempt.task_id, attempt.producer)
         others = [row for row in rows if row.declares and row.task_id not in own_parts]
         none_came = not pending and others and all(row.state != COMMITTED for row in others)

@@ -240,7 +240,7 @@ def test_what_is_skipped_behind_others_does_not_run_again() -> None:
         },
     )
 
-    assert operator._to_run() == ["two"]
+    assert operator._to_run(*operator._states()) == ["two"]
 
 
 def test_a_cleared_instance_is_named_though_a_task_is_to_come_that_closes_the_version() -> None:
@@ -252,9 +252,9 @@ def test_a_cleared_instance_is_named_though_a_task_is_to_come_that_closes_the_ve
     told = {"dag_id": "predictions", "run_id": "r", "get_task_states": lambda **_: {"r": states}}
     operator._ti = SimpleNamespace(**told)
 
-    assert operator._to_run() == ["train[1]"]
+    assert operator._to_run(*operator._states()) == ["train[1]"]
     states["close_iris"] = "none"
-    assert operator._to_run() == ["train", "train[1]"]
+    assert operator._to_run(*operator._states()) == ["train", "train[1]"]
 
 
 @task

@@ -170,7 +170,7 @@ DELETING = [
         "VersionInUse",
         "iris@3 cannot be deleted: DAG 'scoring' has pinned it for its run 'manual__2'. "
         "If the run is over, release its pins: Client().drop_run_pins('scoring', 'manual__2', deployment='default'). "
-        "For all runs that are over: airflow model-registry release-pins.",
+        "For all runs that are over: airflow model-registry release-pins --conn-id CONNECTION.",
     ),
     Refusal(
         lambda shop: shop.delete(4, purge=True),
