@@ -66,7 +66,7 @@ def received_element(arg: Any, item: Any, index: int, context: Mapping[str, Any]
     if isinstance(arg, ZipXComArg):
         parts = zip(arg.args, item, strict=True)
         return tuple(
-            part if part is arg.fillvalue else received_element(each, part, index, context)
+            part if _is_fill(arg, each, part, index, context) else received_element(each, part, index, context)
             for each, part in parts
         )
     if isinstance(arg, ConcatXComArg):
@@ -85,6 +85,11 @@ def received_row(
     if isinstance(arg, PlainXComArg) and _wrote_results(arg):
         return {name: read_result(value) for name, value in row.items()}
     return row
+
+
+def _is_fill(arg: ZipXComArg, each: Any, part: Any, index: int, context: Mapping[str, Any]) -> bool:
+    """Whether a part of a zipped element is its ``fillvalue``; small integers are one object wherever they are."""
+    return part is arg.fillvalue and index >= len(entries(each, context))
 
 
 def _part_at(arg: ConcatXComArg, index: int, item: Any, context: Mapping[str, Any]) -> tuple[Any, Any, int]:

@@ -400,7 +400,9 @@ def elements_that_are_none_or_whole():
     found = perhaps.expand(number=[1, 2, 3])
     shown(found)
     shown.expand(x=found)
-    shown.expand(x=whole.expand(x=[1.0, 2.0]).map(itself))
+    wholes = whole.expand(x=[1.0, 2.0])
+    shown.expand(x=wholes.map(itself))
+    shown.expand(x=wholes.zip(whole.expand(x=[1.0]), fillvalue=1))
 
 
 class Marked:
