@@ -51,7 +51,6 @@ from airflow_model_provider.registry.entities import (
     Resolution,
     VersionRecord,
     VersionState,
-    task_of,
 )
 from airflow_model_provider.typecheck import check_output
 from airflow_model_provider.workspace import Saving
@@ -460,10 +459,9 @@ class StepExecution:
             registry.leave_out(version.id, removed)
 
     def _leave_behind_what_is_gone(self, registry: Registry, version: VersionRecord) -> None:
-        """Take out the elements of mapped tasks that are no longer in the Dag of a run that was cleared."""
-        there = self.task.producers()
-        gone = [part for part in registry.committed_instances(version.id) if task_of(part) not in there]
-        if gone and (removed := self.task.removed(gone, ())):
+        """Take out the elements of instances that Airflow has removed from a run that was cleared."""
+        instances = registry.unskipped_instances(version.id)
+        if instances and (removed := self.task.removed(instances, ())):
             registry.leave_out(version.id, removed)
 
     def _excuse(self, registry: Registry, version: VersionRecord) -> None:

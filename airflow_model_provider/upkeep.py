@@ -174,7 +174,8 @@ def collect(
     :param told: called after each stored file.
     :param ended: returns of those Dag runs that are over what became of their tasks; asked where versions are still
         being made.
-    :param at_work: returns Dag runs that are not over: their versions and pins are left alone, however long they wait.
+    :param at_work: returns Dag runs that are not over: their versions, outputs and pins are left alone, however long
+        they wait.
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
     :raises RegistryUnavailable: if the registry doesn't.
     """
@@ -185,9 +186,10 @@ def collect(
     fail_abandoned = partial(workspace.registry.fail_abandoned, alive=alive)
     abandoned = _forget(fail_abandoned, kept.abandoned, dry_run=dry_run)
     resolutions = _forget(workspace.registry.forget_resolutions, kept.resolutions, dry_run=dry_run)
-    outputs = _forget(workspace.registry.forget_outputs, kept.outputs, dry_run=dry_run)
+    forget_outputs = partial(workspace.registry.forget_outputs, alive=alive)
+    outputs = _forget(forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
-    for page in _pages(_unneeded(workspace, older_than, kept.outputs, note=not dry_run)):
+    for page in _pages(_unneeded(workspace, older_than, kept.outputs, alive, note=not dry_run)):
         for blob in page if dry_run else workspace.registry.condemn(page, older_than):
             if dry_run or _bury(workspace, blob):
                 blobs, size = blobs + 1, size + blob.size
@@ -224,9 +226,9 @@ def _release_pins(workspace: Workspace, alive: Collection[RunKey]) -> Callable[.
 
 
 def _unneeded(
-    workspace: Workspace, older_than: float, outputs: float | None, *, note: bool
+    workspace: Workspace, older_than: float, outputs: float | None, alive: Collection[RunKey], *, note: bool
 ) -> Iterator[Blob]:
-    yield from workspace.registry.unneeded_blobs(older_than, outputs)
+    yield from workspace.registry.unneeded_blobs(older_than, outputs, alive)
     registry, store = workspace.registry, workspace.store
     for page in _pages(Blob(*entry) for entry in store.iter_blobs()):
         strays = registry.stray_blobs(page, note=False)

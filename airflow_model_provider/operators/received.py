@@ -66,7 +66,9 @@ def received_element(arg: Any, item: Any, index: int, context: Mapping[str, Any]
     if isinstance(arg, ZipXComArg):
         parts = zip(arg.args, item, strict=True)
         return tuple(
-            part if _is_fill(arg, each, part, index, context) else received_element(each, part, index, context)
+            part
+            if _is_fill(arg, each, part, index, context)
+            else received_element(each, part, index, context)
             for each, part in parts
         )
     if isinstance(arg, ConcatXComArg):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The state of a task that was skipped for no reason that is known.
 ENDED: Final = "ended"
+#: Of a branch that was not kept from deciding.
+_DECIDED = frozenset({SUCCESS, SKIPPED})
 #: Under this key branches and their kind keep which tasks they skip, or which they follow.
 SAID: Final = "skipmixin_key"
 
@@ -112,7 +114,8 @@ class _Skips:
         """Whether a branch, or a task of its kind, has skipped a task."""
         for name in task.get_flat_relative_ids(upstream=True):
             branches = self.dag.get_task(name).inherits_from_skipmixin
-            if branches and SUCCESS in self.states.get(name, {}).values():
+            # One that is skipped in a cleared run still leaves out what it left out before.
+            if branches and not _DECIDED.isdisjoint(self.believed.get(name, {}).values()):
                 is_next = name in task.upstream_task_ids
                 if any(_leaves_out(kept, task.task_id, is_next=is_next) for kept in self.said(name)):
                     return True

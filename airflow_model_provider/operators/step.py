@@ -67,6 +67,10 @@ if TYPE_CHECKING:
     States = Mapping[str, Mapping[int, str | None]]
 
 
+#: Airflow's states of what does not run, and did not fail by itself.
+_PASSED_OVER = frozenset({"skipped", "removed", "upstream_failed"})
+
+
 class StepOperator(Receiving):
     """
     Run a function whose inputs may be references to versions and artifacts.
@@ -323,11 +327,11 @@ class StepOperator(Receiving):
 
 
 def _passed_over(states: States, closes: bool) -> list[str]:
-    """The tasks that Airflow has skipped, or failed because of others, where a task is to come that says so."""
+    """The tasks that Airflow has skipped, removed, or failed for others, where a task is to come that says so."""
     from airflow_model_provider.registry.entities import part_of
 
     found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
-    return [part for part, state in found if closes and state in ("skipped", "upstream_failed")]
+    return [part for part, state in found if closes and state in _PASSED_OVER]
 
 
 def _forget_pushed(ti: Any) -> None:

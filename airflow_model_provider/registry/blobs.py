@@ -17,15 +17,17 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Integer, Select, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, bindparam, or_, select, update
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import UtcTime, ago, now
 from airflow_model_provider.registry.database import Database, insertion, run
-from airflow_model_provider.registry.retention import is_spent
+from airflow_model_provider.registry.retention import is_spent, spared_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from airflow_model_provider.registry.entities import RunKey
 
 T = TypeVar("T")
 _blob, _made = tables.blob, tables.artifact_version
@@ -81,12 +83,15 @@ def intend_blob(database: Database, digest: str, size: int) -> Intent:
     return Intent(life, state == "stored")
 
 
-def unneeded(database: Database, older_than: float, outputs: float | None = None) -> Iterator[Blob]:
+def unneeded(
+    database: Database, older_than: float, outputs: float | None = None, alive: Collection[RunKey] = ()
+) -> Iterator[Blob]:
     """
     Yield bytes that no artifact version points to, in the order of their digests.
 
     :param older_than: seconds since a writer has last touched them, at least.
     :param outputs: days after which outputs that no version holds don't count; None means never.
+    :param alive: runs whose outputs count all the same.
     """
     if outputs is None:
         return _paged(database, _UNNEEDED, lambda connection: _since(connection, older_than))
@@ -94,7 +99,8 @@ def unneeded(database: Database, older_than: float, outputs: float | None = None
     def times(connection: Connection) -> dict[str, Any]:
         return {**_since(connection, older_than), "made_before": ago(connection, timedelta(outputs))}
 
-    return _paged(database, _UNNEEDED_BUT_SPENT, times)
+    spent = is_spent(bindparam("made_before", type_=UtcTime), spared_runs(database, outputs, alive))
+    return _paged(database, _page.where(_is_unneeded_by(_user.where(~spent))), times)
 
 
 def needed(database: Database) -> Iterator[Blob]:
@@ -188,21 +194,22 @@ def _digests(blobs: Sequence[Blob]) -> list[str]:
 # Not EXISTS: of that PostgreSQL makes a join, which reads all artifact versions for every page until they are counted.
 _user = select(_made.c.id).where(_made.c.digest == _blob.c.digest, _made.c.deleted_at.is_(None)).limit(1)
 _is_used = _user.scalar_subquery().is_not(None)
-_is_kept = _user.where(~is_spent(bindparam("made_before", type_=UtcTime))).scalar_subquery().is_not(None)
 _untouched = _blob.c.touched_at <= bindparam("since", type_=UtcTime)
-_is_unneeded, _is_unneeded_but_spent = (
-    or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", _untouched, ~used))
-    for used in (_is_used, _is_kept)
-)
+
+
+def _is_unneeded_by(users: Select[Any]) -> ColumnElement[bool]:
+    is_used = users.scalar_subquery().is_not(None)
+    return or_(_blob.c.state == "condemned", and_(_blob.c.state != "removed", _untouched, ~is_used))
+
+
+_is_unneeded = _is_unneeded_by(_user)
 _page = (
     select(_blob.c.digest, _blob.c.size)
     .where(_blob.c.digest > bindparam("after"))
     .order_by(_blob.c.digest)
     .limit(bindparam("page", type_=Integer))
 )
-_NEEDED, _UNNEEDED, _UNNEEDED_BUT_SPENT = (
-    _page.where(condition) for condition in (_is_used, _is_unneeded, _is_unneeded_but_spent)
-)
+_NEEDED, _UNNEEDED = _page.where(_is_used), _page.where(_is_unneeded)
 _chosen = _blob.c.digest.in_(bindparam("digests", expanding=True))
 _KNOWN = select(_blob.c.digest).where(_chosen)
 _THERE = _KNOWN.where(_blob.c.state != "removed")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_model_provider.registry import artifacts, blobs, retention, signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import RunKey
 
 
 class Care:
@@ -21,9 +22,11 @@ class Care:
         """Yield what artifact versions point to. See :func:`blobs.needed`."""
         return blobs.needed(self._database)
 
-    def unneeded_blobs(self, older_than: float, outputs: float | None = None) -> Iterator[blobs.Blob]:
+    def unneeded_blobs(
+        self, older_than: float, outputs: float | None = None, alive: Collection[RunKey] = ()
+    ) -> Iterator[blobs.Blob]:
         """Yield what no artifact version points to. See :func:`blobs.unneeded`."""
-        return blobs.unneeded(self._database, older_than, outputs)
+        return blobs.unneeded(self._database, older_than, outputs, alive)
 
     def stray_blobs(self, found: Sequence[blobs.Blob], *, note: bool = False) -> list[blobs.Blob]:
         """Return bytes of which no row tells. See :func:`blobs.strays`."""
@@ -37,10 +40,10 @@ class Care:
         """Remove condemned bytes. See :func:`blobs.bury`."""
         return blobs.bury(self._database, blob, remove)
 
-    def forget_outputs(self, days: float, *, dry_run: bool = False) -> int:
+    def forget_outputs(self, days: float, *, alive: Collection[RunKey] = (), dry_run: bool = False) -> int:
         """Forget outputs that no version holds, or count them. See :func:`retention.forget_outputs`."""
         work = retention.count_outputs if dry_run else retention.forget_outputs
-        return work(self._database, days)
+        return work(self._database, days, alive)
 
     def forget_resolutions(self, days: float, *, dry_run: bool = False) -> int:
         """Forget what tasks got long ago, or count it. See :func:`retention.forget_resolutions`."""

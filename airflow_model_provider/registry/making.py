@@ -78,9 +78,9 @@ class Making:
         """Return the instances that a version waits for. See :func:`settling.pending_instances`."""
         return settling.pending_instances(self._database, version_id)
 
-    def committed_instances(self, version_id: int) -> list[str]:
-        """Return the instances whose outputs a version holds. See :func:`settling.committed_instances`."""
-        return settling.committed_instances(self._database, version_id)
+    def unskipped_instances(self, version_id: int) -> list[str]:
+        """Return the instances that a version counts with. See :func:`settling.unskipped_instances`."""
+        return settling.unskipped_instances(self._database, version_id)
 
     def failed_without_outputs(self, version_id: int) -> list[str]:
         """Return the parts that have failed. See :func:`settling.failed_without_outputs`."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.deletion import bury_parts
+from airflow_model_provider.registry.entities import RunKey
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
@@ -21,28 +23,51 @@ _made, _link, _resolution = tables.artifact_version, tables.link, tables.resolut
 BATCH = 1000
 
 
-def is_spent(before: ColumnElement[Any] | datetime) -> ColumnElement[bool]:
-    """Return the condition that an artifact version is an output that no version holds, made before a time."""
+def is_spent(before: ColumnElement[Any] | datetime, spared: Collection[RunKey] = ()) -> ColumnElement[bool]:
+    """
+    Return the condition that an artifact version is an output that no version holds, made before a time.
+
+    :param spared: runs whose outputs are left alone.
+    """
     held = select(_link.c.version_id).where(_link.c.artifact_version_id == _made.c.id).exists()
     old = _made.c.created_at <= before
-    return _made.c.deleted_at.is_(None) & _made.c.attempt_id.is_not(None) & old & ~held
+    theirs = [and_(*(_made.c[name] == value for name, value in run._asdict().items())) for run in spared]
+    spent = (_made.c.deleted_at.is_(None), _made.c.attempt_id.is_not(None), old, ~held)
+    return and_(*spent, *(~of_run for of_run in theirs))
 
 
-def count_outputs(database: Database, days: float) -> int:
+def spared_runs(database: Database, days: float, alive: Collection[RunKey]) -> list[RunKey]:
+    """Return those of some runs whose outputs would be spent; few that are not over have been at it so long."""
+
+    def look(connection: Connection) -> list[RunKey]:
+        runs = select(*(_made.c[name] for name in RunKey._fields)).distinct()
+        spent = connection.execute(runs.where(is_spent(ago(connection, timedelta(days)))))
+        return sorted({RunKey(*row) for row in spent} & {*alive})
+
+    return database.read(look) if alive else []
+
+
+def count_outputs(database: Database, days: float, alive: Collection[RunKey] = ()) -> int:
     """Return how many outputs :func:`forget_outputs` would forget."""
+    spared = spared_runs(database, days, alive)
     return database.read(
         lambda connection: connection.execute(
-            select(func.count()).select_from(_made).where(is_spent(ago(connection, timedelta(days))))
+            select(func.count()).select_from(_made).where(is_spent(ago(connection, timedelta(days)), spared))
         ).scalar_one()
     )
 
 
-def forget_outputs(database: Database, days: float) -> int:
-    """Turn outputs that no version holds into tombstones; their bytes go with the next collection."""
+def forget_outputs(database: Database, days: float, alive: Collection[RunKey] = ()) -> int:
+    """
+    Turn outputs that no version holds into tombstones; their bytes go with the next collection.
+
+    :param alive: runs that are not over: tasks of theirs may yet take these.
+    """
     after, forgotten = 0, 0
+    spared = spared_runs(database, days, alive)
 
     def work(connection: Connection) -> tuple[list[int], int]:
-        is_old = is_spent(ago(connection, timedelta(days)))
+        is_old = is_spent(ago(connection, timedelta(days)), spared)
         query = select(_made.c.id).where(is_old, _made.c.id > after)
         # First the locks, then a look at who links to them.
         found = list(connection.execute(query.order_by(_made.c.id).limit(BATCH).with_for_update()).scalars())

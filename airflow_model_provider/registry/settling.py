@@ -117,10 +117,10 @@ def pending_instances(database: Database, version_id: int) -> list[str]:
     return [part for part in sorted(pending) if place_of(part)[1] >= 0 and task_of(part) not in pending]
 
 
-def committed_instances(database: Database, version_id: int) -> list[str]:
-    """Return the mapped instances whose outputs a version holds."""
+def unskipped_instances(database: Database, version_id: int) -> list[str]:
+    """Return the mapped instances whose outputs a version holds or waits for, and those that failed."""
     rows = database.read(lambda connection: producer_rows(connection, version_id))
-    return [row.task_id for row in rows if row.state == COMMITTED and place_of(row.task_id)[1] >= 0]
+    return [row.task_id for row in rows if row.state != SKIPPED and place_of(row.task_id)[1] >= 0]
 
 
 def failed_without_outputs(database: Database, version_id: int) -> list[str]:
@@ -211,6 +211,8 @@ def close_producers(connection: Connection, version_id: int, outcomes: Mapping[s
         told = ended.get(row.task_id)
         if told is not None and _knows_better(row, told, is_mapped=row.task_id in mapped):
             _put(connection, version_id, {row.task_id: told}, declares=row.declares)
+            if told == SKIPPED and row.state == FAILED:
+                _drop(connection, version_id, row.task_id)
     for task, state in outcomes.items():  # an instance of a mapped task that was killed has said nothing
         base = known.get(task_of(task))
         if state == FAILED and task not in known and base is not None:

@@ -19,6 +19,9 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
     "skips_again",
     "skips_in_group",
 )
+SHRUNK, EMPTIED, UNWANTED, NESTED = "shrunk", "emptied", "unwanted", "nested"
+#: What was mapped over, by round.
+NUMBERS = {SHRUNK: ([1, 2, 3], [1]), EMPTIED: ([1, 2, 3], [])}
 WAYS = ("turned", "turned_promoted", "turned_promoted_then")
 PROMOTED, RENAMED, RENAMED_READY = "excused_promoted", "renamed_promoted", "renamed_ready"
 ROUND = [1]
@@ -163,6 +166,72 @@ def turned(name: str, *, first: bool) -> Any:
     return turning
 
 
+def shrinking(name: str) -> Any:
+    """A list that a standard task makes, and that is shorter when it runs again; what is made of it is promoted."""
+
+    @task
+    def numbers() -> list[int]:
+        return NUMBERS[name][ROUND[0] > 1]
+
+    @step
+    def element(i: int) -> Annotated[int, "element"]:
+        get_step_context().model.log_metadata({f"number_{i}": i})
+        return i
+
+    @pipeline(name=name, model=Model(name))
+    def shorter() -> None:
+        given = numbers()
+        made = element.expand(i=given)
+        alone = early.after(given)()
+        last = promote_in_round_2 if name == SHRUNK else promote
+        last.with_options(trigger_rule="none_failed").after(made, alone)()
+
+    return shorter
+
+
+@task.short_circuit
+def wanted() -> bool:
+    """Whether it is the first round."""
+    return ROUND[0] == 1
+
+
+@step
+def fails_in_round_2() -> Annotated[int, "made"]:
+    """Fail when it runs again."""
+    if ROUND[0] == 2:
+        raise ValueError(ROUND[0])
+    return ROUND[0]
+
+
+@step
+def extra() -> Annotated[int, "extra"]:
+    """Make and log what is wanted in the first round."""
+    get_step_context().model.log_metadata({"extra": ROUND[0]})
+    return ROUND[0]
+
+
+@pipeline(name=UNWANTED, model=Model(UNWANTED))
+def unwanted() -> None:
+    """What a step makes is not wanted any more in a round in which a step before it fails."""
+    extra.with_options(trigger_rule="none_failed").after(fails_in_round_2(), wanted())()
+
+
+@pipeline(name=NESTED, model=Model(NESTED))
+def nested() -> None:
+    """A branch that leaves out a step is left out itself when it runs again; what it left out stays so."""
+
+    @task.branch
+    def outer() -> list[str]:
+        return ["inner"] if ROUND[0] == 1 else []
+
+    @task.branch
+    def inner() -> list[str]:
+        return []
+
+    first, second = outer(), inner()
+    first >> second >> extra.with_options(trigger_rule="none_failed").after(early())()
+
+
 def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
     """A state of a file in which a mapped step has a name of its own, and a number of elements."""
 
@@ -182,6 +251,8 @@ def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
 
 PIPELINES = (
     *(reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group),
+    *map(shrinking, NUMBERS),
+    *(unwanted, nested),
     *(turned(name, first=first) for name in WAYS for first in (False, True)),
     *(renamed(name, "before", [1, 2, 3]) for name in (RENAMED, RENAMED_READY)),
 )
@@ -193,6 +264,7 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     promoted = dags[SKIPS].test().run_id
     turning = {name: dags[name].test().run_id for name in (*WAYS, *(f"{name}_late" for name in WAYS))}
     Client().get_model_version(SKIPS, 2).set_stage("staging")
+    changed = {name: dags[name].test().run_id for name in (*NUMBERS, UNWANTED, NESTED)}
     for name in (EXCUSED, CLOSED, PROMOTED):
         mark(name, runs[name], "check")
     ROUND[0] += 1
@@ -203,9 +275,11 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     for run_id in (runs[SKIPS], promoted):
         go_on(dags[SKIPS], run_id, ["each", "last"])
     go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
-    for name, run_id in turning.items():
+    for name, run_id in {**turning, **changed}.items():
         go_on(dags[name], run_id, list(dags[name].task_ids))
-    ROUND[0] -= 1
+    ROUND[0] += 1
+    go_on(dags[UNWANTED], changed[UNWANTED], ["fails_in_round_2", f"close_{UNWANTED}"])
+    ROUND[0] = 1
     for name in (RENAMED, RENAMED_READY):
         rename_twice(dags[name], go_on)
     wanted = {
@@ -236,6 +310,17 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
         },
         "turned_promoted_then": {1: ("ready", ["out_2"], ["way_2"])},
         "turned_promoted_then_late": {1: ("ready", ["early", "out_2"], ["way_2"])},
+        SHRUNK: {1: ("ready", ["early", "element[0]"], ["number_1"])},
+        EMPTIED: {
+            1: (
+                "ready",
+                ["early", "element[0]", "element[1]", "element[2]"],
+                [*map("number_{}".format, (1, 2, 3))],
+            ),
+            2: ("ready", ["early"], []),
+        },
+        NESTED: {1: ("ready", ["early"], [])},
+        UNWANTED: {1: ("ready", ["made"], [])},
         RENAMED_READY: {1: ("ready", ["made[0]"], ["after_6"])},
     }
     found = {name: look(name) for name in wanted}

@@ -105,6 +105,22 @@ def test_outputs_that_no_version_holds_go(filled: Workspace, keep: Any) -> None:
     assert (list(verify(filled)), records(filled)) == ([], 2)
 
 
+def test_outputs_of_a_run_that_is_not_over_stay(filled: Workspace, keep: Any) -> None:
+    """Its next task may take them."""
+    keep(keep_outputs=PASSED)
+    other = Attempt(RUN._replace(run_id="tuesday"), "spent", "try of another run")
+    filled.save("the other's", Saving("other", what="other", output="other"), attempt=other)
+    gone = Garbage(blobs=1, size=len("the other's"), leftovers=0, outputs=1)
+
+    found = [
+        collect(filled, older_than=0, dry_run=dry_run, at_work=lambda: {RUN}) for dry_run in (True, False)
+    ]
+
+    assert found == [gone] * 2
+    assert len(names(filled)) == 4
+    assert collect(filled, older_than=0).outputs == 1
+
+
 def test_records_of_resolutions_go(filled: Workspace, keep: Any) -> None:
     """And nothing else does."""
     keep(keep_resolutions=PASSED)
