@@ -236,14 +236,24 @@ def get_step_context() -> StepContext:
 
     >>> get_step_context().model.set_stage("production", force=True)  # doctest: +SKIP
     """
+    return running("get_step_context()", "In the body of a pipeline, call get_pipeline_context().")
+
+
+def running(call: str, otherwise: str) -> StepContext:
+    """
+    Return the context of the step that runs now.
+
+    :param call: what the user's code called.
+    :param otherwise: what to do where no step runs.
+    :raises MissingModelContext: outside of a running step.
+    """
     context = current_step()
     if context is None:
-        raise MissingModelContext(
-            "get_step_context()",
-            "Run the pipeline, or call the step in airflow_model_provider.testing.step_context(). In the body of a "
-            "pipeline, call get_pipeline_context().",
-            "was called where no step runs: a step that is called outside of a pipeline is a plain function",
+        advice = "Run the pipeline, or call the step in airflow_model_provider.testing.step_context()."
+        problem = (
+            "was called where no step runs: a step that is called outside of a pipeline is a plain function"
         )
+        raise MissingModelContext(call, f"{advice} {otherwise}", problem)
     return context
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from airflow_model_provider.exceptions import DeferredValueUsed
+from airflow_model_provider.exceptions import DeferredAttributeUsed, DeferredValueUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Uncomputed:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # machinery asks; there may be nothing to describe yet
                 raise AttributeError(name)
-            raise AttributeError(str(DeferredValueUsed(self._describe(), f"using its {name!r}")))
+            raise DeferredAttributeUsed(self._describe(), f"using its {name!r}")
 
     def _refuse(self, operation: str) -> NoReturn:
         raise DeferredValueUsed(self._describe(), operation)

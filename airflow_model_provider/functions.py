@@ -13,6 +13,7 @@ from airflow_model_provider.context import (
     current_step,
     get_step_context,
     refuse_io_in_definition,
+    running,
 )
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
@@ -51,14 +52,17 @@ def log_metadata(
         else the newest, or the version that ``artifact_version`` says, in the registry of the step's model.
     :param model_name: with ``model_version``: onto that model version.
     :raises InvalidDefinition: if the target is missing, or ``metadata`` is not a mapping.
+    :raises MissingModelContext: if the target is to be inferred, and no step runs.
 
     >>> log_metadata({"accuracy": 0.97}, infer_model=True)  # doctest: +SKIP
     """
     refuse_io_in_definition("log_metadata()")
     if infer_artifact:
-        get_step_context().add_output_metadata(metadata, artifact_name)
+        otherwise = "To log onto an artifact from elsewhere, pass artifact_name= alone."
+        running("log_metadata(infer_artifact=True)", otherwise).add_output_metadata(metadata, artifact_name)
     elif infer_model:
-        get_step_context().model.log_metadata(metadata)
+        otherwise = "To log onto a version from elsewhere, pass model_name= and model_version=."
+        running("log_metadata(infer_model=True)", otherwise).model.log_metadata(metadata)
     elif model_name is not None and model_version is not None:
         Client().get_model_version(model_name, model_version).log_metadata(metadata)
     elif _is_made_here(artifact_name, artifact_version):
@@ -194,7 +198,7 @@ def link_artifact_to_model(artifact: Artifact[Any], model: Model | ModelVersion 
         problem = f"{quoted(artifact)} is not the handle of an artifact"
         raise InvalidDefinition("link_artifact_to_model()", problem, "Pass version.get_artifact(name).")
     if model is None:
-        version = get_step_context().model
+        version = running("link_artifact_to_model()", "To link it elsewhere, pass model=.").model
     elif isinstance(model, ModelVersion):
         version = model
     elif hasattr(model, "load"):

@@ -17,6 +17,7 @@ from airflow_model_provider.exceptions.connections import (
     WrongRegistry,
 )
 from airflow_model_provider.exceptions.definitions import (
+    DeferredAttributeUsed,
     DeferredValueUsed,
     DefinitionError,
     InvalidDefinition,
@@ -87,6 +88,7 @@ __all__ = [
     "AlreadyExists",
     "AmbiguousArtifact",
     "ArtifactNotFound",
+    "DeferredAttributeUsed",
     "DeferredValueUsed",
     "DefinitionError",
     "DeploymentClash",

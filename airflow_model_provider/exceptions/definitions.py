@@ -109,6 +109,10 @@ class DeferredValueUsed(DefinitionError, TypeError):
         )
 
 
+class DeferredAttributeUsed(DeferredValueUsed, AttributeError):
+    """An attribute was asked of a value that exists only when a task runs. A retry cannot help."""
+
+
 class LoadingWhileBuilding(DefinitionError, RuntimeError):
     """Registry or store access was attempted in a pipeline or DAG body. A retry cannot help."""
 

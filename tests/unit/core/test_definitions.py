@@ -14,6 +14,8 @@ from airflow_model_provider import (
     Model,
     get_pipeline_context,
     get_step_context,
+    link_artifact_to_model,
+    log_metadata,
     pipeline,
     step,
 )
@@ -25,6 +27,7 @@ from airflow_model_provider.exceptions import (
     LoadingWhileBuilding,
     MissingModelContext,
 )
+from airflow_model_provider.handles import Artifact
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition, artifact_name
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs
@@ -276,6 +279,26 @@ def test_contexts_outside_of_their_place_say_so() -> None:
         get_pipeline_context()
     with pytest.raises(MissingModelContext, match="get_pipeline_context"):
         get_step_context()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: log_metadata({"a": 1}, infer_model=True),
+            r"log_metadata\(infer_model=True\).*model_version=",
+        ),
+        (
+            lambda: log_metadata({"a": 1}, infer_artifact=True),
+            r"log_metadata\(infer_artifact=True\).*artifact_name=",
+        ),
+        (lambda: link_artifact_to_model(Artifact.__new__(Artifact)), r"link_artifact_to_model\(\).*model="),
+    ],
+)
+def test_what_needs_a_running_step_says_how_else(call: Callable[[], None], said: str) -> None:
+    """The error names what the user called."""
+    with pytest.raises(MissingModelContext, match=said):
+        call()
 
 
 @pytest.mark.parametrize(

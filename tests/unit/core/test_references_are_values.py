@@ -68,9 +68,12 @@ def test_computing_with_a_reference_is_refused_by_name(item: Any, how: str) -> N
 @pytest.mark.parametrize("item", [ACCURACY, ROWS, IRIS])
 def test_what_the_object_has_a_reference_has_not(item: Any) -> None:
     """The error says where it can be had; whoever merely asks is answered."""
-    with pytest.raises(AttributeError, match=r"using its 'predict' is not possible here\. Pass it to a step"):
+    with pytest.raises(
+        AttributeError, match=r"using its 'predict' is not possible here\. Pass it to a step"
+    ) as raised:
         item.predict([1])
 
+    assert isinstance(raised.value, DeferredValueUsed)
     assert not hasattr(item, "predict")
     assert copy.deepcopy(item) == item
 
