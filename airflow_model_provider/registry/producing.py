@@ -6,7 +6,7 @@ import logging
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from airflow_model_provider.limits import check_id
 from airflow_model_provider.registry import tables
@@ -34,6 +34,7 @@ from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
 
@@ -76,6 +77,7 @@ def version_for_run(
     check_name("model", model)
 
     waiting: set[str] = set()
+    seen: dict[str, datetime] = {}
 
     def look(connection: Connection) -> _Found:
         return _found(connection, model, run, producer, new.run_mark, waiting, producers)
@@ -84,6 +86,7 @@ def version_for_run(
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
+        seen = _settled_at(database, found)  # before Airflow is asked: what is settled later is of this time
         waiting |= _runs_again(producer, again)
         waiting |= _made_before(database, found, passed_over) if waiting else set()
         found = database.read(look) if waiting and found.is_sealed else found
@@ -91,9 +94,8 @@ def version_for_run(
         record = version_record(found.row)
         if found.is_sealed or (is_first_try and not found.may_be_cleared):
             return record
-        had_ended = found.may_be_cleared
-        running = {producer, *waiting} if had_ended else again()
-        state = reopen_version(database, record.id, running, _asked(producers), had_ended=had_ended)
+        running = {producer, *waiting} if found.may_be_cleared else again()
+        state = reopen_version(database, record.id, running, _asked(producers), seen=seen)
         return record._replace(state=state)
     there = _asked(producers)
     parts = _still_to_run(there, waiting) if waiting and not found.is_deleted else there
@@ -144,6 +146,14 @@ def _runs_again(producer: str, again: Again) -> set[str]:
     """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
     waiting = set(again())
     return {producer, *waiting} if waiting else waiting
+
+
+def _settled_at(database: Database, found: _Found) -> dict[str, datetime]:
+    """When each part of a version was settled."""
+    assert found.row is not None
+    version_id = found.row.v_id
+    rows = database.read(lambda connection: producer_rows(connection, version_id))
+    return {row.task_id: row.at for row in rows}
 
 
 def _made_before(database: Database, found: _Found, passed_over: Again) -> set[str]:
@@ -244,7 +254,8 @@ class _Found(NamedTuple):
         """Whether the task that asks has had its turn, or has come into the Dag since the version was made."""
         if self.row is None or self.is_deleted or self.row.mine == PENDING:
             return False
-        return self.row.mine is not None or self.is_sealed or not self.row.is_known
+        # What an instance says of itself comes before what was said of the whole task.
+        return self.row.mine is not None or self.is_sealed or self.row.whole != PENDING
 
 
 def _found(
@@ -272,7 +283,7 @@ def _found(
 def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> Row[Any] | None:
     part = (_producer.c.version_id == _version.c.id) & (_producer.c.task_id == producer)
     other = _producer.alias("other")
-    is_known = exists().where(other.c.version_id == _version.c.id, other.c.task_id == task_of(producer))
+    is_whole = (other.c.version_id == _version.c.id) & (other.c.task_id == task_of(producer))
     condition: list[ColumnElement[bool]] = [
         _run_version.c[key] == value for key, value in run_columns(run).items()
     ]
@@ -281,10 +292,11 @@ def _newest(connection: Connection, model: str, run: RunKey, producer: str) -> R
             _run_version.c.generation,
             _run_version.c.run_mark,
             _producer.c.state.label("mine"),
-            is_known.label("is_known"),
+            other.c.state.label("whole"),
         )
         .join(_run_version, _run_version.c.version_id == _version.c.id)
         .outerjoin(_producer, part)
+        .outerjoin(other, is_whole)
         .where(tables.model.c.name == model, *condition)
         .order_by(_run_version.c.generation.desc())
         .limit(1)

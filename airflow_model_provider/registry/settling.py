@@ -30,6 +30,7 @@ from airflow_model_provider.registry.versions import is_made_in, version_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_model_provider.registry.entities import Attempt
 
@@ -150,28 +151,35 @@ def reopen_version(
     parts: Collection[str],
     producers: Mapping[str, bool],
     *,
-    had_ended: bool,
+    seen: Mapping[str, datetime],
 ) -> VersionState:
     """
     Note that tasks run again, and which tasks there are now: a version that was never promoted waits for them.
 
     :param parts: the tasks and mapped instances that run again; also some of which the version knows nothing.
     :param producers: the tasks that write into the version, as their Dag is now, and whether each declares outputs.
-    :param had_ended: whether the tasks had settled their parts, and have to do so again.
+    :param seen: when each part had been settled before Airflow was asked what runs: these have to be settled again.
     :raises VersionNotFound: if the version was deleted meanwhile.
     """
 
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
-        if had_ended:
-            mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
-            connection.execute(update(_producer).where(mine).values(state=PENDING, at=now()))
+        before = producer_rows(connection, version_id)
+        again = {
+            row.task_id: PENDING for row in before if row.task_id in parts and seen.get(row.task_id) == row.at
+        }
+        _put(connection, version_id, again, declares=False)
         forget_missing(connection, version_id, producers)
-        known = {task_of(row.task_id) for row in producer_rows(connection, version_id)}
+        rows = {row.task_id: row for row in producer_rows(connection, version_id)}
+        known = {task_of(part) for part in rows}
+        # Where nobody will say what became of a whole mapped task, its instances do.
+        told = {task for task in known.difference(parts) if task in rows and rows[task].state == FAILED}
         for part in parts:
             task = task_of(part)
-            if task not in known and task in producers:
+            if task in producers and (task not in known or (task in told and part not in rows)):
                 _put(connection, version_id, {part: PENDING}, declares=producers[task])
+        for task in told.intersection(map(task_of, parts)):
+            _put(connection, version_id, {task: SKIPPED}, declares=rows[task].declares)
         return recomputed(connection, version_id)
 
     return database.write(work)
@@ -343,8 +351,8 @@ def change_pending(
 
 
 def producer_rows(connection: Connection, version_id: int) -> list[Row[Any]]:
-    """Return the parts of a version, by task."""
-    query: Any = select(_producer.c.task_id, _producer.c.state, _producer.c.declares)
+    """Return the parts of a version, by task, and when they were settled."""
+    query: Any = select(_producer.c.task_id, _producer.c.state, _producer.c.declares, _producer.c.at)
     query = query.where(_producer.c.version_id == version_id).order_by(_producer.c.task_id)
     return list(connection.execute(query))
 

@@ -20,6 +20,7 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
     "skips_in_group",
 )
 SHRUNK, EMPTIED, UNWANTED, NESTED = "shrunk", "emptied", "unwanted", "nested"
+LISTED = ("listed", "listed_beside")
 #: What was mapped over, by round.
 NUMBERS = {SHRUNK: ([1, 2, 3], [1]), EMPTIED: ([1, 2, 3], [])}
 WAYS = ("turned", "turned_promoted", "turned_promoted_then")
@@ -232,6 +233,29 @@ def nested() -> None:
     first >> second >> extra.with_options(trigger_rule="none_failed").after(early())()
 
 
+def listing(name: str) -> Any:
+    """A list that a standard task fails to make at first; steps are mapped over it, and run beside and behind that."""
+
+    @task
+    def numbers() -> list[int]:
+        if ROUND[0] == 1:
+            raise ValueError(ROUND[0])
+        return [1, 2]
+
+    @step
+    def element(i: int) -> Annotated[int, "element"]:
+        return i
+
+    @pipeline(name=name, model=Model(name))
+    def listed() -> None:
+        early()
+        given = numbers()
+        made = element.expand(i=given)
+        last.after(made if name == LISTED[0] else given)()
+
+    return listed
+
+
 def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
     """A state of a file in which a mapped step has a name of its own, and a number of elements."""
 
@@ -253,6 +277,7 @@ PIPELINES = (
     *(reports, excused, excused_closed, excused_promoted, skips_again, skips_in_group),
     *map(shrinking, NUMBERS),
     *(unwanted, nested),
+    *map(listing, LISTED),
     *(turned(name, first=first) for name in WAYS for first in (False, True)),
     *(renamed(name, "before", [1, 2, 3]) for name in (RENAMED, RENAMED_READY)),
 )
@@ -264,6 +289,7 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     promoted = dags[SKIPS].test().run_id
     turning = {name: dags[name].test().run_id for name in (*WAYS, *(f"{name}_late" for name in WAYS))}
     Client().get_model_version(SKIPS, 2).set_stage("staging")
+    listed = {name: dags[name].test().run_id for name in LISTED}
     changed = {name: dags[name].test().run_id for name in (*NUMBERS, UNWANTED, NESTED)}
     for name in (EXCUSED, CLOSED, PROMOTED):
         mark(name, runs[name], "check")
@@ -275,6 +301,8 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     for run_id in (runs[SKIPS], promoted):
         go_on(dags[SKIPS], run_id, ["each", "last"])
     go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
+    for name, run_id in listed.items():
+        go_on(dags[name], run_id, ["numbers", "element", "last"])
     for name, run_id in {**turning, **changed}.items():
         go_on(dags[name], run_id, list(dags[name].task_ids))
     ROUND[0] += 1
@@ -319,6 +347,7 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
             ),
             2: ("ready", ["early"], []),
         },
+        **{key: {1: ("ready", ["early", "element[0]", "element[1]", "last"], [])} for key in LISTED},
         NESTED: {1: ("ready", ["early"], [])},
         UNWANTED: {1: ("ready", ["made"], [])},
         RENAMED_READY: {1: ("ready", ["made[0]"], ["after_6"])},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from airflow.sdk import get_current_context, task
@@ -9,6 +10,7 @@ from airflow.sdk import get_current_context, task
 from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
+AT_ONCE, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 UNEXPANDED, EMPTY = "ended_unexpanded", "ended_empty"
 
 
@@ -126,6 +128,9 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     found[BRANCHED] = (str(version.state), "ready")
     well = {"first": "committed", "choose": "committed", "not_followed": "skipped"}
     closed = f"close_{BRANCHED}"
+    set_skipped(empty, "first")
+    ends = [told(empty, since)["first"] for since in (AT_ONCE, NEVER)]
+    found["a try had ended"] = (ends, ["ended", "skipped"])
     found["left out"] = (told(branched), {**well, "followed": "committed", closed: "committed"})
     take_too_long(branched, "followed", closed)
     found["followed"] = (told(branched), {**well, "followed": "ended", closed: "ended"})
@@ -146,6 +151,16 @@ def set_state(run: Any, state: str) -> None:
         session.query(DagRun).filter_by(dag_id=run.dag_id, run_id=run.run_id).one().set_state(state)
 
 
+def set_skipped(run: Any, task_id: str) -> None:
+    """Do to a task that waits for its next try what Airflow does once the time of the run is over."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    of_the_run = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id}
+    with create_session() as session:
+        session.query(TaskInstance).filter_by(**of_the_run).update({"state": "skipped"})
+
+
 def take_too_long(run: Any, *left: str) -> None:
     """Do to tasks of a run what Airflow does once the time of the run is over."""
     from airflow.models.dagrun import DagRun
@@ -159,10 +174,10 @@ def take_too_long(run: Any, *left: str) -> None:
                 item.state, item.end_date = "skipped", None
 
 
-def told(run: Any) -> dict[str, str]:
-    """What upkeep hears of a run."""
+def told(run: Any, since: datetime = AT_ONCE) -> dict[str, str]:
+    """What upkeep hears of a run whose first version was begun then."""
     from airflow_model_provider.cli.runs import ended_runs
     from airflow_model_provider.registry.entities import RunKey
 
     key = RunKey("default", run.dag_id, run.run_id)
-    return ended_runs([key])[key]
+    return ended_runs({key: since})[key]

@@ -7,6 +7,7 @@ import pytest
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.registry.entities import (
     COMMITTED,
+    FAILED,
     SKIPPED,
     Attempt,
     Relation,
@@ -99,6 +100,23 @@ def test_a_cleared_run_makes_another_version_whichever_task_is_first(registry: R
     second = begin(registry, "notify", again=lambda: ["notify", "train"])
     assert second != made
     assert begin(registry, "train", again=lambda: ["notify", "train"]) == second
+
+
+def test_what_is_settled_while_airflow_is_asked_is_settled(registry: Registry) -> None:
+    """Its state there is older: two cleared steps start at the same time, and one ends before the other is known."""
+    made = begin(registry)
+    for task, declares in PARTS.items():
+        registry.settle_producer(made, task, FAILED, declares=declares)
+
+    def asked() -> list[str]:
+        begin(registry, "evaluate", again=lambda: [*PARTS])
+        registry.settle_producer(made, "evaluate", COMMITTED)
+        return [*PARTS]
+
+    assert begin(registry, "train", again=asked) == made
+    registry.settle_producer(made, "train", COMMITTED)
+    assert state(registry) == "producing"
+    assert registry.settle_producer(made, "notify", COMMITTED, declares=False) is VersionState.READY
 
 
 def test_what_runs_beside_the_making_of_a_further_version_counts_for_it(registry: Registry) -> None:
