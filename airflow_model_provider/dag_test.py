@@ -18,6 +18,7 @@ from airflow_model_provider.local_run import announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.pipelines.arguments import is_json
+from airflow_model_provider.pipelines.mapping import PART_OF_OUTPUT
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.trigger_rules import summary
 from airflow_model_provider.registry.entities import RunKey
@@ -98,7 +99,7 @@ def run(
     for made in workspace.registry.made_in(key):
         artifact: Artifact[Any] = Artifact(workspace, made.artifact)
         result = steps.get(made.attempt.task_id)
-        if result is not None and made.output is not None:
+        if result is not None and made.output is not None and PART_OF_OUTPUT not in made.output:
             if result.mapped:
                 result.outputs.setdefault(made.output, []).append(artifact)
             else:

@@ -37,7 +37,7 @@ from airflow_model_provider.pipelines.handed_on import (
     without_references,
 )
 from airflow_model_provider.pipelines.inputs import Inputs
-from airflow_model_provider.pipelines.mapping import Part, name_of_elements, split
+from airflow_model_provider.pipelines.mapping import PART_OF_OUTPUT, Part, name_of_elements, split
 from airflow_model_provider.pipelines.outputs import Output, as_declared, declares_tuple, output_annotations
 from airflow_model_provider.pipelines.passing import sent, written
 from airflow_model_provider.pipelines.values import WALK, check_arguments, transform
@@ -361,7 +361,7 @@ class StepExecution:
             name_of_elements(whole),
             what=f"{said} of {self._called(output)}",
             kind=output.config.kind,
-            output=f"{output.name}[]" + (f".{key}" if key is not None else ""),
+            output=f"{output.name}{PART_OF_OUTPUT}" + (f".{key}" if key is not None else ""),
             place=place,
             environment=_code_digest(self.task.function),
         )

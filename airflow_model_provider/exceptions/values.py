@@ -107,10 +107,11 @@ class NotSigned(ModelRegistryError, PermissionError):
         self.what, self.problem = what, problem
 
     def __str__(self) -> str:
+        command = self.command("sign", "--model", "MODEL", "--version", "NUMBER")
         return (
             f"{self.what} is of a format that can execute code, and {self.problem}. Nothing was loaded. If you trust "
-            "it: save it again where [model_registry] signing_keys is set, add the key that signed it there, or set "
-            "require_signature = False."
+            f"it: sign the version that holds it ({command}), add the key that signed it to "
+            "[model_registry] signing_keys, or set require_signature = False."
         )
 
 

@@ -40,7 +40,7 @@ from airflow_model_provider.operators.upstream import (
     upstream_in,
 )
 from airflow_model_provider.pipelines.calling import check_function
-from airflow_model_provider.pipelines.constants import held, released
+from airflow_model_provider.pipelines.constants import held, held_data, released
 from airflow_model_provider.pipelines.definition import check_model, makes_version_of
 from airflow_model_provider.pipelines.outputs import Output, declared_outputs, declares_tuple
 from airflow_model_provider.pipelines.values import check_arguments
@@ -124,13 +124,14 @@ class StepOperator(Receiving):
         self._missing: VersionMissing | None = None
         self._ti: Any = None
         self._tells = False
+        if getattr(self, "_BaseOperator__from_mapped", False):
+            return  # its arguments are checked once it is known which of them other tasks have returned
         with hopeless_fails_a_running_task():
             check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
         self.op_args, self.op_kwargs = held(self.op_args), held(self.op_kwargs)
         if self.has_dag():  # type: ignore[no-untyped-call]
             self.set_upstream(upstream_in(self.dag, [self.op_args, self.op_kwargs, self.step_model]))
-            if not getattr(self, "_BaseOperator__from_mapped", False):
-                close_behind(self)
+            close_behind(self)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
@@ -191,6 +192,18 @@ class StepOperator(Receiving):
         """Render them; a failure of that is told to the version that is being made, like any other."""
         self._tell_the_end(context)
         super().render_template_fields(context, jinja_env)
+
+    def _receive_mapped(self, context: Any, seen: set[int]) -> None:
+        super()._receive_mapped(context, seen)
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            return
+        fields, received = {"op_args": self.op_args, "op_kwargs": self.op_kwargs}, self.received_names
+        if received.isdisjoint(fields) and isinstance(self.op_kwargs, dict):
+            for name in received & self.op_kwargs.keys():
+                self.op_kwargs[name] = held_data(self.op_kwargs[name])
+            fields = {"op_args": self.op_args, **self.op_kwargs}
+        written = [value for name, value in fields.items() if name not in received]
+        check_arguments(f"step {self.task_id!r}", written)
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         super()._do_render_template_fields(parent, *args, **kwargs)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import math
-import re
 from enum import Flag
-from typing import Any, Final
+from typing import Any
 
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.pipelines.values import as_airflow, transform
-
-#: What UTF-8 or PostgreSQL's JSON has no place for.
-_UNSENT: Final = re.compile("[\0\ud800-\udfff]")
+from airflow_model_provider.pipelines.values import UNSENT, as_airflow, holds_itself, transform
 
 
 class Constant:
     """
     A value that Airflow can't keep beside a task: NaN, infinity, an integer of more than 64 bits, a lone surrogate.
 
-    Nor a flag, which holds itself: where Airflow looks for other tasks' outputs it would never come to an end.
+    Nor what holds itself, as a flag does: where Airflow looks for other tasks' outputs it would never come to an end.
 
     :param value: the value.
     """
 
     __slots__ = ("value",)
 
-    def __init__(self, value: float | str | Flag) -> None:
+    def __init__(self, value: Any) -> None:
         self.value = value
 
     def serialize(self) -> str:
@@ -41,6 +37,18 @@ def held(value: Any) -> Any:
     return transform(value, _hold)
 
 
+def held_data(value: Any) -> Any:
+    """Return what another task returned; as one :class:`Constant` if Airflow can't keep a key, or it holds itself."""
+    unsent = False
+
+    def visit(part: Any) -> Any:
+        nonlocal unsent
+        unsent |= isinstance(part, dict) and any(map(is_unsent, part))
+        return as_airflow(part)
+
+    return Constant(value) if holds_itself(value, visit) or unsent else value
+
+
 def released(value: Any) -> Any:
     """Return a field's content as it was before :func:`held`."""
     return transform(value, lambda part: part.value if isinstance(part, Constant) else as_airflow(part))
@@ -52,7 +60,7 @@ def is_unsent(value: Any) -> bool:
     return (
         (kind is float and not math.isfinite(value))
         or (kind is int and not -(2**63) <= value < 2**64)
-        or (kind is str and _UNSENT.search(value) is not None)
+        or (kind is str and UNSENT.search(value) is not None)
     )
 
 

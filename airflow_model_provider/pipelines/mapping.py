@@ -205,6 +205,10 @@ def arguments_for_handles(function: Callable[..., Any]) -> set[str]:
     return {name for name in names if asks_for_handle(read_annotation(function, name))}
 
 
+#: In the names of outputs that are parts of what a step returned, saved by themselves.
+PART_OF_OUTPUT: Final = "[]"
+
+
 def name_of_elements(artifact: str) -> str:
     """Return the name of the artifact whose versions are the elements of another one's, saved by themselves."""
     return f"{artifact[: 100 - len(_SUFFIX)]}{_SUFFIX}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MappingProxyType, ModuleType, SimpleNamespace
@@ -20,6 +21,8 @@ from airflow_model_provider.selectors import pulled_outputs
 
 #: Returned by a visitor that leaves a value to be walked into.
 WALK: Final = object()
+#: What UTF-8 or PostgreSQL's JSON has no place for.
+UNSENT: Final = re.compile("[\0\ud800-\udfff]")
 _LEAVES: Final = (str, int, float, bool, bytes, type(None))
 
 
@@ -210,13 +213,24 @@ def _reference_of(part: Any) -> Reference | None:
     return found if isinstance(found, Reference) else None
 
 
+def holds_itself(value: Any, visit: Callable[[Any], Any]) -> bool:
+    """Return whether a value holds itself, or is nested without an end that anybody could reach."""
+    walk = _Walk(visit)
+    try:
+        walk.of(value)
+    except RecursionError:
+        return True
+    return bool(walk.endless)
+
+
 def check_arguments(subject: str, value: Any) -> None:
     """
     Refuse references in places that can't be looked into: they would reach the step's code as they are.
 
     :param subject: the step, for the error.
-    :raises InvalidDefinition: for an iterator, for a key of a dict, a closure or an object that holds one, and for
-        what holds itself or is nested too deep: Airflow would look for outputs in it without an end.
+    :raises InvalidDefinition: for an iterator, for a key of a dict, a closure or an object that holds one, for a key
+        that UTF-8 or PostgreSQL's JSON can't hold, and for what holds itself or is nested too deep: Airflow would look
+        for outputs in it without an end.
     """
 
     def visit(part: Any) -> Any:
@@ -232,14 +246,8 @@ def check_arguments(subject: str, value: Any) -> None:
         if isinstance(part, Iterator):
             problem = f"it is given {quoted(part)}, which can be read only once"
             raise InvalidDefinition(subject, problem, "Pass a list.")
-        for held, place in _unseen_by_airflow(part):
-            problem = f"it is given {held!r} {place}, where Airflow does not look"
-            raise InvalidDefinition(subject, problem, "Pass it as an argument, or in a list, tuple or dict.")
-        for held, place in out_of_reach(part):
-            problem = f"it is given {held!r} {place}, where it can't be resolved"
-            raise InvalidDefinition(
-                subject, problem, "Pass it as an argument, or in a list, a dict or a dataclass."
-            )
+        for problem, advice in _hidden(part):
+            raise InvalidDefinition(subject, f"it is given {problem}", advice)
         return WALK
 
     walk = _Walk(visit)
@@ -251,6 +259,20 @@ def check_arguments(subject: str, value: Any) -> None:
     for part in walk.endless.values():
         problem = f"it is given {an(type(part).__name__)} that holds itself"
         raise InvalidDefinition(subject, problem, "Make it in a step, and pass its output.")
+
+
+def _hidden(part: Any) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a container or an object that is given to a step, and what helps."""
+    for key in part if isinstance(part, dict) else ():
+        if type(key) is str and UNSENT.search(key):
+            problem = f"a dict with the key {quoted(key)}, which Airflow can't keep"
+            yield problem, "Make the dict in a step, and pass its output."
+    for held, place in _unseen_by_airflow(part):
+        problem = f"{held!r} {place}, where Airflow does not look"
+        yield problem, "Pass it as an argument, or in a list, tuple or dict."
+    for held, place in out_of_reach(part):
+        problem = f"{held!r} {place}, where it can't be resolved"
+        yield problem, "Pass it as an argument, or in a list, a dict or a dataclass."
 
 
 def _unseen_by_airflow(part: Any) -> Iterator[tuple[Any, str]]:

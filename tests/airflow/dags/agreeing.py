@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import pandas as pd
@@ -403,6 +403,41 @@ def elements_that_are_none_or_whole():
     wholes = whole.expand(x=[1.0, 2.0])
     shown.expand(x=wholes.map(itself))
     shown.expand(x=wholes.zip(whole.expand(x=[1.0]), fillvalue=1))
+
+
+ELSEWHERE = Model("elsewhere", version="production").get_model_artifact("scores")
+
+
+@step
+def reference_and_more() -> Any:
+    return {"reference": ELSEWHERE, "more": "m" * 3000}
+
+
+@pipeline(schedule=None)
+def parts_that_are_no_outputs():
+    reference_and_more()
+
+
+@step
+def odd() -> Annotated[list, "odd"]:
+    return [1, 2, 3]
+
+
+def made_odd(element: int) -> Any:
+    """Return what Airflow can't show: an iterator, what holds itself, a key without a letter."""
+    endless: list[Any] = [element]
+    endless.append(endless)
+    return {1: endless, 2: [map(str, [element])], 3: {"k\udcff": "v"}}[element]
+
+
+@step
+def looked_at(x: Any) -> Annotated[str, "looked"]:
+    return ascii([next(iter(item)) if isinstance(item, Iterator) else item for item in x])
+
+
+@pipeline(schedule=None)
+def elements_that_are_odd():
+    looked_at.expand(x=odd().map(made_odd))
 
 
 class Marked:

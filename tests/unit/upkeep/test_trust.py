@@ -98,8 +98,8 @@ def test_what_was_not_signed_is_refused_where_keys_are(
 
     assert str(refused.value) == (
         "iris@1/model@1 is of a format that can execute code, and bears no signature. Nothing was loaded. If you trust "
-        "it: save it again where [model_registry] signing_keys is set, add the key that signed it there, or set "
-        "require_signature = False."
+        "it: sign the version that holds it (airflow model-registry sign --model MODEL --version NUMBER), add the key "
+        "that signed it to [model_registry] signing_keys, or set require_signature = False."
     )
     assert list(client.get_model_version("iris", 2).load_artifact("model")) == [0, 1, 2]
     monkeypatch.setenv(variable("require_signature"), "False")
