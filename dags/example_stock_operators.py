@@ -35,9 +35,7 @@ def stock_operators():
         return pd.Series(clf.predict(flowers), index=flowers.index)
 
     @task
-    def describe(
-        model, accuracy
-    ):  # a stock task gets a pinned handle: text with .model_version, .digest, .load()
+    def describe(model, accuracy):  # a stock task gets a pinned handle: text with .digest, .load(), ...
         return {"model": model.model_version, "digest": model.digest, "accuracy": accuracy}
 
     announce = BashOperator(
