@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.exceptions import SerializationError
+
 from airflow_model_provider import settings
 from airflow_model_provider.addresses import CONN_TYPE, connection_variable
 from airflow_model_provider.dag_builder import PipelineGroup, build_dag
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from airflow_model_provider.pipelines.definition import PipelineDefinition
     from airflow_model_provider.workspace import Workspace
 
+_NO_DATABASE = (
+    "It needs a database (airflow db migrate) and this file in the DAGs folder of that AIRFLOW_HOME."
+)
+_UNSERIALIZED = "Airflow keeps the constants of a Dag as text. Make the value in a step, and pass its output."
 _CONNECTION = connection_variable(DEFAULT_CONN_ID)
 
 
@@ -88,11 +94,10 @@ def run(
         try:
             dag_run = dag.test(run_conf=dict(conf), logical_date=date)
         except Exception as err:
-            raise InvalidDefinition(
-                f"pipeline {pipeline.name!r}",
-                f"dag.test() can't run it ({type(err).__name__}: {str(err).splitlines()[0]})",
-                "It needs a database (airflow db migrate) and this file in the DAGs folder of that AIRFLOW_HOME.",
-            ) from err
+            advice = _UNSERIALIZED if isinstance(err, SerializationError) else _NO_DATABASE
+            said = next(iter(str(err).splitlines()), "")
+            problem = f"dag.test() can't run it ({type(err).__name__}: {said})"
+            raise InvalidDefinition(f"pipeline {pipeline.name!r}", problem, advice) from err
     closing = {task.task_id for task in dag.tasks if isinstance(task, CloseVersionOperator)}
     steps = _results([item for item in dag_run.get_task_instances() if item.task_id not in closing])
     key = RunKey(settings.deployment(), dag.dag_id, dag_run.run_id)

@@ -42,6 +42,23 @@ def one() -> int:
 def steps_only():
     one()
 '''
+UNKEPT = """
+import mixed
+from airflow_model_provider import pipeline
+
+class Unkept:
+    def serialize(self):
+        raise TypeError("no words for it")
+
+@pipeline(schedule=None)
+def unkept():
+    mixed.total([Unkept(), mixed.numbers(1)], False)
+
+try:
+    unkept()
+except Exception as err:
+    print(err)
+"""
 ACTING = '''"""Airflow dag: what happens to a model, each as a task."""
 import json
 from datetime import datetime, timedelta
@@ -239,6 +256,14 @@ def test_failed_tasks_are_named(home: Path, python: Preloaded) -> None:
     assert told["version"] == "mixed@1"
     assert told["steps"]["total"][0] == "failed"
     assert "total" in told["steps"]["total"][2]
+
+
+def test_a_constant_that_airflow_cannot_keep_is_refused(python: Preloaded) -> None:
+    """The error says what to do with it."""
+    said = python.run(UNKEPT).stdout
+
+    assert "pipeline 'unkept': dag.test() can't run it (SerializationError" in said
+    assert "Make the value in a step, and pass its output." in said
 
 
 @pytest.fixture
