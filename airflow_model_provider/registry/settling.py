@@ -165,19 +165,17 @@ def reopen_version(
     def work(connection: Connection) -> VersionState:
         version_label(connection, version_id, lock=True)
         before = producer_rows(connection, version_id)
-        again = {
-            row.task_id: PENDING for row in before if row.task_id in parts and seen.get(row.task_id) == row.at
-        }
-        _put(connection, version_id, again, declares=False)
+        again = [row.task_id for row in before if row.task_id in parts and seen.get(row.task_id) == row.at]
+        _put(connection, version_id, dict.fromkeys(again, PENDING), declares=False)
         forget_missing(connection, version_id, producers)
         rows = {row.task_id: row for row in producer_rows(connection, version_id)}
         known = {task_of(part) for part in rows}
         # Where nobody will say what became of a whole mapped task, its instances do.
         told = {task for task in known.difference(parts) if task in rows and rows[task].state == FAILED}
-        for part in parts:
-            task = task_of(part)
-            if task in producers and (task not in known or (task in told and part not in rows)):
-                _put(connection, version_id, {part: PENDING}, declares=producers[task])
+        for task, declares in producers.items():
+            of_it = [part for part in parts if task_of(part) == task]
+            missing = [part for part in of_it if task not in known or (task in told and part not in rows)]
+            _put(connection, version_id, dict.fromkeys(missing, PENDING), declares=declares)
         for task in told.intersection(map(task_of, parts)):
             _put(connection, version_id, {task: SKIPPED}, declares=rows[task].declares)
         return recomputed(connection, version_id)
@@ -464,20 +462,13 @@ def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:
 
 
 def _put(connection: Connection, version_id: int, states: Mapping[str, str], *, declares: bool) -> None:
-    for task, state in states.items():
-        values = {
-            "version_id": version_id,
-            "task_id": task,
-            "state": state,
-            "declares": declares,
-            "at": now(),
-        }
-        changed = (
-            insertion(connection, _producer)
-            .values(values)
-            .on_conflict_do_update(
-                index_elements=[_producer.c.version_id, _producer.c.task_id],
-                set_={"state": state, "at": now()},
-            )
-        )
-        connection.execute(changed)
+    if not states:
+        return
+    put = insertion(connection, _producer).values(
+        version_id=version_id, task_id=bindparam("task"), state=bindparam("new"), declares=declares, at=now()
+    )
+    put = put.on_conflict_do_update(
+        index_elements=[_producer.c.version_id, _producer.c.task_id],
+        set_={"state": put.excluded.state, "at": now()},
+    )
+    connection.execute(put, [{"task": task, "new": state} for task, state in states.items()])
