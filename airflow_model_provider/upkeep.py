@@ -20,12 +20,11 @@ from airflow_model_provider.registry.blobs import PAGE, Blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from datetime import datetime
 
     from airflow_model_provider.registry.entities import RunKey
     from airflow_model_provider.workspace import Workspace
 
-    Ended = Callable[[Mapping[RunKey, datetime]], Mapping[RunKey, Mapping[str, str]]]
+    Ended = Callable[[Collection[RunKey]], Mapping[RunKey, Mapping[str, str]]]
 
 #: Seconds that unneeded bytes are left alone: longer than a step takes to write and register an output.
 DAY = 24 * 3600.0
@@ -75,7 +74,7 @@ def _nobody(_blob: Blob) -> None:
     return None
 
 
-def _unknown(_runs: Mapping[RunKey, datetime]) -> Mapping[RunKey, Mapping[str, str]]:
+def _unknown(_runs: Collection[RunKey]) -> Mapping[RunKey, Mapping[str, str]]:
     return {}
 
 
@@ -174,7 +173,7 @@ def collect(
     :param dry_run: only count.
     :param told: called after each stored file.
     :param ended: returns of those Dag runs that are over what became of their tasks; asked where versions are still
-        being made, with when the first version of each was begun.
+        being made.
     :param at_work: returns Dag runs that are not over: their versions, outputs and pins are left alone, however long
         they wait.
     :raises StoreUnavailable: if the store doesn't answer; what is left is removed the next time.
@@ -211,7 +210,7 @@ def _forget(forget: Callable[..., int], days: float | None, *, dry_run: bool) ->
 def _close_ended(workspace: Workspace, ended: Ended, *, dry_run: bool) -> int:
     registry = workspace.registry
     found = registry.open_versions(settings.deployment())
-    outcomes = ended({version.run: version.since for version in found}) if found else {}
+    outcomes = ended({version.run for version in found}) if found else {}
     over = [version for version in found if version.run in outcomes]
     for version in () if dry_run else over:
         with suppress(VersionNotFound):  # it was deleted since

@@ -14,21 +14,18 @@ from airflow_model_provider.registry.entities import RunKey, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from datetime import datetime
 
 T = TypeVar("T")
 _OVER = ("success", "failed")
 
 
-def ended_runs(runs: Mapping[RunKey, datetime]) -> dict[RunKey, dict[str, str]]:
+def ended_runs(runs: Collection[RunKey]) -> dict[RunKey, dict[str, str]]:
     """
     Return what became of the tasks of those runs that are over, by the names that a version has for them.
 
     A run that this Airflow does not know, or a database that can't be asked, says nothing.
-
-    :param runs: when the first version of each was begun: from then on a step that skips itself says so.
     """
-    found = _asked(lambda session: {run: _outcomes(session, run, since) for run, since in runs.items()}) or {}
+    found = _asked(lambda session: {run: _outcomes(session, run) for run in runs}) or {}
     return {run: outcomes for run, outcomes in found.items() if outcomes is not None}
 
 
@@ -61,7 +58,7 @@ def _tell(text: str) -> None:
     note(text)
 
 
-def _outcomes(session: Any, run: RunKey, since: datetime) -> dict[str, str] | None:
+def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
     from airflow.models.dagbag import DBDagBag
     from airflow.models.dagrun import DagRun
 
@@ -74,7 +71,7 @@ def _outcomes(session: Any, run: RunKey, since: datetime) -> dict[str, str] | No
         states.setdefault(item.task_id, {})[item.map_index] = str(item.state)
     if any("skipped" in by_index.values() for by_index in states.values()):
         dag = DBDagBag().get_dag_for_run(found[0], session)
-        states = states if dag is None else _judged(session, run, dag, states, instances, since)
+        states = states if dag is None else _judged(session, run, dag, states, instances)
     return {
         part_of(task, index): part_state(state)
         for task, by_index in states.items()
@@ -88,10 +85,10 @@ def _judged(
     dag: Any,
     states: dict[str, dict[int, str | None]],
     instances: Collection[Any],
-    since: datetime,
 ) -> dict[str, dict[int, str | None]]:
     """Tell tasks that were skipped because their run was ended from those that the Dag skips."""
     from airflow.models.expandinput import NotFullyPopulated
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.models.xcom import XComModel
 
     from airflow_model_provider.operators.mapping import expand_input
@@ -109,15 +106,22 @@ def _judged(
         except NotFullyPopulated:
             return None
 
-    # A run that takes too long gives its tasks no end: they have none, or that of another try. Only where a task closes
-    # its version can one skip itself unseen, and only while there is no version.
+    # A run that takes too long gives its tasks no end: they have none, or still that of a try before, which is kept as
+    # well. Only where a task closes its version can a step skip itself unseen.
     ends = {(item.task_id, item.map_index): item.end_date for item in instances if item.end_date is not None}
+    tries = session.query(
+        TaskInstanceHistory.task_id, TaskInstanceHistory.map_index, TaskInstanceHistory.end_date
+    ).filter_by(dag_id=run.dag_id, run_id=run.run_id)
+    before = {
+        (task, index) for task, index, end in tries if end is not None and end == ends.get((task, index))
+    }
     closes = any(task.task_type == "CloseVersionOperator" for task in dag.tasks)
     return with_ended(
         dag,
         states,
         said,
         length,
-        skips_itself=lambda task, index: closes and ends[task, index] < since,
+        skips_itself=lambda *_: closes,
+        did_not_run=lambda task, index: (task, index) in before,
         was_stopped=lambda task, index: (task, index) not in ends,
     )

@@ -35,6 +35,7 @@ def with_ended(
     *,
     skips_itself: Asked,
     was_stopped: Asked = lambda _task, _index: False,
+    did_not_run: Asked = lambda _task, _index: False,
 ) -> dict[str, dict[int, str | None]]:
     """
     Return the states of tasks, with ``ended`` for those that were skipped for no reason that is known.
@@ -48,17 +49,26 @@ def with_ended(
     :param length: how long is what a task, or a task group, is mapped over; None where that is not known.
     :param skips_itself: whether a task of which nothing tells why it was skipped can have done that itself.
     :param was_stopped: whether it is known that something else has.
+    :param did_not_run: whether it is known that it has not run since it was to run, so that it has not skipped itself.
     """
-    skips = _Skips(dag, states, said, length, was_stopped)
+    skips = _Skips(dag, states, said, length, was_stopped, did_not_run)
     order = TopologicalSorter({task.task_id: task.upstream_task_ids for task in dag.tasks}).static_order()
     judged = {name: skips.judge(name, skips_itself) for name in order if name in states}
     return {**{name: dict(found) for name, found in states.items()}, **judged}
 
 
 class _Skips:
-    def __init__(self, dag: Any, states: States, said: Said, length: Length, was_stopped: Asked) -> None:
-        self.dag, self.states, self.said = dag, states, cache(said)
-        self.length, self.was_stopped = length, was_stopped
+    def __init__(
+        self,
+        dag: Any,
+        states: States,
+        said: Said,
+        length: Length,
+        was_stopped: Asked,
+        did_not_run: Asked,
+    ) -> None:
+        self.dag, self.states, self.said, self.length = dag, states, cache(said), length
+        self.was_stopped, self.did_not_run = was_stopped, did_not_run
         #: What the tasks behind take for the states of those that were judged.
         self.believed: dict[str, dict[int, str]] = {}
         failed = any("failed" in found.values() for found in states.values())
@@ -86,10 +96,20 @@ class _Skips:
             self.length(node) == 0 for node in mapped_nodes(task)
         ):
             return True
-        return self._natural(task, index) == SKIPPED or self._is_left_out(task)
+        return (
+            self._natural(task, index) == SKIPPED or self._is_left_out(task) or self._has_no_list(task, index)
+        )
 
     def _never_began(self, task: Any, index: int) -> bool:
-        return (index < 0 and bool(mapped_nodes(task))) or self.was_stopped(task.task_id, index)
+        is_whole = index < 0 and bool(mapped_nodes(task))
+        return is_whole or self.was_stopped(task.task_id, index) or self.did_not_run(task.task_id, index)
+
+    def _has_no_list(self, task: Any, index: int) -> bool:
+        """Whether a task that makes what it is mapped over was skipped: Airflow skips it then whatever its rule is."""
+        lists = [
+            operator.task_id for node in mapped_nodes(task) for operator in node.iter_mapped_dependencies()
+        ]
+        return index < 0 and any(self.believed.get(name, {}).get(-1) == SKIPPED for name in lists)
 
     def _natural(self, task: Any, index: int) -> str | None:
         """What Airflow makes of a task that does not run; of several reasons the first one decides."""

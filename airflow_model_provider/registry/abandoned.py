@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
@@ -57,13 +57,11 @@ class OpenVersion(NamedTuple):
     A version that tasks of a Dag run have begun, and that is still being made.
 
     :param is_of_run: whether all tasks of the run write into it; else one task makes it by itself.
-    :param since: when the first version of the run was begun.
     """
 
     id: int
     run: RunKey
     is_of_run: bool
-    since: datetime
 
 
 def open_versions(database: Database, deployment: str) -> list[OpenVersion]:
@@ -72,12 +70,9 @@ def open_versions(database: Database, deployment: str) -> list[OpenVersion]:
     by_run = select(made.c.version_id).where(made.c.version_id == _version.c.id).exists()
     run = [_version.c[name] for name in RunKey._fields]
     condition = (_version.c.state == VersionState.PRODUCING.value, _version.c.deployment == deployment)
-    first = _version.alias()
-    of_the_run = [first.c[name] == _version.c[name] for name in RunKey._fields]
-    since = select(func.min(first.c.created_at)).where(*of_the_run).scalar_subquery()
-    query = select(_version.c.id, *run, by_run, since).where(*condition).order_by(_version.c.id)
+    query = select(_version.c.id, *run, by_run).where(*condition).order_by(_version.c.id)
     rows = database.read(lambda connection: connection.execute(query).all())
-    return [OpenVersion(row[0], RunKey(*row[1:-2]), bool(row[-2]), row[-1]) for row in rows]
+    return [OpenVersion(row[0], RunKey(*row[1:-1]), bool(row[-1])) for row in rows]
 
 
 def close_version(database: Database, version: OpenVersion, outcomes: Mapping[str, str]) -> VersionState:

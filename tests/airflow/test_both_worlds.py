@@ -56,7 +56,7 @@ folder = sys.argv[1]
 registries = {way: Client(f"sqlite:///{folder}/{way}.db", store=f"{folder}/{way}") for way in ("local", "airflow")}
 answers = {name: both(found, {}) for name, found in vars(agreeing).items() if isinstance(found, Pipeline)}
 answers["unconditional"] = both(agreeing.conditional, {"skip": False})
-asked = {RunKey("default", dag_id, RUNS[-1]): DATE for dag_id in ("conditional", "nothing")}
+asked = [RunKey("default", dag_id, RUNS[-1]) for dag_id in ("conditional", "nothing")]
 ended = {run.dag_id: outcomes for run, outcomes in ended_runs(asked).items()}
 print(json.dumps([answers, ended], default=lambda value: type(value).__name__))
 """

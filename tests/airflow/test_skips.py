@@ -54,6 +54,18 @@ def test_a_trigger_rule_explains_a_skip(rule: str, before: list[str], ended: boo
     )
 
 
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_task_that_did_not_run_has_not_skipped_itself(ran: bool) -> None:
+    """Nor is it a reason for others."""
+    with DAG("made", schedule=None) as dag:
+        before, after = EmptyOperator(task_id="before"), EmptyOperator(task_id="after")
+        before >> after
+
+    states = {"before": "skipped", "after": "skipped"}
+    found = judged(dag, states, did_not_run=lambda name, _: name == "before" and not ran)
+    assert found == (set() if ran else {"before", "after"})
+
+
 def test_a_skip_behind_one_that_was_forced_is_forced() -> None:
     """All behind a failed task was skipped by whoever ended the run; one that is no more stays as it was."""
     with DAG("made", schedule=None) as dag:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Annotated, Any
 
 from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
-AT_ONCE, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-UNEXPANDED, EMPTY = "ended_unexpanded", "ended_empty"
+UNEXPANDED, EMPTY, LISTLESS, WAITING = "ended_unexpanded", "ended_empty", "listless", "ended_waiting"
 
 
 @step
@@ -103,7 +103,44 @@ def ended_empty() -> None:
     each.expand(i=numbers(0))
 
 
-PIPELINES = (ended_by_hand, ended_slowly, ended_branched, ended_unexpanded, ended_empty)
+@task
+def no_numbers() -> list[int]:
+    """Skip itself."""
+    raise AirflowSkipException("nothing today")
+
+
+@pipeline(name=LISTLESS, model=Model(LISTLESS))
+def listless() -> None:
+    """Airflow skips a mapped step whose list was not made, whatever its rule."""
+    first()
+    given = no_numbers()
+    for number, rule in enumerate(("none_failed", "all_done")):
+        each.with_options(name=f"each_{number}", trigger_rule=rule).expand(i=given)
+
+
+@task(retries=1, retry_delay=timedelta(hours=1))
+def flaky() -> None:
+    """Fail at the first try."""
+    raise ValueError("not yet")
+
+
+@pipeline(name=WAITING, model=Model(WAITING))
+def ended_waiting() -> None:
+    """It is ended while a standard task before a step waits for its next try."""
+    waiting = is_ended()
+    first().operator >> waiting
+    last.after(flaky())()
+
+
+PIPELINES = (
+    listless,
+    ended_waiting,
+    ended_by_hand,
+    ended_slowly,
+    ended_branched,
+    ended_unexpanded,
+    ended_empty,
+)
 
 
 def wrong(dags: dict[str, Any]) -> dict[str, Any]:
@@ -123,17 +160,29 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     left = {name: told(unexpanded)[name] for name in ("each", "changed", "none")}
     found["left"] = (left, {"each": "ended", "changed": "ended", "none": "skipped"})
     found["without elements"] = (told(empty)["each"], "skipped")
+    dags[WAITING].test()
+    (version,) = Client().list_model_versions(WAITING)
+    found[WAITING] = (str(version.state), "failed")
+    dags[LISTLESS].test()
+    (version,) = Client().list_model_versions(LISTLESS)
+    found[LISTLESS] = (str(version.state), "ready")
     slow, branched = dags[SLOW].test(), dags[BRANCHED].test()
     (version,) = Client().list_model_versions(BRANCHED)
     found[BRANCHED] = (str(version.state), "ready")
     well = {"first": "committed", "choose": "committed", "not_followed": "skipped"}
     closed = f"close_{BRANCHED}"
     set_skipped(empty, "first")
-    ends = [told(empty, since)["first"] for since in (AT_ONCE, NEVER)]
-    found["a try had ended"] = (ends, ["ended", "skipped"])
+    found["skipped by itself"] = (told(empty)["first"], "skipped")
+    set_skipped(empty, "first", waits=True)
+    found["waited for its next try"] = (told(empty)["first"], "ended")
     found["left out"] = (told(branched), {**well, "followed": "committed", closed: "committed"})
     take_too_long(branched, "followed", closed)
     found["followed"] = (told(branched), {**well, "followed": "ended", closed: "ended"})
+    set_skipped(branched, "choose", waits=True)
+    found["behind what waited"] = (
+        [told(branched)[name] for name in ("choose", "not_followed")],
+        ["ended"] * 2,
+    )
     take_too_long(slow, "slow", "last")
     found[SLOW] = (told(slow), {"first": "committed", "slow": "ended", "last": "ended"})
     found["at work"] = (runs_at_work(), set())
@@ -151,14 +200,17 @@ def set_state(run: Any, state: str) -> None:
         session.query(DagRun).filter_by(dag_id=run.dag_id, run_id=run.run_id).one().set_state(state)
 
 
-def set_skipped(run: Any, task_id: str) -> None:
-    """Do to a task that waits for its next try what Airflow does once the time of the run is over."""
+def set_skipped(run: Any, task_id: str, *, waits: bool = False) -> None:
+    """Skip a task; one that ``waits`` for its next try as Airflow does once the time of the run is over."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
     of_the_run = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id}
     with create_session() as session:
-        session.query(TaskInstance).filter_by(**of_the_run).update({"state": "skipped"})
+        item = session.query(TaskInstance).filter_by(**of_the_run).one()
+        if waits:
+            item.prepare_db_for_next_try(session)
+        item.state = "skipped"
 
 
 def take_too_long(run: Any, *left: str) -> None:
@@ -174,10 +226,10 @@ def take_too_long(run: Any, *left: str) -> None:
                 item.state, item.end_date = "skipped", None
 
 
-def told(run: Any, since: datetime = AT_ONCE) -> dict[str, str]:
-    """What upkeep hears of a run whose first version was begun then."""
+def told(run: Any) -> dict[str, str]:
+    """What upkeep hears of a run."""
     from airflow_model_provider.cli.runs import ended_runs
     from airflow_model_provider.registry.entities import RunKey
 
     key = RunKey("default", run.dag_id, run.run_id)
-    return ended_runs({key: since})[key]
+    return ended_runs([key])[key]
