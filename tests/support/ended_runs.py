@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from airflow.sdk import get_current_context, task
@@ -11,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
-UNEXPANDED, EMPTY, LISTLESS, WAITING = "ended_unexpanded", "ended_empty", "listless", "ended_waiting"
+UNEXPANDED, EMPTY, LISTLESS = "ended_unexpanded", "ended_empty", "listless"
 
 
 @step
@@ -118,23 +117,8 @@ def listless() -> None:
         each.with_options(name=f"each_{number}", trigger_rule=rule).expand(i=given)
 
 
-@task(retries=1, retry_delay=timedelta(hours=1))
-def flaky() -> None:
-    """Fail at the first try."""
-    raise ValueError("not yet")
-
-
-@pipeline(name=WAITING, model=Model(WAITING))
-def ended_waiting() -> None:
-    """It is ended while a standard task before a step waits for its next try."""
-    waiting = is_ended()
-    first().operator >> waiting
-    last.after(flaky())()
-
-
 PIPELINES = (
     listless,
-    ended_waiting,
     ended_by_hand,
     ended_slowly,
     ended_branched,
@@ -160,9 +144,6 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     left = {name: told(unexpanded)[name] for name in ("each", "changed", "none")}
     found["left"] = (left, {"each": "ended", "changed": "ended", "none": "skipped"})
     found["without elements"] = (told(empty)["each"], "skipped")
-    dags[WAITING].test()
-    (version,) = Client().list_model_versions(WAITING)
-    found[WAITING] = (str(version.state), "failed")
     dags[LISTLESS].test()
     (version,) = Client().list_model_versions(LISTLESS)
     found[LISTLESS] = (str(version.state), "ready")
