@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
+from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.operators.skips import ENDED, SAID, mapped_nodes, with_ended
 from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
 from airflow_model_provider.pipelines.values import references_in
+from airflow_model_provider.task_context import hopeless_fails_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,16 +40,26 @@ class CloseVersionOperator(BaseOperator):
         self.step_model = step_model
 
     def execute(self, context: Any) -> str | None:
-        """Close it, and return its printed form; None if no task of the run made a part of it."""
-        from airflow_model_provider.registry.entities import RunKey
+        """
+        Close it, and return its printed form; None if no task of the run made a part of it.
+
+        :raises AirflowFailException: if the version failed because tasks did; that does not change the state of the run.
+        """
+        from airflow_model_provider.registry.entities import FAILED, RunKey, VersionState
 
         ti = context["ti"]
         registry = ModelRegistryHook(self.step_model.conn_id).get_conn().registry
         run = RunKey(settings.deployment(), ti.dag_id, ti.run_id)
-        version = registry.close_run_version(self.step_model.name, run, self._outcomes(ti))
+        outcomes = self._outcomes(ti)
+        version = registry.close_run_version(self.step_model.name, run, outcomes)
         if version is None:
             return None
         self.log.info("%s is %s", version, version.state.value)
+        failed = sorted(part for part, state in outcomes.items() if state in (FAILED, ENDED))
+        if failed and version.state is VersionState.FAILED:
+            # Who clears the failed tasks clears this one with them: it has to say again what becomes of the version.
+            with hopeless_fails_at_once():
+                raise VersionNotReady(str(version), version.state.value, tuple(failed), own=True)
         return str(version)
 
     def _outcomes(self, ti: Any) -> dict[str, str]:
@@ -110,7 +122,8 @@ def closing_task(dag: Any, model: Model) -> CloseVersionOperator:
         return found
     ids = (f"{stem}__{number}" if number else stem for number in count())
     task_id = next(task_id for task_id in ids if not dag.has_task(task_id))
-    close = CloseVersionOperator(task_id=task_id, step_model=model, dag=dag, task_group=dag.task_group)
+    options: dict[str, Any] = {"dag": dag, "task_group": dag.task_group, "on_failure_callback": None}
+    close = CloseVersionOperator(task_id=task_id, step_model=model, **options)
     close.as_teardown()
     return close
 
