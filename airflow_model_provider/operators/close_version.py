@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow_model_provider import settings
 from airflow_model_provider.exceptions import VersionNotReady
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.operators.mapping import expand_input, instances
 from airflow_model_provider.operators.skips import ENDED, SAID, mapped_nodes, with_ended
 from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
 from airflow_model_provider.pipelines.values import references_in
@@ -43,7 +44,7 @@ class CloseVersionOperator(BaseOperator):
         """
         Close it, and return its printed form; None if no task of the run made a part of it.
 
-        :raises AirflowFailException: if the version failed because tasks did; that does not change the state of the run.
+        :raises AirflowFailException: if the version failed because tasks did; that does not change the run's state.
         """
         from airflow_model_provider.registry.entities import FAILED, RunKey, VersionState
 
@@ -94,7 +95,6 @@ def _said(ti: Any, task_id: str) -> list[Any]:
 
 def _length(ti: Any, node: Any) -> int | None:
     """How many instances a mapped task or task group has."""
-    from airflow_model_provider.operators.mapping import instances
     from airflow_model_provider.pipelines.mapping import is_mappable
 
     def returned(arg: Any) -> int | None:
@@ -156,4 +156,6 @@ def _may_skip_early(task: Any) -> bool:
     given = getattr(task, "partial_kwargs", {})
     if getattr(task, "_pre_execute_hook", None) is not None or given.get("pre_execute") is not None:
         return True
-    return any(item.on_missing == "skip" for item in references_in(dict(vars(task))))
+    fields = [given] if task.is_mapped else [vars(task)]
+    fields += [expand_input(node).value for node in mapped_nodes(task)]
+    return any(item.on_missing == "skip" for item in references_in(fields))

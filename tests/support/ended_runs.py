@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
-UNEXPANDED, EMPTY, LISTLESS = "ended_unexpanded", "ended_empty", "listless"
+UNEXPANDED, EMPTY, LISTLESS, EARLY = "ended_unexpanded", "ended_empty", "listless", "skipped_early"
 
 
 @step
@@ -117,7 +117,25 @@ def listless() -> None:
         each.with_options(name=f"each_{number}", trigger_rule=rule).expand(i=given)
 
 
+NOTHING = Model("nothing_yet", version="production", on_missing="skip").get_model_artifact("scores")
+
+
+@step
+def optional(i: int, scores: Any = None) -> Annotated[int, "optional"]:
+    """Is skipped before its code runs."""
+    return i
+
+
+@pipeline(name=EARLY, model=Model(EARLY))
+def skipped_early() -> None:
+    """Mapped steps skip themselves before there is a version that could be told."""
+    fixed = optional.partial(scores=NOTHING).expand(i=[1, 2])
+    given = optional.partial(i=1).expand(scores=[NOTHING, NOTHING])
+    first.with_options(trigger_rule="all_done").after(fixed, given)()
+
+
 PIPELINES = (
+    skipped_early,
     listless,
     ended_by_hand,
     ended_slowly,
@@ -144,6 +162,9 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     left = {name: told(unexpanded)[name] for name in ("each", "changed", "none")}
     found["left"] = (left, {"each": "ended", "changed": "ended", "none": "skipped"})
     found["without elements"] = (told(empty)["each"], "skipped")
+    dags[EARLY].test()
+    (version,) = Client().list_model_versions(EARLY)
+    found[EARLY] = (str(version.state), "ready")
     dags[LISTLESS].test()
     (version,) = Client().list_model_versions(LISTLESS)
     found[LISTLESS] = (str(version.state), "ready")
