@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,14 @@ class CloseVersionOperator(BaseOperator):
         found = states_in_run(ti, self.upstream_task_ids)
         if any("skipped" in states.values() for states in found.values()):
             before = states_in_run(ti, self.get_flat_relative_ids(upstream=True))
+            took = cache(partial(_durations, ti))
             believed = with_ended(
-                self.dag, before, partial(_said, ti), partial(_length, ti), skips_itself=self._skips_itself
+                self.dag,
+                before,
+                partial(_said, ti),
+                partial(_length, ti),
+                skips_itself=self._skips_itself,
+                did_not_run=lambda task, index: not took().get((task, index)),
             )
             found = {task: believed[task] for task in found}
         return {
@@ -84,6 +90,12 @@ class CloseVersionOperator(BaseOperator):
     def _skips_itself(self, task_id: str, _index: int) -> bool:
         """Whether a task may skip itself without a word: before there is a version to tell."""
         return task_id not in self.upstream_task_ids or _may_skip_early(self.dag.get_task(task_id))
+
+
+def _durations(ti: Any) -> dict[tuple[str, int], float | None]:
+    """How many seconds each task of the run took that is over: none if somebody else has set its state."""
+    found = ti.get_task_breadcrumbs(ti.dag_id, ti.run_id)
+    return {(item["task_id"], item["map_index"]): item["duration"] for item in found}
 
 
 def _said(ti: Any, task_id: str) -> list[Any]:

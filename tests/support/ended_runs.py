@@ -11,6 +11,7 @@ from airflow_model_provider import Client, Model, pipeline, step
 
 ENDED, SLOW, BRANCHED = "ended_by_hand", "ended_slowly", "ended_branched"
 UNEXPANDED, EMPTY, LISTLESS, EARLY = "ended_unexpanded", "ended_empty", "listless", "skipped_early"
+BEFORE = "ended_before"
 
 
 @step
@@ -117,6 +118,21 @@ def listless() -> None:
         each.with_options(name=f"each_{number}", trigger_rule=rule).expand(i=given)
 
 
+@task(trigger_rule="all_done")
+def prepare() -> None:
+    """Never run."""
+
+
+@pipeline(name=BEFORE, model=Model(BEFORE))
+def ended_before() -> None:
+    """It is ended before a standard task runs that stands before a step."""
+    waiting = is_ended()
+    first().operator >> waiting
+    prepared = prepare()
+    waiting >> prepared
+    last.after(prepared)()
+
+
 NOTHING = Model("nothing_yet", version="production", on_missing="skip").get_model_artifact("scores")
 
 
@@ -135,6 +151,7 @@ def skipped_early() -> None:
 
 
 PIPELINES = (
+    ended_before,
     skipped_early,
     listless,
     ended_by_hand,
@@ -162,6 +179,9 @@ def wrong(dags: dict[str, Any]) -> dict[str, Any]:
     left = {name: told(unexpanded)[name] for name in ("each", "changed", "none")}
     found["left"] = (left, {"each": "ended", "changed": "ended", "none": "skipped"})
     found["without elements"] = (told(empty)["each"], "skipped")
+    dags[BEFORE].test()
+    (version,) = Client().list_model_versions(BEFORE)
+    found[BEFORE] = (str(version.state), "failed")
     dags[EARLY].test()
     (version,) = Client().list_model_versions(EARLY)
     found[EARLY] = (str(version.state), "ready")
