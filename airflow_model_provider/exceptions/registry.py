@@ -325,6 +325,22 @@ class VersionNotReady(ModelRegistryError, RuntimeError):
         )
 
 
+class VersionFailed(ModelRegistryError, RuntimeError):
+    """Tasks failed that write into the version of their run. A retry cannot help; clear them."""
+
+    def __init__(self, version: str, tasks: Sequence[str]) -> None:
+        super().__init__(version, tasks)
+        self.version, self.tasks = version, tasks
+
+    def __str__(self) -> str:
+        several = "s" if len(self.tasks) > 1 else ""
+        failed = listing([repr(task) for task in self.tasks])
+        return (
+            f"{self.version} failed, because task{several} {failed} failed. Clear the task{several} together with this "
+            "one: Airflow's 'Only failed tasks' means both."
+        )
+
+
 class VersionSealed(ModelRegistryError, RuntimeError):
     """What the version held when it was first promoted cannot change. A retry cannot help."""
 

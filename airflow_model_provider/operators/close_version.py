@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_model_provider import settings
-from airflow_model_provider.exceptions import VersionNotReady
+from airflow_model_provider.exceptions import VersionFailed
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
 from airflow_model_provider.operators.mapping import expand_input, instances
 from airflow_model_provider.operators.skips import ENDED, SAID, mapped_nodes, with_ended
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from airflow_model_provider.model import Model
 
+#: What ``default_args`` say of the user's tasks: the runs are closed each by itself, and what failed has told so.
+_NOT_BY_DEFAULT: dict[str, Any] = {
+    "depends_on_past": False,
+    "wait_for_downstream": False,
+    "email": None,
+    "on_failure_callback": None,
+}
 #: Under these it is known that a task runs, or why not, once the tasks right before it have said what became of them.
 _KNOWN_RULES = frozenset({"all_success", "none_failed", "all_done", "always"})
 
@@ -60,7 +67,7 @@ class CloseVersionOperator(BaseOperator):
         if failed and version.state is VersionState.FAILED:
             # Who clears the failed tasks clears this one with them: it has to say again what becomes of the version.
             with hopeless_fails_at_once():
-                raise VersionNotReady(str(version), version.state.value, tuple(failed), own=True)
+                raise VersionFailed(str(version), tuple(failed))
         return str(version)
 
     def _outcomes(self, ti: Any) -> dict[str, str]:
@@ -134,8 +141,9 @@ def closing_task(dag: Any, model: Model) -> CloseVersionOperator:
         return found
     ids = (f"{stem}__{number}" if number else stem for number in count())
     task_id = next(task_id for task_id in ids if not dag.has_task(task_id))
-    options: dict[str, Any] = {"dag": dag, "task_group": dag.task_group, "on_failure_callback": None}
-    close = CloseVersionOperator(task_id=task_id, step_model=model, **options)
+    close = CloseVersionOperator(
+        task_id=task_id, step_model=model, dag=dag, task_group=dag.task_group, **_NOT_BY_DEFAULT
+    )
     close.as_teardown()
     return close
 
