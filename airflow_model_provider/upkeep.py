@@ -189,7 +189,8 @@ def collect(
     forget_outputs = partial(workspace.registry.forget_outputs, alive=alive)
     outputs = _forget(forget_outputs, kept.outputs, dry_run=dry_run)
     blobs = size = 0
-    for page in _pages(_unneeded(workspace, older_than, kept.outputs, alive, note=not dry_run)):
+    still_there = kept.outputs if dry_run else None
+    for page in _pages(_unneeded(workspace, older_than, still_there, alive, note=not dry_run)):
         for blob in page if dry_run else workspace.registry.condemn(page, older_than):
             if dry_run or _bury(workspace, blob):
                 blobs, size = blobs + 1, size + blob.size

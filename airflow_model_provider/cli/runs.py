@@ -80,11 +80,7 @@ def _outcomes(session: Any, run: RunKey) -> dict[str, str] | None:
 
 
 def _judged(
-    session: Any,
-    run: RunKey,
-    dag: Any,
-    states: dict[str, dict[int, str | None]],
-    instances: Collection[Any],
+    session: Any, run: RunKey, dag: Any, states: dict[str, dict[int, str | None]], instances: Collection[Any]
 ) -> dict[str, dict[int, str | None]]:
     """Tell tasks that were skipped because their run was ended from those that the Dag skips."""
     from airflow.models.expandinput import NotFullyPopulated

@@ -106,10 +106,9 @@ class _Skips:
 
     def _has_no_list(self, task: Any, index: int) -> bool:
         """Whether a task that makes what it is mapped over was skipped: Airflow skips it then whatever its rule is."""
-        lists = [
-            operator.task_id for node in mapped_nodes(task) for operator in node.iter_mapped_dependencies()
-        ]
-        return index < 0 and any(self.believed.get(name, {}).get(-1) == SKIPPED for name in lists)
+        nodes = mapped_nodes(task) if index < 0 else []
+        lists = [operator.task_id for node in nodes for operator in node.iter_mapped_dependencies()]
+        return any(self.believed.get(name, {}).get(-1) == SKIPPED for name in lists)
 
     def _natural(self, task: Any, index: int) -> str | None:
         """What Airflow makes of a task that does not run; of several reasons the first one decides."""

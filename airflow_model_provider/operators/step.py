@@ -124,7 +124,7 @@ class StepOperator(Receiving):
         self._missing: VersionMissing | None = None
         self._ti: Any = None
         self._tells = False
-        if getattr(self, "_BaseOperator__from_mapped", False):
+        if self._is_instance:
             return  # its arguments are checked once it is known which of them other tasks have returned
         with hopeless_fails_a_running_task():
             check_arguments(f"step {self.task_id!r}", [self.op_args, self.op_kwargs])
@@ -139,6 +139,11 @@ class StepOperator(Receiving):
         made = super().partial(**kwargs)
         made._expand_called = True  # this one takes its place
         return PartialStep(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
+
+    @property
+    def _is_instance(self) -> bool:
+        """Whether it was made of a mapped step."""
+        return bool(getattr(self, "_BaseOperator__from_mapped", False))
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -195,7 +200,7 @@ class StepOperator(Receiving):
 
     def _receive_mapped(self, context: Any, seen: set[int]) -> None:
         super()._receive_mapped(context, seen)
-        if not getattr(self, "_BaseOperator__from_mapped", False):
+        if not self._is_instance:
             return
         fields, received = {"op_args": self.op_args, "op_kwargs": self.op_kwargs}, self.received_names
         if received.isdisjoint(fields) and isinstance(self.op_kwargs, dict):

@@ -19,8 +19,8 @@ from airflow_model_provider.references import JsonValue
 
 #: How the artifact is called that holds the elements of an output.
 _SUFFIX = ".elements"
-
-
+#: In the names of outputs that are parts of what a step returned, saved by themselves.
+PART_OF_OUTPUT: Final = "[]"
 #: Stands for the elements of an output among names of arguments.
 ELEMENT: Final = ""
 
@@ -203,10 +203,6 @@ def arguments_for_handles(function: Callable[..., Any]) -> set[str]:
 
     names = inspect.signature(function).parameters
     return {name for name in names if asks_for_handle(read_annotation(function, name))}
-
-
-#: In the names of outputs that are parts of what a step returned, saved by themselves.
-PART_OF_OUTPUT: Final = "[]"
 
 
 def name_of_elements(artifact: str) -> str:

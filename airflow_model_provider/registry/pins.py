@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from airflow_model_provider.exceptions import DeploymentClash
 from airflow_model_provider.registry import tables
@@ -14,6 +13,7 @@ from airflow_model_provider.registry.catalog import model_not_found
 from airflow_model_provider.registry.columns import ago, as_time
 from airflow_model_provider.registry.database import Database, run
 from airflow_model_provider.registry.entities import RunKey
+from airflow_model_provider.registry.rows import of_none, runs_among
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
@@ -95,23 +95,12 @@ def release_pins(
         named = {"deployment": deployment, "dag_id": dag_id}
         where += [_pin.c[name] == value for name, value in named.items() if value is not None]
         where += _of_model(connection, model)
-        where += _kept(connection, where, alive)
+        where += of_none(_pin, runs_among(connection, _pin, where, alive))
         if dry_run:
             return connection.execute(select(func.count()).select_from(_pin).where(*where)).scalar_one()
         return connection.execute(delete(_pin).where(*where)).rowcount
 
     return database.read(work) if dry_run else database.write(work)
-
-
-def _kept(
-    connection: Connection, where: Sequence[ColumnElement[bool]], alive: Collection[RunKey]
-) -> list[ColumnElement[bool]]:
-    """Leave out the pins of runs that are alive: few of these have been silent for so long."""
-    if not alive:
-        return []
-    run = [_pin.c[name] for name in RunKey._fields]
-    spared = {RunKey(*row) for row in connection.execute(select(*run).distinct().where(*where))} & {*alive}
-    return [~and_(*map(operator.eq, run, key)) for key in sorted(spared)]
 
 
 def _of_model(connection: Connection, name: str | None) -> list[ColumnElement[bool]]:

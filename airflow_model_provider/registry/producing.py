@@ -33,7 +33,7 @@ from airflow_model_provider.registry.versions import NewVersion, add_version, re
 from airflow_model_provider.selectors import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
@@ -86,9 +86,12 @@ def version_for_run(
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
-        seen = _settled_at(database, found)  # before Airflow is asked: what is settled later is of this time
+        parts_before = _parts(
+            database, found
+        )  # before Airflow is asked: what is settled later is of this time
+        seen = {row.task_id: row.at for row in parts_before}
         waiting |= _runs_again(producer, again)
-        waiting |= _made_before(database, found, passed_over) if waiting else set()
+        waiting |= _made_before(parts_before, passed_over) if waiting else set()
         found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
@@ -148,19 +151,16 @@ def _runs_again(producer: str, again: Again) -> set[str]:
     return {producer, *waiting} if waiting else waiting
 
 
-def _settled_at(database: Database, found: _Found) -> dict[str, datetime]:
-    """When each part of a version was settled."""
+def _parts(database: Database, found: _Found) -> list[Row[Any]]:
+    """The parts of the version that was found."""
     assert found.row is not None
     version_id = found.row.v_id
-    rows = database.read(lambda connection: producer_rows(connection, version_id))
-    return {row.task_id: row.at for row in rows}
+    return database.read(lambda connection: producer_rows(connection, version_id))
 
 
-def _made_before(database: Database, found: _Found, passed_over: Again) -> set[str]:
+def _made_before(rows: Sequence[Row[Any]], passed_over: Again) -> set[str]:
     """The parts that have been made, of tasks that do not run this time."""
-    assert found.row is not None
-    version_id, passed = found.row.v_id, {*passed_over()}
-    rows = database.read(lambda connection: producer_rows(connection, version_id)) if passed else []
+    passed = {*passed_over()}
     made = {row.task_id for row in rows if row.state == COMMITTED}
     return {part for part in made if not passed.isdisjoint((part, task_of(part)))}
 

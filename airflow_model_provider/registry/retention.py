@@ -10,13 +10,14 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, up
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.columns import ago, now
 from airflow_model_provider.registry.deletion import bury_parts
-from airflow_model_provider.registry.entities import RunKey
+from airflow_model_provider.registry.rows import of_none, runs_among
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
     from airflow_model_provider.registry.database import Database
+    from airflow_model_provider.registry.entities import RunKey
 
 _made, _link, _resolution = tables.artifact_version, tables.link, tables.resolution
 #: Rows in one transaction, at most: writers wait for it.
@@ -31,20 +32,17 @@ def is_spent(before: ColumnElement[Any] | datetime, spared: Collection[RunKey] =
     """
     held = select(_link.c.version_id).where(_link.c.artifact_version_id == _made.c.id).exists()
     old = _made.c.created_at <= before
-    theirs = [and_(*(_made.c[name] == value for name, value in run._asdict().items())) for run in spared]
     spent = (_made.c.deleted_at.is_(None), _made.c.attempt_id.is_not(None), old, ~held)
-    return and_(*spent, *(~of_run for of_run in theirs))
+    return and_(*spent, *of_none(_made, spared))
 
 
 def spared_runs(database: Database, days: float, alive: Collection[RunKey]) -> list[RunKey]:
-    """Return those of some runs whose outputs would be spent; few that are not over have been at it so long."""
+    """Return those of some runs whose outputs would be spent."""
 
     def look(connection: Connection) -> list[RunKey]:
-        runs = select(*(_made.c[name] for name in RunKey._fields)).distinct()
-        spent = connection.execute(runs.where(is_spent(ago(connection, timedelta(days)))))
-        return sorted({RunKey(*row) for row in spent} & {*alive})
+        return runs_among(connection, _made, [is_spent(ago(connection, timedelta(days)))], alive)
 
-    return database.read(look) if alive else []
+    return database.read(look)
 
 
 def count_outputs(database: Database, days: float, alive: Collection[RunKey] = ()) -> int:

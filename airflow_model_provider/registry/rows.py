@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Row, Select, String, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, String, Table, and_, cast, func, select
 
 from airflow_model_provider.registry import tables
 from airflow_model_provider.registry.entities import (
@@ -18,6 +18,9 @@ from airflow_model_provider.registry.entities import (
     VersionState,
 )
 from airflow_model_provider.selectors import ArtifactType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 #: Columns of a version, selected as ``v_<name>`` beside ``v_model`` and ``v_stages``.
 VERSION_FIELDS: Final = (
@@ -134,6 +137,21 @@ def attempt_record(row: Row[Any]) -> Attempt:
 def run_columns(run: RunKey | None) -> dict[str, str]:
     """Return the values of a run's columns; nothing where there is no run."""
     return {"deployment": run.deployment, "dag_id": run.dag_id, "run_id": run.run_id} if run else {}
+
+
+def runs_among(
+    connection: Connection, table: Table, where: Sequence[ColumnElement[bool]], runs: Collection[RunKey]
+) -> list[RunKey]:
+    """Return those of some runs, such as all that are not over, of which rows are that are meant; often few."""
+    if not runs:
+        return []
+    there = connection.execute(select(*[table.c[name] for name in RunKey._fields]).distinct().where(*where))
+    return sorted({RunKey(*row) for row in there} & {*runs})
+
+
+def of_none(table: Table, runs: Collection[RunKey]) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row is of none of some runs."""
+    return [~and_(*(table.c[name] == value for name, value in run_columns(run).items())) for run in runs]
 
 
 def run_key(deployment: str | None, dag_id: str | None, run_id: str | None) -> RunKey | None:

@@ -166,18 +166,20 @@ def reopen_version(
         version_label(connection, version_id, lock=True)
         before = producer_rows(connection, version_id)
         again = [row.task_id for row in before if row.task_id in parts and seen.get(row.task_id) == row.at]
-        _put(connection, version_id, dict.fromkeys(again, PENDING), declares=False)
+        _change(connection, version_id, again, PENDING)
         forget_missing(connection, version_id, producers)
         rows = {row.task_id: row for row in producer_rows(connection, version_id)}
         known = {task_of(part) for part in rows}
         # Where nobody will say what became of a whole mapped task, its instances do.
         told = {task for task in known.difference(parts) if task in rows and rows[task].state == FAILED}
-        for task, declares in producers.items():
-            of_it = [part for part in parts if task_of(part) == task]
-            missing = [part for part in of_it if task not in known or (task in told and part not in rows)]
-            _put(connection, version_id, dict.fromkeys(missing, PENDING), declares=declares)
-        for task in told.intersection(map(task_of, parts)):
-            _put(connection, version_id, {task: SKIPPED}, declares=rows[task].declares)
+        new: dict[str, dict[str, str]] = {}
+        for part in parts:
+            task = task_of(part)
+            if task in producers and (task not in known or (task in told and part not in rows)):
+                new.setdefault(task, {})[part] = PENDING
+        for task, states in new.items():
+            _put(connection, version_id, states, declares=producers[task])
+        _change(connection, version_id, told.intersection(map(task_of, parts)), SKIPPED)
         return recomputed(connection, version_id)
 
     return database.write(work)
@@ -459,6 +461,11 @@ def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:
     holds = (tables.link, tables.version_metadata) if metadata else (tables.link,)
     queries = [select(table.c.version_id).where(table.c.version_id == version_id).limit(1) for table in holds]
     return not any(connection.execute(query).first() for query in queries)
+
+
+def _change(connection: Connection, version_id: int, parts: Collection[str], state: str) -> None:
+    mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
+    connection.execute(update(_producer).where(mine).values(state=state, at=now()))
 
 
 def _put(connection: Connection, version_id: int, states: Mapping[str, str], *, declares: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task, task_group
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, RemovedInAirflow4Warning
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_model_provider import Client, Model, host, step
@@ -174,6 +174,22 @@ def test_the_version_of_mapped_instances_is_closed_behind_them(way: str) -> None
     assert dag.get_task("close_iris").is_teardown
     assert dag.get_task("predict").upstream_task_ids == {"choose"}
     assert len(dag.tasks) == 5
+
+
+def test_the_closing_task_takes_nothing_that_is_meant_for_the_users_tasks() -> None:
+    """It closes each run by itself, and what failed has told so."""
+    told: dict[str, Any] = {
+        "email": ["a@b.c"],
+        "on_failure_callback": lambda _: None,
+        "depends_on_past": True,
+    }
+    told["wait_for_downstream"] = True
+    with DAG("training", schedule=None, default_args=told) as dag, pytest.warns(RemovedInAirflow4Warning):
+        StepOperator(task_id="train", python_callable=predict, step_model=Model("iris"))
+
+    train, close = dag.get_task("train"), dag.get_task("close_iris")
+    assert all(getattr(train, name) for name in told)
+    assert not any(getattr(close, name) for name in told)
 
 
 #: A task of which nothing tells what is over before it.
