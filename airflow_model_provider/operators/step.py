@@ -169,29 +169,35 @@ class StepOperator(Receiving):
         with hopeless_fails_at_once():
             claim_promotions(context)
             self._execution = self._new_execution(context)
-            args, kwargs = self._received_arguments()
-            if self.has_dag():  # type: ignore[no-untyped-call]
-                defined, resolver = self.dag.get_task(self.task_id), resolver_for(context)
-                args, kwargs = with_sources_of(defined, args, kwargs, resolver)
             try:
+                args, kwargs = self._received_arguments(context)
                 self._execution.pin(args, kwargs, context)
             except VersionMissing as missing:
                 if missing.reference.on_missing == "skip":
                     raise AirflowSkipException(str(missing.error)) from missing
                 self._missing = missing
 
-    def _received_arguments(self) -> tuple[list[Any], dict[str, Any]]:
+    def _received_arguments(self, context: Any) -> tuple[list[Any], dict[str, Any]]:
         """
-        Return the arguments of the function, which may be what another task returned.
+        Return the arguments of the function; another task may have returned all of them, as one reference.
 
         :raises InvalidDefinition: if they are no list and no mapping by name.
         """
-        subject = f"step {self.task_id!r}"
-        if isinstance(self.op_args, str | Mapping) or not isinstance(self.op_args, Collection):
-            problem = f"op_args={quoted(self.op_args)} must be a list"
+        from airflow_model_provider.pipelines.handed_on import loaded, meant_by
+
+        subject, resolver = f"step {self.task_id!r}", resolver_for(context)
+        op_args, op_kwargs = (
+            given if meant_by(given) is None else loaded(given, resolver)
+            for given in (self.op_args, self.op_kwargs)
+        )
+        if isinstance(op_args, str | Mapping) or not isinstance(op_args, Collection):
+            problem = f"op_args={quoted(op_args)} must be a list"
             raise InvalidDefinition(subject, problem, "Example: op_args=[1, 2].")
-        named = check_mapping(subject, "op_kwargs", self.op_kwargs, "Example: op_kwargs={'x': 1}.")
-        return released(list(self.op_args)), released(dict(named))
+        named = check_mapping(subject, "op_kwargs", op_kwargs, "Example: op_kwargs={'x': 1}.")
+        args, kwargs = released(list(op_args)), released(dict(named))
+        if not self.has_dag():  # type: ignore[no-untyped-call]
+            return args, kwargs
+        return with_sources_of(self.dag.get_task(self.task_id), args, kwargs, resolver)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Render them; a failure of that is told to the version that is being made, like any other."""

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, UnmappableXComTypePushe
 
 from airflow_model_provider import Artifact, Client, Model, get_step_context, load_artifact, step
 from airflow_model_provider.exceptions import NotMappable
+from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.workspace import Workspace
 from tests.support.marked import Marked
 from tests.support.soak import TIMES
@@ -65,6 +66,18 @@ def stock(x: Any = None) -> None:
 def stock_numbers() -> list[int]:
     """Numbers of a standard task."""
     return [0, 1]
+
+
+@task
+def hand_on(x: Any) -> Any:
+    """Return what it is given."""
+    return x
+
+
+@step
+def first(rows: list[Any]) -> Annotated[Any, "first"]:
+    """Return one element."""
+    return rows[0]
 
 
 @pytest.fixture(params=["program", "tasks"])
@@ -304,6 +317,29 @@ def test_standard_tasks(tasks: Tasks, loads: list[int]) -> None:
     assert loads == [1, 1]
     opened = [load_artifact(item) for item in got if isinstance(item, dict)]
     assert opened == [LONG, [1, LONG]]
+
+
+@pytest.mark.parametrize("of", ["step", "standard task"])
+@pytest.mark.parametrize("part", [1, LONG, pd.DataFrame({"at": [1]})], ids=["small", "large", "frame"])
+def test_all_arguments_come_from_another_task(part: Any, of: str, tasks: Tasks) -> None:
+    """At any size, for a single step and for one instance each; a standard task hands on a reference as a whole."""
+    returned.extend(([[part, 2]], [{"x": part, "y": 2}]))
+    keep = getattr(take, "__wrapped__", take)
+
+    def given() -> None:
+        lists, dicts = give(), give_more()
+        if of == "step":
+            StepOperator.partial(task_id="lists", python_callable=keep).expand(op_args=lists)
+            StepOperator.partial(task_id="dicts", python_callable=keep).expand(op_kwargs=dicts)
+        else:
+            StepOperator(task_id="lists", python_callable=keep, op_args=hand_on(first(lists)))
+            StepOperator(task_id="dicts", python_callable=keep, op_kwargs=hand_on(first(dicts)))
+        StepOperator(task_id="whole", python_callable=keep, op_args=first(lists))
+        StepOperator(task_id="named", python_callable=keep, op_kwargs=first(dicts))
+
+    tasks.run(given)
+
+    assert [str((x, y)) for x, y in got] == [str((part, 2))] * 4
 
 
 @step
