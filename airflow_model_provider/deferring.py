@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from airflow_model_provider.exceptions import DeferredAttributeUsed, DeferredValueUsed
@@ -36,7 +37,9 @@ class Uncomputed:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # machinery asks; there may be nothing to describe yet
                 raise AttributeError(name)
-            raise DeferredAttributeUsed(self._describe(), f"using its {name!r}")
+            known = sorted({item for item in dir(type(self)) if item[0] != "_"}.difference(dir(dict)))
+            close = get_close_matches(name, known, 1, cutoff=0.75)
+            raise DeferredAttributeUsed(self._describe(), name, close[0] if close else None)
 
     def _refuse(self, operation: str) -> NoReturn:
         raise DeferredValueUsed(self._describe(), operation)

@@ -39,7 +39,7 @@ def register(args: Any) -> None:
         kinds={name: args.kind} if args.kind else {},
         check=(lambda _name, value: loaded.append(type(value).__name__)) if args.check else None,
         name=args.name,
-        metadata=metadata_of("--metadata", args.metadata or ()),
+        metadata=metadata_of("--metadata", args.metadata or (), "--metadata"),
     )
     artifact = version.get_artifact(name)
     row = {

@@ -24,7 +24,7 @@ def delete(args: Any) -> None:
 def log_metadata(args: Any) -> None:
     """Log metadata onto a version."""
     version = client(args).get_model_version(args.model, args.version)
-    metadata = metadata_of("log-metadata", args.metadata)
+    metadata = metadata_of("log-metadata", args.metadata, f"log-metadata {args.model} {args.version}")
     version.log_metadata(metadata)
     row = {"model": args.model, "version": version.number, "metadata": metadata}
     told(args, row, f"Logged {', '.join(metadata)} onto {version}.")

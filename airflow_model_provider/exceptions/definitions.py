@@ -112,6 +112,16 @@ class DeferredValueUsed(DefinitionError, TypeError):
 class DeferredAttributeUsed(DeferredValueUsed, AttributeError):
     """An attribute was asked of a value that exists only when a task runs. A retry cannot help."""
 
+    def __init__(self, value: str, attribute: str, nearest: str | None = None) -> None:
+        super().__init__(value, f"using its {attribute!r}")
+        self.args = (value, attribute, nearest)
+        self.attribute, self.nearest = attribute, nearest
+
+    def __str__(self) -> str:
+        if self.nearest is None:
+            return super().__str__()
+        return f"{self.value} has no {self.attribute!r}. Did you mean {self.nearest!r}?"
+
 
 class LoadingWhileBuilding(DefinitionError, RuntimeError):
     """Registry or store access was attempted in a pipeline or DAG body. A retry cannot help."""

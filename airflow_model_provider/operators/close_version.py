@@ -28,7 +28,14 @@ _NOT_BY_DEFAULT: dict[str, Any] = {
     "depends_on_past": False,
     "wait_for_downstream": False,
     "email": None,
+    "on_execute_callback": None,
     "on_failure_callback": None,
+    "on_retry_callback": None,
+    "on_skipped_callback": None,
+    "on_success_callback": None,
+    "outlets": None,
+    "post_execute": None,
+    "pre_execute": None,
 }
 #: Under these it is known that a task runs, or why not, once the tasks right before it have said what became of them.
 _KNOWN_RULES = frozenset({"all_success", "none_failed", "all_done", "always"})

@@ -71,7 +71,7 @@ def test_metadata_are_logged(airflow: Callable[..., str], iris: Client) -> None:
         "team": "a=b",
         "flags": [1, True],
     }
-    with pytest.raises(SystemExit, match="'accuracy' has no '='"):
+    with pytest.raises(SystemExit, match=r"'accuracy' has no '='\. Example: log-metadata iris 3 accuracy"):
         airflow("log-metadata", "iris", "3", "accuracy")
 
 

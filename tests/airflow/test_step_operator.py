@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, task, task_group
+from airflow.sdk import DAG, Asset, task, task_group
 from airflow.sdk.exceptions import AirflowFailException, RemovedInAirflow4Warning
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -180,16 +180,19 @@ def test_the_closing_task_takes_nothing_that_is_meant_for_the_users_tasks() -> N
     """It closes each run by itself, and what failed has told so."""
     told: dict[str, Any] = {
         "email": ["a@b.c"],
-        "on_failure_callback": lambda _: None,
         "depends_on_past": True,
+        "wait_for_downstream": True,
+        "outlets": [Asset("done")],
+        **{f"on_{what}_callback": print for what in ("execute", "failure", "retry", "skipped", "success")},
+        **{f"{when}_execute": print for when in ("pre", "post")},
     }
-    told["wait_for_downstream"] = True
     with DAG("training", schedule=None, default_args=told) as dag, pytest.warns(RemovedInAirflow4Warning):
         StepOperator(task_id="train", python_callable=predict, step_model=Model("iris"))
 
     train, close = dag.get_task("train"), dag.get_task("close_iris")
-    assert all(getattr(train, name) for name in told)
-    assert not any(getattr(close, name) for name in told)
+    held = {name: f"_{name}_hook" if name in ("pre_execute", "post_execute") else name for name in told}
+    assert all(getattr(train, name) for name in held.values())
+    assert not any(getattr(close, name) for name in held.values())
 
 
 #: A task of which nothing tells what is over before it.

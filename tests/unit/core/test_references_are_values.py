@@ -78,6 +78,15 @@ def test_what_the_object_has_a_reference_has_not(item: Any) -> None:
     assert copy.deepcopy(item) == item
 
 
+def test_a_mistyped_method_is_named_with_the_nearest() -> None:
+    """To pass the reference to a step would not help."""
+    with pytest.raises(DeferredValueUsed) as raised:
+        _ = IRIS.get_artefact("rows")
+
+    assert str(raised.value) == f"{IRIS!r} has no 'get_artefact'. Did you mean 'get_artifact'?"
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
 @pytest.mark.parametrize("item", [ACCURACY, ROWS, ROWS.uri])
 def test_a_reference_is_neither_true_nor_false(item: Any) -> None:
     """But a model is there, so that a default can stand in for one that was not given."""
