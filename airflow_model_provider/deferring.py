@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from airflow_model_provider.exceptions import DeferredAttributeUsed, DeferredValueUsed
@@ -37,12 +37,16 @@ class Uncomputed:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # machinery asks; there may be nothing to describe yet
                 raise AttributeError(name)
-            known = sorted({item for item in dir(type(self)) if item[0] != "_"}.difference(dir(dict)))
-            close = get_close_matches(name, known, 1, cutoff=0.75)
-            raise DeferredAttributeUsed(self._describe(), name, close[0] if close else None)
+            raise DeferredAttributeUsed(self._describe(), name, _attributes(type(self)))
 
     def _refuse(self, operation: str) -> NoReturn:
         raise DeferredValueUsed(self._describe(), operation)
+
+
+@cache
+def _attributes(kind: type) -> tuple[str, ...]:
+    """What a class of references has by itself: of a dict it has only what JSON needs."""
+    return tuple(name for name in dir(kind) if name[0] != "_" and name not in dir(dict))
 
 
 def _refusing(operation: str) -> Callable[..., NoReturn]:

@@ -86,11 +86,11 @@ def command_line(conn_id: str | None, *words: str) -> str:
     return shlex.join(("airflow", "model-registry", *words, *where))
 
 
-def did_you_mean(name: object, known: Sequence[str]) -> str:
+def did_you_mean(name: object, known: Sequence[str], *, cutoff: float = 0.6) -> str:
     """Return a sentence that names the known name which is most like one, with a space before it; else nothing."""
     if not isinstance(name, str) or len(name) > 100 or name in known:
         return ""
-    close = difflib.get_close_matches(name, known[:1000], n=1)
+    close = difflib.get_close_matches(name, known[:1000], n=1, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -7,7 +7,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Final
 
-from airflow_model_provider.exceptions.base import ModelRegistryError, harmless, listing, quoted
+from airflow_model_provider.exceptions.base import ModelRegistryError, did_you_mean, harmless, listing, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,15 +112,15 @@ class DeferredValueUsed(DefinitionError, TypeError):
 class DeferredAttributeUsed(DeferredValueUsed, AttributeError):
     """An attribute was asked of a value that exists only when a task runs. A retry cannot help."""
 
-    def __init__(self, value: str, attribute: str, nearest: str | None = None) -> None:
+    def __init__(self, value: str, attribute: str, known: Sequence[str] = ()) -> None:
         super().__init__(value, f"using its {attribute!r}")
-        self.args = (value, attribute, nearest)
-        self.attribute, self.nearest = attribute, nearest
+        self.args = (value, attribute, known)
+        self.attribute, self.known = attribute, known
 
     def __str__(self) -> str:
-        if self.nearest is None:
-            return super().__str__()
-        return f"{self.value} has no {self.attribute!r}. Did you mean {self.nearest!r}?"
+        # Code asks any value for attributes: only who reads the error has to know the nearest one.
+        hint = did_you_mean(self.attribute, self.known, cutoff=0.75)
+        return f"{self.value} has no {self.attribute!r}.{hint}" if hint else super().__str__()
 
 
 class LoadingWhileBuilding(DefinitionError, RuntimeError):

@@ -86,9 +86,8 @@ def version_for_run(
     if found.is_newer:
         take_over_run(database, run, new.run_mark)
     if found.may_be_cleared:
-        parts_before = _parts(
-            database, found
-        )  # before Airflow is asked: what is settled later is of this time
+        # Before Airflow is asked: what is settled later is of this time.
+        parts_before = _parts(database, found)
         seen = {row.task_id: row.at for row in parts_before}
         waiting |= _runs_again(producer, again)
         waiting |= _made_before(parts_before, passed_over) if waiting else set()

@@ -464,6 +464,8 @@ def _is_empty(connection: Connection, version_id: int, metadata: bool) -> bool:
 
 
 def _change(connection: Connection, version_id: int, parts: Collection[str], state: str) -> None:
+    if not parts:
+        return
     mine = (_producer.c.version_id == version_id) & _producer.c.task_id.in_(parts)
     connection.execute(update(_producer).where(mine).values(state=state, at=now()))
 

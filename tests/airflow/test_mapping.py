@@ -324,18 +324,17 @@ def test_standard_tasks(tasks: Tasks, loads: list[int]) -> None:
 def test_all_arguments_come_from_another_task(part: Any, of: str, tasks: Tasks) -> None:
     """At any size, for a single step and for one instance each; a standard task hands on a reference as a whole."""
     returned.extend(([[part, 2]], [{"x": part, "y": 2}]))
-    keep = getattr(take, "__wrapped__", take)
 
     def given() -> None:
         lists, dicts = give(), give_more()
         if of == "step":
-            StepOperator.partial(task_id="lists", python_callable=keep).expand(op_args=lists)
-            StepOperator.partial(task_id="dicts", python_callable=keep).expand(op_kwargs=dicts)
+            StepOperator.partial(task_id="lists", python_callable=take.function).expand(op_args=lists)
+            StepOperator.partial(task_id="dicts", python_callable=take.function).expand(op_kwargs=dicts)
         else:
-            StepOperator(task_id="lists", python_callable=keep, op_args=hand_on(first(lists)))
-            StepOperator(task_id="dicts", python_callable=keep, op_kwargs=hand_on(first(dicts)))
-        StepOperator(task_id="whole", python_callable=keep, op_args=first(lists))
-        StepOperator(task_id="named", python_callable=keep, op_kwargs=first(dicts))
+            StepOperator(task_id="lists", python_callable=take.function, op_args=hand_on(first(lists)))
+            StepOperator(task_id="dicts", python_callable=take.function, op_kwargs=hand_on(first(dicts)))
+        StepOperator(task_id="whole", python_callable=take.function, op_args=first(lists))
+        StepOperator(task_id="named", python_callable=take.function, op_kwargs=first(dicts))
 
     tasks.run(given)
 
