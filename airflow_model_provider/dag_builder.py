@@ -18,7 +18,8 @@ from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.operators.close_version import closing_task, may_stay_open
 from airflow_model_provider.operators.mapping import StepXComArg
-from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind, step_of
+from airflow_model_provider.operators.producers import step_of
+from airflow_model_provider.operators.step import StepDecoratedOperator, close_behind
 from airflow_model_provider.operators.upstream import upstream_in
 from airflow_model_provider.pipelines.arguments import check_call
 from airflow_model_provider.pipelines.bodies import body_of, refuse_empty
@@ -71,8 +72,17 @@ def _close_what_may_stay_open(dag: DAG) -> None:
             models.setdefault(key, step.model)
     for key, tasks in writing.items():
         if may_stay_open(dag, tasks):
-            before = [task for task in tasks if not task.is_setup]
-            closing_task(dag, models[key]).set_upstream(before)
+            closing_task(dag, models[key]).set_upstream(_waited_for(tasks))
+
+
+def _waited_for(tasks: Sequence[Any]) -> list[Any]:
+    """Those of a version's tasks that the closing task waits for: a setup's scope does not reach to it without need."""
+    ids = {task.task_id for task in tasks}
+    return [
+        task
+        for task in tasks
+        if not task.is_setup or ids.isdisjoint(task.get_flat_relative_ids(upstream=False))
+    ]
 
 
 def add_step(

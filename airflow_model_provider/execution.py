@@ -159,6 +159,7 @@ class StepExecution:
             producer=self.attempt.producer,
             producers=self.task.producers,
             again=asked,
+            running=self.task.running,
             passed_over=self.task.passed_over,
             is_first_try=self.attempt.try_number <= 1,
             name=new_version_name(model.version, self.attempt.run.run_id, self._resolver.logical_date),

@@ -7,21 +7,31 @@ from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, TriggerRule
 
-from airflow_model_provider import settings
 from airflow_model_provider.exceptions import VersionFailed
 from airflow_model_provider.hooks.model_registry import ModelRegistryHook
+from airflow_model_provider.model import new_version_name
 from airflow_model_provider.operators.mapping import expand_input, instances
+from airflow_model_provider.operators.producers import producers_of, step_of
 from airflow_model_provider.operators.skips import ENDED, SAID, mapped_nodes, with_ended
-from airflow_model_provider.operators.upstream import OVER, part_state, rule_of, states_in_run
+from airflow_model_provider.operators.upstream import (
+    OVER,
+    PASSED_OVER,
+    part_state,
+    parts_in,
+    rule_of,
+    states_in_run,
+)
+from airflow_model_provider.pipelines.definition import makes_version_of
 from airflow_model_provider.pipelines.values import references_in
-from airflow_model_provider.task_context import hopeless_fails_at_once
+from airflow_model_provider.task_context import attempt_of, hopeless_fails_at_once, resolver_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from airflow_model_provider.model import Model
+    from airflow_model_provider.registry.registry import Registry
 
 #: What ``default_args`` say of the user's tasks: the runs are closed each by itself, and what failed has told so.
 _NOT_BY_DEFAULT: dict[str, Any] = {
@@ -60,13 +70,14 @@ class CloseVersionOperator(BaseOperator):
 
         :raises AirflowFailException: if the version failed because tasks did; that does not change the run's state.
         """
-        from airflow_model_provider.registry.entities import FAILED, RunKey, VersionState
+        from airflow_model_provider.registry.entities import FAILED, VersionState
 
         ti = context["ti"]
         registry = ModelRegistryHook(self.step_model.conn_id).get_conn().registry
-        run = RunKey(settings.deployment(), ti.dag_id, ti.run_id)
-        outcomes = self._outcomes(ti)
-        version = registry.close_run_version(self.step_model.name, run, outcomes)
+        states = self._states(ti)
+        self._leave_out_what_did_not_run(context, registry, parts_in(states, PASSED_OVER))
+        outcomes = {part: part_state(state) for state in {*OVER, ENDED} for part in parts_in(states, {state})}
+        version = registry.close_run_version(self.step_model.name, attempt_of(context).run, outcomes)
         if version is None:
             return None
         self.log.info("%s is %s", version, version.state.value)
@@ -77,33 +88,49 @@ class CloseVersionOperator(BaseOperator):
                 raise VersionFailed(str(version), tuple(failed))
         return str(version)
 
-    def _outcomes(self, ti: Any) -> dict[str, str]:
-        """What became of the tasks before it, by the names that a version has for them."""
-        from airflow_model_provider.registry.entities import part_of
-
-        found = states_in_run(ti, self.upstream_task_ids)
-        if any("skipped" in states.values() for states in found.values()):
-            before = states_in_run(ti, self.get_flat_relative_ids(upstream=True))
-            took = cache(partial(_durations, ti))
-            believed = with_ended(
-                self.dag,
-                before,
-                partial(_said, ti),
-                partial(_length, ti),
-                skips_itself=self._skips_itself,
-                did_not_run=lambda task, index: not took().get((task, index)),
+    def _leave_out_what_did_not_run(self, context: Any, registry: Registry, parts: Collection[str]) -> None:
+        """In a cleared run, take out what tasks have made before that Airflow has passed over this time."""
+        model, attempt = self.step_model, attempt_of(context)
+        made = registry.made_in_run(model.name, attempt.run, parts)
+        if made:
+            registry.version_for_run(
+                model.name,
+                attempt.run,
+                producer=made[0],
+                producers=self._producers,
+                again=lambda: made,
+                name=new_version_name(model.version, attempt.run.run_id, resolver_for(context).logical_date),
+                card=model.card,
+                run_mark=attempt.run_mark,
             )
-            found = {task: believed[task] for task in found}
-        return {
-            part_of(task, index): part_state(state)
-            for task, states in found.items()
-            for index, state in states.items()
-            if state in {*OVER, ENDED}
-        }
+
+    def _producers(self) -> dict[str, bool]:
+        return producers_of(self.dag, self.step_model)
+
+    def _states(self, ti: Any) -> dict[str, dict[int, str | None]]:
+        """Airflow's states of the tasks that write into the version; ``ended`` if they were skipped for no reason."""
+        producers = self._producers()
+        found = states_in_run(ti, producers)
+        if not any("skipped" in states.values() for states in found.values()):
+            return found
+        before = states_in_run(ti, {*producers, *self.get_flat_relative_ids(upstream=True)})
+        took = cache(partial(_durations, ti))
+        believed = with_ended(
+            self.dag,
+            before,
+            partial(_said, ti),
+            partial(_length, ti),
+            skips_itself=self._skips_itself,
+            did_not_run=lambda task, index: not took().get((task, index)),
+        )
+        return {task: believed[task] for task in found}
 
     def _skips_itself(self, task_id: str, _index: int) -> bool:
         """Whether a task may skip itself without a word: before there is a version to tell."""
-        return task_id not in self.upstream_task_ids or _may_skip_early(self.dag.get_task(task_id))
+        task = self.dag.get_task(task_id)
+        step = step_of(task)
+        is_producer = step is not None and makes_version_of(step.model) == makes_version_of(self.step_model)
+        return not is_producer or _may_skip_early(task)
 
 
 def _durations(ti: Any) -> dict[tuple[str, int], float | None]:
@@ -152,6 +179,9 @@ def closing_task(dag: Any, model: Model) -> CloseVersionOperator:
         task_id=task_id, step_model=model, dag=dag, task_group=dag.task_group, **_NOT_BY_DEFAULT
     )
     close.as_teardown()
+    close.trigger_rule = (
+        TriggerRule.ALL_DONE
+    )  # a setup that skips itself skips its own teardowns, and not this one
     return close
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseXCom
 from airflow.sdk.bases.decorator import DecoratedOperator
@@ -21,17 +21,15 @@ from airflow_model_provider.limits import check_mapping
 from airflow_model_provider.links.model_version import ModelVersionLink
 from airflow_model_provider.operators.base import refused_softly
 from airflow_model_provider.operators.close_version import closing_id, closing_task
-from airflow_model_provider.operators.mapping import (
-    StepXComArg,
-    mapped_over,
-    outputs_of,
-    unmappable_as_airflow_says,
-)
+from airflow_model_provider.operators.mapping import StepXComArg, mapped_over, unmappable_as_airflow_says
+from airflow_model_provider.operators.producers import producers_of, step_of
 from airflow_model_provider.operators.received import Receiving
 from airflow_model_provider.operators.sources import with_sources_of
 from airflow_model_provider.operators.upstream import (
     OVER,
+    PASSED_OVER,
     part_state,
+    parts_in,
     removed_in_run,
     settled_in_run,
     states_in_run,
@@ -67,10 +65,6 @@ if TYPE_CHECKING:
     States = Mapping[str, Mapping[int, str | None]]
 
 
-#: Airflow's states of what does not run, and did not fail by itself.
-_PASSED_OVER = frozenset({"skipped", "removed", "upstream_failed"})
-
-
 class StepOperator(Receiving):
     """
     Run a function whose inputs may be references to versions and artifacts.
@@ -99,6 +93,7 @@ class StepOperator(Receiving):
     ui_color = "#d7ecf3"
     #: A Dag with such a task is woken until a run of it has claimed what was promoted.
     claims_promotions: ClassVar[bool] = True
+    is_step: ClassVar[bool] = True
     #: References in the fields stay as they are while Airflow renders them.
     pins_in_pre_execute = True
     writes_results = True
@@ -233,6 +228,7 @@ class StepOperator(Receiving):
             self.step_model,
             producers=self._producers,
             again=lambda: self._to_run(*states()),
+            running=lambda: _running(*states()),
             passed_over=lambda: _passed_over(*states()),
             settled=lambda: settled_in_run(self, self._ti, self._producers()),
             stopped=lambda state: stopped_behind(self, state, self._ti.map_index),
@@ -310,13 +306,7 @@ class StepOperator(Receiving):
         return declares_tuple(self.python_callable)
 
     def _producers(self) -> dict[str, bool]:
-        """The tasks of this DAG that write into the same new version, and whether each declares outputs."""
-        wanted = makes_version_of(self.step_model)
-        return {
-            task.task_id: bool(step.outputs)
-            for task in self.dag.tasks
-            if (step := step_of(task)) is not None and makes_version_of(step.model) == wanted
-        }
+        return producers_of(self.dag, self.step_model)
 
     def _to_run(self, states: States, closes: bool) -> list[str]:
         """The tasks of this DAG that are to run, or running, by the names that a version has for them."""
@@ -352,10 +342,12 @@ class StepOperator(Receiving):
 
 def _passed_over(states: States, closes: bool) -> list[str]:
     """The tasks that Airflow has skipped, removed, or failed for others, where a task is to come that says so."""
-    from airflow_model_provider.registry.entities import part_of
+    return parts_in(states, PASSED_OVER) if closes else []
 
-    found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
-    return [part for part, state in found if closes and state in _PASSED_OVER]
+
+def _running(states: States, _closes: bool) -> list[str]:
+    """The tasks that Airflow calls running: their code is at work, was, or is about to be."""
+    return parts_in(states, {"running"})
 
 
 def _forget_pushed(ti: Any) -> None:
@@ -375,22 +367,6 @@ class PartialStep(OperatorPartial):
             mapped.set_upstream(upstream_in(mapped.dag, [mapped.partial_kwargs, expand_input.value]))
             close_behind(mapped)
         return mapped
-
-
-class StepTask(NamedTuple):
-    """A step's task in a DAG, mapped or not."""
-
-    model: Model | None
-    outputs: tuple[Output, ...]
-
-
-def step_of(task: Any) -> StepTask | None:
-    """Return what a task (mapped or not) is as a step; None if it is none."""
-    operator_class = getattr(task, "operator_class", type(task))
-    if not (isinstance(operator_class, type) and issubclass(operator_class, StepOperator)):
-        return None
-    model = task.step_model if isinstance(task, StepOperator) else task.partial_kwargs.get("step_model")
-    return StepTask(model, outputs_of(task))
 
 
 def close_behind(task: Any) -> None:

@@ -9,7 +9,7 @@ from airflow_model_provider.pipelines.trigger_rules import SUCCESS
 from airflow_model_provider.pipelines.values import references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from airflow.sdk import DAG
 
@@ -20,6 +20,8 @@ _NOT_BEHIND_SKIPPED = frozenset({"all_success", "none_skipped"})
 #: Of a task that has succeeded, or never runs.
 _WELL_OVER = frozenset({"success", "skipped", "removed"})
 OVER = _WELL_OVER | {"failed", "upstream_failed"}
+#: Of a task that does not run this time.
+PASSED_OVER = frozenset({"skipped", "removed", "upstream_failed"})
 #: How Airflow calls an instance of a mapped task where it tells states.
 _INSTANCE = re.compile(r".+_\d+")
 #: Ids stand in the address that is asked, which has an end.
@@ -30,6 +32,14 @@ _PARTS = {"success": "committed", "skipped": "skipped", "removed": "removed", "e
 def part_state(state: object) -> str:
     """Return what a state of Airflow's means for a version, of a task that runs no more."""
     return _PARTS.get(str(state), "failed")
+
+
+def parts_in(states: Mapping[str, Mapping[int, str | None]], wanted: Collection[str]) -> list[str]:
+    """Return what is in one of some states of Airflow's, by the names in a version."""
+    from airflow_model_provider.registry.entities import part_of
+
+    found = ((part_of(task, index), state) for task, by in states.items() for index, state in by.items())
+    return [part for part, state in found if state in wanted]
 
 
 def rule_of(task: Any) -> str:

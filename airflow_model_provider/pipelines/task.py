@@ -22,6 +22,7 @@ class Task(NamedTuple):
     :param producers: the tasks that a new version of the model waits for, and whether each declares outputs; asked
         only when one is made.
     :param again: the tasks of its run that are to run, or running; asked only if the run may have been cleared.
+    :param running: those of them that Airflow calls running.
     :param passed_over: the tasks of its run that Airflow has not run because of others; asked only of a cleared run.
     :param settled: the tasks that are over when this one runs.
     :param stopped: the tasks that can no longer run once this one was ``skipped``, or has ``failed``.
@@ -35,6 +36,7 @@ class Task(NamedTuple):
     model: Model | None = None
     producers: Callable[[], Mapping[str, bool]] = dict
     again: Callable[[], Collection[str]] = tuple
+    running: Callable[[], Collection[str]] = tuple
     passed_over: Callable[[], Collection[str]] = tuple
     settled: Callable[[], Collection[str]] = tuple
     stopped: Callable[[str], Collection[str]] = lambda _: ()

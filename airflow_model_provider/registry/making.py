@@ -34,6 +34,7 @@ class Making:
         producer: str,
         producers: producing.Producers = NOTHING,
         again: producing.Again = tuple,
+        running: producing.Again = tuple,
         passed_over: producing.Again = tuple,
         is_first_try: bool = True,
         name: str | None = None,
@@ -52,9 +53,14 @@ class Making:
             producers=producers,
             new=new,
             again=again,
+            running=running,
             passed_over=passed_over,
             is_first_try=is_first_try,
         )
+
+    def made_in_run(self, model: str, run: RunKey, parts: Collection[str]) -> list[str]:
+        """Return the parts that a run's version holds. See :func:`producing.made_in_run`."""
+        return producing.made_in_run(self._database, model, run, parts)
 
     def awaiting_version(self, model: str, run: RunKey, producer: str) -> VersionRecord | None:
         """Return the version of a Dag run that waits for a task. See :func:`producing.awaiting_version`."""

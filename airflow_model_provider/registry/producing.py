@@ -15,9 +15,11 @@ from airflow_model_provider.registry.catalog import complete_card, locked_model
 from airflow_model_provider.registry.entities import (
     COMMITTED,
     PENDING,
+    SKIPPED,
     RunKey,
     VersionRecord,
     VersionState,
+    place_of,
     task_of,
 )
 from airflow_model_provider.registry.pins import is_newer_run, take_over_run
@@ -55,6 +57,7 @@ def version_for_run(
     producers: Producers,
     new: NewVersion,
     again: Again = tuple,
+    running: Again = tuple,
     passed_over: Again = tuple,
     is_first_try: bool = True,
 ) -> VersionRecord:
@@ -69,6 +72,8 @@ def version_for_run(
         made.
     :param new: what is said of a new one; its name gets a number behind it if another version has it.
     :param again: the tasks that are to run, or running; asked only of a run that may have been cleared.
+    :param running: those of them that Airflow calls running. What one has said before Airflow was asked holds: Airflow
+        does not know yet that it is over, or it has not begun yet, and says so itself when it does.
     :param passed_over: the tasks that Airflow has skipped, or failed because of others: in a cleared run, what they
         have made before is not of it. Asked only of such a run, in which a task is to come that closes the version.
     :param is_first_try: whether the task has not begun before; one that was killed had said nothing.
@@ -89,15 +94,15 @@ def version_for_run(
         # Before Airflow is asked: what is settled later is of this time.
         parts_before = _parts(database, found)
         seen = {row.task_id: row.at for row in parts_before}
-        waiting |= _runs_again(producer, again)
-        waiting |= _made_before(parts_before, passed_over) if waiting else set()
+        waiting |= _runs_again(producer, again, running, parts_before)
+        waiting |= _made_of(parts_before, set(passed_over())) if waiting else set()
         found = database.read(look) if waiting and found.is_sealed else found
     if found.row is not None and not found.is_used_up:
         record = version_record(found.row)
         if found.is_sealed or (is_first_try and not found.may_be_cleared):
             return record
-        running = {producer, *waiting} if found.may_be_cleared else again()
-        state = reopen_version(database, record.id, running, _asked(producers), seen=seen)
+        to_run = {producer, *waiting} if found.may_be_cleared else again()
+        state = reopen_version(database, record.id, to_run, _asked(producers), seen=seen)
         return record._replace(state=state)
     there = _asked(producers)
     parts = _still_to_run(there, waiting) if waiting and not found.is_deleted else there
@@ -144,10 +149,13 @@ def _leave_behind(
     close_producers(connection, found.row.v_id, {})
 
 
-def _runs_again(producer: str, again: Again) -> set[str]:
+def _runs_again(producer: str, again: Again, running: Again, rows: Sequence[Row[Any]]) -> set[str]:
     """The parts of a cleared run that are made anew; none where only the task that asks is known to run."""
     waiting = set(again())
-    return {producer, *waiting} if waiting else waiting
+    if not waiting:
+        return waiting
+    have_said = {row.task_id for row in rows if row.state != PENDING}
+    return {producer, *(waiting - have_said.intersection(running()))}
 
 
 def _parts(database: Database, found: _Found) -> list[Row[Any]]:
@@ -157,11 +165,12 @@ def _parts(database: Database, found: _Found) -> list[Row[Any]]:
     return database.read(lambda connection: producer_rows(connection, version_id))
 
 
-def _made_before(rows: Sequence[Row[Any]], passed_over: Again) -> set[str]:
-    """The parts that have been made, of tasks that do not run this time."""
-    passed = {*passed_over()}
+def _made_of(rows: Sequence[Row[Any]], parts: Collection[str]) -> set[str]:
+    """Those of some tasks, and instances, that have made their part; a mapped task if no other instance of it has."""
     made = {row.task_id for row in rows if row.state == COMMITTED}
-    return {part for part in made if not passed.isdisjoint((part, task_of(part)))}
+    found = {part for part in made if part in parts or task_of(part) in parts}
+    others = {row.task_id for row in rows if row.state != SKIPPED and place_of(row.task_id)[1] >= 0} - found
+    return found | made.intersection(map(task_of, found)).difference(map(task_of, others))
 
 
 def _replaced(
@@ -186,6 +195,22 @@ def _free_name(connection: Connection, model_id: int, name: str) -> str:
     )
     numbered = (f"{name[:_STEM]}-{number}" for number in count(2))
     return next(free for free in chain([name], numbered) if free not in taken)
+
+
+def made_in_run(database: Database, model: str, run: RunKey, parts: Collection[str]) -> list[str]:
+    """
+    Return, of some tasks and mapped instances, those that have made their part of a Dag run's version.
+
+    :param parts: a mapped task stands for all its instances.
+    """
+
+    def work(connection: Connection) -> list[str]:
+        row = _newest(connection, model, run, "")
+        if row is None or row.v_state == VersionState.DELETED.value:
+            return []
+        return sorted(_made_of(producer_rows(connection, row.v_id), parts))
+
+    return database.read(work) if parts else []
 
 
 def awaiting_version(database: Database, model: str, run: RunKey, producer: str) -> VersionRecord | None:

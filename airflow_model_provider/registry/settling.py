@@ -373,8 +373,20 @@ def recomputed(connection: Connection, version_id: int) -> VersionState:
 
 def _changed(connection: Connection, version_id: int) -> VersionState | None:
     rows = producer_rows(connection, version_id)
+    if without := _without_instances(rows):
+        _change(connection, version_id, without, SKIPPED)
+        rows = producer_rows(connection, version_id)
     state = state_of(rows, partial(_is_empty, connection, version_id))
     return state if become(connection, version_id, state) else None
+
+
+def _without_instances(rows: Iterable[Row[Any]]) -> set[str]:
+    """The mapped tasks that have made something before, and of which all instances were skipped since."""
+    instances: dict[str, set[str]] = {}
+    for row in rows:
+        if place_of(row.task_id)[1] >= 0:
+            instances.setdefault(task_of(row.task_id), set()).add(row.state)
+    return {row.task_id for row in rows if row.state == COMMITTED and instances.get(row.task_id) == {SKIPPED}}
 
 
 def state_of(rows: Sequence[Row[Any]], is_empty: Callable[[bool], bool]) -> VersionState:

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, RemovedInAirflow4Warnin
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_model_provider import Client, Model, host, step
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import InvalidDefinition, VersionNotReady
 from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.operators.upstream import settled_in_run
@@ -241,6 +241,28 @@ def test_a_step_that_was_marked_as_succeeded_is_still_waited_for() -> None:
 
     assert dag.has_task("train")
     assert settled_in_run(last, ti, ["train", "skipped"]) == {"skipped"}
+
+
+def test_a_step_that_has_ended_is_not_waited_for_until_airflow_hears_of_it(registry: Client) -> None:
+    """Another step of the run is cleared before that; one that waits for its turn is waited for."""
+    with DAG("predictions", schedule=None) as dag:
+        for name in ("one", "two", "three"):
+            step(name=name, model=Model("made"))(lambda: 1)()
+    states: dict[str, str | None] = dict.fromkeys(dag.task_ids, "running")
+
+    def run(name: str) -> str:
+        ti: Any = TaskInstance(f"try of {name}", "predictions", task_id=name)
+        ti.get_task_states = lambda **_: {ti.run_id: states}
+        begin(dag.get_task(name), ti)
+        dag.get_task(name).execute({"ti": ti, "dag": dag})
+        return registry.get_model_version("made", 1).state.value
+
+    assert [run(name) for name in ("one", "two", "three")] == ["producing", "producing", "ready"]
+    states["three"] = "queued"
+    assert [run(name) for name in ("one", "two")] == ["producing", "producing"]
+    (version,) = registry.list_model_versions("made")
+    with pytest.raises(VersionNotReady, match="task 'three' can still write"):
+        version.set_stage("staging")
 
 
 def test_what_is_skipped_behind_others_does_not_run_again() -> None:

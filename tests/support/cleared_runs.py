@@ -21,6 +21,8 @@ REPORTS, EXCUSED, CLOSED, SKIPS, GROUPED = (
 )
 SHRUNK, EMPTIED, UNWANTED, NESTED = "shrunk", "emptied", "unwanted", "nested"
 LISTED = ("listed", "listed_beside")
+STOPPED, STOPPED_ALONE, STOPPED_PROMOTED, BROKEN = "stopped", "stopped_alone", "stopped_promoted", "broken"
+EMPTY, EMPTY_PROMOTED, EMPTY_BESIDE = "empty", "empty_promoted", "empty_beside"
 #: What was mapped over, by round.
 NUMBERS = {SHRUNK: ([1, 2, 3], [1]), EMPTIED: ([1, 2, 3], [])}
 WAYS = ("turned", "turned_promoted", "turned_promoted_then")
@@ -256,6 +258,54 @@ def listing(name: str) -> Any:
     return listed
 
 
+@task
+def breaks_in_round_2() -> None:
+    """Fail when it runs again."""
+    if ROUND[0] == 2:
+        raise ValueError(ROUND[0])
+
+
+def stopped(name: str, before: Any) -> Any:
+    """A standard task keeps all steps that were cleared from running again; no step starts."""
+
+    @pipeline(name=name, model=Model(name))
+    def stopping() -> None:
+        if name != STOPPED_ALONE:
+            early()
+        given = before()
+        extra.after(given)()
+        if name == STOPPED:
+            each.after(given).expand(i=[2, 3])
+
+    return stopping
+
+
+@task.short_circuit(ignore_downstream_trigger_rules=False)
+def wanted_at_first() -> bool:
+    """Whether it is the first round; what runs after skips runs all the same."""
+    return ROUND[0] == 1
+
+
+@step
+def announce() -> None:
+    """Make nothing."""
+
+
+def emptied(name: str) -> Any:
+    """All instances of the only step that makes something are skipped when it runs again; another step runs."""
+
+    @pipeline(name=name, model=Model(name))
+    def emptying() -> None:
+        made = each.after(wanted_at_first()).expand(i=[2, 3])
+        if name == EMPTY_BESIDE:
+            announce()
+        else:
+            last = promote if name == EMPTY_PROMOTED else promote_in_round_2
+            last.with_options(trigger_rule="none_failed").after(made)()
+
+    return emptying
+
+
 def renamed(dag_id: str, name: str, elements: list[int]) -> Any:
     """A state of a file in which a mapped step has a name of its own, and a number of elements."""
 
@@ -278,6 +328,9 @@ PIPELINES = (
     *map(shrinking, NUMBERS),
     *(unwanted, nested),
     *map(listing, LISTED),
+    *(stopped(name, wanted) for name in (STOPPED, STOPPED_ALONE, STOPPED_PROMOTED)),
+    stopped(BROKEN, breaks_in_round_2),
+    *map(emptied, (EMPTY, EMPTY_PROMOTED, EMPTY_BESIDE)),
     *(turned(name, first=first) for name in WAYS for first in (False, True)),
     *(renamed(name, "before", [1, 2, 3]) for name in (RENAMED, RENAMED_READY)),
 )
@@ -290,7 +343,10 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     turning = {name: dags[name].test().run_id for name in (*WAYS, *(f"{name}_late" for name in WAYS))}
     Client().get_model_version(SKIPS, 2).set_stage("staging")
     listed = {name: dags[name].test().run_id for name in LISTED}
-    changed = {name: dags[name].test().run_id for name in (*NUMBERS, UNWANTED, NESTED)}
+    left = (*NUMBERS, UNWANTED, NESTED, EMPTY, EMPTY_PROMOTED, EMPTY_BESIDE)
+    changed = {name: dags[name].test().run_id for name in left}
+    ended = {name: dags[name].test().run_id for name in (STOPPED, STOPPED_ALONE, STOPPED_PROMOTED, BROKEN)}
+    Client().get_model_version(STOPPED_PROMOTED, 1).set_stage("staging")
     for name in (EXCUSED, CLOSED, PROMOTED):
         mark(name, runs[name], "check")
     ROUND[0] += 1
@@ -303,6 +359,8 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
     go_on(dags[GROUPED], runs[GROUPED], ["group.each", "group.last"])
     for name, run_id in listed.items():
         go_on(dags[name], run_id, ["numbers", "element", "last"])
+    for name, run_id in ended.items():
+        go_on(dags[name], run_id, [one for one in dags[name].task_ids if one != "early"])
     for name, run_id in {**turning, **changed}.items():
         go_on(dags[name], run_id, list(dags[name].task_ids))
     ROUND[0] += 1
@@ -348,6 +406,13 @@ def wrong(dags: dict[str, Any], go_on: Callable[[Any, str, list[str]], Any]) -> 
             2: ("ready", ["early"], []),
         },
         **{key: {1: ("ready", ["early", "element[0]", "element[1]", "last"], [])} for key in LISTED},
+        STOPPED: {1: ("ready", ["early"], [])},
+        STOPPED_ALONE: {1: ("failed", [], [])},
+        STOPPED_PROMOTED: {1: ("ready", ["early", "extra"], ["extra"]), 2: ("ready", ["early"], [])},
+        BROKEN: {1: ("failed", ["early", "extra"], ["extra"])},
+        EMPTY: {1: ("failed", [], [])},
+        EMPTY_PROMOTED: {1: ("ready", ["each[0]", "each[1]"], []), 2: ("failed", [], [])},
+        EMPTY_BESIDE: {1: ("failed", [], [])},
         NESTED: {1: ("ready", ["early"], [])},
         UNWANTED: {1: ("ready", ["made"], [])},
         RENAMED_READY: {1: ("ready", ["made[0]"], ["after_6"])},

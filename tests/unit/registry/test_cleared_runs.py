@@ -152,11 +152,69 @@ def test_instances_behind_a_step_that_is_skipped_when_it_runs_again_are_skipped(
     made = begin(registry)
     for part in ("train", "evaluate", "train[0]", "train[1]", "notify"):
         registry.commit_producer(made, part)
+    save(registry, made, Attempt(RUN, "notify", "try 1"), "report")
     begin(registry, "evaluate", again=lambda: ["evaluate", "train[0]", "train[1]"])
     assert state(registry, 1) == "producing"
 
     registry.settle_producer(made, "evaluate", SKIPPED, stopped=["train"])
     assert state(registry, 1) == "ready"
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+@pytest.mark.parametrize("said", [COMMITTED, SKIPPED, FAILED])
+def test_what_a_task_has_said_holds_while_airflow_still_calls_it_running(
+    registry: Registry, said: str, promoted: bool
+) -> None:
+    """Airflow hears of the end later: nobody would say it again. One that is only about to run says so itself."""
+    made = begin(registry)
+    for part in ("train", "notify"):
+        registry.commit_producer(made, part)
+    registry.settle_producer(made, "evaluate", said)
+    before = state(registry, 1)
+    if promoted and said == COMMITTED:
+        registry.set_stage("iris", 1, "production")
+
+    again = ["train", "evaluate"]
+    version = begin(registry, "train", again=lambda: again, running=lambda: again)
+    registry.commit_producer(version, "train")
+    latest = registry.list_versions("iris")[0].number
+    assert state(registry, latest) == before
+
+    begin(registry, "evaluate", again=lambda: ["evaluate"], running=lambda: ["evaluate"])
+    assert state(registry, registry.list_versions("iris")[0].number) == "producing"
+
+
+def test_no_version_is_made_of_a_task_that_still_runs_beside_a_promotion(registry: Registry) -> None:
+    """A task behind the promotion starts before Airflow has heard that one before it is over."""
+    made = begin(registry)
+    for part in ("train", "evaluate"):
+        registry.commit_producer(made, part)
+    registry.set_stage("iris", 1, "production", attempt=PROMOTE, settled=["evaluate", "train"], force=True)
+
+    again, running = ["train", "report[0]", "report[1]"], ["train", "report[0]"]
+    assert begin(registry, "report[0]", again=lambda: again, running=lambda: running) == made
+
+
+def test_a_mapped_task_of_which_all_instances_are_gone_has_made_nothing(registry: Registry) -> None:
+    """Its list is empty now; its own part still says what it said when the list was not."""
+    made = begin(registry)
+    for part in ("train[0]", "train[1]", "train", "evaluate", "notify"):
+        registry.settle_producer(made, part, SKIPPED if part == "evaluate" else COMMITTED)
+    assert registry.made_in_run("iris", RUN, ["train[0]"]) == ["train[0]"]
+    assert registry.made_in_run("iris", RUN, ["train[0]", "train[1]"]) == ["train", "train[0]", "train[1]"]
+
+    assert registry.leave_out(made, ["train[0]"]) is VersionState.READY
+    assert registry.leave_out(made, ["train[1]"]) is VersionState.FAILED
+
+
+def test_a_deleted_version_has_no_parts(registry: Registry) -> None:
+    """A run whose version is gone makes none because Airflow passes over its tasks."""
+    registry.commit_producer(begin(registry), "train")
+    assert registry.made_in_run("iris", RUN, ["train", "evaluate"]) == ["train"]
+    registry.delete_version("iris", 1, force=True)
+
+    assert registry.made_in_run("iris", RUN, ["train"]) == []
+    assert registry.made_in_run("iris", RUN._replace(run_id="other"), ["train"]) == []
 
 
 def test_a_further_version_misses_what_was_deleted(registry: Registry) -> None:
