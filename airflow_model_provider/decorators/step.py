@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from airflow_model_provider import host
 from airflow_model_provider.context import current_step
-from airflow_model_provider.exceptions import InvalidDefinition
+from airflow_model_provider.exceptions import AlreadyATask, InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.arguments import CONTEXT, check_task_arguments
 from airflow_model_provider.pipelines.bodies import Prepared
-from airflow_model_provider.pipelines.calling import check_function
+from airflow_model_provider.pipelines.calling import ONE_DECORATOR, check_function
 from airflow_model_provider.pipelines.deferred import PipelineParameter
 from airflow_model_provider.pipelines.definition import Role, StepDefinition, check_model, first_id
 from airflow_model_provider.pipelines.mapping import is_mappable
@@ -75,6 +75,11 @@ class Step(Prepared, Generic[P, R]):
     def kwargs(self) -> dict[str, Any]:
         """The task arguments, by Airflow's name for them; ``@task.skip_if`` adds to them."""
         return self.definition.options
+
+    @property
+    def __globals__(self) -> dict[str, Any]:
+        """What ``@task`` asks of a function: a step is none."""
+        raise AlreadyATask(f"step {self.definition.name!r}", "it is a task already", ONE_DECORATOR)
 
     def _role(self) -> Role:
         return Role(self.is_setup, self.is_teardown, self.on_failure_fail_dagrun, self.returns_dag_result)

@@ -17,6 +17,7 @@ from airflow_model_provider.exceptions.connections import (
     WrongRegistry,
 )
 from airflow_model_provider.exceptions.definitions import (
+    AlreadyATask,
     DeferredAttributeUsed,
     DeferredValueUsed,
     DefinitionError,
@@ -86,6 +87,7 @@ from airflow_model_provider.exceptions.values import (
 )
 
 __all__ = [
+    "AlreadyATask",
     "AlreadyExists",
     "AmbiguousArtifact",
     "ArtifactNotFound",

@@ -84,6 +84,10 @@ class InvalidDefinition(DefinitionError, TypeError):
         return f"{self.subject}: {self.problem}." + (f" {self.advice}" if self.advice else "")
 
 
+class AlreadyATask(InvalidDefinition, AttributeError):
+    """A decorator that makes tasks of functions was put above a step, which is a task. A retry cannot help."""
+
+
 class MissingModelContext(DefinitionError, RuntimeError):
     """A model was asked of a pipeline or step that has none, or outside of one. A retry cannot help."""
 

@@ -11,6 +11,7 @@ from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.limits import check_mapping
+from airflow_model_provider.model import Model
 from airflow_model_provider.selectors import nearest
 
 if TYPE_CHECKING:
@@ -120,8 +121,11 @@ def check_dag_arguments(subject: str, given: Mapping[str, Any]) -> None:
     if (defaults := given.get("default_args")) is not None:
         example = "Example: default_args={'retries': 2}."
         _check_values(f"default_args of {subject}", check_mapping(subject, "default_args", defaults, example))
-    if isinstance(schedule := given.get("schedule"), str):
+    schedule = given.get("schedule")
+    if isinstance(schedule, str):
         _check_schedule(subject, schedule)
+    for item in schedule if isinstance(schedule, list | tuple) else [schedule]:
+        _check_asset(subject, item)
 
 
 def _check_schedule(subject: str, schedule: str) -> None:
@@ -132,6 +136,13 @@ def _check_schedule(subject: str, schedule: str) -> None:
     hint = f"Did you mean {close!r}?" if close else f"Words: {', '.join(_SCHEDULES)}."
     problem = f"schedule={quoted(schedule)} is neither a word of Airflow's nor cron"
     raise InvalidDefinition(subject, problem, f"{hint} Cron has five fields: schedule='0 6 * * *'.")
+
+
+def _check_asset(subject: str, scheduled_on: object) -> None:
+    """Refuse a model, and a reference to one, in the place of its stage's asset."""
+    if isinstance(scheduled_on, Model):
+        said = f"schedule={scheduled_on!r} is a model, and Airflow schedules on assets"
+        raise InvalidDefinition(subject, said, 'Example: schedule=Model("iris", version="production").asset.')
 
 
 def check_defaults(subject: str, signature: inspect.Signature) -> None:

@@ -7,7 +7,7 @@ import contextvars
 import inspect
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition, PromotionRefused
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _GENERATOR = "Return a list, or make it several outputs: tuple[Annotated[...], ...]."
+#: What to do about a function that two decorators make a task of.
+ONE_DECORATOR: Final = (
+    "Leave one of the two decorators out: @step (in a @dag also @task.step) makes a task by itself."
+)
 
 
 def check_function(subject: str, function: object) -> None:
@@ -31,9 +35,7 @@ def check_function(subject: str, function: object) -> None:
             "@step", f"{quoted(function)} is not a function", "Put @step above a function."
         )
     if hasattr(function, "expand_kwargs") or hasattr(function, "with_options"):  # Airflow's tasks, ours
-        raise InvalidDefinition(
-            subject, "it is a task already", "Put @step directly above the function, below other decorators."
-        )
+        raise InvalidDefinition(subject, "it is a task already", ONE_DECORATOR)
     code = function if inspect.isroutine(function) else type(function).__call__
     for item in (function, code):
         if inspect.isgeneratorfunction(item) or inspect.isasyncgenfunction(item):

@@ -335,3 +335,17 @@ def test_a_file_that_uses_a_step_below_is_refused_by_name(tmp_path: Any) -> None
         InvalidDefinition, match="pipeline 'body': its body uses 'below', which is not defined ab"
     ):
         build_dag(PipelineDefinition(lambda: below(), "body", None, {"schedule": None}))  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_a_task_decorator_above_a_step_is_refused_by_name() -> None:
+    """Airflow asks the step for what functions have; and the other way round."""
+
+    def train() -> int:
+        """Return a number."""
+        return 1
+
+    refused = r"step 'train': it is a task already\. Leave one of the two decorators out: @step"
+    for decorated in (lambda: task(step(train)), lambda: step(task(train))):
+        with pytest.raises(InvalidDefinition, match=refused):
+            decorated()
+    assert not hasattr(step(train), "__globals__")

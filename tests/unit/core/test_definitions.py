@@ -382,6 +382,11 @@ def test_a_value_that_airflow_refuses_is_refused_by_a_program_too(options: dict[
     ("options", "said"),
     [
         ({"schedule": "@dayly"}, r"schedule='@dayly' is neither .*Did you mean '@daily'\?"),
+        (
+            {"schedule": Model("iris", version="production")},
+            r"schedule=iris\[production\] is a model, .*\.asset\.",
+        ),
+        ({"schedule": [Model("iris", version="production")]}, r"schedule=iris\[production\] is a model"),
         ({"schedule": "at noon"}, r"schedule='at noon' is neither .*Words: @once, .*five fields"),
         (
             {"default_args": {"retries": "x"}},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pytest
 
-from airflow_model_provider import Client, Model, pipeline, step
+from airflow_model_provider import Client, Model, get_step_context, pipeline, step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,3 +83,51 @@ def test_a_program_that_airflow_would_ignore_says_so(
 
     assert done.stderr.count(f"Airflow would ignore {file}") == warned
     assert done.stderr.count("'airflow' and 'dag'. Put both into its docstring") == warned
+
+
+def test_the_page_about_cards_is_true(model_registry: Client) -> None:
+    """Card, tags, name and metadata by a pipeline, and by a program."""
+
+    # [START pipeline]
+    iris = Model(
+        "iris_classifier",
+        version="nightly {date}",  # the name of the version that a run makes: "nightly 2026_03_01"
+        description="Tells three kinds of iris apart by four lengths.",
+        license="MIT",
+        tags=["team:flowers"],
+    )
+
+    @step
+    def train() -> Annotated[list, "trained_model"]:
+        coefficients = [0.4, 1.9]
+        get_step_context().model.log_metadata({"accuracy": 0.97, "rows": 150})
+        return coefficients
+
+    @pipeline(model=iris)
+    def training():
+        train()
+
+    # [END pipeline]
+    training()
+
+    # [START program]
+    with Client().new_model_version("iris_classifier", name="by hand") as version:
+        version.save_artifact("trained_model", [0.4, 1.9])
+        version.log_metadata({"accuracy": 0.96})
+
+    Client().update_model(
+        "iris_classifier", limitations="Knows no other flowers.", tags=["team:flowers", "small"]
+    )
+    # [END program]
+    second, first = Client().list_model_versions("iris_classifier")
+    assert (str(first.version_name)[:8], second.version_name) == ("nightly ", "by hand")
+    assert [version.run_metadata["accuracy"] for version in (first, second)] == [0.97, 0.96]
+    assert [str(version.state) for version in (first, second)] == ["ready", "ready"]
+    model = Client().get_model("iris_classifier")
+    assert dict(model.card) == {
+        "description": "Tells three kinds of iris apart by four lengths.",
+        "license": "MIT",
+        "limitations": "Knows no other flowers.",
+    }
+    assert model.tags == ("team:flowers", "small")
+    assert first.record.tags == ("team:flowers",)
