@@ -78,8 +78,8 @@ class Step(Prepared, Generic[P, R]):
 
     @property
     def __globals__(self) -> dict[str, Any]:
-        """What ``@task`` asks of a function: a step is none."""
-        raise AlreadyATask(f"step {self.definition.name!r}", "it is a task already", ONE_DECORATOR)
+        """What ``@task`` asks of a function. It takes a TypeError for an annotation that it can't read."""
+        raise AlreadyATask(f"step {self.definition.name!r}", ONE_DECORATOR)
 
     def _role(self) -> Role:
         return Role(self.is_setup, self.is_teardown, self.on_failure_fail_dagrun, self.returns_dag_result)

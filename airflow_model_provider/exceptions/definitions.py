@@ -84,8 +84,15 @@ class InvalidDefinition(DefinitionError, TypeError):
         return f"{self.subject}: {self.problem}." + (f" {self.advice}" if self.advice else "")
 
 
-class AlreadyATask(InvalidDefinition, AttributeError):
-    """A decorator that makes tasks of functions was put above a step, which is a task. A retry cannot help."""
+class AlreadyATask(DefinitionError, AttributeError):
+    """``@task`` was put above a step, which is a task. A retry cannot help; leave one of the two out."""
+
+    def __init__(self, subject: str, advice: str) -> None:
+        super().__init__(subject, advice)
+        self.subject, self.advice = subject, advice
+
+    def __str__(self) -> str:
+        return f"{self.subject}: it is a task already. {self.advice}"
 
 
 class MissingModelContext(DefinitionError, RuntimeError):

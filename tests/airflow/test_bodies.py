@@ -346,6 +346,6 @@ def test_a_task_decorator_above_a_step_is_refused_by_name() -> None:
 
     refused = r"step 'train': it is a task already\. Leave one of the two decorators out: @step"
     for decorated in (lambda: task(step(train)), lambda: step(task(train))):
-        with pytest.raises(InvalidDefinition, match=refused):
+        with pytest.raises(DefinitionError, match=refused):
             decorated()
     assert not hasattr(step(train), "__globals__")
