@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, task
 
 from airflow_model_provider import Client, Model, local_run, pipeline, step
 from airflow_model_provider.dag_builder import build_dag
-from airflow_model_provider.exceptions import DeferredValueUsed, InvalidDefinition
+from airflow_model_provider.exceptions import DeferredValueUsed, DefinitionError, InvalidDefinition
 from airflow_model_provider.pipelines.building import build
 from airflow_model_provider.pipelines.definition import PipelineDefinition
 
