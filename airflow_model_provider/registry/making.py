@@ -88,9 +88,9 @@ class Making:
         """Return the instances that a version counts with. See :func:`settling.unskipped_instances`."""
         return settling.unskipped_instances(self._database, version_id)
 
-    def failed_without_outputs(self, version_id: int) -> list[str]:
-        """Return the parts that have failed. See :func:`settling.failed_without_outputs`."""
-        return settling.failed_without_outputs(self._database, version_id)
+    def failed_parts(self, version_id: int) -> dict[str, bool]:
+        """Return the parts that have failed. See :func:`settling.failed_parts`."""
+        return settling.failed_parts(self._database, version_id)
 
     def leave_out(self, version_id: int, removed: Collection[str]) -> VersionState:
         """Note that Airflow has removed mapped instances. See :func:`settling.leave_out`."""

@@ -124,10 +124,10 @@ def unskipped_instances(database: Database, version_id: int) -> list[str]:
     return [row.task_id for row in rows if row.state != SKIPPED and place_of(row.task_id)[1] >= 0]
 
 
-def failed_without_outputs(database: Database, version_id: int) -> list[str]:
-    """Return the parts of a version that have failed, and declare no outputs."""
+def failed_parts(database: Database, version_id: int) -> dict[str, bool]:
+    """Return the parts of a version that have failed, and whether each declares outputs."""
     rows = database.read(lambda connection: producer_rows(connection, version_id))
-    return [row.task_id for row in rows if row.state == FAILED and not row.declares]
+    return {row.task_id: row.declares for row in rows if row.state == FAILED}
 
 
 def leave_out(database: Database, version_id: int, removed: Collection[str]) -> VersionState:

@@ -22,6 +22,7 @@ from airflow_model_provider.exceptions import InvalidDefinition, VersionNotReady
 from airflow_model_provider.operators.mapping import mapped_over
 from airflow_model_provider.operators.step import StepOperator
 from airflow_model_provider.operators.upstream import settled_in_run
+from airflow_model_provider.registry.entities import RunKey
 from tests.support.tasks import TaskInstance, predicting, running
 
 if TYPE_CHECKING:
@@ -264,6 +265,32 @@ def test_a_step_that_has_ended_is_not_waited_for_until_airflow_hears_of_it(regis
     (version,) = registry.list_model_versions("made")
     with pytest.raises(VersionNotReady, match="task 'three' can still write"):
         version.set_stage("staging")
+
+
+def test_the_closing_task_names_those_that_failed(registry: Client) -> None:
+    """And not one that had skipped itself before Airflow skipped all others, because one failed."""
+    with DAG("predictions", schedule=None, fail_fast=True) as dag:
+        for name in ("bad", "apart", "late"):
+            step(name=name, model=Model("made"))(lambda: 1)()
+    states = {"bad": "failed", "apart": "skipped", "late": "skipped"}
+    ti: Any = TaskInstance("try", "predictions", task_id="close_made")
+    ti.xcom_pull = lambda **_: None
+    ti.get_task_states = lambda **_: {ti.run_id: states}
+    ti.get_task_breadcrumbs = lambda *_: [
+        {"task_id": name, "map_index": -1, "duration": 1 if name != "late" else None} for name in states
+    ]
+    making = registry.workspace.registry
+    version = making.version_for_run(
+        "made",
+        RunKey("default", "predictions", ti.run_id),
+        producer="bad",
+        producers=dict.fromkeys(states, True),
+    )
+    making.settle_producer(version.id, "bad", "failed")
+    making.settle_producer(version.id, "apart", "skipped")
+
+    with pytest.raises(AirflowFailException, match=r"made@1 failed, because tasks 'bad', 'late' failed"):
+        dag.get_task("close_made").execute({"ti": ti, "dag": dag, "task": dag.get_task("close_made")})
 
 
 def test_what_is_skipped_behind_others_does_not_run_again() -> None:
