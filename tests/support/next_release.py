@@ -34,10 +34,13 @@ def downgrade():
 """
 #: Copies of a process that has imported what they need; what they print is one line each.
 _PROGRAM = """
-import multiprocessing, sys
+import multiprocessing, os, sys
 from alembic import command
 from airflow_model_provider.registry import schema
 from airflow_model_provider.registry.registry import Registry
+
+def print(answer):
+    os.write(1, f"{{answer}}\\n".encode())  # a line of its own: an unbuffered print writes the newline apart
 
 def work(url, ready):
     ready.wait()
