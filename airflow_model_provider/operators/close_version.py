@@ -182,9 +182,8 @@ def closing_task(dag: Any, model: Model) -> CloseVersionOperator:
         task_id=task_id, step_model=model, dag=dag, task_group=dag.task_group, **_NOT_BY_DEFAULT
     )
     close.as_teardown()
-    close.trigger_rule = (
-        TriggerRule.ALL_DONE
-    )  # a setup that skips itself skips its own teardowns, and not this one
+    # A setup that skips itself skips its own teardowns: this one is to run all the same.
+    close.trigger_rule = TriggerRule.ALL_DONE
     return close
 
 

@@ -139,7 +139,7 @@ def _check_schedule(subject: str, schedule: str) -> None:
 
 
 def _check_asset(subject: str, scheduled_on: object) -> None:
-    """Refuse a model, and a reference to one, in the place of its stage's asset."""
+    """Refuse a model in the place of its stage's asset."""
     if isinstance(scheduled_on, Model):
         said = f"schedule={scheduled_on!r} is a model, and Airflow schedules on assets"
         raise InvalidDefinition(subject, said, 'Example: schedule=Model("iris", version="production").asset.')
