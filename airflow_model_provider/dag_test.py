@@ -16,10 +16,10 @@ from airflow_model_provider.dag_builder import PipelineGroup, build_dag
 from airflow_model_provider.exceptions import InvalidDefinition, PipelineFailed
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.handles import Artifact, ModelVersion
+from airflow_model_provider.limits import is_json
 from airflow_model_provider.local_run import announce, chosen_workspace, say
 from airflow_model_provider.operators.close_version import CloseVersionOperator
 from airflow_model_provider.operators.step import StepOperator
-from airflow_model_provider.pipelines.arguments import is_json
 from airflow_model_provider.pipelines.mapping import PART_OF_OUTPUT
 from airflow_model_provider.pipelines.results import PipelineResult, StepResult
 from airflow_model_provider.pipelines.trigger_rules import summary

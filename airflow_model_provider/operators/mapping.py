@@ -28,6 +28,7 @@ from airflow_model_provider.pipelines.mapping import (
     ELEMENT,
     MappedOver,
     arguments_for_handles,
+    check_fillvalue,
     check_mapping_function,
 )
 from airflow_model_provider.pipelines.outputs import (
@@ -281,6 +282,8 @@ class StepXComArg(Uncomputed, PlainXComArg):
     def zip(self, *others: XComArg, fillvalue: Any = NOTSET) -> ZipXComArg:
         """Make tuples of elements. See ``XComArg.zip()``."""
         self.refuse_unmappable()
+        if is_arg_set(fillvalue):
+            check_fillvalue(fillvalue)
         return super().zip(*others, fillvalue=fillvalue)
 
     def concat(self, *others: XComArg) -> ConcatXComArg:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_model_provider import host
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
-from airflow_model_provider.limits import check_mapping
+from airflow_model_provider.limits import check_mapping, is_json
 from airflow_model_provider.model import Model
 from airflow_model_provider.selectors import nearest
 
@@ -159,15 +158,6 @@ def check_defaults(subject: str, signature: inspect.Signature) -> None:
                 f"its parameter {name!r} has the default {quoted(default)}, and Airflow keeps parameters as JSON",
                 "Take text, a number, a list or a dict, and let a step make the object of it.",
             )
-
-
-def is_json(value: object) -> bool:
-    """Return whether a value can be written as JSON."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def _is_of_airflow(value: object) -> bool:

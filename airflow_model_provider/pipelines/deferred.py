@@ -11,7 +11,7 @@ from airflow_model_provider.deferring import Uncomputed, called_by_machinery
 from airflow_model_provider.exceptions import InvalidDefinition
 from airflow_model_provider.exceptions.base import quoted
 from airflow_model_provider.pipelines.elements import UNFILLED, Element, concatenated, mapped, zipped
-from airflow_model_provider.pipelines.mapping import check_mapping_function
+from airflow_model_provider.pipelines.mapping import check_fillvalue, check_mapping_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +107,8 @@ class Mappable(Deferred, ABC):
 
     def zip(self, *others: Any, fillvalue: Any = UNFILLED) -> ComposedOutput:
         """Return tuples of elements: as many as the shortest has, or with a ``fillvalue`` the longest."""
+        if fillvalue is not UNFILLED:
+            check_fillvalue(fillvalue)
         return self._composed(partial(zipped, fillvalue), *others)
 
     def concat(self, *others: Any) -> ComposedOutput:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from airflow_model_provider.exceptions import InvalidDefinition, NotMappable
 from airflow_model_provider.exceptions.base import an, quoted
+from airflow_model_provider.limits import is_json
 from airflow_model_provider.pipelines.passing import is_plain
 from airflow_model_provider.references import JsonValue
 
@@ -152,6 +153,18 @@ def check_mapping_function(function: object) -> None:
     except TypeError as err:
         problem = f"{quoted(function)} has no source, which Airflow keeps with the DAG"
         raise InvalidDefinition("map()", problem, advice) from err
+
+
+def check_fillvalue(value: object) -> None:
+    """
+    Refuse a ``fillvalue`` of ``zip()`` that Airflow can't keep with the DAG.
+
+    :raises InvalidDefinition: if it is no JSON.
+    """
+    if not is_json(value):
+        problem = f"fillvalue={quoted(value)} is no JSON, as which Airflow keeps it with the DAG"
+        advice = "Pass None, text or a number, and let the step put something else in its place."
+        raise InvalidDefinition("zip()", problem, advice)
 
 
 class Part(NamedTuple):

@@ -119,6 +119,7 @@ def test_lists_of_references_are_mapped_over() -> None:
     (lambda n: take.expand(x=nothing()), "step 'nothing': .*declares to return nothing"),
     (lambda n: ANYHOW.expand(x=rows()), "given an output with trigger_rule='always'"),
     (lambda n: ANYHOW.expand_kwargs([{"x": rows().map(add_one)}]), "given an output with trigger_rule='always'"),
+    (lambda n: rows().zip(rows(), fillvalue={1}), r"zip\(\): fillvalue=\{1\} is no JSON, as which Airflow keeps it"),
     (lambda n: rows().map(take), "is a step or a task, and map"), (lambda n: rows().map(3), "3 is not a function"),
 ])  # fmt: skip
 @pytest.mark.parametrize("world", ["program", "tasks"])
