@@ -396,10 +396,12 @@ def check_option(subject: str, name: str, value: object, known: tuple[str, ...])
 
 def deferred_text(version: Any) -> Any:
     """
-    Return the template that means a task's output or a pipeline's parameter; anything else as it is.
+    Return the template that means a task's output or a pipeline's parameter, a number as one; anything else as it is.
 
     :raises InvalidDefinition: for the output of a mapped task, which is several.
     """
+    if isinstance(version, str) and re.fullmatch(r"[0-9]{1,100}", version):
+        return int(version)  # "3" and 3 are one version
     if isinstance(version, str | bool) or version is None or type(version) in (dict, list, tuple, set):
         return version
     if (number := whole(version)) is not None:

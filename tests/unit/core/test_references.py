@@ -211,3 +211,11 @@ def test_an_argument_that_a_model_has_not_is_refused(option: str, advice: str) -
     said = f"Model('iris'): it has no argument '{option}'. {advice}"
     with pytest.raises(InvalidDefinition, match=re.escape(said)):
         Model("iris", **{option: 1})  # type: ignore[arg-type]
+
+
+def test_a_number_is_the_same_version_however_it_is_written() -> None:
+    """As a number, or as text, such as a form or a file has it."""
+    written = [Model("iris", version=version) for version in (3, "3", "03")]
+
+    assert len({*written}) == len({repr(item.get_artifact("x")) for item in written}) == 1
+    assert [item.version for item in written] == [3, 3, 3]
